@@ -1,0 +1,105 @@
+/**
+ * The errors that callers catch by what went wrong, rather than by message.
+ *
+ * Everything that a caller can act on is a {@linkcode SessionError} with a
+ * stable `code`. Errors of shape and bounds stay `TypeError` and `RangeError`,
+ * errors of the system stay `Deno.errors.*`.
+ *
+ * @module
+ */
+
+/**
+ * What went wrong, as a stable word.
+ *
+ * - `not_found`: no session has that id.
+ * - `ambiguous`: the selector fits several sessions.
+ * - `exists`: the id is taken.
+ * - `wrong_state`: the session is not in the state for that.
+ * - `no_reader`: nothing reads the session's input.
+ * - `input_full`: the agent does not read; `written` bytes were accepted.
+ * - `program_not_found`, `not_executable`: the agent's program.
+ * - `cwd_missing`: the working directory does not exist.
+ * - `spawn_failed`: the supervisor could not be started or died at once.
+ * - `root_unusable`: the state directory is not ours, or can't be written.
+ * - `damaged`: the session's metadata can't be read.
+ * - `unsupported`: not on this operating system or for this kind.
+ * - `timeout`: the time given to wait is over.
+ */
+export type ErrorCode =
+  | "not_found"
+  | "ambiguous"
+  | "exists"
+  | "wrong_state"
+  | "no_reader"
+  | "input_full"
+  | "program_not_found"
+  | "not_executable"
+  | "cwd_missing"
+  | "spawn_failed"
+  | "root_unusable"
+  | "damaged"
+  | "unsupported"
+  | "timeout";
+
+/** Further facts that a {@linkcode SessionError} carries. */
+export interface SessionErrorOptions extends ErrorOptions {
+  /** The session's id, where one is concerned. */
+  readonly id?: string;
+  /** The ids that an ambiguous selector fits. */
+  readonly candidates?: readonly string[];
+  /** Bytes of input that were accepted before it failed. */
+  readonly written?: number;
+}
+
+/**
+ * An error of this library that a caller can act on.
+ *
+ * @example
+ * ```ts
+ * import { getSession, SessionError } from "./mod.ts";
+ * try {
+ *   await getSession("nobody");
+ * } catch (error) {
+ *   if (!(error instanceof SessionError)) throw error;
+ *   console.log(error.code); // "not_found"
+ * }
+ * ```
+ */
+export class SessionError extends Error {
+  /** What went wrong, as a stable word. */
+  readonly code: ErrorCode;
+  /** The session's id, where one is concerned. */
+  readonly id?: string;
+  /** The ids that an ambiguous selector fits. */
+  readonly candidates?: readonly string[];
+  /** Bytes of input that were accepted before it failed. */
+  readonly written?: number;
+
+  /** An error with a stable `code`, a one-line `message` and the facts. */
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: SessionErrorOptions = {},
+  ) {
+    super(message, options);
+    this.name = "SessionError";
+    this.code = code;
+    if (options.id !== undefined) this.id = options.id;
+    if (options.candidates !== undefined) this.candidates = options.candidates;
+    if (options.written !== undefined) this.written = options.written;
+  }
+}
+
+/**
+ * The message of anything that was thrown, on one line.
+ *
+ * @example
+ * ```ts
+ * import { messageOf } from "./errors.ts";
+ * console.log(messageOf(new Error("two\nlines"))); // "two lines"
+ * ```
+ */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\s*[\r\n]+\s*/g, " ").trim();
+}

@@ -1,0 +1,326 @@
+/**
+ * The C library, by FFI: what Deno's own API can't do.
+ *
+ * Nothing is opened at import; the first call opens the library. Each function
+ * turns a negative result into the `Deno.errors` class of its errno, with the
+ * errno's name as `code`. Linux (glibc and musl) and macOS; untested on macOS.
+ *
+ * Variadic functions (`fcntl`, `ioctl`) take their variadic argument on the
+ * stack on Apple silicon and in a register elsewhere. {@linkcode VARIADIC}
+ * fills the remaining argument registers there, so that it lands on the stack.
+ * `open` is called with two arguments only, which are fixed ones everywhere.
+ *
+ * All calls need `--allow-ffi`.
+ *
+ * @module
+ */
+
+const darwin = Deno.build.os === "darwin";
+
+/** Registers to fill before a variadic argument reaches the stack. */
+const VARIADIC = darwin && Deno.build.arch === "aarch64" ? 6 : 0;
+const FILL = new Array<0>(VARIADIC).fill(0);
+
+// fcntl.h, sys/ioctl.h, poll.h, sys/file.h of Linux (x86-64, arm64) and macOS.
+const O_CLOEXEC = darwin ? 0x1000000 : 0o2000000;
+const O_NONBLOCK = darwin ? 0x4 : 0o4000;
+const O_NOCTTY = darwin ? 0x20000 : 0o400;
+const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_RDWR = 2;
+const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const FD_CLOEXEC = 1;
+const TIOCSWINSZ = darwin ? 0x80087467n : 0x5414n;
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** `poll`: there is something to read. */
+export const POLLIN = 1;
+/** `poll`: writing will not block. */
+export const POLLOUT = 4;
+/** `poll`: an error; a pipe without readers. */
+export const POLLERR = 8;
+/** `poll`: the other side is gone. */
+export const POLLHUP = 16;
+
+const int = (count: number) => new Array<"i32">(count).fill("i32");
+
+function symbolsOf() {
+  return {
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
+    read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+    write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+    flock: { parameters: ["i32", "i32"], result: "i32" },
+    mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
+    kill: { parameters: ["i32", "i32"], result: "i32" },
+    getsid: { parameters: ["i32"], result: "i32" },
+    geteuid: { parameters: [], result: "u32" },
+    fcntl: {
+      parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
+      result: "i32",
+    },
+    ioctl: {
+      parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
+      result: "i32",
+    },
+    poll: {
+      parameters: ["buffer", "u64", "i32"],
+      result: "i32",
+      nonblocking: true,
+    },
+    posix_openpt: { parameters: ["i32"], result: "i32" },
+    grantpt: { parameters: ["i32"], result: "i32" },
+    unlockpt: { parameters: ["i32"], result: "i32" },
+    ptsname: { parameters: ["i32"], result: "pointer" },
+    [darwin ? "__error" : "__errno_location"]: {
+      parameters: [],
+      result: "pointer",
+    },
+  } as const;
+}
+
+// deno-lint-ignore no-explicit-any
+type Symbols = Record<string, (...args: any[]) => any>;
+let opened: Symbols | undefined;
+
+/** The C library's file names, most likely first. */
+function candidates(): string[] {
+  if (darwin) return ["libSystem.B.dylib"];
+  const arch = Deno.build.arch === "x86_64" ? "x86_64" : "aarch64";
+  return ["libc.so.6", `libc.musl-${arch}.so.1`, "libc.so"];
+}
+
+function libc(): Symbols {
+  if (opened !== undefined) return opened;
+  if (Deno.build.os === "windows") {
+    throw new Deno.errors.NotSupported("There is no libc on Windows");
+  }
+  let failure: unknown;
+  for (const name of candidates()) {
+    try {
+      opened = Deno.dlopen(name, symbolsOf()).symbols as unknown as Symbols;
+      return opened;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      failure = error;
+    }
+  }
+  throw new Deno.errors.NotSupported(
+    `Cannot open the C library: tried ${candidates().join(", ")}`,
+    { cause: failure },
+  );
+}
+
+type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
+
+/** errno to name and class; the numbers that differ are given as [Linux, macOS]. */
+const ERRNO: readonly [number, number, string, ErrorClass][] = [
+  [1, 1, "EPERM", Deno.errors.PermissionDenied],
+  [2, 2, "ENOENT", Deno.errors.NotFound],
+  [3, 3, "ESRCH", Deno.errors.NotFound],
+  [4, 4, "EINTR", Deno.errors.Interrupted],
+  [6, 6, "ENXIO", Deno.errors.NotFound],
+  [9, 9, "EBADF", Deno.errors.BadResource],
+  [11, 35, "EAGAIN", Deno.errors.WouldBlock],
+  [13, 13, "EACCES", Deno.errors.PermissionDenied],
+  [17, 17, "EEXIST", Deno.errors.AlreadyExists],
+  [20, 20, "ENOTDIR", Deno.errors.NotADirectory],
+  [21, 21, "EISDIR", Deno.errors.IsADirectory],
+  [32, 32, "EPIPE", Deno.errors.BrokenPipe],
+  [40, 62, "ELOOP", Deno.errors.FilesystemLoop],
+];
+
+const OTHER_NAMES: Readonly<Record<number, string>> = {
+  5: "EIO",
+  22: "EINVAL",
+  23: "ENFILE",
+  24: "EMFILE",
+  28: "ENOSPC",
+  30: "EROFS",
+};
+
+/** The calling thread's errno: valid directly after a failed, not nonblocking, call. */
+function errno(symbols: Symbols): number {
+  const where = symbols[darwin ? "__error" : "__errno_location"]!();
+  return new Deno.UnsafePointerView(where).getInt32();
+}
+
+function systemError(number: number, what: string): Error {
+  const known = ERRNO.find((row) => row[darwin ? 1 : 0] === number);
+  const code = known?.[2] ?? OTHER_NAMES[number] ?? `errno ${number}`;
+  const Class = known?.[3] ?? Error;
+  return Object.assign(new Class(`${what}: ${code}`), { code });
+}
+
+/** Calls `name`; a negative result becomes an error that begins with `what`. */
+function call(name: string, what: string, ...args: unknown[]): number {
+  const symbols = libc();
+  const result = Number(symbols[name]!(...args));
+  if (result < 0) throw systemError(errno(symbols), what);
+  return result;
+}
+
+const encoder = new TextEncoder();
+
+function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) {
+    throw new TypeError("A path can't hold a NUL character");
+  }
+  return encoder.encode(text + "\0");
+}
+
+/** How {@linkcode open} opens: the flags of open(2) by name. */
+export interface OpenOptions {
+  /** @default "read" */
+  readonly access?: "read" | "write" | "both";
+  /** Don't wait for the other side of a pipe. @default {true} */
+  readonly nonblocking?: boolean;
+  /** Let processes started from here on inherit it. @default {false} */
+  readonly inherit?: boolean;
+}
+
+/** Opens an existing file and returns its descriptor. open(2); ENXIO: a pipe without a reader. */
+export function open(path: string, options: OpenOptions = {}): number {
+  const { access = "read", nonblocking = true, inherit = false } = options;
+  let flags = O_NOCTTY;
+  flags |= { read: O_RDONLY, write: O_WRONLY, both: O_RDWR }[access];
+  if (nonblocking) flags |= O_NONBLOCK;
+  if (!inherit) flags |= O_CLOEXEC;
+  return call("open", `Cannot open "${path}"`, cString(path), flags);
+}
+
+/** Closes a descriptor. close(2). */
+export function close(fd: number): void {
+  call("close", `Cannot close descriptor ${fd}`, fd);
+}
+
+/** Reads up to `buffer.length` bytes; 0 is the end. read(2); EAGAIN: `Deno.errors.WouldBlock`. */
+export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
+  return call("read", "Cannot read", fd, buffer, BigInt(buffer.length));
+}
+
+/** Writes and returns how many bytes were taken. write(2); EAGAIN: `Deno.errors.WouldBlock`. */
+export function write(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
+  return call("write", "Cannot write", fd, bytes, BigInt(bytes.length));
+}
+
+/** Takes the lock of an open file and tells whether that worked, without waiting. flock(2). */
+export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
+  try {
+    const operation = (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
+    call("flock", "Cannot lock", fd, operation);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.WouldBlock) return false;
+    throw error;
+  }
+}
+
+/** Makes a named pipe with mode 0600. mkfifo(3). */
+export function mkfifo(path: string): void {
+  call("mkfifo", `Cannot make the pipe "${path}"`, cString(path), 0o600);
+}
+
+/** Sends a signal by number; 0 only asks whether the process exists. kill(2). */
+export function kill(pid: number, signal: number): void {
+  // 0, -1 and -n mean groups, or everybody: never here.
+  if (!Number.isInteger(pid) || pid <= 0) {
+    throw new RangeError(`Cannot signal process ${pid}: not a process id`);
+  }
+  call("kill", `Cannot signal process ${pid}`, pid, signal);
+}
+
+/** Tells whether a process exists, a zombie included. kill(2). */
+export function processExists(pid: number): boolean {
+  try {
+    kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.PermissionDenied) return true;
+    throw error;
+  }
+}
+
+/** The id of the session that a process belongs to. getsid(2). */
+export function getsid(pid: number): number {
+  return call("getsid", `Cannot get the session of process ${pid}`, pid);
+}
+
+/** The effective user id. geteuid(2). */
+export function geteuid(): number {
+  return libc().geteuid!();
+}
+
+/** Keeps a descriptor from being inherited by what is started from here on. fcntl(2). */
+export function setCloseOnExec(fd: number): void {
+  const what = `Cannot set close-on-exec on descriptor ${fd}`;
+  call("fcntl", what, fd, F_SETFD, ...FILL, BigInt(FD_CLOEXEC));
+}
+
+/** Makes reads and writes of a descriptor return at once. fcntl(2). */
+export function setNonblocking(fd: number): void {
+  const what = `Cannot make descriptor ${fd} nonblocking`;
+  const flags = call("fcntl", what, fd, F_GETFL, ...FILL, 0n);
+  call("fcntl", what, fd, F_SETFL, ...FILL, BigInt(flags | O_NONBLOCK));
+}
+
+/**
+ * Waits, on a thread of Deno's pool, until something happens to one descriptor
+ * or `timeoutMs` is over (-1: for ever); returns the `POLL…` bits, 0 on timeout. poll(2).
+ */
+export async function poll(
+  fd: number,
+  events: number,
+  timeoutMs: number,
+): Promise<number> {
+  const pollfd = new DataView(new ArrayBuffer(8));
+  pollfd.setInt32(0, fd, true);
+  pollfd.setInt16(4, events, true);
+  const buffer = new Uint8Array(pollfd.buffer);
+  // A failed call (EINTR) leaves revents 0, which reads as a timeout: callers loop.
+  await libc().poll!(buffer, 1n, timeoutMs);
+  return pollfd.getInt16(6, true);
+}
+
+/** A pseudo-terminal: the master's descriptor (nonblocking, not inherited) and the slave's path. */
+export interface Pty {
+  /** The master's descriptor. */
+  readonly master: number;
+  /** The slave's path, such as `/dev/pts/3`. */
+  readonly slavePath: string;
+}
+
+/** Opens a new pseudo-terminal. posix_openpt(3), grantpt(3), unlockpt(3), ptsname(3), pty(7). */
+export function openPty(): Pty {
+  const what = "Cannot open a pseudo-terminal";
+  const master = call("posix_openpt", what, O_RDWR | O_NOCTTY);
+  try {
+    setCloseOnExec(master);
+    setNonblocking(master);
+    call("grantpt", what, master);
+    call("unlockpt", what, master);
+    const name = libc().ptsname!(master);
+    if (name === null) throw new Error(`${what}: its slave has no name`);
+    const slavePath = new Deno.UnsafePointerView(name).getCString();
+    return { master, slavePath };
+  } catch (error) {
+    close(master);
+    throw error;
+  }
+}
+
+/** Sets a terminal's size, in characters; its foreground group gets SIGWINCH. ioctl_tty(2). */
+export function setWindowSize(
+  fd: number,
+  columns: number,
+  rows: number,
+): void {
+  const winsize = new Uint8Array(new Uint16Array([rows, columns, 0, 0]).buffer);
+  const what = `Cannot set the terminal's size to ${columns}x${rows}`;
+  call("ioctl", what, fd, TIOCSWINSZ, ...FILL, winsize);
+}

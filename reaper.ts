@@ -1,0 +1,138 @@
+/**
+ * The reaper: the `/bin/sh` script that supervises one session.
+ *
+ *     creator ── sh (reaper: leads the session, holds the lock, waits)
+ *                 ├── agent    (forked in the foreground, then exec'd)
+ *                 ├── holder   (repl: keeps the pipe's write end open)
+ *                 └── watchdog (with a timeout: ends the session after it)
+ *
+ * A shell, because it weighs 0.2 MB where a JavaScript process weighs 13 and
+ * more, and because every host has one, however it was compiled. POSIX only;
+ * tried with dash, bash, busybox and mksh. The script is passed by `-c`, so
+ * nothing is installed anywhere, and no user's text becomes part of it: paths
+ * and the agent's arguments are positional parameters.
+ *
+ * Invariants: the agent is a foreground child, because POSIX has a shell without
+ * job control ignore SIGINT and SIGQUIT in background ones for good; the pids
+ * are on disk before the agent's exec; an end is recorded by one write of one
+ * line, into a file that readers ignore until the line is complete. The reaper
+ * forks nothing to record it, so that a full process table can't prevent it.
+ *
+ * @module
+ */
+
+/** What the script must do beyond starting and waiting. */
+export interface ReaperOptions {
+  /** Serve `stdin.pipe`. @default {false} */
+  readonly pipe?: boolean;
+  /** The program is the relay of a terminal, which reports the agent's exec itself. @default {false} */
+  readonly relay?: boolean;
+  /** Stop the session after so many milliseconds. @default {undefined} */
+  readonly timeoutMs?: number;
+  /** Milliseconds from SIGTERM to SIGKILL after the timeout. @default {10000} */
+  readonly graceMs?: number;
+  /** Delete the session's directory once it has ended. @default {false} */
+  readonly rm?: boolean;
+}
+
+// The holder's write end is opened without a reader by way of a descriptor that
+// is both. It reads a pipe that the reaper and the agent hold open for writing:
+// a line there (see `sendEof`) or the death of both ends it, never a signal.
+const HOLDER = `
+exec 7<>"$dir/stdin.pipe" 8>"$dir/stdin.pipe" 7<&- 6<>"$dir/eof.pipe"
+( trap '' INT QUIT TERM USR1 USR2 PIPE ALRM
+  exec 5<"$dir/eof.pipe" 6<&- 2>/dev/null; read -r _ <&5 ) &
+holder=$!
+exec 8>&-`;
+
+// Signals every process that carries the session's directory in its environment,
+// but for the reaper, the watchdog and the caller; $found tells whether there was
+// one. A first grep over all, then each is confirmed right before its signal.
+const SWEEP = `
+sweep() {
+  found=
+  for p in $(cd /proc && command -p grep -lsF "CODEX_SESSION_DIR=$dir" [0-9]*/environ); do
+    p=\${p%%/*}
+    [ "$p" = $$ ] || [ "$p" = "$watchdog" ] || [ "$p" = "$self" ] ||
+      ! command -p tr '\\0' '\\n' <"/proc/$p/environ" | command -p grep -qxF "CODEX_SESSION_DIR=$dir" ||
+      ! kill -s "$1" "$p" || found=1
+  done 2>/dev/null
+}`;
+
+// The group takes the signal first: it also holds what cleared its environment.
+// The reaper survives it, and the agent's pid is its unreaped child's.
+function watchdog(seconds: number, graceSeconds: number): string {
+  return `
+( trap 'kill "$!"; exit' TERM
+  exec 2>/dev/null
+  command -p sleep ${seconds} & wait "$!"
+  self=$(exec sh -c 'echo $PPID')
+  read -r _ agent _ <"$dir/pid"
+  umask 077
+  echo "{\\"by\\":\\"timeout\\",\\"at\\":\\"$(command -p date -u +%Y-%m-%dT%H:%M:%SZ)\\",\\"signal\\":\\"SIGTERM\\"}" >"$dir/stop.json"
+  trap '' TERM
+  kill -s TERM -- -$$; sweep TERM
+  n=0
+  while [ $n -lt ${
+    graceSeconds * 5
+  } ] && { sweep 0; [ -n "$found" ] || kill -s 0 "$agent"; }; do
+    command -p sleep 0.2; n=$((n + 1))
+  done
+  kill -s KILL "$agent"; sweep KILL ) &
+watchdog=$!`;
+}
+
+// Renamed first, so that a reaper killed in the middle leaves no half session.
+const REMOVE = `
+n=0
+while sweep KILL; [ -n "$found" ] && [ $n -lt 50 ]; do command -p sleep 0.1; n=$((n + 1)); done
+old=\${dir%/*}/.old-\${dir##*/}-$$
+command -p mv -- "$dir" "$old" && command -p rm -rf -- "$old"`;
+
+/**
+ * The text for `sh -c TEXT codex-session DIRECTORY ARGV…`.
+ *
+ * Tells the creator through `ready.pipe` what became of the agent's exec. Nothing
+ * and a hang-up: it succeeded (the descriptor that a shell keeps for undoing
+ * a redirection is close-on-exec, so the kernel itself reports it). A number: it
+ * failed with that status. A relay keeps the descriptor, 9, and reports by itself.
+ *
+ * @example
+ * ```ts
+ * import { reaperScript } from "./reaper.ts";
+ * console.log(reaperScript({ pipe: true }));
+ * ```
+ */
+export function reaperScript(options: ReaperOptions = {}): string {
+  const { pipe = false, relay = false, timeoutMs, graceMs = 10_000, rm } =
+    options;
+  return `# codex-session reaper: waits for the agent, records how it ended
+dir=$1; shift; holder= watchdog= self=
+trap '' HUP; trap : INT QUIT TERM USR1 USR2 PIPE ALRM
+exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
+    timeoutMs !== undefined || rm ? SWEEP : ""
+  }${
+    timeoutMs === undefined
+      ? ""
+      : watchdog(timeoutMs / 1000, Math.ceil(graceMs / 1000))
+  }
+( trap 'echo "$?" >&9' 0
+  exec 9<>"$dir/ready.pipe"
+  if [ -r /proc/self/stat ]; then read -r pid _ </proc/self/stat
+  else pid=$(exec sh -c 'echo $PPID'); fi
+  echo "$$ $pid $holder" >"$dir/pid" || exit 125
+  exec <${
+    pipe ? '"$dir/stdin.pipe"' : "/dev/null"
+  } >>"$dir/stdout.log" 2>>"$dir/stderr.log"
+  { exec "$@"; }${relay ? "" : " 9>&-"} )
+code=$?
+# A shell gives 128+n for a signal and for that code alike; it only says more of a signal.
+case $code in 130 | 141) said=y ;; *) [ -s "$dir/reaper.log" ] && said=y || said= ;; esac
+exec 2>/dev/null; umask 077
+[ $code -gt 128 ] && [ -n "$said" ] && end="signal $((code - 128))" || end="code $code"
+echo "$end" >"$dir/lock"
+until echo "$end" >"$dir/exit"; do [ -d "$dir" ] || break; command -p sleep 1; done
+[ -z "$holder" ] || kill -s KILL "$holder"; [ -z "$watchdog" ] || kill -s TERM "$watchdog"${
+    rm ? REMOVE : ""
+  }`;
+}

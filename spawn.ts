@@ -1,0 +1,508 @@
+/**
+ * Starting: the files that a session needs, its lock, the reaper, the handshake.
+ *
+ * The order is the point. Files and the held lock exist before the reaper, the
+ * metadata before the agent, and the pids before the agent's exec, so that no
+ * instant has a running agent that nobody knows of. Between opening the lock
+ * and closing our copy nothing is awaited: no other start of this program can
+ * inherit it in between.
+ *
+ * Needs `--allow-read` and `--allow-write` of the session's directory,
+ * `--allow-run=/bin/sh` (with `env`, `--allow-run` in full), `--allow-ffi`.
+ *
+ * @module
+ */
+import { messageOf, SessionError } from "./errors.ts";
+import {
+  close,
+  getsid,
+  mkfifo,
+  open,
+  poll,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  processExists,
+  read,
+  setCloseOnExec,
+  tryFlock,
+} from "./libc.ts";
+import { type ReaperOptions, reaperScript } from "./reaper.ts";
+import { resolve } from "./std.ts";
+import {
+  FORMAT,
+  type Kind,
+  type Meta,
+  type Paths,
+  type Pids,
+  readEnding,
+  readPids,
+  writeAtomic,
+} from "./store.ts";
+
+/** What the agent's process gets. */
+export interface ProcessOptions {
+  /**
+   * The working directory.
+   *
+   * @default {Deno.cwd()}
+   */
+  readonly cwd?: string;
+  /** Environment variables, added to the caller's. */
+  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Start from an empty environment instead of the caller's.
+   *
+   * @default {false}
+   */
+  readonly clearEnv?: boolean;
+}
+
+/** Options of {@linkcode spawnExec} and {@linkcode spawnRepl}. */
+export interface SpawnOptions extends ProcessOptions {
+  /**
+   * The program, a name or path, alone or with leading arguments.
+   *
+   * @default {"codex-exec"} or `"codex-repl"`
+   */
+  readonly program?: string | readonly string[];
+}
+
+/** Files that stand ready for a reaper, and the descriptors that it needs. */
+export interface Prepared {
+  /** The held lock: inherited by what is started while it is open. */
+  readonly lockFd: number;
+  /** The reading side of `ready.pipe`. */
+  readonly readyFd: number;
+}
+
+/** A `SIGKILL`ed creator leaves this file behind; nothing reads it then. */
+const READY = "ready.pipe";
+
+/**
+ * Makes the files of a session in its existing directory and takes its lock.
+ * The descriptors are the caller's to pass to {@linkcode launch} without delay.
+ *
+ * @throws {Deno.errors.AlreadyExists} if a session has lived in this directory.
+ */
+export function prepare(paths: Paths, meta: Meta): Prepared {
+  if (Deno.build.os === "windows") {
+    throw new SessionError(
+      "unsupported",
+      `Cannot start session "${paths.id}": kind ${meta.kind} is not supported on Windows`,
+    );
+  }
+  // The lock comes first: `createNew` makes it decide who owns the directory.
+  const lock = { createNew: true, write: true, mode: 0o600 };
+  Deno.openSync(paths.lock, lock).close();
+  const lockFd = open(paths.lock, { inherit: true });
+  try {
+    if (!tryFlock(lockFd, "exclusive")) {
+      throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);
+    }
+    writeAtomic(paths.meta, JSON.stringify(meta, null, 2) + "\n");
+    const file = { create: true, append: true, mode: 0o600 };
+    for (const name of ["pid", "stdout.log", "stderr.log", "reaper.log"]) {
+      Deno.openSync(`${paths.dir}/${name}`, file).close();
+    }
+    if (meta.kind === "repl") {
+      makePipe(paths.stdin);
+      makePipe(`${paths.dir}/eof.pipe`);
+    }
+    makePipe(`${paths.dir}/${READY}`);
+    return { lockFd, readyFd: open(`${paths.dir}/${READY}`) };
+  } catch (error) {
+    close(lockFd);
+    throw error;
+  }
+}
+
+/** Makes a named pipe; one that is there already, whoever made it, is fine. */
+function makePipe(path: string): void {
+  try {
+    mkfifo(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if (!Deno.lstatSync(path).isFifo) throw error;
+  }
+}
+
+/**
+ * An agent of a session that creates a session has inherited the lock of its own
+ * one. It must not reach the new session's processes, or the old one would seem
+ * to live as long as they. Found by its name, so on Linux only.
+ */
+function keepOwnLock(): void {
+  const own = Deno.env.get("CODEX_SESSION_DIR");
+  if (own === undefined || Deno.build.os !== "linux") return;
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith(`${own}/`)) {
+        if (Number(name) > 2) setCloseOnExec(Number(name));
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+/** What {@linkcode launch} starts. */
+export interface LaunchOptions extends ProcessOptions, ReaperOptions {
+  /** The agent's argument vector; its first element is found on its PATH. */
+  readonly argv: readonly string[];
+}
+
+/**
+ * Starts the reaper and waits until the agent's exec has succeeded. Takes over
+ * the descriptors of `prepared`. Starting itself happens before the first await.
+ *
+ * @throws {SessionError} `program_not_found`, `not_executable`, `cwd_missing` or
+ * `spawn_failed`; no process is left then, files are.
+ */
+export async function launch(
+  paths: Paths,
+  prepared: Prepared,
+  options: LaunchOptions,
+): Promise<Pids> {
+  const { argv, cwd = Deno.cwd() } = options;
+  const { lockFd, readyFd } = prepared;
+  try {
+    let child: Deno.ChildProcess;
+    try {
+      keepOwnLock();
+      child = spawnReaper(paths, cwd, options);
+    } finally {
+      close(lockFd);
+    }
+    child.unref();
+    let over = false;
+    const ended = child.status.finally(() => over = true);
+    const failure = await handshake(paths, readyFd, () => over);
+    if (failure === undefined) {
+      const pids = readPids(paths);
+      if (pids !== undefined) {
+        if (
+          options.relay || !await diedUnstarted(paths, pids, ended, options)
+        ) {
+          return pids;
+        }
+      }
+    }
+    await ended;
+    const status = Number(failure ?? exitCodeOf(paths));
+    throw startError(paths.id, argv[0] ?? "", cwd, status, failure);
+  } finally {
+    close(readyFd);
+    removeIfThere(`${paths.dir}/${READY}`);
+  }
+}
+
+function spawnReaper(
+  paths: Paths,
+  cwd: string,
+  options: LaunchOptions,
+): Deno.ChildProcess {
+  const { argv, env, clearEnv = false } = options;
+  const [program] = argv;
+  if (program === undefined || program === "") {
+    throw new TypeError("Cannot start a session: the command is empty");
+  }
+  if (program.startsWith("-")) {
+    throw new TypeError(
+      `Cannot start "${program}": a program's name can't start with "-"; use "./${program}"`,
+    );
+  }
+  try {
+    // detached: setsid(2), before the exec. The shell then ignores SIGHUP itself.
+    const child = new Deno.Command("/bin/sh", {
+      args: ["-c", reaperScript(options), "codex-session", paths.dir, ...argv],
+      cwd,
+      env: {
+        ...env,
+        CODEX_SESSION_ID: paths.id,
+        CODEX_SESSION_DIR: paths.dir,
+      },
+      clearEnv,
+      detached: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    if (getsid(child.pid) !== child.pid) {
+      child.kill("SIGKILL");
+      throw new Error("setsid had no effect");
+    }
+    return child;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable || error instanceof TypeError) {
+      throw error;
+    }
+    if (!isDirectory(cwd)) {
+      throw new SessionError(
+        "cwd_missing",
+        `Cannot start session "${paths.id}": the working directory "${cwd}" does not exist`,
+        { id: paths.id, cause: error },
+      );
+    }
+    throw new SessionError(
+      "spawn_failed",
+      `Cannot start session "${paths.id}": ${messageOf(error)}`,
+      { id: paths.id, cause: error },
+    );
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}
+
+/** Waits for the agent's exec; returns what the reaper reported of its failure, if it failed. */
+async function handshake(
+  paths: Paths,
+  readyFd: number,
+  isOver: () => boolean,
+): Promise<string | undefined> {
+  const buffer = new Uint8Array(256);
+  for (;;) {
+    const over = isOver();
+    const bits = await poll(readyFd, POLLIN, 50);
+    if (bits & POLLIN) {
+      const text = new TextDecoder().decode(
+        buffer.subarray(0, read(readyFd, buffer)),
+      ).trim();
+      return text === "ok" ? undefined : text;
+    }
+    // A hang-up without pids is one from before the pipe's first writer.
+    if (bits & (POLLHUP | POLLERR) && readPids(paths)) return undefined;
+    if (over) return undefined;
+    if (bits !== 0) await new Promise((wake) => setTimeout(wake, 1));
+  }
+}
+
+/**
+ * Some shells (bash, mksh) can't report a failed exec of their own: tells whether
+ * the agent has ended as such a failure does, and would fail if tried again.
+ */
+async function diedUnstarted(
+  paths: Paths,
+  pids: Pids,
+  ended: Promise<unknown>,
+  options: LaunchOptions,
+): Promise<boolean> {
+  if (Deno.build.os === "linux") {
+    const commandLine = readCommandLine(pids.agent);
+    if (commandLine !== "" && !commandLine.includes("codex-session reaper")) {
+      return false;
+    }
+  } else if (processExists(pids.agent)) return false;
+  await ended;
+  const code = exitCodeOf(paths);
+  return (code === 126 || code === 127) && !canExecute(options);
+}
+
+function readCommandLine(pid: number): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return ""; // It has ended: ENOENT or ESRCH.
+  }
+}
+
+function exitCodeOf(paths: Paths): number {
+  const ending = readEnding(paths);
+  return ending !== undefined && "code" in ending ? ending.code : -1;
+}
+
+/** Tells whether the program is a file on the agent's PATH that may be executed. */
+function canExecute(options: LaunchOptions): boolean {
+  const { argv, cwd = Deno.cwd(), env, clearEnv } = options;
+  const program = argv[0] ?? "";
+  const inherited = clearEnv ? undefined : Deno.env.get("PATH");
+  const path = env?.PATH ?? inherited ?? "/usr/local/bin:/usr/bin:/bin";
+  const folders = program.includes("/") ? [""] : path.split(":");
+  return folders.some((folder) => {
+    try {
+      const info = Deno.statSync(resolve(cwd, folder, program));
+      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      return false;
+    }
+  });
+}
+
+function startError(
+  id: string,
+  program: string,
+  cwd: string,
+  status: number,
+  report: string | undefined,
+): SessionError {
+  const cannot = `Cannot start "${program}"`;
+  if (status === 127) {
+    let why = "not found on PATH";
+    if (program.includes("/")) {
+      why = exists(resolve(cwd, program))
+        ? "the interpreter that its first line names is missing"
+        : "no such file";
+    }
+    return new SessionError("program_not_found", `${cannot}: ${why}`, { id });
+  }
+  if (status === 126) {
+    const why = "it is not an executable program (permission or format)";
+    return new SessionError("not_executable", `${cannot}: ${why}`, { id });
+  }
+  const why = status === 125
+    ? "its process id could not be recorded; is the disk full?"
+    : `its supervisor ended early${report ? `: ${report}` : ""}`;
+  return new SessionError("spawn_failed", `${cannot}: ${why}`, { id });
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/**
+ * Starts a non-interactive agent in the directory of `paths`: `codex-exec` with
+ * `args` verbatim, standard input from `/dev/null`, output appended to
+ * `stdout.log` and `stderr.log`, in a session of its own with SIGHUP ignored.
+ * Returns the process ids as soon as the program runs.
+ *
+ * Needs `--allow-read` and `--allow-write` of the directory, `--allow-run`,
+ * `--allow-env` and `--allow-ffi`.
+ *
+ * @throws {SessionError} `exists`, `program_not_found`, `not_executable`,
+ * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows; what was made for
+ * it is gone then.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor, spawnExec } from "./mod.ts";
+ * const paths = pathsFor("hello", { root: Deno.makeTempDirSync() });
+ * const { agent } = await spawnExec(paths, ["hello"], { program: "echo" });
+ * console.log(agent > 0);
+ * ```
+ */
+export function spawnExec(
+  paths: Paths,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Pids> {
+  return spawnAt(paths, "exec", args, { program: "codex-exec", ...options });
+}
+
+/**
+ * Starts an interactive agent like {@linkcode spawnExec} starts another: program
+ * `codex-repl`, standard input from the named pipe `stdin.pipe`, whose end of file
+ * comes only when it is sent.
+ *
+ * @throws {SessionError} as {@linkcode spawnExec} does.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor, spawnRepl } from "./mod.ts";
+ * const paths = pathsFor("talk", { root: Deno.makeTempDirSync() });
+ * const { agent } = await spawnRepl(paths, [], { program: "cat" });
+ * Deno.kill(agent);
+ * ```
+ */
+export function spawnRepl(
+  paths: Paths,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Pids> {
+  return spawnAt(paths, "repl", args, { program: "codex-repl", ...options });
+}
+
+async function spawnAt(
+  paths: Paths,
+  kind: Kind,
+  args: readonly string[],
+  options: SpawnOptions,
+): Promise<Pids> {
+  const { program = [], env = {}, ...rest } = options;
+  const cwd = resolve(options.cwd ?? Deno.cwd());
+  const argv = [
+    ...(typeof program === "string" ? [program] : program),
+    ...args,
+  ];
+  const made = !exists(paths.dir);
+  Deno.mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
+  const before = new Set([...Deno.readDirSync(paths.dir)].map((e) => e.name));
+  try {
+    const prepared = prepare(
+      paths,
+      newMeta({ id: paths.id, kind, argv, cwd, env }),
+    );
+    return await launch(paths, prepared, {
+      ...rest,
+      argv,
+      cwd,
+      env,
+      pipe: kind === "repl",
+    });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists && before.has("lock")) {
+      throw new SessionError(
+        "exists",
+        `Cannot start session "${paths.id}": its directory holds one already`,
+        { id: paths.id, cause: error },
+      );
+    }
+    if (made) Deno.removeSync(paths.dir, { recursive: true });
+    else {
+      for (const { name } of [...Deno.readDirSync(paths.dir)]) {
+        if (!before.has(name)) removeIfThere(`${paths.dir}/${name}`);
+      }
+    }
+    throw error;
+  }
+}
+
+/** Metadata for a session that is about to start. */
+export function newMeta(facts: {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly prompt?: string;
+  readonly timeoutMs?: number;
+  readonly rm?: boolean;
+}): Meta {
+  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
+  return {
+    format: FORMAT,
+    id: facts.id,
+    kind: facts.kind,
+    argv,
+    cwd: facts.cwd,
+    env: Object.keys(env).sort(),
+    labels,
+    prompt: (facts.prompt ?? argv.join(" ")).replace(/\s+/g, " ").slice(0, 200),
+    createdAt: new Date().toISOString(),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(rm ? { rm } : {}),
+  };
+}
