@@ -118,8 +118,8 @@ exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
   }
 ( trap 'echo "$?" >&9' 0
   exec 9<>"$dir/ready.pipe"
-  if [ -r /proc/self/stat ]; then read -r pid _ </proc/self/stat
-  else pid=$(exec sh -c 'echo $PPID'); fi
+  for pid in /proc/self/task/*; do pid=\${pid##*/}; done
+  [ "$pid" != '*' ] || pid=$(exec sh -c 'echo $PPID')
   echo "$$ $pid $holder" >"$dir/pid" || exit 125
   exec <${
     pipe ? '"$dir/stdin.pipe"' : "/dev/null"

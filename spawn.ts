@@ -30,6 +30,7 @@ import {
 import { type ReaperOptions, reaperScript } from "./reaper.ts";
 import { resolve } from "./std.ts";
 import {
+  exists,
   FORMAT,
   type Kind,
   type Meta,
@@ -37,6 +38,7 @@ import {
   type Pids,
   readEnding,
   readPids,
+  remove,
   writeAtomic,
 } from "./store.ts";
 
@@ -193,7 +195,15 @@ export async function launch(
     throw startError(paths.id, argv[0] ?? "", cwd, status, failure);
   } finally {
     close(readyFd);
-    removeIfThere(`${paths.dir}/${READY}`);
+    removeReady(paths);
+  }
+}
+
+function removeReady(paths: Paths): void {
+  try {
+    Deno.removeSync(`${paths.dir}/${READY}`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
@@ -364,24 +374,6 @@ function startError(
   return new SessionError("spawn_failed", `${cannot}: ${why}`, { id });
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
 /**
  * Starts a non-interactive agent in the directory of `paths`: `codex-exec` with
  * `args` verbatim, standard input from `/dev/null`, output appended to
@@ -469,10 +461,10 @@ async function spawnAt(
         { id: paths.id, cause: error },
       );
     }
-    if (made) Deno.removeSync(paths.dir, { recursive: true });
+    if (made) remove(paths.dir);
     else {
       for (const { name } of [...Deno.readDirSync(paths.dir)]) {
-        if (!before.has(name)) removeIfThere(`${paths.dir}/${name}`);
+        if (!before.has(name)) remove(`${paths.dir}/${name}`);
       }
     }
     throw error;

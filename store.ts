@@ -238,6 +238,26 @@ function readRecord(path: string): string[] | undefined {
   return text?.endsWith("\n") ? text.trim().split(" ") : undefined;
 }
 
+/** Tells whether there is something at `path`, a dangling link included. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Removes a file or a whole directory, links in it as links; nothing there is fine. */
+export function remove(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 /** Writes a file whole or not at all: a temporary name, then rename(2). Mode 0600. */
 export function writeAtomic(path: string, text: string): void {
   const temporary = `${path}.${Deno.pid}.tmp`;

@@ -1,0 +1,219 @@
+/**
+ * Creating a session: an unused id, a complete directory, a running agent.
+ *
+ * A session is built in `.new-…` with its lock held and appears under its id by
+ * one rename(2), which fails if the id is taken: of two creators exactly one
+ * wins, and nobody ever sees half a session.
+ *
+ * @module
+ */
+import { SessionError } from "./errors.ts";
+import { close, geteuid } from "./libc.ts";
+import { randomName } from "./names.ts";
+import {
+  launch,
+  newMeta,
+  prepare,
+  type Prepared,
+  type ProcessOptions,
+} from "./spawn.ts";
+import { resolve } from "./std.ts";
+import {
+  checkId,
+  defaultRoot,
+  ensureRoot,
+  exists,
+  type Kind,
+  type Meta,
+  type Paths,
+  pathsFor,
+  pathsIn,
+  type Pids,
+  remove,
+  rootError,
+  type RootOptions,
+} from "./store.ts";
+
+/** What {@linkcode createSession} starts, and how. */
+export interface CreateOptions extends RootOptions, ProcessOptions {
+  /** The argument vector of the agent: a program found on its `PATH`, or a path, and arguments. */
+  readonly command: readonly string[];
+  /**
+   * How it takes input: `exec` not at all, `repl` by a named pipe, `pty` by a
+   * pseudo-terminal.
+   *
+   * @default {"exec"}
+   */
+  readonly kind?: Kind;
+  /**
+   * The id.
+   *
+   * @default {a memorable, unused one}
+   */
+  readonly id?: string;
+  /** Labels to find it by. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /**
+   * What lists show for it.
+   *
+   * @default {the command}
+   */
+  readonly prompt?: string;
+  /** Stop it after so many milliseconds. */
+  readonly timeoutMs?: number;
+  /**
+   * Milliseconds from SIGTERM to SIGKILL when the timeout stops it.
+   *
+   * @default {10000}
+   */
+  readonly graceMs?: number;
+  /**
+   * Delete it once it has ended.
+   *
+   * @default {false}
+   */
+  readonly rm?: boolean;
+  /** Give up before anything is started. */
+  readonly signal?: AbortSignal;
+}
+
+/** A session that has just been started. */
+export interface CreatedSession {
+  /** Its id. */
+  readonly id: string;
+  /** Its files. */
+  readonly paths: Paths;
+  /** Its metadata. */
+  readonly meta: Meta;
+  /** Its processes. */
+  readonly pids: Pids;
+}
+
+/**
+ * Starts a command as a session that outlives the caller. Returns once the
+ * program runs; if it can't be started, nothing is left behind.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, `--allow-run`,
+ * `--allow-ffi` and `--allow-env`.
+ *
+ * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
+ * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported`.
+ * @throws {TypeError} if the id, the command or a variable's name is malformed.
+ * @throws {RangeError} if a time is not positive.
+ *
+ * @example
+ * ```ts
+ * import { createSession, readLog } from "./mod.ts";
+ * const { id } = await createSession({ command: ["echo", "hello"] });
+ * for await (const bytes of readLog(id)) await Deno.stdout.write(bytes);
+ * ```
+ */
+export async function createSession(
+  options: CreateOptions,
+): Promise<CreatedSession> {
+  const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
+  signal?.throwIfAborted();
+  check(options);
+  const root = resolve(options.root ?? defaultRoot());
+  const cwd = resolve(options.cwd ?? Deno.cwd());
+  ensureRoot(root, Deno.build.os === "windows" ? null : geteuid());
+  const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
+  try {
+    const pids = await launch(paths, prepared, {
+      argv: options.command,
+      cwd,
+      env,
+      clearEnv: options.clearEnv,
+      pipe: kind === "repl",
+      timeoutMs,
+      graceMs,
+      rm,
+    });
+    return { id: paths.id, paths, meta, pids };
+  } catch (error) {
+    remove(paths.dir);
+    throw error;
+  }
+}
+
+function check(options: CreateOptions): void {
+  const { command, kind, id, env = {}, labels = {} } = options;
+  if (id !== undefined) checkId(id);
+  if (command.length === 0 || command[0] === "") {
+    throw new TypeError("Cannot create a session: the command is empty");
+  }
+  if (kind !== undefined && !["exec", "repl", "pty"].includes(kind)) {
+    throw new TypeError(`Unknown kind "${kind}": use exec, repl or pty`);
+  }
+  for (const name of Object.keys(env)) {
+    if (name === "" || /[=\0]/.test(name)) {
+      throw new TypeError(`Invalid environment variable name "${name}"`);
+    }
+  }
+  for (const key of Object.keys(labels)) {
+    if (!/^[^\s=]+$/.test(key)) throw new TypeError(`Invalid label "${key}"`);
+  }
+  for (const text of [...command, ...Object.values(env)]) {
+    if (text.includes("\0")) {
+      throw new TypeError(
+        "Cannot create a session: an argument or variable holds a NUL character",
+      );
+    }
+  }
+  for (const name of ["timeoutMs", "graceMs"] as const) {
+    const value = options[name];
+    if (value !== undefined && !(value > 0 && Number.isFinite(value))) {
+      throw new RangeError(`${name} must be a positive number, got ${value}`);
+    }
+  }
+}
+
+interface Claim {
+  readonly paths: Paths;
+  readonly meta: Meta;
+  readonly prepared: Prepared;
+}
+
+/** Makes the directory of an unused id, complete and locked. */
+function claim(
+  root: string,
+  options: CreateOptions & { readonly kind: Kind; readonly cwd: string },
+): Claim {
+  for (let attempt = 0;; attempt++) {
+    const id = options.id ?? randomName(attempt);
+    const claimed = tryClaim(
+      root,
+      newMeta({ ...options, id, argv: options.command }),
+    );
+    if (claimed !== undefined) return claimed;
+    if (options.id !== undefined || attempt > 30) {
+      throw new SessionError(
+        "exists",
+        `Cannot create session "${id}": the id is taken; choose another, or delete it first`,
+        { id },
+      );
+    }
+  }
+}
+
+function tryClaim(root: string, meta: Meta): Claim | undefined {
+  const paths = pathsFor(meta.id, { root });
+  if (exists(paths.dir)) return undefined; // Spares the work; the rename decides.
+  const random = Math.random().toString(36).slice(2, 10);
+  const building = `${root}/.new-${Deno.pid}-${random}`;
+  let prepared: Prepared | undefined;
+  try {
+    Deno.mkdirSync(building, { mode: 0o700 });
+    prepared = prepare(pathsIn(building, meta.id), meta);
+    Deno.renameSync(building, paths.dir);
+    return { paths, meta, prepared };
+  } catch (error) {
+    if (prepared !== undefined) {
+      close(prepared.lockFd);
+      close(prepared.readyFd);
+    }
+    remove(building);
+    if (prepared !== undefined && exists(paths.dir)) return undefined;
+    throw rootError(root, error);
+  }
+}

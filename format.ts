@@ -1,0 +1,160 @@
+/**
+ * Values as people write and read them: durations, sizes, tables.
+ *
+ * @module
+ */
+import { UsageError } from "./options.ts";
+import { unicodeWidth } from "./std.ts";
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/**
+ * Milliseconds of a duration such as `10s`, `1h30m`, `500ms`, `2d`; a plain number is seconds.
+ *
+ * @throws {UsageError} if it is none.
+ */
+export function parseDuration(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
+  if (!/^(\d+(\.\d+)?(ms|[smhd]))+$/.test(text)) {
+    throw new UsageError(
+      `Invalid duration "${text}": write it like 10s, 5m, 1h30m or 500ms`,
+    );
+  }
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/([\d.]+)(ms|[smhd])/g)) {
+    total += Number(amount) * UNITS_MS[unit!]!;
+  }
+  return Math.round(total);
+}
+
+/**
+ * A whole number that is not negative.
+ *
+ * @throws {UsageError} if it is none.
+ */
+export function parseCount(text: string, what: string): number {
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new UsageError(
+      `Invalid ${what} "${text}": it must be a whole number`,
+    );
+  }
+  return Number(text);
+}
+
+/**
+ * A `KEY=VALUE` pair; the value may hold anything, `=` included.
+ *
+ * @throws {UsageError} if it is none.
+ */
+export function parsePair(text: string, what: string): [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new UsageError(`Invalid ${what} "${text}": use KEY=VALUE`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** A duration in its two largest units: `3h05m`, `12.3s`, `45ms`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)}s`;
+  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
+  if (ms < 3_600_000) {
+    return `${Math.floor(ms / 60_000)}m${two(ms % 60_000 / 1000)}s`;
+  }
+  if (ms < 86_400_000) {
+    return `${Math.floor(ms / 3_600_000)}h${two(ms % 3_600_000 / 60_000)}m`;
+  }
+  return `${Math.floor(ms / 86_400_000)}d${two(ms % 86_400_000 / 3_600_000)}h`;
+}
+
+/** How long ago, for a column: `now`, `45s`, `12m`, `3h`, `9d`. */
+export function formatAge(ms: number): string {
+  if (ms < 1000) return "now";
+  if (ms < 60_000) return `${Math.floor(ms / 1000)}s`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)}m`;
+  if (ms < 86_400_000) return `${Math.floor(ms / 3_600_000)}h`;
+  return `${Math.floor(ms / 86_400_000)}d`;
+}
+
+/** A size: `0`, `812`, `1.2K`, `34M` (units of 1024). */
+export function formatSize(bytes: number): string {
+  if (bytes < 1024) return String(bytes);
+  let value = bytes;
+  let unit = "";
+  for (const next of ["K", "M", "G", "T"]) {
+    if (value < 1024) break;
+    value /= 1024;
+    unit = next;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)}${unit}`;
+}
+
+/** Control characters made visible and harmless: `\n`, `\x1b`; also those that reorder text. */
+export function harmless(text: string): string {
+  return text.replace(
+    // deno-lint-ignore no-control-regex
+    /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (char) => {
+      const named: Record<string, string> = {
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+      };
+      const code = char.charCodeAt(0);
+      return named[char] ??
+        (code < 256
+          ? `\\x${code.toString(16).padStart(2, "0")}`
+          : `\\u${code.toString(16)}`);
+    },
+  );
+}
+
+/** Cuts text to `columns` cells, ending in `…`. */
+export function cut(text: string, columns: number): string {
+  if (text.length <= columns && isAscii(text)) return text;
+  if (unicodeWidth(text) <= columns) return text;
+  let width = 0;
+  let kept = "";
+  for (const char of text) {
+    width += unicodeWidth(char);
+    if (width > columns - 1) break;
+    kept += char;
+  }
+  return columns > 0 ? kept + "…" : "";
+}
+
+// deno-lint-ignore no-control-regex
+const isAscii = (text: string) => /^[\x20-\x7e]*$/.test(text);
+const widthOf = (text: string) =>
+  isAscii(text) ? text.length : unicodeWidth(text);
+
+/**
+ * Aligns rows of plain text in columns, two spaces between, each line cut to
+ * `columns` cells. The columns in `right` are flush right.
+ */
+export function formatTable(
+  rows: readonly (readonly string[])[],
+  right: readonly number[],
+  columns = Infinity,
+): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) =>
+      widths[i] = Math.max(widths[i] ?? 0, widthOf(cell))
+    );
+  }
+  return rows.map((row) => {
+    const cells = row.map((cell, i) => {
+      const space = " ".repeat(widths[i]! - widthOf(cell));
+      if (right.includes(i)) return space + cell;
+      return i === row.length - 1 ? cell : cell + space;
+    });
+    const line = cells.join("  ");
+    return columns === Infinity ? line : cut(line, columns);
+  });
+}
