@@ -58,6 +58,13 @@ function symbolsOf() {
     mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
     kill: { parameters: ["i32", "i32"], result: "i32" },
     getsid: { parameters: ["i32"], result: "i32" },
+    // Linux only, and only with glibc 2.36 or later: null elsewhere.
+    pidfd_open: { parameters: ["i32", "u32"], result: "i32", optional: true },
+    pidfd_send_signal: {
+      parameters: ["i32", "i32", "pointer", "u32"],
+      result: "i32",
+      optional: true,
+    },
     geteuid: { parameters: [], result: "u32" },
     fcntl: {
       parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
@@ -76,6 +83,9 @@ function symbolsOf() {
     grantpt: { parameters: ["i32"], result: "i32" },
     unlockpt: { parameters: ["i32"], result: "i32" },
     ptsname: { parameters: ["i32"], result: "pointer" },
+    tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
+    signal: { parameters: ["i32", "usize"], result: "pointer" },
+    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
     [darwin ? "__error" : "__errno_location"]: {
       parameters: [],
       result: "pointer",
@@ -208,6 +218,33 @@ export function write(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
   return call("write", "Cannot write", fd, bytes, BigInt(bytes.length));
 }
 
+/** The errno of a call that would have had to wait. */
+const EAGAIN = darwin ? 35 : 11;
+const EINTR = 4;
+
+/**
+ * Like {@linkcode read}, without an error to construct when there is nothing:
+ * -1 means nothing yet (EAGAIN), -2 the end or an error (EIO: the other side of a
+ * pseudo-terminal is gone). For loops that read at full speed.
+ */
+export function readNow(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
+  const symbols = libc();
+  const count = Number(symbols.read!(fd, buffer, BigInt(buffer.length)));
+  if (count > 0) return count;
+  if (count === 0) return -2;
+  const number = errno(symbols);
+  return number === EAGAIN || number === EINTR ? -1 : -2;
+}
+
+/** Like {@linkcode write}: -1 means that it would have to wait, -2 an error. */
+export function writeNow(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
+  const symbols = libc();
+  const count = Number(symbols.write!(fd, bytes, BigInt(bytes.length)));
+  if (count >= 0) return count;
+  const number = errno(symbols);
+  return number === EAGAIN || number === EINTR ? -1 : -2;
+}
+
 /** Takes the lock of an open file and tells whether that worked, without waiting. flock(2). */
 export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
   try {
@@ -232,6 +269,26 @@ export function kill(pid: number, signal: number): void {
     throw new RangeError(`Cannot signal process ${pid}: not a process id`);
   }
   call("kill", `Cannot signal process ${pid}`, pid, signal);
+}
+
+/**
+ * A descriptor that means this process for good, whatever becomes of its number;
+ * readable once it has ended; not inherited. `undefined` where the system has no
+ * such thing. pidfd_open(2).
+ */
+export function pidfdOpen(pid: number): number | undefined {
+  if (!libc().pidfd_open) return undefined;
+  try {
+    return call("pidfd_open", `Cannot open process ${pid}`, pid, 0);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw error;
+    return undefined; // ENOSYS of an old kernel, EPERM of an old sandbox.
+  }
+}
+
+/** Sends a signal by number to the process of a {@linkcode pidfdOpen}. pidfd_send_signal(2). */
+export function pidfdSendSignal(pidfd: number, signal: number): void {
+  call("pidfd_send_signal", "Cannot signal process", pidfd, signal, null, 0);
 }
 
 /** Tells whether a process exists, a zombie included. kill(2). */
@@ -323,4 +380,27 @@ export function setWindowSize(
   const winsize = new Uint8Array(new Uint16Array([rows, columns, 0, 0]).buffer);
   const what = `Cannot set the terminal's size to ${columns}x${rows}`;
   call("ioctl", what, fd, TIOCSWINSZ, ...FILL, winsize);
+}
+
+/** Tells whether a terminal edits lines before its program reads them (ICANON). tcgetattr(3). */
+export function isCanonical(fd: number): boolean {
+  const termios = new DataView(new ArrayBuffer(128));
+  const what = `Cannot get the settings of terminal ${fd}`;
+  call("tcgetattr", what, fd, new Uint8Array(termios.buffer));
+  // c_lflag: the fourth field, of 4 bytes each on Linux and 8 on macOS.
+  return darwin
+    ? (termios.getUint32(24, true) & 0x100) !== 0
+    : (termios.getUint32(12, true) & 0x2) !== 0;
+}
+
+/** Gives a signal its default effect again. signal(2). */
+export function resetSignal(signal: number): void {
+  libc().signal!(signal, 0n);
+}
+
+/** Keeps this process from leaving a core file when a signal ends it. setrlimit(2). */
+export function disableCoreDumps(): void {
+  const RLIMIT_CORE = 4;
+  const none = new Uint8Array(16);
+  call("setrlimit", "Cannot limit core files", RLIMIT_CORE, none);
 }
