@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { SessionError } from "./errors.ts";
-import { close, geteuid } from "./libc.ts";
+import { ArgumentError, SessionError } from "./errors.ts";
+import { close } from "./libc.ts";
 import { randomName } from "./names.ts";
 import {
   launch,
@@ -17,13 +17,12 @@ import {
   type Prepared,
   type ProcessOptions,
 } from "./spawn.ts";
-import { resolve } from "./std.ts";
 import {
   checkId,
   defaultRoot,
-  ensureRoot,
   exists,
   type Kind,
+  makeBuildDirectory,
   type Meta,
   type Paths,
   pathsFor,
@@ -98,7 +97,7 @@ export interface CreatedSession {
  *
  * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
  * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported`.
- * @throws {TypeError} if the id, the command or a variable's name is malformed.
+ * @throws {ArgumentError} if the id, the command or a variable's name is malformed.
  * @throws {RangeError} if a time is not positive.
  *
  * @example
@@ -114,9 +113,8 @@ export async function createSession(
   const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
   signal?.throwIfAborted();
   check(options);
-  const root = resolve(options.root ?? defaultRoot());
-  const cwd = resolve(options.cwd ?? Deno.cwd());
-  ensureRoot(root, Deno.build.os === "windows" ? null : geteuid());
+  const root = await absolute(options.root ?? defaultRoot());
+  const cwd = await absolute(options.cwd ?? Deno.cwd());
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
   try {
     const pids = await launch(paths, prepared, {
@@ -136,26 +134,35 @@ export async function createSession(
   }
 }
 
+/** Only a relative path needs the library for it, which a cold start would pay for. */
+async function absolute(path: string): Promise<string> {
+  if (path.startsWith("/")) return path;
+  const { resolve } = await import("./std.ts");
+  return resolve(path);
+}
+
 function check(options: CreateOptions): void {
   const { command, kind, id, env = {}, labels = {} } = options;
   if (id !== undefined) checkId(id);
   if (command.length === 0 || command[0] === "") {
-    throw new TypeError("Cannot create a session: the command is empty");
+    throw new ArgumentError("Cannot create a session: the command is empty");
   }
   if (kind !== undefined && !["exec", "repl", "pty"].includes(kind)) {
-    throw new TypeError(`Unknown kind "${kind}": use exec, repl or pty`);
+    throw new ArgumentError(`Unknown kind "${kind}": use exec, repl or pty`);
   }
   for (const name of Object.keys(env)) {
     if (name === "" || /[=\0]/.test(name)) {
-      throw new TypeError(`Invalid environment variable name "${name}"`);
+      throw new ArgumentError(`Invalid environment variable name "${name}"`);
     }
   }
   for (const key of Object.keys(labels)) {
-    if (!/^[^\s=]+$/.test(key)) throw new TypeError(`Invalid label "${key}"`);
+    if (!/^[^\s=]+$/.test(key)) {
+      throw new ArgumentError(`Invalid label "${key}"`);
+    }
   }
   for (const text of [...command, ...Object.values(env)]) {
     if (text.includes("\0")) {
-      throw new TypeError(
+      throw new ArgumentError(
         "Cannot create a session: an argument or variable holds a NUL character",
       );
     }
@@ -199,11 +206,9 @@ function claim(
 function tryClaim(root: string, meta: Meta): Claim | undefined {
   const paths = pathsFor(meta.id, { root });
   if (exists(paths.dir)) return undefined; // Spares the work; the rename decides.
-  const random = Math.random().toString(36).slice(2, 10);
-  const building = `${root}/.new-${Deno.pid}-${random}`;
+  const building = makeBuildDirectory(root);
   let prepared: Prepared | undefined;
   try {
-    Deno.mkdirSync(building, { mode: 0o700 });
     prepared = prepare(pathsIn(building, meta.id), meta);
     Deno.renameSync(building, paths.dir);
     return { paths, meta, prepared };

@@ -91,6 +91,28 @@ export class SessionError extends Error {
 }
 
 /**
+ * An argument that is malformed: a `TypeError` that says so about what the
+ * caller gave, not about the program.
+ *
+ * @example
+ * ```ts
+ * import { ArgumentError, pathsFor } from "./mod.ts";
+ * try {
+ *   pathsFor("../etc", { root: "/tmp/sessions" });
+ * } catch (error) {
+ *   console.log(error instanceof ArgumentError); // true
+ * }
+ * ```
+ */
+export class ArgumentError extends TypeError {
+  /** An error with a one-line `message`. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "ArgumentError";
+  }
+}
+
+/**
  * The message of anything that was thrown, on one line.
  *
  * @example

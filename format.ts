@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { UsageError } from "./options.ts";
-import { unicodeWidth } from "./std.ts";
+import { ArgumentError } from "./errors.ts";
 
 const UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -17,12 +16,12 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 /**
  * Milliseconds of a duration such as `10s`, `1h30m`, `500ms`, `2d`; a plain number is seconds.
  *
- * @throws {UsageError} if it is none.
+ * @throws {ArgumentError} if it is none.
  */
 export function parseDuration(text: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
   if (!/^(\d+(\.\d+)?(ms|[smhd]))+$/.test(text)) {
-    throw new UsageError(
+    throw new ArgumentError(
       `Invalid duration "${text}": write it like 10s, 5m, 1h30m or 500ms`,
     );
   }
@@ -36,11 +35,11 @@ export function parseDuration(text: string): number {
 /**
  * A whole number that is not negative.
  *
- * @throws {UsageError} if it is none.
+ * @throws {ArgumentError} if it is none.
  */
 export function parseCount(text: string, what: string): number {
   if (!/^\d{1,15}$/.test(text)) {
-    throw new UsageError(
+    throw new ArgumentError(
       `Invalid ${what} "${text}": it must be a whole number`,
     );
   }
@@ -50,11 +49,13 @@ export function parseCount(text: string, what: string): number {
 /**
  * A `KEY=VALUE` pair; the value may hold anything, `=` included.
  *
- * @throws {UsageError} if it is none.
+ * @throws {ArgumentError} if it is none.
  */
 export function parsePair(text: string, what: string): [string, string] {
   const at = text.indexOf("=");
-  if (at < 1) throw new UsageError(`Invalid ${what} "${text}": use KEY=VALUE`);
+  if (at < 1) {
+    throw new ArgumentError(`Invalid ${what} "${text}": use KEY=VALUE`);
+  }
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
@@ -116,22 +117,27 @@ export function harmless(text: string): string {
 
 /** Cuts text to `columns` cells, ending in `…`. */
 export function cut(text: string, columns: number): string {
-  if (text.length <= columns && isAscii(text)) return text;
-  if (unicodeWidth(text) <= columns) return text;
+  if (widthOf(text) <= columns) return text;
   let width = 0;
   let kept = "";
   for (const char of text) {
-    width += unicodeWidth(char);
+    width += widthOf(char);
     if (width > columns - 1) break;
     kept += char;
   }
   return columns > 0 ? kept + "…" : "";
 }
 
-// deno-lint-ignore no-control-regex
-const isAscii = (text: string) => /^[\x20-\x7e]*$/.test(text);
-const widthOf = (text: string) =>
-  isAscii(text) ? text.length : unicodeWidth(text);
+const WIDE =
+  /[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]/gu;
+const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/gu;
+
+/** The cells that text takes in a terminal: East Asian letters and emoji two, marks none. */
+export function widthOf(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  const bare = text.replace(NO_WIDTH, "");
+  return [...bare].length + (bare.match(WIDE)?.length ?? 0);
+}
 
 /**
  * Aligns rows of plain text in columns, two spaces between, each line cut to

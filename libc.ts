@@ -48,79 +48,86 @@ export const POLLHUP = 16;
 
 const int = (count: number) => new Array<"i32">(count).fill("i32");
 
-function symbolsOf() {
-  return {
-    open: { parameters: ["buffer", "i32"], result: "i32" },
-    close: { parameters: ["i32"], result: "i32" },
-    read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-    write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-    flock: { parameters: ["i32", "i32"], result: "i32" },
-    mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
-    kill: { parameters: ["i32", "i32"], result: "i32" },
-    getsid: { parameters: ["i32"], result: "i32" },
-    // Linux only, and only with glibc 2.36 or later: null elsewhere.
-    pidfd_open: { parameters: ["i32", "u32"], result: "i32", optional: true },
-    pidfd_send_signal: {
-      parameters: ["i32", "i32", "pointer", "u32"],
-      result: "i32",
-      optional: true,
-    },
-    geteuid: { parameters: [], result: "u32" },
-    fcntl: {
-      parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
-      result: "i32",
-    },
-    ioctl: {
-      parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
-      result: "i32",
-    },
-    poll: {
-      parameters: ["buffer", "u64", "i32"],
-      result: "i32",
-      nonblocking: true,
-    },
-    posix_openpt: { parameters: ["i32"], result: "i32" },
-    grantpt: { parameters: ["i32"], result: "i32" },
-    unlockpt: { parameters: ["i32"], result: "i32" },
-    ptsname: { parameters: ["i32"], result: "pointer" },
-    tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
-    signal: { parameters: ["i32", "usize"], result: "pointer" },
-    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
-    [darwin ? "__error" : "__errno_location"]: {
-      parameters: [],
-      result: "pointer",
-    },
-  } as const;
-}
+const SYMBOLS = {
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  getsid: { parameters: ["i32"], result: "i32" },
+  // Linux only, and only with glibc 2.36 or later: null elsewhere.
+  pidfd_open: { parameters: ["i32", "u32"], result: "i32", optional: true },
+  pidfd_send_signal: {
+    parameters: ["i32", "i32", "pointer", "u32"],
+    result: "i32",
+    optional: true,
+  },
+  geteuid: { parameters: [], result: "u32" },
+  fcntl: {
+    parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
+    result: "i32",
+  },
+  ioctl: {
+    parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
+    result: "i32",
+  },
+  poll: {
+    parameters: ["buffer", "u64", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  posix_openpt: { parameters: ["i32"], result: "i32" },
+  grantpt: { parameters: ["i32"], result: "i32" },
+  unlockpt: { parameters: ["i32"], result: "i32" },
+  ptsname: { parameters: ["i32"], result: "pointer" },
+  tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
+  signal: { parameters: ["i32", "usize"], result: "pointer" },
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  __errno_location: { parameters: [], result: "pointer" },
+  __error: { parameters: [], result: "pointer" },
+} as const;
 
+type Name = keyof typeof SYMBOLS;
+const ERRNO: Name = darwin ? "__error" : "__errno_location";
 // deno-lint-ignore no-explicit-any
-type Symbols = Record<string, (...args: any[]) => any>;
-let opened: Symbols | undefined;
+type Function_ = (...args: any[]) => any;
+const loaded = new Map<Name, Function_>();
+let library: string | undefined;
 
 /** The C library's file names, most likely first. */
 function candidates(): string[] {
+  if (library !== undefined) return [library];
   if (darwin) return ["libSystem.B.dylib"];
   const arch = Deno.build.arch === "x86_64" ? "x86_64" : "aarch64";
   return ["libc.so.6", `libc.musl-${arch}.so.1`, "libc.so"];
 }
 
-function libc(): Symbols {
-  if (opened !== undefined) return opened;
+/** One function. Deno compiles a trampoline for each (0.2 ms), so each is loaded at its first use. */
+function symbol(name: Name): Function_ {
+  const known = loaded.get(name);
+  if (known !== undefined) return known;
   if (Deno.build.os === "windows") {
     throw new Deno.errors.NotSupported("There is no libc on Windows");
   }
+  // Loading would overwrite the errno that is to be read: it comes before all.
+  if (name !== ERRNO) symbol(ERRNO);
   let failure: unknown;
-  for (const name of candidates()) {
+  for (const file of candidates()) {
     try {
-      opened = Deno.dlopen(name, symbolsOf()).symbols as unknown as Symbols;
-      return opened;
+      const opened = Deno.dlopen(file, { [name]: SYMBOLS[name] });
+      const found = opened.symbols[name] as unknown as Function_;
+      library = file;
+      loaded.set(name, found);
+      return found;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       failure = error;
     }
   }
   throw new Deno.errors.NotSupported(
-    `Cannot open the C library: tried ${candidates().join(", ")}`,
+    `Cannot find ${name} in the C library: tried ${candidates().join(", ")}`,
     { cause: failure },
   );
 }
@@ -128,7 +135,7 @@ function libc(): Symbols {
 type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
 /** errno to name and class; the numbers that differ are given as [Linux, macOS]. */
-const ERRNO: readonly [number, number, string, ErrorClass][] = [
+const ERRORS: readonly [number, number, string, ErrorClass][] = [
   [1, 1, "EPERM", Deno.errors.PermissionDenied],
   [2, 2, "ENOENT", Deno.errors.NotFound],
   [3, 3, "ESRCH", Deno.errors.NotFound],
@@ -154,23 +161,22 @@ const OTHER_NAMES: Readonly<Record<number, string>> = {
 };
 
 /** The calling thread's errno: valid directly after a failed, not nonblocking, call. */
-function errno(symbols: Symbols): number {
-  const where = symbols[darwin ? "__error" : "__errno_location"]!();
+function errno(): number {
+  const where = symbol(ERRNO)();
   return new Deno.UnsafePointerView(where).getInt32();
 }
 
 function systemError(number: number, what: string): Error {
-  const known = ERRNO.find((row) => row[darwin ? 1 : 0] === number);
+  const known = ERRORS.find((row) => row[darwin ? 1 : 0] === number);
   const code = known?.[2] ?? OTHER_NAMES[number] ?? `errno ${number}`;
   const Class = known?.[3] ?? Error;
   return Object.assign(new Class(`${what}: ${code}`), { code });
 }
 
 /** Calls `name`; a negative result becomes an error that begins with `what`. */
-function call(name: string, what: string, ...args: unknown[]): number {
-  const symbols = libc();
-  const result = Number(symbols[name]!(...args));
-  if (result < 0) throw systemError(errno(symbols), what);
+function call(name: Name, what: string, ...args: unknown[]): number {
+  const result = Number(symbol(name)(...args));
+  if (result < 0) throw systemError(errno(), what);
   return result;
 }
 
@@ -228,20 +234,18 @@ const EINTR = 4;
  * pseudo-terminal is gone). For loops that read at full speed.
  */
 export function readNow(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
-  const symbols = libc();
-  const count = Number(symbols.read!(fd, buffer, BigInt(buffer.length)));
+  const count = Number(symbol("read")(fd, buffer, BigInt(buffer.length)));
   if (count > 0) return count;
   if (count === 0) return -2;
-  const number = errno(symbols);
+  const number = errno();
   return number === EAGAIN || number === EINTR ? -1 : -2;
 }
 
 /** Like {@linkcode write}: -1 means that it would have to wait, -2 an error. */
 export function writeNow(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
-  const symbols = libc();
-  const count = Number(symbols.write!(fd, bytes, BigInt(bytes.length)));
+  const count = Number(symbol("write")(fd, bytes, BigInt(bytes.length)));
   if (count >= 0) return count;
-  const number = errno(symbols);
+  const number = errno();
   return number === EAGAIN || number === EINTR ? -1 : -2;
 }
 
@@ -277,7 +281,7 @@ export function kill(pid: number, signal: number): void {
  * such thing. pidfd_open(2).
  */
 export function pidfdOpen(pid: number): number | undefined {
-  if (!libc().pidfd_open) return undefined;
+  if (!symbol("pidfd_open")) return undefined;
   try {
     return call("pidfd_open", `Cannot open process ${pid}`, pid, 0);
   } catch (error) {
@@ -310,7 +314,7 @@ export function getsid(pid: number): number {
 
 /** The effective user id. geteuid(2). */
 export function geteuid(): number {
-  return libc().geteuid!();
+  return symbol("geteuid")();
 }
 
 /** Keeps a descriptor from being inherited by what is started from here on. fcntl(2). */
@@ -340,7 +344,7 @@ export async function poll(
   pollfd.setInt16(4, events, true);
   const buffer = new Uint8Array(pollfd.buffer);
   // A failed call (EINTR) leaves revents 0, which reads as a timeout: callers loop.
-  await libc().poll!(buffer, 1n, timeoutMs);
+  await symbol("poll")(buffer, 1n, timeoutMs);
   return pollfd.getInt16(6, true);
 }
 
@@ -361,7 +365,7 @@ export function openPty(): Pty {
     setNonblocking(master);
     call("grantpt", what, master);
     call("unlockpt", what, master);
-    const name = libc().ptsname!(master);
+    const name = symbol("ptsname")(master);
     if (name === null) throw new Error(`${what}: its slave has no name`);
     const slavePath = new Deno.UnsafePointerView(name).getCString();
     return { master, slavePath };
@@ -395,7 +399,7 @@ export function isCanonical(fd: number): boolean {
 
 /** Gives a signal its default effect again. signal(2). */
 export function resetSignal(signal: number): void {
-  libc().signal!(signal, 0n);
+  symbol("signal")(signal, 0n);
 }
 
 /** Keeps this process from leaving a core file when a signal ends it. setrlimit(2). */

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { ArgumentError } from "./errors.ts";
 
 /** One option of a command. */
 export interface Option {
@@ -34,18 +35,13 @@ export interface Parsed {
   readonly operands: readonly string[];
 }
 
-/** A call that can't be understood; ends with exit status 2. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
 /**
  * Parses the words of a call.
  *
  * @param verbatim From the first operand on, everything is an operand; a `--`
  * before it is dropped.
  *
- * @throws {UsageError} for an option that is unknown, lacks a value, takes none,
+ * @throws {ArgumentError} for an option that is unknown, lacks a value, takes none,
  * or is given twice.
  */
 export function parseOptions(
@@ -60,17 +56,17 @@ export function parseOptions(
   function take(option: Option, shown: string, value: string | undefined) {
     if (option.value === undefined) {
       if (value !== undefined) {
-        throw new UsageError(`Option ${shown} takes no value`);
+        throw new ArgumentError(`Option ${shown} takes no value`);
       }
       flags.add(option.name);
       return;
     }
     if (value === undefined) {
-      throw new UsageError(`Option ${shown} needs a value: ${option.value}`);
+      throw new ArgumentError(`Option ${shown} needs a value: ${option.value}`);
     }
     const given = values.get(option.name) ?? [];
     if (given.length > 0 && !option.repeat) {
-      throw new UsageError(`Option ${shown} is given twice`);
+      throw new ArgumentError(`Option ${shown} is given twice`);
     }
     values.set(option.name, [...given, value]);
   }
@@ -91,7 +87,7 @@ export function parseOptions(
       const [, name = "", value] = /^--([^=]*)(?:=([^]*))?$/.exec(arg) ?? [];
       const option = options.find((known) => known.name === name);
       if (option === undefined) {
-        throw new UsageError(unknown(`--${name}`, options));
+        throw new ArgumentError(unknown(`--${name}`, options));
       }
       const apart = option.value !== undefined && value === undefined;
       take(option, `--${name}`, apart ? args[++i] : value);
@@ -100,7 +96,9 @@ export function parseOptions(
       for (let at = 1; at < arg.length; at++) {
         const shown = `-${arg[at]}`;
         const option = options.find((known) => known.short === arg[at]);
-        if (option === undefined) throw new UsageError(unknown(shown, options));
+        if (option === undefined) {
+          throw new ArgumentError(unknown(shown, options));
+        }
         if (option.value === undefined) take(option, shown, undefined);
         else {
           const rest = arg.slice(at + 1).replace(/^=/, "");

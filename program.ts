@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SessionError } from "./errors.ts";
+import { ArgumentError, SessionError } from "./errors.ts";
 import type { Kind } from "./store.ts";
 
 /** What to run for each kind, most wanted first; an override comes before all. */
@@ -28,7 +28,7 @@ const PROGRAMS: Readonly<
  * `--allow-env` and `--allow-read` of the directories on `PATH`.
  *
  * @throws {SessionError} `program_not_found`, with what to install.
- * @throws {TypeError} if the override is not a command line.
+ * @throws {ArgumentError} if the override is not a command line.
  *
  * @example
  * ```ts
@@ -70,7 +70,7 @@ function isOnPath(name: string): boolean {
  * Splits a command line into words as a shell does, with quotes and backslashes,
  * but without expanding anything.
  *
- * @throws {TypeError} if a quote is not closed, or there is no word.
+ * @throws {ArgumentError} if a quote is not closed, or there is no word.
  */
 export function splitCommandLine(text: string, what: string): string[] {
   const words: string[] = [];
@@ -80,7 +80,7 @@ export function splitCommandLine(text: string, what: string): string[] {
   for (const match of text.matchAll(token)) {
     const [all, single, double, escaped, plain, stray] = match;
     if (stray !== undefined) {
-      throw new TypeError(
+      throw new ArgumentError(
         `Invalid command line in ${what}: ${stray} at position ${match.index} has no end`,
       );
     }
@@ -94,7 +94,7 @@ export function splitCommandLine(text: string, what: string): string[] {
   }
   if (word !== undefined) words.push(word);
   if (words.length === 0) {
-    throw new TypeError(`Invalid command line in ${what}: it is empty`);
+    throw new ArgumentError(`Invalid command line in ${what}: it is empty`);
   }
   return words;
 }

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { messageOf, SessionError } from "./errors.ts";
+import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 import {
   close,
   getsid,
@@ -28,7 +28,6 @@ import {
   tryFlock,
 } from "./libc.ts";
 import { type ReaperOptions, reaperScript } from "./reaper.ts";
-import { resolve } from "./std.ts";
 import {
   exists,
   FORMAT,
@@ -215,10 +214,10 @@ function spawnReaper(
   const { argv, env, clearEnv = false } = options;
   const [program] = argv;
   if (program === undefined || program === "") {
-    throw new TypeError("Cannot start a session: the command is empty");
+    throw new ArgumentError("Cannot start a session: the command is empty");
   }
   if (program.startsWith("-")) {
-    throw new TypeError(
+    throw new ArgumentError(
       `Cannot start "${program}": a program's name can't start with "-"; use "./${program}"`,
     );
   }
@@ -244,7 +243,9 @@ function spawnReaper(
     }
     return child;
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable || error instanceof TypeError) {
+    if (
+      error instanceof Deno.errors.NotCapable || error instanceof ArgumentError
+    ) {
       throw error;
     }
     if (!isDirectory(cwd)) {
@@ -312,7 +313,7 @@ async function diedUnstarted(
   } else if (processExists(pids.agent)) return false;
   await ended;
   const code = exitCodeOf(paths);
-  return (code === 126 || code === 127) && !canExecute(options);
+  return (code === 126 || code === 127) && !await canExecute(options);
 }
 
 function readCommandLine(pid: number): string {
@@ -330,7 +331,8 @@ function exitCodeOf(paths: Paths): number {
 }
 
 /** Tells whether the program is a file on the agent's PATH that may be executed. */
-function canExecute(options: LaunchOptions): boolean {
+async function canExecute(options: LaunchOptions): Promise<boolean> {
+  const { resolve } = await import("./std.ts");
   const { argv, cwd = Deno.cwd(), env, clearEnv } = options;
   const program = argv[0] ?? "";
   const inherited = clearEnv ? undefined : Deno.env.get("PATH");
@@ -358,7 +360,7 @@ function startError(
   if (status === 127) {
     let why = "not found on PATH";
     if (program.includes("/")) {
-      why = exists(resolve(cwd, program))
+      why = exists(program.startsWith("/") ? program : `${cwd}/${program}`)
         ? "the interpreter that its first line names is missing"
         : "no such file";
     }
@@ -433,6 +435,7 @@ async function spawnAt(
   options: SpawnOptions,
 ): Promise<Pids> {
   const { program = [], env = {}, ...rest } = options;
+  const { resolve } = await import("./std.ts");
   const cwd = resolve(options.cwd ?? Deno.cwd());
   const argv = [
     ...(typeof program === "string" ? [program] : program),

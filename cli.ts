@@ -1,0 +1,159 @@
+#!/usr/bin/env -S deno run -A
+/**
+ * The command line. The only file that reads arguments, prints, or exits.
+ *
+ * What a command does is in `cli_*.ts`, loaded when it is called: a cold start
+ * loads what its command needs and nothing else.
+ *
+ * @module
+ */
+import {
+  describeError,
+  FAILED,
+  type Handler,
+  type Io,
+  OK,
+  reportError,
+  USAGE,
+} from "./cli_io.ts";
+import { ArgumentError } from "./errors.ts";
+import { parseOptions } from "./options.ts";
+import {
+  commandHelp,
+  COMMANDS,
+  COMMON,
+  findCommand,
+  mainHelp,
+} from "./usage.ts";
+
+/** This version. */
+export const VERSION = "0.1.0";
+
+/** Ended by a closed pipe, as programs are that SIGPIPE kills. */
+const BROKEN_PIPE = 141;
+
+/** Where each command's work is: literal imports, which `deno compile` can see. */
+const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
+  create: async () => (await import("./cli_start.ts")).create,
+  run: async () => (await import("./cli_start.ts")).run,
+  attach: async () => (await import("./cli_start.ts")).attach,
+  list: async () => (await import("./cli_inspect.ts")).list,
+  show: async () => (await import("./cli_inspect.ts")).show,
+  logs: async () => (await import("./cli_inspect.ts")).logs,
+  wait: async () => (await import("./cli_inspect.ts")).wait,
+  send: async () => (await import("./cli_control.ts")).send,
+  stop: async () => (await import("./cli_control.ts")).stop,
+  delete: async () => (await import("./cli_control.ts")).delete_,
+  prune: async () => (await import("./cli_control.ts")).prune,
+  completions: async () => (await import("./completions.ts")).completions,
+};
+
+const encoder = new TextEncoder();
+
+/** Writes all of it; a write to a terminal or pipe may take less. */
+function writeAll(
+  stream: { writeSync(bytes: Uint8Array): number },
+  content: string | Uint8Array,
+): void {
+  let bytes = typeof content === "string" ? encoder.encode(content) : content;
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(stream.writeSync(bytes));
+    } catch (error) {
+      // Somebody else made the pipe nonblocking: it is full, not broken.
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+function newIo(json: boolean): Io {
+  const isTerminal = Deno.stdout.isTerminal();
+  let interrupt: AbortController | undefined;
+  return {
+    out: (content) => writeAll(Deno.stdout, content),
+    err: (content) => writeAll(Deno.stderr, content),
+    get columns() {
+      return isTerminal ? Deno.consoleSize().columns : undefined;
+    },
+    color: isTerminal && !Deno.noColor,
+    json,
+    get stdin() {
+      return Deno.stdin.readable;
+    },
+    get stdinIsTerminal() {
+      return Deno.stdin.isTerminal();
+    },
+    interrupted: () => {
+      if (interrupt === undefined) {
+        const controller = new AbortController();
+        for (const name of ["SIGINT", "SIGTERM"] as const) {
+          Deno.addSignalListener(name, () => controller.abort());
+        }
+        interrupt = controller;
+      }
+      return interrupt.signal;
+    },
+  };
+}
+
+/** Runs one call and returns its exit status. */
+async function main(args: readonly string[]): Promise<number> {
+  const [name = "--help", ...rest] = args;
+  let io = newIo(rest.includes("--json"));
+  try {
+    if (["--help", "-h", "help"].includes(name)) {
+      const about = findCommand(rest[0] ?? "");
+      if (rest[0] !== undefined && about === undefined) {
+        throw new ArgumentError(noSuchCommand(rest[0]));
+      }
+      io.out(about === undefined ? mainHelp() : commandHelp(about));
+      return args.length === 0 ? USAGE : OK;
+    }
+    if (["--version", "-V", "version"].includes(name)) {
+      io.out(`codex-session ${VERSION}\n`);
+      return OK;
+    }
+    const command = findCommand(name);
+    const load = HANDLERS[command?.name ?? ""];
+    if (command === undefined || load === undefined) {
+      throw new ArgumentError(noSuchCommand(name));
+    }
+    const options = [...command.options, ...COMMON];
+    const call = parseOptions(rest, options, command.verbatim);
+    io = newIo(call.flags.has("json"));
+    if (call.flags.has("help")) {
+      io.out(commandHelp(command));
+      return OK;
+    }
+    return await (await load())(call, io);
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) return BROKEN_PIPE;
+    const status = reportError(error, io);
+    if (describeError(error).code === "usage" && !io.json) {
+      const about = findCommand(name) === undefined ? "" : `${name} `;
+      io.err(`Try: codex-session ${about}--help\n`);
+    }
+    return status;
+  }
+}
+
+function noSuchCommand(name: string): string {
+  const near = COMMANDS.find((command) =>
+    command.name.startsWith(name.slice(0, 2)) && !name.startsWith("-")
+  );
+  return `Unknown command "${name}"` +
+    (near === undefined ? "" : `; did you mean "${near.name}"?`);
+}
+
+if (import.meta.main) {
+  let status = FAILED;
+  try {
+    status = await main(Deno.args);
+  } catch (error) {
+    // Standard error itself is closed: there is nobody left to tell.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    status = BROKEN_PIPE;
+  }
+  Deno.exit(status);
+}

@@ -1,0 +1,170 @@
+/**
+ * The commands that start and attach: `create`, `run`, `attach`.
+ *
+ * @module
+ */
+import { type Handler, type Io, OK, onlyOperand, valueOf } from "./cli_io.ts";
+import { type CreateOptions, createSession } from "./create.ts";
+import { ArgumentError, SessionError } from "./errors.ts";
+import { parseCount, parseDuration, parsePair } from "./format.ts";
+import type { Parsed } from "./options.ts";
+import { exitStatus, type Kind, resolveSelector, type State } from "./store.ts";
+
+/** `create`: the Codex agent of a kind. */
+export const create: Handler = async (call, io) => {
+  const [kind, ...rest] = call.operands;
+  if (kind !== "exec" && kind !== "repl") {
+    throw new ArgumentError(
+      kind === undefined
+        ? "Name the kind of agent: exec or repl"
+        : `Unknown kind "${kind}": use exec or repl; for another command: codex-session run`,
+    );
+  }
+  const args = rest[0] === "--" ? rest.slice(1) : rest;
+  const { codexProgram } = await import("./program.ts");
+  const command = [...codexProgram(kind), ...args];
+  return await start(call, io, { kind, command, prompt: args.join(" ") });
+};
+
+/** `run`: any command. */
+export const run: Handler = async (call, io) => {
+  if (call.operands.length === 0) {
+    throw new ArgumentError("Name the command to run");
+  }
+  const kind: Kind = call.flags.has("interactive") ? "repl" : "exec";
+  return await start(call, io, { kind, command: call.operands });
+};
+
+async function start(
+  call: Parsed,
+  io: Io,
+  what: Pick<CreateOptions, "kind" | "command" | "prompt">,
+): Promise<number> {
+  const timeout = valueOf(call, "timeout");
+  const session = await createSession({
+    ...what,
+    id: valueOf(call, "id"),
+    cwd: valueOf(call, "cwd"),
+    env: environmentOf(call),
+    labels: Object.fromEntries(
+      (call.values.get("label") ?? []).map((text) => parsePair(text, "label")),
+    ),
+    timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
+    rm: call.flags.has("rm"),
+  });
+  const { id, paths, pids } = session;
+  if (!call.flags.has("attach")) {
+    io.out(
+      io.json
+        ? JSON.stringify({ id, dir: paths.dir, pid: pids.agent }) + "\n"
+        : `${id}\n`,
+    );
+    return OK;
+  }
+  io.err(`Session ${id}\n`);
+  return await attachTo(id, io, { readOnly: false });
+}
+
+/** Variables of `--env-file` and `--env`; the latter win. */
+function environmentOf(call: Parsed): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const file of call.values.get("env-file") ?? []) {
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(file);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw new ArgumentError(`Cannot read "${file}": there is no such file`);
+    }
+    for (const line of text.split(/\r?\n/)) {
+      if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
+      const [name, value] = parsePair(line, `line in ${file}`);
+      env[name.trim()] = value;
+    }
+  }
+  for (const text of call.values.get("env") ?? []) {
+    const [name, value] = parsePair(text, "environment variable");
+    env[name] = value;
+  }
+  return env;
+}
+
+/** `attach`: live output, typed lines. */
+export const attach: Handler = async (call, io) => {
+  const selector = onlyOperand(call, "one session");
+  const { id } = await resolveSelector(selector);
+  const tail = valueOf(call, "tail");
+  return await attachTo(id, io, {
+    tailLines: tail === undefined
+      ? undefined
+      : parseCount(tail, "number of lines"),
+    stderr: call.flags.has("stderr"),
+    readOnly: call.flags.has("read-only"),
+  });
+};
+
+async function attachTo(
+  id: string,
+  io: Io,
+  options: { tailLines?: number; stderr?: boolean; readOnly: boolean },
+): Promise<number> {
+  const { attachSession } = await import("./attach.ts");
+  const { stderr, ...rest } = options;
+  const result = await attachSession(id, {
+    ...rest,
+    stdin: options.readOnly && !io.stdinIsTerminal ? undefined : stdinOf(io),
+    stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),
+    stderr: stderr ? markedStream(io) : undefined,
+    signal: io.interrupted(),
+    onNotice: (message) => io.err(`codex-session: ${message}\n`),
+  });
+  if ("detached" in result) {
+    io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
+    return OK;
+  }
+  return endedStatus(id, result.state, io);
+}
+
+/** A terminal's end of file leaves; a file's or pipe's only ends the input. */
+function stdinOf(io: Io): ReadableStream<Uint8Array> {
+  if (io.stdinIsTerminal) return io.stdin;
+  const reader = io.stdin.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) await new Promise(() => {});
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+/** Standard error of the agent, each of its lines marked. */
+function markedStream(io: Io): WritableStream<Uint8Array> {
+  const decoder = new TextDecoder();
+  const mark = io.color ? "\x1b[31m[stderr]\x1b[0m " : "[stderr] ";
+  let atStart = true;
+  return new WritableStream({
+    write(bytes) {
+      const text = decoder.decode(bytes, { stream: true });
+      if (text === "") return;
+      io.err((atStart ? mark : "") + text.replace(/\n(?=[^])/g, `\n${mark}`));
+      atStart = text.endsWith("\n");
+    },
+  });
+}
+
+/** How a session ended, as this program's own exit status. */
+function endedStatus(id: string, state: State, io: Io): number {
+  if (state.state === "exited") {
+    if ("signal" in state.ending) {
+      io.err(`Session ${id} ended by ${state.ending.signal}\n`);
+    }
+    return exitStatus(state.ending);
+  }
+  throw new SessionError(
+    "wrong_state",
+    `Session "${id}" is lost: its supervisor was killed, how the agent ended is not known`,
+    { id },
+  );
+}

@@ -1,0 +1,386 @@
+/**
+ * The commands: names, options, help. One description serves parsing, `--help`
+ * and the completion scripts.
+ *
+ * @module
+ */
+import type { Option } from "./options.ts";
+
+/** What a command is called, takes and does. */
+export interface Command {
+  /** Its name. */
+  readonly name: string;
+  /** Other names for it. */
+  readonly aliases?: readonly string[];
+  /** What follows the name. */
+  readonly operands: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What more there is to know. */
+  readonly details?: string;
+  /** Its own options. */
+  readonly options: readonly Option[];
+  /** From the first operand on, words are not options. */
+  readonly verbatim?: boolean;
+  /** What its operands complete to. */
+  readonly completes?: "sessions" | "session" | "files";
+  /** Command lines, each with what it does. */
+  readonly examples: readonly (readonly [string, string])[];
+  /** Not shown. */
+  readonly hidden?: boolean;
+}
+
+/** Options of every command. */
+export const COMMON: readonly Option[] = [
+  { name: "json", help: "results as JSON, errors as JSON on stderr" },
+  { name: "help", short: "h", help: "show this help" },
+];
+
+const START: readonly Option[] = [
+  {
+    name: "id",
+    value: "NAME",
+    help: "the session's id (default: a memorable one)",
+  },
+  { name: "cwd", value: "DIR", help: "working directory (default: this one)" },
+  {
+    name: "env",
+    short: "e",
+    value: "KEY=VALUE",
+    repeat: true,
+    help: "set an environment variable",
+  },
+  {
+    name: "env-file",
+    value: "FILE",
+    repeat: true,
+    help: "set those in FILE, a KEY=VALUE a line",
+  },
+  {
+    name: "label",
+    short: "l",
+    value: "KEY=VALUE",
+    repeat: true,
+    help: "label it, to find it with list -l",
+  },
+  { name: "timeout", value: "D", help: "stop it after this time, such as 30m" },
+  { name: "rm", help: "delete it once it has ended" },
+  { name: "attach", short: "a", help: "attach right away" },
+];
+
+/** All commands, in the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: "create",
+    operands: "exec|repl [--] ARGS…",
+    summary: "start the Codex agent of that kind in the background",
+    details:
+      "Everything after the kind goes to the agent verbatim. Prints the session's id.\n" +
+      "exec: one turn, no input. repl: interactive, input by `send` and `attach`.\n" +
+      "The programs are codex-exec (else `codex exec`) and codex-repl on PATH, or the command\n" +
+      "lines in CODEX_SESSION_EXEC and CODEX_SESSION_REPL.",
+    options: START,
+    verbatim: true,
+    examples: [
+      ["create exec 'fix the failing test'", "one turn in the background"],
+      [
+        "create --id fix --timeout 1h exec --json 'fix it'",
+        "with a name and a time limit",
+      ],
+      ["create -a repl", "talk to it right away"],
+    ],
+  },
+  {
+    name: "run",
+    operands: "[--] COMMAND ARGS…",
+    summary: "start any command in the background",
+    details:
+      "Prints the session's id as soon as the command runs; fails if it can't be started.",
+    options: [
+      ...START,
+      {
+        name: "interactive",
+        short: "i",
+        help: "kind repl: input by a named pipe",
+      },
+    ],
+    verbatim: true,
+    completes: "files",
+    examples: [
+      [
+        "run -- claude -p 'explain this repository'",
+        "another agent, same handling",
+      ],
+      ["run -i --id calc bc -l", "a program that reads lines"],
+      ["run --rm -a make test", "watch it; nothing is left at the end"],
+    ],
+  },
+  {
+    name: "list",
+    aliases: ["ls", "ps"],
+    operands: "",
+    summary: "list sessions, newest first",
+    options: [
+      { name: "quiet", short: "q", help: "ids only" },
+      {
+        name: "state",
+        value: "S",
+        help: "only those starting, running, exited, lost or damaged",
+      },
+      {
+        name: "label",
+        short: "l",
+        value: "KEY=VALUE",
+        repeat: true,
+        help: "only those with this label",
+      },
+    ],
+    examples: [
+      ["list --state running", "what is going on"],
+      [
+        "delete $(codex-session list -q --state exited)",
+        "clean up by a script",
+      ],
+    ],
+  },
+  {
+    name: "show",
+    operands: "SEL…",
+    summary: "everything about sessions, as JSON",
+    options: [],
+    completes: "sessions",
+    examples: [["show 0", "the newest"], [
+      "show fix | jq .[0].processes",
+      "its live processes",
+    ]],
+  },
+  {
+    name: "attach",
+    operands: "SEL",
+    summary: "watch a session's output live and send it lines",
+    details:
+      "Prints the output from the beginning, follows it, and sends each line that is typed.\n" +
+      "Ctrl-C or Ctrl-D leaves; the session runs on. When the session ends, so does this,\n" +
+      "with the agent's exit status.",
+    options: [
+      { name: "stderr", help: "also its standard error, marked" },
+      {
+        name: "tail",
+        short: "n",
+        value: "N",
+        help: "begin with the last N lines",
+      },
+      { name: "read-only", help: "send nothing" },
+    ],
+    completes: "session",
+    examples: [["attach fix", "from the beginning"], [
+      "attach --tail 20 --stderr 0",
+      "the newest, its last lines",
+    ]],
+  },
+  {
+    name: "logs",
+    operands: "SEL",
+    summary: "print a session's output as it was written",
+    options: [
+      { name: "follow", short: "f", help: "go on until the session ends" },
+      { name: "tail", short: "n", value: "N", help: "only the last N lines" },
+      { name: "stderr", help: "its standard error instead" },
+      { name: "all", help: "both" },
+    ],
+    completes: "session",
+    examples: [["logs -f fix", "follow it"], [
+      "logs --stderr -n 50 fix",
+      "the end of what went wrong",
+    ]],
+  },
+  {
+    name: "send",
+    operands: "SEL TEXT… | SEL --stdin | SEL --eof",
+    summary: "give a session input without attaching",
+    options: [
+      { name: "no-newline", help: "don't end the text with a newline" },
+      { name: "stdin", help: "send standard input, byte by byte as it is" },
+      { name: "eof", help: "end its input: the agent reads end of file" },
+      {
+        name: "timeout",
+        value: "D",
+        help: "how long to wait for an agent that doesn't read (default: 5s)",
+      },
+    ],
+    completes: "session",
+    examples: [
+      ["send fix 'now write a test for it'", "a line"],
+      ["send fix --stdin < notes.txt", "a file"],
+      ["send fix --eof", "no more input"],
+    ],
+  },
+  {
+    name: "wait",
+    operands: "SEL…",
+    summary: "wait until sessions end; print ID and exit status of each",
+    details:
+      "Exit status: that of the first one named whose status is not 0; 124 on timeout.",
+    options: [{
+      name: "timeout",
+      value: "D",
+      help: "give up after this time, with status 124",
+    }],
+    completes: "sessions",
+    examples: [["wait fix && git diff", "when it has succeeded"], [
+      "wait --timeout 10m a b c",
+      "several, for ten minutes",
+    ]],
+  },
+  {
+    name: "stop",
+    operands: "SEL…",
+    summary: "end sessions: a signal, a grace period, SIGKILL",
+    details:
+      "Every process of the session gets the signal. Returns when they are gone.",
+    options: [
+      {
+        name: "signal",
+        short: "s",
+        value: "SIGNAL",
+        help: "the first signal (default: TERM)",
+      },
+      {
+        name: "time",
+        short: "t",
+        value: "D",
+        help: "the grace period (default: 10s)",
+      },
+    ],
+    completes: "sessions",
+    examples: [["stop fix", "politely, then not"], [
+      "stop -s INT -t 1m fix",
+      "as Ctrl-C would, with a minute to finish",
+    ]],
+  },
+  {
+    name: "delete",
+    aliases: ["rm"],
+    operands: "SEL…",
+    summary: "delete ended sessions and their output",
+    options: [{
+      name: "force",
+      short: "f",
+      help: "stop a live one first; also a damaged one",
+    }],
+    completes: "sessions",
+    examples: [["delete fix", "an ended one"], [
+      "rm -f fix",
+      "whatever it is doing",
+    ]],
+  },
+  {
+    name: "prune",
+    operands: "",
+    summary: "delete all ended and lost sessions",
+    options: [
+      {
+        name: "older-than",
+        value: "D",
+        help: "only those that ended longer ago, such as 7d",
+      },
+      { name: "dry-run", help: "only say which" },
+    ],
+    examples: [["prune --older-than 7d", "what ended a week ago or earlier"]],
+  },
+  {
+    name: "completions",
+    operands: "bash|zsh|fish",
+    summary: "print a completion script",
+    options: [],
+    examples: [
+      [
+        "completions bash > ~/.local/share/bash-completion/completions/codex-session",
+        "bash",
+      ],
+      ['completions zsh > "${fpath[1]}/_codex-session"', "zsh"],
+      [
+        "completions fish > ~/.config/fish/completions/codex-session.fish",
+        "fish",
+      ],
+    ],
+  },
+];
+
+/** The command with this name or alias. */
+export function findCommand(name: string): Command | undefined {
+  return COMMANDS.find((command) =>
+    command.name === name || command.aliases?.includes(name)
+  );
+}
+
+/** The exit statuses, for the help. */
+const STATUSES = `Exit status:
+  0 done   1 failed   2 wrong usage   3 no such session, or ambiguous
+  4 not in the state for that   124 timeout   126 the program can't be executed
+  127 it is not found. attach and wait: the agent's own, 128+n for signal n`;
+
+/** Two columns of help. */
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join(
+    "\n",
+  );
+}
+
+/** The text of `codex-session --help`. */
+export function mainHelp(): string {
+  const rows = COMMANDS.filter(({ hidden }) => !hidden).map((
+    { name, aliases = [], summary },
+  ) => [[name, ...aliases].join(", "), summary] as const);
+  return `Run coding agents, or any command, in the background; come back to them later.
+
+Usage: codex-session COMMAND [OPTIONS] [ARGS]
+
+Commands:
+${columns(rows)}
+
+SEL names a session: its id, its number in \`list\` (0 is the newest), or the
+beginning of its id if only one has it.
+
+Examples:
+  codex-session run -- claude -p 'explain this repository'
+  codex-session list
+  codex-session logs -f 0
+
+Sessions live in $CODEX_SESSION_HOME, else $XDG_STATE_HOME/codex-session, else
+~/.local/state/codex-session.
+
+${STATUSES}
+
+\`codex-session COMMAND --help\` tells more about a command.
+`;
+}
+
+/** The text of `codex-session COMMAND --help`. */
+export function commandHelp(command: Command): string {
+  const { name, aliases = [], operands, summary, details, options, examples } =
+    command;
+  const rows = [...options, ...COMMON].map((option) => {
+    const short = option.short === undefined ? "    " : `-${option.short}, `;
+    const value = option.value === undefined ? "" : ` ${option.value}`;
+    return [`${short}--${option.name}${value}`, option.help] as const;
+  });
+  const also = aliases.length === 0 ? "" : `\nAlso: ${aliases.join(", ")}\n`;
+  return `${summary[0]!.toUpperCase()}${summary.slice(1)}.
+
+Usage: codex-session ${name} [OPTIONS]${operands && ` ${operands}`}
+${also}${details === undefined ? "" : `\n${details}\n`}
+Options:
+${columns(rows)}
+
+Examples:
+${
+    examples.map(([line, what]) => `  # ${what}\n  codex-session ${line}`).join(
+      "\n",
+    )
+  }
+
+${STATUSES}
+`;
+}
