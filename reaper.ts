@@ -107,7 +107,8 @@ export function reaperScript(options: ReaperOptions = {}): string {
   const { pipe = false, relay = false, timeoutMs, graceMs = 10_000, rm } =
     options;
   return `# codex-session reaper: waits for the agent, records how it ended
-dir=$1; shift; holder= watchdog= self=
+dir=$1; shift; holder= watchdog= self= said=
+[ -z "$BASH_VERSION" ] || set +o posix
 trap '' HUP; trap : INT QUIT TERM USR1 USR2 PIPE ALRM
 exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
     timeoutMs !== undefined || rm ? SWEEP : ""
@@ -126,9 +127,10 @@ exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
   } >>"$dir/stdout.log" 2>>"$dir/stderr.log"
   { exec "$@"; }${relay ? "" : " 9>&-"} )
 code=$?
-# A shell gives 128+n for a signal and for that code alike; it only says more of a signal.
-case $code in 130 | 141) said=y ;; *) [ -s "$dir/reaper.log" ] && said=y || said= ;; esac
+# A shell gives 128+n for a signal and for that code alike; it only says more of a signal
+# (bash not as sh -c, and no shell of SIGINT and SIGPIPE).
 exec 2>/dev/null; umask 077
+case $code in 130 | 141) said=y ;; *) { read -r _ && read -r said; } <"$dir/reaper.log" ;; esac
 [ $code -gt 128 ] && [ -n "$said" ] && end="signal $((code - 128))" || end="code $code"
 echo "$end" >"$dir/lock"
 until echo "$end" >"$dir/exit"; do [ -d "$dir" ] || break; command -p sleep 1; done

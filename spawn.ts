@@ -103,9 +103,11 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     }
     writeAtomic(paths.meta, JSON.stringify(meta, null, 2) + "\n");
     const file = { create: true, append: true, mode: 0o600 };
-    for (const name of ["pid", "stdout.log", "stderr.log", "reaper.log"]) {
+    for (const name of ["pid", "stdout.log", "stderr.log"]) {
       Deno.openSync(`${paths.dir}/${name}`, file).close();
     }
+    // Not empty, so that on a full disk it has room left for what the shell says of a signal.
+    Deno.writeTextFileSync(`${paths.dir}/reaper.log`, "reaper:\n", file);
     if (meta.kind === "repl") {
       makePipe(paths.stdin);
       makePipe(`${paths.dir}/eof.pipe`);
@@ -167,15 +169,14 @@ export async function launch(
 ): Promise<Pids> {
   const { argv, cwd = Deno.cwd() } = options;
   const { lockFd, readyFd } = prepared;
+  let child: Deno.ChildProcess | undefined;
   try {
-    let child: Deno.ChildProcess;
     try {
       keepOwnLock();
       child = spawnReaper(paths, cwd, options);
     } finally {
       close(lockFd);
     }
-    child.unref();
     let over = false;
     const ended = child.status.finally(() => over = true);
     const failure = await handshake(paths, readyFd, () => over);
@@ -193,6 +194,7 @@ export async function launch(
     const status = Number(failure ?? exitCodeOf(paths));
     throw startError(paths.id, argv[0] ?? "", cwd, status, failure);
   } finally {
+    child?.unref(); // Only now: what is unreferenced is not waited for.
     close(readyFd);
     removeReady(paths);
   }

@@ -83,3 +83,75 @@ export function isRunning(pid: number): boolean {
     return false;
   }
 }
+
+/** What a finished command line has printed and its exit status. */
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How {@linkcode runCli} starts the command line. */
+export interface CliOptions {
+  /** Its standard input. @default {""} */
+  readonly stdin?: string | Uint8Array<ArrayBuffer>;
+  /** Variables beside the root; without `clearEnv`, added to ours. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly clearEnv?: boolean;
+  readonly cwd?: string;
+  /** Words before the program, such as `["setsid"]`. */
+  readonly prefix?: readonly string[];
+}
+
+/** The command line as it is started from a checkout. */
+export const CLI: readonly string[] = [
+  Deno.execPath(),
+  "run",
+  "-A",
+  "--no-check",
+  `${PROJECT}cli.ts`,
+];
+
+/** Starts the command line in a root; streams are piped. */
+export function startCli(
+  root: string,
+  args: readonly string[],
+  options: CliOptions = {},
+): Deno.ChildProcess {
+  const { env, clearEnv, cwd, prefix = [] } = options;
+  const [program, ...rest] = [...prefix, ...CLI, ...args];
+  return new Deno.Command(program!, {
+    args: rest,
+    cwd,
+    env: { CODEX_SESSION_HOME: root, NO_COLOR: "1", ...env },
+    clearEnv,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Runs the command line in a root to its end. */
+export async function runCli(
+  root: string,
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<Finished> {
+  const child = startCli(root, args, options);
+  const writer = child.stdin.getWriter();
+  const { stdin = "" } = options;
+  const input = typeof stdin === "string"
+    ? new TextEncoder().encode(stdin)
+    : stdin;
+  const written = writer.write(input).then(() => writer.close()).catch(() => {
+    // It ended without reading all of its input.
+  });
+  const { code, stdout, stderr } = await child.output();
+  await written;
+  const decoder = new TextDecoder();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}

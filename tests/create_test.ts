@@ -1,0 +1,263 @@
+import { createSession } from "../create.ts";
+import { SessionError } from "../errors.ts";
+import { getSession, listSessions, readState } from "../store.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  isRunning,
+  TestRoot,
+  until,
+} from "./helpers.ts";
+
+const names = (dir: string) =>
+  [...Deno.readDirSync(dir)].map(({ name }) => name);
+
+Deno.test("createSession() starts a command under a memorable id", async () => {
+  using root = new TestRoot();
+  const before = Date.now();
+  const { id, meta, pids } = await createSession({
+    root: root.dir,
+    command: ["sleep", "600"],
+    labels: { task: "42" },
+    cwd: "tests",
+  });
+  assertMatch(id, /^[a-z]+-[a-z]+$/);
+  assert(isRunning(pids.agent));
+  assertEquals([meta.kind, meta.cwd], ["exec", `${Deno.cwd()}/tests`]);
+  assert(Date.parse(meta.createdAt) >= before - 1);
+  const session = await getSession(id, { root: root.dir });
+  assertEquals(session.state, { state: "running", pids });
+  assertEquals(session.meta?.labels, { task: "42" });
+});
+
+Deno.test("createSession() lets exactly one of many creators have an id", async () => {
+  using root = new TestRoot();
+  const options = { root: root.dir, command: ["sleep", "600"], id: "mine" };
+  const program = `import { createSession } from "${new URL(
+    "../create.ts",
+    import.meta.url,
+  )}";
+    try { await createSession(${JSON.stringify(options)}); console.log("won"); }
+    catch (error) { console.log(error.code); }`;
+  const runs = await Promise.all(
+    Array.from(
+      { length: 6 },
+      () =>
+        new Deno.Command(Deno.execPath(), { args: ["eval", program] }).output(),
+    ),
+  );
+  const results = runs.map(({ stdout }) =>
+    new TextDecoder().decode(stdout).trim()
+  );
+  assertEquals(results.toSorted(), [...Array(5).fill("exists"), "won"]);
+  assertEquals(names(root.dir), ["mine"]);
+});
+
+Deno.test("createSession() leaves nothing when it can't start", async () => {
+  using root = new TestRoot();
+  const cases = [
+    { command: ["no-such-program"] },
+    { command: ["ls"], cwd: "/no/such/directory" },
+    {
+      command: ["no-such-program"],
+      rm: true,
+      timeoutMs: 1000,
+      kind: "repl" as const,
+    },
+  ];
+  for (const options of cases) {
+    await assertRejects(
+      () => createSession({ root: root.dir, ...options }),
+      SessionError,
+    );
+  }
+  assertEquals(names(root.dir), []);
+  assertEquals(root.strays(), []);
+});
+
+Deno.test("createSession() refuses what is malformed before it makes anything", async () => {
+  using root = new TestRoot();
+  const dir = `${root.dir}/never`;
+  const cases: Record<string, unknown>[] = [
+    { command: [] },
+    { command: ["a\0b"] },
+    { command: ["ls"], id: "../x" },
+    { command: ["ls"], id: "x".repeat(65) },
+    { command: ["ls"], env: { "A=B": "1" } },
+    { command: ["ls"], kind: "daemon" },
+    { command: ["ls"], labels: { "a b": "1" } },
+  ];
+  for (const options of cases) {
+    await assertRejects(
+      () => createSession({ root: dir, ...options } as never),
+      TypeError,
+    );
+  }
+  await assertRejects(
+    () => createSession({ root: dir, command: ["ls"], timeoutMs: 0 }),
+    RangeError,
+  );
+  assertEquals(names(root.dir), []);
+});
+
+Deno.test("createSession() says what is wrong with a root", async () => {
+  using root = new TestRoot();
+  const command = ["true"];
+  const attempt = async (dir: string, words: string) => {
+    const error = await assertRejects(
+      () => createSession({ root: dir, command }),
+      SessionError,
+      words,
+    );
+    assertEquals(error.code, "root_unusable");
+  };
+  Deno.writeTextFileSync(`${root.dir}/file`, "");
+  await attempt(`${root.dir}/file`, "Cannot use the state directory");
+  Deno.mkdirSync(`${root.dir}/open`);
+  Deno.chmodSync(`${root.dir}/open`, 0o777);
+  await attempt(`${root.dir}/open`, "others may write to it");
+  assertEquals(names(`${root.dir}/open`), []);
+  await attempt("/proc/codex-session", "Cannot use the state directory");
+});
+
+Deno.test({
+  name: "createSession() refuses a root of somebody else",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    using root = new TestRoot();
+    Deno.mkdirSync(`${root.dir}/theirs`, { mode: 0o700 });
+    Deno.chownSync(`${root.dir}/theirs`, 65534, 65534);
+    await assertRejects(
+      () => createSession({ root: `${root.dir}/theirs`, command: ["true"] }),
+      SessionError,
+      "it belongs to user 65534",
+    );
+    assertEquals(names(`${root.dir}/theirs`), []);
+  },
+});
+
+Deno.test("createSession() with a timeout ends the whole session and says so", async () => {
+  using root = new TestRoot();
+  const { paths, pids } = await createSession({
+    root: root.dir,
+    command: [
+      "sh",
+      "-c",
+      "trap '' TERM; setsid sleep 600 & echo $!; wait; while :; do sleep 1; done",
+    ],
+    timeoutMs: 300,
+    graceMs: 1000,
+  });
+  const stray = Number(await until(() => Deno.readTextFileSync(paths.stdout)));
+  await until(() => readState(paths).state === "exited", "exited", 20_000);
+  assertEquals(readState(paths), {
+    state: "exited",
+    ending: { signal: "SIGKILL" },
+  });
+  await until(() => !isRunning(stray) && !isRunning(pids.reaper));
+  await until(() => root.strays().length === 0);
+  const stop = JSON.parse(Deno.readTextFileSync(paths.stop));
+  assertEquals([stop.by, stop.signal], ["timeout", "SIGTERM"]);
+});
+
+Deno.test("createSession() with a timeout leaves no watchdog behind an agent that is quicker", async () => {
+  using root = new TestRoot();
+  const { paths } = await createSession({
+    root: root.dir,
+    command: ["true"],
+    timeoutMs: 60_000,
+  });
+  await until(() => readState(paths).state === "exited");
+  await until(() => root.strays().length === 0);
+  assertEquals(readState(paths), { state: "exited", ending: { code: 0 } });
+});
+
+Deno.test("createSession() with rm leaves nothing once it has ended, strays included", async () => {
+  using root = new TestRoot();
+  const { paths } = await createSession({
+    root: root.dir,
+    command: ["sh", "-c", "setsid sleep 600 & exit 3"],
+    rm: true,
+  });
+  await until(() => names(root.dir).length === 0);
+  await until(() => root.strays().length === 0);
+  await assertRejects(
+    () => getSession(paths.id, { root: root.dir }),
+    SessionError,
+    "No such session",
+  );
+});
+
+Deno.test("createSession() finds unused names among thousands", async () => {
+  using root = new TestRoot();
+  const random = Math.random;
+  Math.random = () => 0.5;
+  try {
+    await createSession({ root: root.dir, command: ["true"] });
+    Math.random = () => Math.round(random()) / 2;
+    const ids = new Set<string>();
+    for (let i = 0; i < 8; i++) {
+      ids.add((await createSession({ root: root.dir, command: ["true"] })).id);
+    }
+    assertEquals(ids.size, 8);
+  } finally {
+    Math.random = random;
+  }
+  assertEquals((await listSessions({ root: root.dir })).length, 9);
+});
+
+Deno.test({
+  name:
+    "createSession() on a full disk fails clean, and the end is recorded once there is room",
+  ignore: Deno.uid() !== 0 || Deno.build.os !== "linux",
+  fn: async () => {
+    using root = new TestRoot();
+    const disk = `${root.dir}/disk`;
+    Deno.mkdirSync(disk, { mode: 0o700 });
+    const mount = new Deno.Command("mount", {
+      args: ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", disk],
+    });
+    if (!(await mount.output()).success) return; // A container that may not mount.
+    try {
+      const { paths, pids } = await createSession({
+        root: disk,
+        command: ["sleep", "600"],
+      });
+      const filler = Deno.openSync(`${disk}/filler`, {
+        create: true,
+        write: true,
+      });
+      try {
+        for (;;) filler.writeSync(new Uint8Array(4096));
+      } catch (error) {
+        assertMatch(String(error), /No space left/);
+      } finally {
+        filler.close();
+      }
+      const error = await assertRejects(
+        () => createSession({ root: disk, command: ["true"] }),
+        SessionError,
+        "No space left",
+      );
+      assertEquals(error.code, "root_unusable");
+      assertEquals(names(disk).toSorted(), ["filler", paths.id].toSorted());
+
+      Deno.kill(pids.agent, "SIGKILL");
+      await until(() => !isRunning(pids.agent));
+      assert(
+        readState(paths).state !== "exited" || isRunning(pids.reaper) === false,
+      );
+      Deno.removeSync(`${disk}/filler`);
+      await until(() => readState(paths).state === "exited");
+      assertEquals(readState(paths), {
+        state: "exited",
+        ending: { signal: "SIGKILL" },
+      });
+      await until(() => !isRunning(pids.reaper));
+    } finally {
+      await new Deno.Command("umount", { args: [disk] }).output();
+    }
+  },
+});

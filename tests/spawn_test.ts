@@ -1,0 +1,340 @@
+import { SessionError } from "../errors.ts";
+import { spawnExec, spawnRepl } from "../spawn.ts";
+import { pathsFor, readState } from "../store.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  isRunning,
+  TestRoot,
+  until,
+} from "./helpers.ts";
+
+async function outputOf(root: TestRoot, id: string, script: string, more = {}) {
+  const paths = pathsFor(id, { root: root.dir });
+  await spawnExec(paths, ["-c", script], { program: "sh", ...more });
+  await until(() => readState(paths).state === "exited");
+  return {
+    paths,
+    stdout: Deno.readTextFileSync(paths.stdout),
+    state: readState(paths),
+  };
+}
+
+Deno.test("spawnExec() detaches the agent and gives it the streams of its kind", async () => {
+  using root = new TestRoot();
+  const { paths, stdout } = await outputOf(
+    root,
+    "facts",
+    `readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
+     grep -E '^SigIgn|^SigCgt' /proc/self/status
+     cat /proc/self/stat; echo "$CODEX_SESSION_ID $CODEX_SESSION_DIR"; umask
+     ls /proc/self/fd; echo oops >&2`,
+  );
+  const lines = stdout.split("\n");
+  assertEquals(lines.slice(0, 3), ["/dev/null", paths.stdout, paths.stderr]);
+  // Exactly SIGHUP is ignored, whatever the reaper traps or ignores itself.
+  assertEquals(lines[3], "SigIgn:\t0000000000000001");
+  const [, , , , , sessionId] = lines[5]!.split(" ");
+  const pid = Deno.readTextFileSync(paths.pid).split(" ");
+  assertEquals(sessionId, pid[0]);
+  assertEquals(lines[6], `facts ${paths.dir}`);
+  assertEquals(Deno.readTextFileSync(paths.stderr), "oops\n");
+  for (const { name } of Deno.readDirSync(paths.dir)) {
+    const mode = Deno.statSync(`${paths.dir}/${name}`).mode! & 0o777;
+    assertEquals([name, mode], [name, 0o600]);
+  }
+  assertEquals(Deno.statSync(paths.dir).mode! & 0o777, 0o700);
+});
+
+Deno.test("spawnExec() passes arguments verbatim", async () => {
+  using root = new TestRoot();
+  const args = [
+    "",
+    " ",
+    "a\nb",
+    "$(id) `id` $HOME",
+    "'\"\\",
+    "--",
+    "-n",
+    "é日",
+    "x".repeat(100_000),
+  ];
+  const paths = pathsFor("args", { root: root.dir });
+  await spawnExec(paths, ["%s\\0", ...args], { program: ["printf"] });
+  await until(() => readState(paths).state === "exited");
+  assertEquals(
+    Deno.readTextFileSync(paths.stdout).split("\0").slice(0, -1),
+    args,
+  );
+});
+
+Deno.test("spawnExec() gives the environment and directory asked for", async () => {
+  using root = new TestRoot();
+  const { stdout } = await outputOf(
+    root,
+    "env",
+    'echo "$A"; pwd; echo "${HOME-none}"',
+    {
+      env: { A: "x=y\nz", PATH: "/usr/bin:/bin" },
+      cwd: "/usr",
+      clearEnv: true,
+    },
+  );
+  assertEquals(stdout, "x=y\nz\n/usr\nnone\n");
+  const meta = JSON.parse(Deno.readTextFileSync(`${root.dir}/env/meta.json`));
+  assertEquals(meta.env, ["A", "PATH"]);
+});
+
+Deno.test("spawnExec() records codes and signals as what they are", async () => {
+  using root = new TestRoot();
+  const cases: [string, unknown][] = [
+    ["exit 0", { code: 0 }],
+    ["exit 7", { code: 7 }],
+    ["exit 127", { code: 127 }],
+    ["exit 143", { code: 143 }],
+    ["exit 137", { code: 137 }],
+    ["kill -TERM $$", { signal: "SIGTERM" }],
+    ["kill -KILL $$", { signal: "SIGKILL" }],
+    ["kill -INT $$", { signal: "SIGINT" }],
+    ["kill -QUIT $$", { signal: "SIGQUIT" }],
+    ["kill -USR1 $$", { signal: "SIGUSR1" }],
+    ["trap '' HUP; kill -HUP $$; exit 5", { code: 5 }],
+  ];
+  for (const [index, [script, ending]] of cases.entries()) {
+    const { state } = await outputOf(root, `case${index}`, script);
+    assertEquals([script, state], [script, { state: "exited", ending }]);
+  }
+});
+
+Deno.test("the reaper outlives signals to its group and records the end", async () => {
+  using root = new TestRoot();
+  for (
+    const signal of [
+      "HUP",
+      "INT",
+      "QUIT",
+      "TERM",
+      "USR1",
+      "USR2",
+      "PIPE",
+      "ALRM",
+    ]
+  ) {
+    const paths = pathsFor(signal, { root: root.dir });
+    const { reaper, agent } = await spawnExec(paths, ["600"], {
+      program: "sleep",
+    });
+    const kill = new Deno.Command("kill", {
+      args: ["-s", signal, "--", `-${reaper}`],
+    });
+    assert((await kill.output()).success);
+    if (signal === "HUP") {
+      assert(isRunning(agent) && isRunning(reaper));
+      Deno.kill(agent, "SIGKILL");
+    }
+    const ending = { signal: signal === "HUP" ? "SIGKILL" : `SIG${signal}` };
+    await until(() => readState(paths).state === "exited");
+    assertEquals(readState(paths), { state: "exited", ending });
+  }
+});
+
+Deno.test("spawnExec() fails then and there, and leaves nothing", async () => {
+  using root = new TestRoot();
+  const file = (name: string, text: string, mode: number) => {
+    Deno.writeTextFileSync(`${root.dir}/${name}`, text, { mode });
+    return `${root.dir}/${name}`;
+  };
+  const cases: [string, Record<string, string>, string, string][] = [
+    ["no-such-program", {}, "program_not_found", "not found on PATH"],
+    ["/no/such/program", {}, "program_not_found", "no such file"],
+    [
+      file("script", "#!/no/interpreter\n", 0o755),
+      {},
+      "program_not_found",
+      "interpreter",
+    ],
+    [
+      file("text", "#!/bin/sh\n", 0o644),
+      {},
+      "not_executable",
+      "not an executable program",
+    ],
+    [file("garbage", "\x7fELFgarbage", 0o755), {}, "not_executable", "format"],
+    [root.dir, {}, "not_executable", "not an executable program"],
+    ["ls", { cwd: "/no/such/directory" }, "cwd_missing", "does not exist"],
+  ];
+  for (const [program, more, code, words] of cases) {
+    const paths = pathsFor("failing", { root: root.dir });
+    const error = await assertRejects(
+      () => spawnExec(paths, [], { program, ...more }),
+      SessionError,
+      words,
+    );
+    assertEquals(error.code, code);
+    assertEquals(root.strays(), []);
+  }
+  assertEquals(
+    [...Deno.readDirSync(root.dir)].filter((e) => e.isDirectory),
+    [],
+  );
+});
+
+Deno.test("spawnExec() refuses a program that looks like an option, or is none", async () => {
+  using root = new TestRoot();
+  const paths = pathsFor("x", { root: root.dir });
+  await assertRejects(
+    () => spawnExec(paths, [], { program: "-c" }),
+    TypeError,
+    "can't start with",
+  );
+  await assertRejects(
+    () => spawnExec(paths, [], { program: "" }),
+    TypeError,
+    "empty",
+  );
+});
+
+Deno.test("spawnExec() never starts a second agent in a directory", async () => {
+  using root = new TestRoot();
+  const paths = pathsFor("one", { root: root.dir });
+  const starts = await Promise.allSettled(
+    Array.from(
+      { length: 10 },
+      () => spawnExec(paths, ["600"], { program: "sleep" }),
+    ),
+  );
+  assertEquals(starts.filter(({ status }) => status === "fulfilled").length, 1);
+  const error = await assertRejects(
+    () => spawnExec(paths, []),
+    SessionError,
+    "holds one already",
+  );
+  assertEquals(error.code, "exists");
+  assertEquals(readState(paths).state, "running");
+});
+
+Deno.test("spawnRepl() keeps the input open while nobody sends, and an existing pipe is fine", async () => {
+  using root = new TestRoot();
+  const paths = pathsFor("talk", { root: root.dir });
+  Deno.mkdirSync(paths.dir);
+  assert(
+    (await new Deno.Command("mkfifo", { args: [paths.stdin] }).output())
+      .success,
+  );
+  const { agent } = await spawnRepl(paths, [], { program: "cat" });
+  for (const text of ["one\n", "two\n"]) {
+    // Opened and closed: a reader whose last writer this was would see the end.
+    Deno.writeTextFileSync(paths.stdin, text);
+    await until(() => Deno.readTextFileSync(paths.stdout).endsWith(text));
+  }
+  assert(isRunning(agent));
+  assertEquals(Deno.readLinkSync(`/proc/${agent}/fd/0`), paths.stdin);
+});
+
+Deno.test("the pipe's holder ends with the reaper and the agent, and with neither alone", async () => {
+  using root = new TestRoot();
+  const paths = pathsFor("held", { root: root.dir });
+  const { reaper, agent } = await spawnRepl(paths, ["600"], {
+    program: "sleep",
+  });
+  const holder = Number(Deno.readTextFileSync(paths.pid).split(" ")[2]);
+  assert(isRunning(holder));
+  Deno.kill(holder, "SIGTERM");
+  Deno.kill(reaper, "SIGKILL");
+  await until(() => !isRunning(reaper));
+  assert(isRunning(holder));
+  Deno.kill(agent, "SIGKILL");
+  await until(() => !isRunning(holder));
+  assertEquals(readState(paths).state, "lost");
+});
+
+Deno.test("an agent's own session does not inherit its lock", async () => {
+  using root = new TestRoot();
+  const outer = pathsFor("outer", { root: root.dir });
+  const program = `import { pathsFor } from "${new URL(
+    "../store.ts",
+    import.meta.url,
+  )}";
+    import { spawnExec } from "${new URL("../spawn.ts", import.meta.url)}";
+    await spawnExec(pathsFor("inner", { root: "${root.dir}" }), ["600"], { program: "sleep" });`;
+  await spawnExec(outer, ["eval", program], { program: Deno.execPath() });
+  await until(() => readState(outer).state === "exited");
+  assertEquals(
+    readState(outer),
+    { state: "exited", ending: { code: 0 } },
+    Deno.readTextFileSync(outer.stderr),
+  );
+  const inner = pathsFor("inner", { root: root.dir });
+  const state = readState(inner);
+  assert(state.state === "running");
+  Deno.removeSync(outer.exit);
+  assertEquals(readState(outer).state, "lost");
+});
+
+Deno.test("spawnExec() works whatever the umask", async () => {
+  using root = new TestRoot();
+  const umask = Deno.umask();
+  try {
+    for (const mask of [0, 0o077, 0o027]) {
+      Deno.umask(mask);
+      const { paths, stdout } = await outputOf(root, `umask${mask}`, "umask");
+      assertEquals(parseInt(stdout, 8), mask);
+      for (const { name } of Deno.readDirSync(paths.dir)) {
+        const mode = Deno.statSync(`${paths.dir}/${name}`).mode! & 0o777;
+        assertEquals([name, mode], [name, 0o600]);
+      }
+    }
+  } finally {
+    Deno.umask(umask);
+  }
+});
+
+Deno.test("the reaper's script works in every shell that is installed", async () => {
+  using root = new TestRoot();
+  const { reaperScript } = await import("../reaper.ts");
+  const shells = [["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"], [
+    "mksh",
+  ]];
+  let tried = 0;
+  for (const [index, shell] of shells.entries()) {
+    const [name] = shell;
+    if (
+      !(await new Deno.Command("sh", { args: ["-c", `command -v ${name}`] })
+        .output()).success
+    ) continue;
+    tried++;
+    for (
+      const [script, record] of [["exit 143", "code 143"], [
+        "kill -TERM $$",
+        "signal 15",
+      ]]
+    ) {
+      const dir = `${root.dir}/${index}-${record!.slice(0, 4)}`;
+      Deno.mkdirSync(dir);
+      Deno.writeTextFileSync(`${dir}/reaper.log`, "reaper:\n");
+      for (const pipe of ["ready.pipe", "stdin.pipe", "eof.pipe"]) {
+        await new Deno.Command("mkfifo", { args: [`${dir}/${pipe}`] }).output();
+      }
+      const [program, ...args] = [
+        ...shell,
+        "-c",
+        reaperScript({ pipe: true }),
+        "codex-session",
+        dir,
+      ];
+      const { success } = await new Deno.Command(program!, {
+        args: [...args, "sh", "-c", script!],
+      }).output();
+      assert(success, shell.join(" "));
+      assertEquals(
+        Deno.readTextFileSync(`${dir}/exit`),
+        `${record}\n`,
+        shell.join(" "),
+      );
+      assertStringIncludes(Deno.readTextFileSync(`${dir}/pid`), " ");
+    }
+  }
+  assert(tried >= 1);
+});

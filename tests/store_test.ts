@@ -1,0 +1,269 @@
+import { SessionError } from "../errors.ts";
+import { spawnExec } from "../spawn.ts";
+import {
+  defaultRoot,
+  exitStatus,
+  getSession,
+  listSessions,
+  parseEnding,
+  parseMeta,
+  pathsFor,
+  readState,
+  resolveSelector,
+  signalName,
+  signalNumber,
+} from "../store.ts";
+import {
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+  TestRoot,
+  until,
+} from "./helpers.ts";
+
+/** A directory as an ended session leaves it. */
+function makeSession(
+  root: string,
+  id: string,
+  more: Record<string, unknown> = {},
+) {
+  const paths = pathsFor(id, { root });
+  Deno.mkdirSync(paths.dir, { recursive: true });
+  const meta = {
+    format: 1,
+    id,
+    kind: "exec",
+    argv: ["true"],
+    cwd: "/",
+    env: [],
+    labels: {},
+    prompt: "true",
+    createdAt: "2026-01-01T00:00:00.000Z",
+    ...more,
+  };
+  Deno.writeTextFileSync(paths.meta, JSON.stringify(meta));
+  Deno.writeTextFileSync(paths.lock, "");
+  Deno.writeTextFileSync(paths.pid, "4194304 4194305\n");
+  Deno.writeTextFileSync(paths.exit, "code 0\n");
+  return paths;
+}
+
+Deno.test("pathsFor() keeps every path inside the root", () => {
+  assertEquals(pathsFor("a-b_9", { root: "/r" }).stdin, "/r/a-b_9/stdin.pipe");
+  for (
+    const id of [
+      "",
+      ".",
+      "..",
+      "../x",
+      "a/b",
+      "a\0b",
+      "-rf",
+      "é",
+      "a b",
+      "a\n",
+      "x".repeat(65),
+    ]
+  ) {
+    assertThrows(
+      () => pathsFor(id, { root: "/r" }),
+      TypeError,
+      "Invalid session id",
+    );
+  }
+  assertEquals(pathsFor("x".repeat(64), { root: "/r" }).id.length, 64);
+});
+
+Deno.test("defaultRoot() follows CODEX_SESSION_HOME, XDG_STATE_HOME, HOME", () => {
+  const names = ["CODEX_SESSION_HOME", "XDG_STATE_HOME", "HOME"];
+  const saved = names.map((name) => [name, Deno.env.get(name)] as const);
+  try {
+    for (const name of names) Deno.env.delete(name);
+    const error = assertThrows(
+      () => defaultRoot(),
+      SessionError,
+      "HOME is not set",
+    );
+    assertEquals(error.code, "root_unusable");
+    Deno.env.set("HOME", "/home/x");
+    assertEquals(defaultRoot(), "/home/x/.local/state/codex-session");
+    Deno.env.set("XDG_STATE_HOME", "relative/is/ignored");
+    assertEquals(defaultRoot(), "/home/x/.local/state/codex-session");
+    Deno.env.set("XDG_STATE_HOME", "/state");
+    assertEquals(defaultRoot(), "/state/codex-session");
+    Deno.env.set("CODEX_SESSION_HOME", "/own");
+    assertEquals(defaultRoot(), "/own");
+  } finally {
+    for (const [name, value] of saved) {
+      if (value === undefined) Deno.env.delete(name);
+      else Deno.env.set(name, value);
+    }
+  }
+});
+
+Deno.test("parseEnding() accepts whole records only", () => {
+  assertEquals(parseEnding("code 3\n"), { code: 3 });
+  assertEquals(parseEnding("signal 15\n"), { signal: "SIGTERM" });
+  for (
+    const text of [
+      "",
+      "code 3",
+      "code\n",
+      "code -1\n",
+      "sig 9\n",
+      "code 3x\n",
+      "\ncode 0\n",
+    ]
+  ) {
+    assertEquals(parseEnding(text), undefined);
+  }
+});
+
+Deno.test("signalNumber() takes names and numbers as people write them", () => {
+  for (const text of ["TERM", "SIGTERM", "term", "15"]) {
+    assertEquals(signalNumber(text), 15);
+  }
+  for (const text of ["", "0", "65", "-9", "NOPE", "SIG"]) {
+    assertThrows(() => signalNumber(text), TypeError, "Unknown signal");
+  }
+  assertEquals(signalName(9), "SIGKILL");
+  assertEquals(exitStatus({ signal: "SIGKILL" }), 137);
+  assertEquals(exitStatus({ code: 137 }), 137);
+});
+
+Deno.test("parseMeta() names what is wrong, and refuses a newer format", () => {
+  const cases: [string, string][] = [
+    ["", "not JSON"],
+    ["{", "not JSON"],
+    ["[]", "no format"],
+    ["null", "not an object"],
+    ['{"format":2,"id":"x"}', "newer codex-session"],
+    ['{"format":1,"id":"y"}', "no valid id"],
+    ['{"format":1,"id":"x","kind":"daemon"}', "no valid kind"],
+  ];
+  for (const [text, words] of cases) {
+    const error = assertThrows(() => parseMeta(text, "x"), SessionError, words);
+    assertEquals(error.code, "damaged");
+  }
+});
+
+Deno.test("listSessions() sorts, filters, and shows damage while the rest works", async () => {
+  using root = new TestRoot();
+  makeSession(root.dir, "old", {
+    createdAt: "2026-01-01T00:00:00Z",
+    labels: { a: "1" },
+  });
+  makeSession(root.dir, "new", {
+    createdAt: "2026-01-03T00:00:00Z",
+    labels: { a: "1", b: "2" },
+  });
+  makeSession(root.dir, "future", { format: 1.5, more: { unknown: true } });
+  const truncated = makeSession(root.dir, "truncated");
+  Deno.truncateSync(truncated.meta, 20);
+  makeSession(root.dir, "newer", { format: 2 });
+  Deno.removeSync(makeSession(root.dir, "headless").meta);
+  Deno.mkdirSync(`${root.dir}/foreign`);
+  Deno.writeTextFileSync(`${root.dir}/foreign/file`, "");
+  Deno.mkdirSync(`${root.dir}/not an id`);
+  Deno.writeTextFileSync(`${root.dir}/file`, "");
+  Deno.mkdirSync(`${root.dir}/.new-1-x`);
+  Deno.symlinkSync(truncated.dir, `${root.dir}/link`);
+
+  const sessions = await listSessions({ root: root.dir });
+  const states = Object.fromEntries(
+    sessions.map(({ id, state }) => [id, state.state]),
+  );
+  assertEquals(states, {
+    new: "exited",
+    old: "exited",
+    future: "exited",
+    truncated: "damaged",
+    newer: "damaged",
+    headless: "damaged",
+  });
+  const healthy = sessions.filter(({ meta }) => meta !== null).map(({ id }) =>
+    id
+  );
+  assertEquals(healthy, ["new", "future", "old"]);
+  const labelled = await listSessions({
+    root: root.dir,
+    labels: { a: "1", b: "2" },
+  });
+  assertEquals(labelled.map(({ id }) => id), ["new"]);
+  const damaged = await listSessions({ root: root.dir, state: "damaged" });
+  assertEquals(damaged.length, 3);
+});
+
+Deno.test("listSessions() gives nothing for a root that does not exist", async () => {
+  assertEquals(await listSessions({ root: "/nonexistent/root" }), []);
+});
+
+Deno.test("resolveSelector() takes an id, then an index, then a unique prefix", async () => {
+  using root = new TestRoot();
+  const options = { root: root.dir };
+  makeSession(root.dir, "alpha", { createdAt: "2026-01-01T00:00:00Z" });
+  makeSession(root.dir, "alpine", { createdAt: "2026-01-02T00:00:00Z" });
+  makeSession(root.dir, "7", { createdAt: "2026-01-03T00:00:00Z" });
+  makeSession(root.dir, "99x", { createdAt: "2026-01-04T00:00:00Z" });
+  const idOf = async (selector: string) =>
+    (await resolveSelector(selector, options)).id;
+  assertEquals(await idOf("alpha"), "alpha");
+  assertEquals(await idOf("alphx".slice(0, 4)), "alpha");
+  assertEquals(await idOf("0"), "99x");
+  assertEquals(await idOf("3"), "alpha");
+  assertEquals(await idOf("7"), "7");
+  assertEquals(await idOf("99"), "99x");
+  const ambiguous = await assertRejects(
+    () => idOf("al"),
+    SessionError,
+    "Ambiguous",
+  );
+  assertEquals([ambiguous.code, ambiguous.candidates], ["ambiguous", [
+    "alpine",
+    "alpha",
+  ]]);
+  for (const selector of ["nobody", "8", "..", "", "-x", "a/b"]) {
+    const error = await assertRejects(
+      () => idOf(selector),
+      SessionError,
+      "No such session",
+    );
+    assertEquals(error.code, "not_found");
+  }
+  await assertRejects(
+    () => getSession("alp", options),
+    SessionError,
+    "No such session",
+  );
+});
+
+Deno.test("readState() follows a session from running to exited, and sees it lost", async () => {
+  using root = new TestRoot();
+  const paths = pathsFor("s", { root: root.dir });
+  const pids = await spawnExec(paths, ["600"], { program: "sleep" });
+  assertEquals(readState(paths), { state: "running", pids });
+  Deno.kill(pids.agent, "SIGTERM");
+  await until(() => readState(paths).state === "exited");
+  assertEquals(readState(paths), {
+    state: "exited",
+    ending: { signal: "SIGTERM" },
+  });
+
+  const other = pathsFor("t", { root: root.dir });
+  const killed = await spawnExec(other, ["600"], { program: "sleep" });
+  Deno.kill(killed.reaper, "SIGKILL");
+  // The agent holds the lock, too: as long as it lives, the session is not lost.
+  await until(() => !root.strays().includes(killed.reaper));
+  assertEquals(readState(other).state, "running");
+  Deno.kill(killed.agent, "SIGKILL");
+  await until(() => readState(other).state !== "running");
+  assertEquals(readState(other), { state: "lost", pids: killed });
+  // A record without its end of line was cut off: it says nothing.
+  Deno.writeTextFileSync(other.exit, "code 0");
+  assertEquals(readState(other).state, "lost");
+  Deno.removeSync(other.stdout);
+  const session = await getSession("t", { root: root.dir });
+  assertEquals(session.sizes.stdout, 0);
+  assertStringIncludes(session.meta?.prompt ?? "", "sleep");
+});
