@@ -1,0 +1,307 @@
+/**
+ * The processes of a session: who they are, and a signal that hits no stranger.
+ *
+ * An agent's tool calls run in kernel sessions and groups of their own, clear
+ * their environment, are orphaned: no single mark finds them all. So three do:
+ *
+ * - a process with `CODEX_SESSION_DIR=<the directory>` in its environment is ours;
+ * - so is what descends from one of ours, through its parents;
+ * - so is a kernel session, setsid(2), that one of ours leads, or, its leader being
+ *   dead, that holds a process with that environment.
+ *
+ * What carries another session's directory is that session's, with all below it.
+ * Never listed: zombies, process 1, ourselves, and our ancestors without the mark.
+ *
+ * @module
+ */
+import {
+  close,
+  kill,
+  pidfdOpen,
+  pidfdSendSignal,
+  poll,
+  POLLIN,
+} from "./libc.ts";
+import {
+  bytewise,
+  type Entry,
+  readArgv,
+  readEntry,
+  readOwner,
+  scan,
+  statusOf,
+} from "./proc.ts";
+import { resolve } from "./std.ts";
+import { isLockHeld, type Paths, readEnding, readPids } from "./store.ts";
+
+/**
+ * What a process is to its session: the supervisor, the user's program, one of
+ * the supervisor's own helpers, or anything that the agent started.
+ */
+export type Role = "reaper" | "agent" | "helper" | "child";
+
+/** A living process of a session, as it was at the moment of reading. */
+export interface SessionProcess {
+  /** Its number. */
+  readonly pid: number;
+  /** Its parent's number. */
+  readonly ppid: number;
+  /** What it is to the session. */
+  readonly role: Role;
+  /** Its arguments, joined by spaces, as they are; without any, its name. */
+  readonly command: string;
+  /** The memory that it has resident, in bytes. */
+  readonly rssBytes: number;
+  /** The processor time that it has used, in milliseconds. */
+  readonly cpuMs: number;
+  /** When it started, in the kernel's ticks since boot: with the pid, its identity. */
+  readonly startTicks: number;
+  /** Whether a signal has stopped it, see SIGSTOP. */
+  readonly stopped: boolean;
+}
+
+/** Options of {@linkcode listProcesses}. */
+export interface ListProcessesOptions {
+  /**
+   * Processes found earlier, start times by pid: the same process is still ours
+   * when the link that told so, such as its parent, is gone.
+   *
+   * @default {new Map()}
+   */
+  readonly known?: ReadonlyMap<number, number>;
+}
+
+/** What {@linkcode listProcesses} found, and whose it was. */
+const found = new WeakMap<object, string>();
+
+/** The directory as the processes carry it, bytewise. */
+function ownerOf(paths: Paths): string {
+  const dir = paths.dir.startsWith("/") ? paths.dir : resolve(paths.dir);
+  return bytewise(dir);
+}
+
+/**
+ * Tells whether a process has a number of its own in a container: there the same
+ * path may name another session, so that only its parents tell whose it is.
+ */
+function isContained(pid: number): boolean {
+  if (Deno.build.os !== "linux") return false;
+  const depth = (of: number | "self") => statusOf(of, "NSpid").split("\t");
+  return depth(pid).length > depth("self").length;
+}
+
+/** The members among all processes, by pid. */
+function membersOf(
+  paths: Paths,
+  table: readonly Entry[],
+  known: ReadonlyMap<number, number>,
+): Map<number, Entry> {
+  const own = ownerOf(paths);
+  const byPid = new Map(table.map((entry) => [entry.pid, entry]));
+  const members = new Map<number, Entry>();
+  const orphanedSids = new Set<number>();
+  const hidden = hiddenAgent(paths, table);
+  for (const entry of table) {
+    const { pid, sid, owner, startTicks } = entry;
+    const isSeed = owner === own
+      ? !isContained(pid) || known.get(pid) === startTicks
+      : typeof owner !== "string" &&
+        (known.get(pid) === startTicks || entry === hidden);
+    if (!isSeed || pid === 1) continue;
+    members.set(pid, entry);
+    if (!byPid.has(sid)) orphanedSids.add(sid);
+  }
+  // A parent, and a kernel session's leader, is older than what it has started:
+  // a younger one has only been given the number while we were reading.
+  const isOf = (entry: Entry, elder: Entry | undefined) =>
+    elder !== undefined && elder.startTicks <= entry.startTicks;
+  for (let before = -1; before !== members.size;) {
+    before = members.size;
+    for (const entry of table) {
+      const { pid, ppid, sid, owner } = entry;
+      if (members.has(pid) || pid === 1) continue;
+      if (typeof owner === "string" && owner !== own) continue;
+      if (
+        isOf(entry, members.get(ppid)) || isOf(entry, members.get(sid)) ||
+        orphanedSids.has(sid)
+      ) members.set(pid, entry);
+    }
+  }
+  members.delete(Deno.pid);
+  for (let pid = byPid.get(Deno.pid)?.ppid; pid !== undefined;) {
+    const entry = byPid.get(pid);
+    if (entry?.owner !== own) members.delete(pid);
+    byPid.delete(pid); // A snapshot that was not taken at once may hold a circle.
+    pid = entry?.ppid;
+  }
+  return members;
+}
+
+/**
+ * The agent, if it hides its environment (Codex does, see PR_SET_DUMPABLE of
+ * prctl(2)) and its reaper is dead. Its kernel session is named by the reaper's
+ * pid, and the held lock tells that a process of the session lives.
+ */
+function hiddenAgent(paths: Paths, table: readonly Entry[]): Entry | undefined {
+  if (!table.some((entry) => entry.owner === null)) return undefined;
+  const pids = readPids(paths);
+  const agent = table.find((entry) =>
+    entry.owner === null && entry.pid === pids?.agent &&
+    entry.sid === pids.reaper
+  );
+  if (agent === undefined || readEnding(paths) !== undefined) return undefined;
+  return isLockHeld(paths) ? agent : undefined;
+}
+
+/**
+ * The living processes of a session: the reaper, the agent, then the others by
+ * pid. Empty on Windows. Needs `--allow-ffi`, `--allow-read`, and unless all is
+ * allowed `--allow-run=/bin/sh`.
+ *
+ * @throws {Deno.errors.NotFound} if `/proc` is not mounted.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor } from "./store.ts";
+ * import { listProcesses } from "./processes.ts";
+ * for (const { pid, role, command } of listProcesses(pathsFor("demo"))) {
+ *   console.log(pid, role, command);
+ * }
+ * ```
+ */
+export function listProcesses(
+  paths: Paths,
+  options: ListProcessesOptions = {},
+): SessionProcess[] {
+  const { known = new Map<number, number>() } = options;
+  const members = membersOf(paths, scan(), known);
+  if (members.size === 0) return [];
+  const own = ownerOf(paths);
+  const agent = readPids(paths)?.agent;
+  const argvs = new Map<number, string[]>();
+  for (const { pid, name } of members.values()) {
+    argvs.set(pid, readArgv(pid) ?? [name]);
+  }
+  // By its command line and never by a recorded pid: that may be another's by now.
+  const isScript = (pid: number) => {
+    const [, , script = "", name, dir = ""] = argvs.get(pid) ?? [];
+    return script.startsWith("# codex-session reaper") &&
+      name === "codex-session" && bytewise(dir) === own;
+  };
+  const roles = new Map<number, Role>();
+  const roleOf = (entry: Entry): Role => {
+    const { pid, ppid, sid } = entry;
+    const before = roles.get(pid);
+    if (before !== undefined) return before;
+    roles.set(pid, "child"); // Ends a circle.
+    const parent = members.get(ppid);
+    const above = parent === undefined ? undefined : roleOf(parent);
+    let role: Role = "child";
+    if (pid === sid && isScript(pid)) role = "reaper";
+    else if (pid === agent && (above === "reaper" || sid !== ppid)) {
+      role = "agent";
+    } else if (above === "reaper" || above === "helper" || isScript(pid)) {
+      role = "helper";
+    }
+    roles.set(pid, role);
+    return role;
+  };
+  const processes = [...members.values()].map((entry): SessionProcess => ({
+    pid: entry.pid,
+    ppid: entry.ppid,
+    role: roleOf(entry),
+    command: argvs.get(entry.pid)!.join(" "),
+    rssBytes: parseInt(statusOf(entry.pid, "VmRSS") || "0") * 1024,
+    cpuMs: entry.cpuMs,
+    startTicks: entry.startTicks,
+    stopped: entry.stopped,
+  }));
+  for (const process of processes) found.set(process, own);
+  const order: readonly Role[] = ["reaper", "agent", "child", "helper"];
+  return processes.sort((a, b) =>
+    order.indexOf(a.role) - order.indexOf(b.role) || a.pid - b.pid
+  );
+}
+
+/**
+ * Looks once at all processes and returns a function that tells whether a session
+ * can have any: without one that carries its directory there is nothing to link to.
+ * Needs what {@linkcode listProcesses} needs.
+ */
+export function processFinder(): (paths: Paths) => boolean {
+  const owners = new Set(scan().map((entry) => entry.owner));
+  const hides = owners.has(null);
+  return (paths) => owners.has(ownerOf(paths)) || hides && isLockHeld(paths);
+}
+
+/** Tells whether this very process still lives; a zombie does not. */
+export function isAlive(
+  process: Pick<SessionProcess, "pid" | "startTicks">,
+): boolean {
+  const { pid, startTicks } = process;
+  return readEntry(pid)?.startTicks === startTicks;
+}
+
+/**
+ * Sends a signal to a process of a session, after having made sure that the pid
+ * is still that process, and that it has not become another session's. Tells
+ * whether it was sent. Needs `--allow-ffi` and `--allow-read`.
+ *
+ * @throws {Deno.errors.PermissionDenied} if it runs as another user.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor } from "./store.ts";
+ * import { listProcesses, signalProcess } from "./processes.ts";
+ * const paths = pathsFor("demo");
+ * const agent = listProcesses(paths).find(({ role }) => role === "agent");
+ * if (agent) signalProcess(paths, agent, 2);
+ * ```
+ */
+export function signalProcess(
+  paths: Paths,
+  process: Pick<SessionProcess, "pid" | "startTicks">,
+  signalNumber: number,
+): boolean {
+  const { pid } = process;
+  if (pid === Deno.pid || pid <= 1) return false;
+  let pidfd: number | undefined;
+  try {
+    // First the descriptor, then the look: what was seen is what is signalled.
+    pidfd = pidfdOpen(pid);
+    if (!isAlive(process)) return false;
+    const owner = readOwner(pid);
+    const own = ownerOf(paths);
+    if (typeof owner === "string" && owner !== own) return false;
+    if (found.get(process) !== own) {
+      // Not from our list: whoever says that it is the session's may be wrong.
+      if (!membersOf(paths, scan(), new Map()).has(pid)) return false;
+    }
+    if (pidfd === undefined) kill(pid, signalNumber);
+    else pidfdSendSignal(pidfd, signalNumber);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  } finally {
+    if (pidfd !== undefined) close(pidfd);
+  }
+}
+
+/** Waits until a process has ended or the time is over; the caller looks which. */
+export async function waitForExit(
+  process: Pick<SessionProcess, "pid" | "startTicks">,
+  timeoutMs: number,
+): Promise<void> {
+  let pidfd: number | undefined;
+  try {
+    pidfd = pidfdOpen(process.pid);
+    if (!isAlive(process)) return;
+    if (pidfd !== undefined) await poll(pidfd, POLLIN, Math.ceil(timeoutMs));
+    else await new Promise((wake) => setTimeout(wake, Math.min(timeoutMs, 10)));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  } finally {
+    if (pidfd !== undefined) close(pidfd);
+  }
+}

@@ -1,0 +1,470 @@
+/**
+ * Ending: stop a session, delete it, clear away the ended ones.
+ *
+ * How processes are ended stands in `ending.ts`, and which are meant in
+ * `processes.ts`. Here: when, what is recorded of it, and what becomes of the files.
+ *
+ * A directory is renamed before it is removed: a deleter that is killed leaves
+ * a hidden `.old-…`, never half a session.
+ *
+ * @module
+ */
+import { type EndingOptions, endProcesses } from "./ending.ts";
+import { SessionError } from "./errors.ts";
+import { listProcesses, processFinder } from "./processes.ts";
+import { join, resolve } from "./std.ts";
+import {
+  defaultRoot,
+  exitStatus,
+  getSession,
+  isLockHeld,
+  listSessions,
+  parseEnding,
+  type Paths,
+  pathsFor,
+  pathsIn,
+  readEnding,
+  readPids,
+  readState,
+  readTimes,
+  remove,
+  rootError,
+  type RootOptions,
+  type Session,
+  signalName,
+  signalNumber,
+  type State,
+  type StopRequest,
+  writeAtomic,
+} from "./store.ts";
+
+/** How a session is ended. */
+export interface EndOptions extends RootOptions {
+  /**
+   * The first signal: `TERM`, `SIGTERM` or `15`.
+   *
+   * @default {"SIGTERM"}
+   */
+  readonly signal?: string;
+  /**
+   * Milliseconds from it to SIGKILL.
+   *
+   * @default {10000}
+   */
+  readonly graceMs?: number;
+  /** Give up waiting; what was signalled stays so. */
+  readonly abortSignal?: AbortSignal;
+}
+
+/** Options of {@linkcode stopSession}. */
+export interface StopOptions extends EndOptions {
+  /**
+   * Who asks, for the record.
+   *
+   * @default {"stop"}
+   */
+  readonly by?: StopRequest["by"];
+}
+
+/** Options of {@linkcode deleteSession}. */
+export interface DeleteOptions extends EndOptions {
+  /**
+   * Stop a live session first; remove a damaged one.
+   *
+   * @default {false}
+   */
+  readonly force?: boolean;
+}
+
+/** Options of {@linkcode pruneSessions}. */
+export interface PruneOptions extends RootOptions {
+  /**
+   * Only sessions that ended at least so many milliseconds ago; for a lost one,
+   * that were created so long ago.
+   *
+   * @default {0}
+   */
+  readonly olderThanMs?: number;
+  /**
+   * Delete nothing, only tell what would be deleted.
+   *
+   * @default {false}
+   */
+  readonly dryRun?: boolean;
+  /** Go on no further. */
+  readonly abortSignal?: AbortSignal;
+}
+
+/** What {@linkcode pruneSessions} deleted, or would. */
+export interface Pruned {
+  /** The sessions and the sizes of their files. */
+  readonly deleted: readonly { readonly id: string; readonly bytes: number }[];
+  /** The sizes of all files together, those of the leftovers included. */
+  readonly bytes: number;
+  /** Sessions that could not be deleted, and why. */
+  readonly failed: readonly { readonly id: string; readonly error: unknown }[];
+}
+
+/** How long a new session may take from its lock to its first process. */
+const STARTING_MS = 2_000;
+/** How old a hidden directory must be that no living creator can own. */
+const LEFTOVER_MS = 60_000;
+/**
+ * Stops a session: the signal to each of its processes, a grace period, SIGKILL to
+ * what is left. Resolves with the session as it ended once all its processes are
+ * gone, but for the caller, if that is one of them. Of an ended session it ends the
+ * processes left behind. The request is recorded in `stop.json` before the signal;
+ * a full disk does not prevent the stop. A process that forks and exits faster than
+ * it can be looked at, and that nothing of the session waits for, may escape.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi`, `--allow-env`,
+ * and unless all is allowed `--allow-run=/bin/sh`.
+ *
+ * @throws {SessionError} `wrong_state` if there is nothing to stop; `not_found`;
+ * `timeout` if a process does not die of SIGKILL, or the end can't be recorded.
+ * @throws {Deno.errors.PermissionDenied} if a process runs as another user.
+ * @throws {TypeError} if there is no such signal, or the id is malformed.
+ * @throws {RangeError} if `graceMs` is negative.
+ *
+ * @example
+ * ```ts
+ * import { createSession, stopSession } from "./mod.ts";
+ * const { id } = await createSession({ command: ["sleep", "100"] });
+ * console.log((await stopSession(id)).state); // { state: "exited", ending: { signal: "SIGTERM" } }
+ * ```
+ */
+export async function stopSession(
+  id: string,
+  options: StopOptions = {},
+): Promise<Session> {
+  return await stopAt(id, { by: "stop", ...options });
+}
+
+async function stopAt(
+  id: string,
+  options: StopOptions & { readonly evenReaper?: boolean },
+): Promise<Session> {
+  const { signal = "SIGTERM", graceMs = 10_000, abortSignal } = options;
+  const number = checkSignal(signal, graceMs);
+  abortSignal?.throwIfAborted();
+  const root = resolve(options.root ?? defaultRoot());
+  const session = await sessionAt(id, root);
+  const { paths } = session;
+  await untilThereAreProcesses(session, root, abortSignal);
+  using lock = openLock(paths);
+  if (session.state.state !== "lost" && readEnding(paths) === undefined) {
+    record(paths, options.by ?? "stop", signalName(number));
+  }
+  await endAll(paths, { ...options, signalNumber: number, graceMs });
+  return await afterwards(session, root, lock);
+}
+
+function checkSignal(signal: string, graceMs: number): number {
+  if (!(graceMs >= 0)) {
+    throw new RangeError(`graceMs must not be negative, got ${graceMs}`);
+  }
+  return signalNumber(signal);
+}
+
+async function untilThereAreProcesses(
+  { id, paths }: Session,
+  root: string,
+  abortSignal?: AbortSignal,
+): Promise<void> {
+  const end = Date.now() + STARTING_MS;
+  while (listProcesses(paths).length === 0) {
+    const { state } = await getSession(id, { root });
+    // We hold its lock ourselves if we are all that is left of it.
+    const alone = state.state === "running" && within(paths);
+    if (alone || state.state !== "starting" || Date.now() > end) {
+      throw nothingToStop(id, state);
+    }
+    await sleep(10, abortSignal);
+  }
+}
+
+async function endAll(paths: Paths, options: EndingOptions): Promise<void> {
+  using _ = within(paths) ? keepAlive(options.signalNumber) : null;
+  await endProcesses(paths, options);
+}
+
+function nothingToStop(id: string, state: State): SessionError {
+  const why = state.state === "running" || state.state === "starting"
+    ? `it is ${state.state}, but none of its processes can be seen from here; does it run in a container or on another machine?`
+    : describe(state);
+  return new SessionError(
+    "wrong_state",
+    `Cannot stop session "${id}": ${why}`,
+    {
+      id,
+    },
+  );
+}
+
+function describe(state: State): string {
+  switch (state.state) {
+    case "starting":
+    case "running":
+      return `it is ${state.state}`;
+    case "exited":
+      return "signal" in state.ending
+        ? `it was ended by ${state.ending.signal}`
+        : `it exited with code ${exitStatus(state.ending)}`;
+    case "lost":
+      return "it is lost: it ended together with its supervisor, or the machine went down";
+    case "damaged":
+      return `it is damaged: ${state.reason}`;
+    default:
+      return state satisfies never;
+  }
+}
+
+/** The session of this id; a link in its place is none, because it could lead out of the root. */
+async function sessionAt(id: string, root: string): Promise<Session> {
+  const session = await getSession(id, { root });
+  let isLink = false;
+  try {
+    isLink = Deno.lstatSync(session.paths.dir).isSymlink;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  if (!isLink) return session;
+  throw new SessionError("not_found", `No such session: "${id}"`, { id });
+}
+
+function record(paths: Paths, by: StopRequest["by"], signal: string): void {
+  const request: StopRequest = { by, at: new Date().toISOString(), signal };
+  try {
+    writeAtomic(paths.stop, JSON.stringify(request) + "\n");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    // Gone meanwhile, or the disk is full: who wants it stopped wants it even so.
+  }
+}
+
+/** The lock file, which at the end also tells the ending, even of a removed session. */
+function openLock(paths: Paths): Deno.FsFile | null {
+  try {
+    return Deno.openSync(paths.lock);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** Tells whether we are a process of the session that we end. */
+function within(paths: Paths): boolean {
+  return Deno.env.get("CODEX_SESSION_DIR") === paths.dir;
+}
+
+/** A parent that we signal, npx for one, may pass the signal on: we have yet to finish. */
+function keepAlive(number: number): Disposable {
+  const name = signalName(number) as Deno.Signal;
+  const ignore = () => {};
+  try {
+    Deno.addSignalListener(name, ignore);
+  } catch {
+    return { [Symbol.dispose]() {} }; // Not one that can be caught.
+  }
+  return {
+    [Symbol.dispose]: () => Deno.removeSignalListener(name, ignore),
+  };
+}
+
+async function afterwards(
+  before: Session,
+  root: string,
+  lock: Deno.FsFile | null,
+): Promise<Session> {
+  const { id, paths } = before;
+  const lost: State = { state: "lost", pids: readPids(paths) ?? null };
+  try {
+    const session = await getSession(id, { root });
+    // We hold the inherited lock ourselves if we are within; as its agent, we also live.
+    const seemsLive = isLive(session.state) && within(paths) &&
+      readPids(paths)?.agent !== Deno.pid;
+    return seemsLive ? { ...session, state: lost } : session;
+  } catch (error) {
+    if (!(error instanceof SessionError && error.code === "not_found")) {
+      throw error;
+    }
+    // Its reaper has deleted it, as it was asked to when it was created.
+    const buffer = new Uint8Array(64);
+    const count = lock?.readSync(buffer) ?? 0;
+    const ending = parseEnding(
+      new TextDecoder().decode(buffer.subarray(0, count)),
+    );
+    return { ...before, state: ending ? { state: "exited", ending } : lost };
+  }
+}
+
+async function sleep(ms: number, abortSignal?: AbortSignal): Promise<void> {
+  abortSignal?.throwIfAborted();
+  await new Promise((wake) => setTimeout(wake, ms));
+}
+
+/**
+ * Deletes a session: no process and no file of it is left. Needs what
+ * {@linkcode stopSession} needs.
+ *
+ * @throws {SessionError} `wrong_state` if it is live, `damaged` if it is, both
+ * only without `force`; `not_found`; `timeout` as {@linkcode stopSession} does.
+ * @throws {Deno.errors.PermissionDenied} if a process of it runs as another user.
+ *
+ * @example
+ * ```ts
+ * import { createSession, deleteSession } from "./mod.ts";
+ * const { id } = await createSession({ command: ["sleep", "100"] });
+ * await deleteSession(id, { force: true });
+ * ```
+ */
+export async function deleteSession(
+  id: string,
+  options: DeleteOptions = {},
+): Promise<void> {
+  const { force = false, signal = "SIGTERM", graceMs = 10_000, abortSignal } =
+    options;
+  const number = checkSignal(signal, graceMs);
+  abortSignal?.throwIfAborted();
+  const root = resolve(options.root ?? defaultRoot());
+  const { paths, state } = await sessionAt(id, root);
+  if (!force && (isLive(state) || state.state === "damaged")) {
+    const [code, hint] = isLive(state)
+      ? ["wrong_state", "use force (-f) to stop it first"] as const
+      : ["damaged", "use force (-f) to delete it even so"] as const;
+    const message = `Cannot delete session "${id}": ${
+      describe(state)
+    }; ${hint}`;
+    throw new SessionError(code, message, { id });
+  }
+  const evenReaper = true;
+  if (isLive(state)) {
+    try {
+      await stopAt(id, { ...options, root, by: "delete", evenReaper });
+    } catch (error) {
+      // It may have ended, or deleted itself, since we looked.
+      if (!(error instanceof SessionError)) throw error;
+      if (error.code === "not_found") return;
+      if (error.code !== "wrong_state") throw error;
+      if (isLive(readState(paths)) && !within(paths)) throw error;
+    }
+  }
+  await endAll(paths, {
+    ...options,
+    signalNumber: number,
+    graceMs,
+    evenReaper,
+  });
+  removeSession(root, id);
+}
+
+function isLive(state: State): boolean {
+  return state.state === "starting" || state.state === "running";
+}
+
+function removeSession(root: string, id: string): void {
+  const random = Math.random().toString(36).slice(2, 10);
+  const old = join(root, `.old-${id}-${Deno.pid}-${random}`);
+  try {
+    Deno.renameSync(pathsFor(id, { root }).dir, old);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return; // Another was quicker.
+    throw error;
+  }
+  remove(old);
+}
+
+/**
+ * Deletes the sessions that have exited or are lost, with the processes that they
+ * left behind, and what killed creators and deleters left in the root.
+ * Needs what {@linkcode stopSession} needs.
+ *
+ * @throws {SessionError} `root_unusable` if the root can't be read.
+ *
+ * @example
+ * ```ts
+ * import { pruneSessions } from "./mod.ts";
+ * const { deleted, bytes } = await pruneSessions({ dryRun: true });
+ * console.log(deleted.length, bytes);
+ * ```
+ */
+export async function pruneSessions(
+  options: PruneOptions = {},
+): Promise<Pruned> {
+  const { olderThanMs = 0, dryRun = false, abortSignal } = options;
+  const root = resolve(options.root ?? defaultRoot());
+  const deleted: { id: string; bytes: number }[] = [];
+  const failed: { id: string; error: unknown }[] = [];
+  const latest = Date.now() - olderThanMs;
+  const ended = (await listSessions({ root })).filter((session) => {
+    const { state } = session.state;
+    if (state !== "exited" && state !== "lost") return false;
+    const { endedAt } = readTimes(session.paths);
+    return (endedAt ?? session.createdAt).getTime() <= latest;
+  });
+  // One look for all: a look for each would make thousands of them slow.
+  const hasProcesses = ended.length > 0 && !dryRun ? processFinder() : null;
+  for (const { id, paths } of ended) {
+    abortSignal?.throwIfAborted();
+    const bytes = sizeOf(paths.dir);
+    try {
+      if (hasProcesses?.(paths)) {
+        await deleteSession(id, { root, abortSignal });
+      } else if (!dryRun) removeSession(root, id);
+      deleted.push({ id, bytes });
+    } catch (error) {
+      if (abortSignal?.aborted) throw error;
+      if (error instanceof SessionError && error.code === "not_found") continue;
+      failed.push({ id, error });
+    }
+  }
+  let bytes = deleted.reduce((sum, one) => sum + one.bytes, 0);
+  for (const path of leftovers(root)) {
+    bytes += sizeOf(path);
+    if (!dryRun) remove(path);
+  }
+  return { deleted, bytes, failed };
+}
+
+/** What killed creators and deleters left. */
+function leftovers(root: string): string[] {
+  const paths: string[] = [];
+  try {
+    for (const { name, isDirectory } of Deno.readDirSync(root)) {
+      const path = `${root}/${name}`;
+      if (!isDirectory) continue;
+      if (name.startsWith(".old-")) paths.push(path);
+      if (name.startsWith(".new-") && isAbandoned(path)) paths.push(path);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw rootError(root, error);
+  }
+  return paths;
+}
+
+/** A creator makes its directory first and locks it then: a young one may be about to. */
+function isAbandoned(dir: string): boolean {
+  try {
+    const madeAt = Deno.statSync(dir).mtime?.getTime() ?? 0;
+    return Date.now() - madeAt > LEFTOVER_MS &&
+      !isLockHeld(pathsIn(dir, "new"));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The sizes of all files in a directory together; links count as nothing. */
+function sizeOf(dir: string): number {
+  let bytes = 0;
+  try {
+    for (const { name, isFile, isDirectory } of Deno.readDirSync(dir)) {
+      if (isDirectory) bytes += sizeOf(`${dir}/${name}`);
+      else if (isFile) bytes += Deno.lstatSync(`${dir}/${name}`).size;
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return bytes;
+}
