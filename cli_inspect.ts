@@ -181,7 +181,7 @@ export const show: Handler = async (call, io) => {
 /** `logs`: bytes as they were written. */
 export const logs: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "one session"));
-  const { followLogs, readLog } = await import("./logs.ts");
+  const { followLog, followLogs, readLog } = await import("./logs.ts");
   const tail = valueOf(call, "tail");
   const tailLines = tail === undefined
     ? undefined
@@ -193,14 +193,20 @@ export const logs: Handler = async (call, io) => {
   // Alone, a stream goes to standard output; together, each to its own.
   const write = (stream: string, bytes: Uint8Array) =>
     both && stream === "stderr" ? io.err(bytes) : io.out(bytes);
-  if (call.flags.has("follow")) {
-    const follow = followLogs(id, { streams, tailLines });
-    for await (const { stream, bytes } of follow) write(stream, bytes);
-  } else {
+  if (!call.flags.has("follow")) {
     for (const stream of streams) {
       for await (const bytes of readLog(id, { stream, tailLines })) {
         write(stream, bytes);
       }
+    }
+  } else if (both) {
+    for await (const { stream, bytes } of followLogs(id, { tailLines })) {
+      write(stream, bytes);
+    }
+  } else {
+    const [stream] = streams;
+    for await (const bytes of followLog(id, { stream, tailLines })) {
+      io.out(bytes);
     }
   }
   return OK;

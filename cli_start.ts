@@ -8,7 +8,8 @@ import { type CreateOptions, createSession } from "./create.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
 import { parseCount, parseDuration, parsePair } from "./format.ts";
 import type { Parsed } from "./options.ts";
-import { exitStatus, type Kind, resolveSelector, type State } from "./store.ts";
+import { exitStatus, type Kind, resolveSelector } from "./store.ts";
+import type { FinalState } from "./watch.ts";
 
 /** `create`: the Codex agent of a kind. */
 export const create: Handler = async (call, io) => {
@@ -155,16 +156,19 @@ function markedStream(io: Io): WritableStream<Uint8Array> {
 }
 
 /** How a session ended, as this program's own exit status. */
-function endedStatus(id: string, state: State, io: Io): number {
+function endedStatus(id: string, state: FinalState, io: Io): number {
   if (state.state === "exited") {
     if ("signal" in state.ending) {
       io.err(`Session ${id} ended by ${state.ending.signal}\n`);
     }
     return exitStatus(state.ending);
   }
+  const why = state.state === "lost"
+    ? "is lost: its supervisor was killed"
+    : "was deleted";
   throw new SessionError(
     "wrong_state",
-    `Session "${id}" is lost: its supervisor was killed, how the agent ended is not known`,
+    `Session "${id}" ${why}; how the agent ended is not known`,
     { id },
   );
 }

@@ -15,7 +15,7 @@ const names = (dir: string) =>
   [...Deno.readDirSync(dir)].map(({ name }) => name);
 
 Deno.test("createSession() starts a command under a memorable id", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const before = Date.now();
   const { id, meta, pids } = await createSession({
     root: root.dir,
@@ -33,7 +33,7 @@ Deno.test("createSession() starts a command under a memorable id", async () => {
 });
 
 Deno.test("createSession() lets exactly one of many creators have an id", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const options = { root: root.dir, command: ["sleep", "600"], id: "mine" };
   const program = `import { createSession } from "${new URL(
     "../create.ts",
@@ -56,7 +56,7 @@ Deno.test("createSession() lets exactly one of many creators have an id", async 
 });
 
 Deno.test("createSession() leaves nothing when it can't start", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const cases = [
     { command: ["no-such-program"] },
     { command: ["ls"], cwd: "/no/such/directory" },
@@ -78,7 +78,7 @@ Deno.test("createSession() leaves nothing when it can't start", async () => {
 });
 
 Deno.test("createSession() refuses what is malformed before it makes anything", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const dir = `${root.dir}/never`;
   const cases: Record<string, unknown>[] = [
     { command: [] },
@@ -103,7 +103,7 @@ Deno.test("createSession() refuses what is malformed before it makes anything", 
 });
 
 Deno.test("createSession() says what is wrong with a root", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const command = ["true"];
   const attempt = async (dir: string, words: string) => {
     const error = await assertRejects(
@@ -126,7 +126,7 @@ Deno.test({
   name: "createSession() refuses a root of somebody else",
   ignore: Deno.uid() !== 0,
   fn: async () => {
-    using root = new TestRoot();
+    await using root = new TestRoot();
     Deno.mkdirSync(`${root.dir}/theirs`, { mode: 0o700 });
     Deno.chownSync(`${root.dir}/theirs`, 65534, 65534);
     await assertRejects(
@@ -139,7 +139,7 @@ Deno.test({
 });
 
 Deno.test("createSession() with a timeout ends the whole session and says so", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const { paths, pids } = await createSession({
     root: root.dir,
     command: [
@@ -163,7 +163,7 @@ Deno.test("createSession() with a timeout ends the whole session and says so", a
 });
 
 Deno.test("createSession() with a timeout leaves no watchdog behind an agent that is quicker", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const { paths } = await createSession({
     root: root.dir,
     command: ["true"],
@@ -175,7 +175,7 @@ Deno.test("createSession() with a timeout leaves no watchdog behind an agent tha
 });
 
 Deno.test("createSession() with rm leaves nothing once it has ended, strays included", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const { paths } = await createSession({
     root: root.dir,
     command: ["sh", "-c", "setsid sleep 600 & exit 3"],
@@ -191,7 +191,7 @@ Deno.test("createSession() with rm leaves nothing once it has ended, strays incl
 });
 
 Deno.test("createSession() finds unused names among thousands", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const random = Math.random;
   Math.random = () => 0.5;
   try {
@@ -213,7 +213,7 @@ Deno.test({
     "createSession() on a full disk fails clean, and the end is recorded once there is room",
   ignore: Deno.uid() !== 0 || Deno.build.os !== "linux",
   fn: async () => {
-    using root = new TestRoot();
+    await using root = new TestRoot();
     const disk = `${root.dir}/disk`;
     Deno.mkdirSync(disk, { mode: 0o700 });
     const mount = new Deno.Command("mount", {

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "../std.ts";
+import * as libc from "../libc.ts";
 import { readPids } from "../store.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
@@ -13,12 +14,25 @@ export { assertRejects } from "npm:deno-std@1.3.1/assert/rejects.js";
 export { assertStringIncludes } from "npm:deno-std@1.3.1/assert/string_includes.js";
 export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 
+// The C library's functions stay loaded for good: before the first test, so that
+// they are no test's leak.
+loadLibc();
+
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
 
 /** A state directory of its own; disposing of it ends and deletes what is left in it. */
 export class TestRoot {
   readonly dir: string = Deno.makeTempDirSync({ prefix: "codex-session-" });
+
+  /** Also waits until they are gone, so that no test leaks a process of its own. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const started = this.strays();
+    this[Symbol.dispose]();
+    await until(() => !started.some((pid) => isThere(pid)), "processes gone");
+    // Their parent here learns of it a moment later, from the event loop.
+    await new Promise((wake) => setTimeout(wake));
+  }
 
   [Symbol.dispose](): void {
     for (const pid of this.strays()) {
@@ -71,6 +85,16 @@ export async function until<T>(
       throw new Error(`Not within ${deadlineMs} ms: ${what}`);
     }
     await new Promise((wake) => setTimeout(wake, 5));
+  }
+}
+
+/** Tells whether a process is there, be it as a zombie. */
+function isThere(pid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -154,4 +178,19 @@ export async function runCli(
     stdout: decoder.decode(stdout),
     stderr: decoder.decode(stderr),
   };
+}
+
+function loadLibc(): void {
+  const dir = Deno.makeTempDirSync();
+  libc.mkfifo(`${dir}/pipe`);
+  const fd = libc.open(`${dir}/pipe`, { access: "both" });
+  libc.tryFlock(fd, "exclusive");
+  libc.setCloseOnExec(fd);
+  libc.write(fd, new Uint8Array(1));
+  libc.read(fd, new Uint8Array(1));
+  libc.poll(fd, libc.POLLIN, 0);
+  libc.getsid(Deno.pid);
+  libc.processExists(Deno.pid);
+  libc.close(fd);
+  Deno.removeSync(dir, { recursive: true });
 }

@@ -23,7 +23,7 @@ async function outputOf(root: TestRoot, id: string, script: string, more = {}) {
 }
 
 Deno.test("spawnExec() detaches the agent and gives it the streams of its kind", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const { paths, stdout } = await outputOf(
     root,
     "facts",
@@ -49,7 +49,7 @@ Deno.test("spawnExec() detaches the agent and gives it the streams of its kind",
 });
 
 Deno.test("spawnExec() passes arguments verbatim", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const args = [
     "",
     " ",
@@ -71,7 +71,7 @@ Deno.test("spawnExec() passes arguments verbatim", async () => {
 });
 
 Deno.test("spawnExec() gives the environment and directory asked for", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const { stdout } = await outputOf(
     root,
     "env",
@@ -88,7 +88,7 @@ Deno.test("spawnExec() gives the environment and directory asked for", async () 
 });
 
 Deno.test("spawnExec() records codes and signals as what they are", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const cases: [string, unknown][] = [
     ["exit 0", { code: 0 }],
     ["exit 7", { code: 7 }],
@@ -109,7 +109,7 @@ Deno.test("spawnExec() records codes and signals as what they are", async () => 
 });
 
 Deno.test("the reaper outlives signals to its group and records the end", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   for (
     const signal of [
       "HUP",
@@ -141,7 +141,7 @@ Deno.test("the reaper outlives signals to its group and records the end", async 
 });
 
 Deno.test("spawnExec() fails then and there, and leaves nothing", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const file = (name: string, text: string, mode: number) => {
     Deno.writeTextFileSync(`${root.dir}/${name}`, text, { mode });
     return `${root.dir}/${name}`;
@@ -182,7 +182,7 @@ Deno.test("spawnExec() fails then and there, and leaves nothing", async () => {
 });
 
 Deno.test("spawnExec() refuses a program that looks like an option, or is none", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = pathsFor("x", { root: root.dir });
   await assertRejects(
     () => spawnExec(paths, [], { program: "-c" }),
@@ -197,7 +197,7 @@ Deno.test("spawnExec() refuses a program that looks like an option, or is none",
 });
 
 Deno.test("spawnExec() never starts a second agent in a directory", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = pathsFor("one", { root: root.dir });
   const starts = await Promise.allSettled(
     Array.from(
@@ -216,7 +216,7 @@ Deno.test("spawnExec() never starts a second agent in a directory", async () => 
 });
 
 Deno.test("spawnRepl() keeps the input open while nobody sends, and an existing pipe is fine", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = pathsFor("talk", { root: root.dir });
   Deno.mkdirSync(paths.dir);
   assert(
@@ -234,7 +234,7 @@ Deno.test("spawnRepl() keeps the input open while nobody sends, and an existing 
 });
 
 Deno.test("the pipe's holder ends with the reaper and the agent, and with neither alone", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = pathsFor("held", { root: root.dir });
   const { reaper, agent } = await spawnRepl(paths, ["600"], {
     program: "sleep",
@@ -251,7 +251,7 @@ Deno.test("the pipe's holder ends with the reaper and the agent, and with neithe
 });
 
 Deno.test("an agent's own session does not inherit its lock", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const outer = pathsFor("outer", { root: root.dir });
   const program = `import { pathsFor } from "${new URL(
     "../store.ts",
@@ -274,7 +274,7 @@ Deno.test("an agent's own session does not inherit its lock", async () => {
 });
 
 Deno.test("spawnExec() works whatever the umask", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const umask = Deno.umask();
   try {
     for (const mask of [0, 0o077, 0o027]) {
@@ -292,7 +292,7 @@ Deno.test("spawnExec() works whatever the umask", async () => {
 });
 
 Deno.test("the reaper's script works in every shell that is installed", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const { reaperScript } = await import("../reaper.ts");
   const shells = [["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"], [
     "mksh",

@@ -149,7 +149,7 @@ Deno.test("parseMeta() names what is wrong, and refuses a newer format", () => {
 });
 
 Deno.test("listSessions() sorts, filters, and shows damage while the rest works", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   makeSession(root.dir, "old", {
     createdAt: "2026-01-01T00:00:00Z",
     labels: { a: "1" },
@@ -200,7 +200,7 @@ Deno.test("listSessions() gives nothing for a root that does not exist", async (
 });
 
 Deno.test("resolveSelector() takes an id, then an index, then a unique prefix", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const options = { root: root.dir };
   makeSession(root.dir, "alpha", { createdAt: "2026-01-01T00:00:00Z" });
   makeSession(root.dir, "alpine", { createdAt: "2026-01-02T00:00:00Z" });
@@ -239,7 +239,7 @@ Deno.test("resolveSelector() takes an id, then an index, then a unique prefix", 
 });
 
 Deno.test("readState() follows a session from running to exited, and sees it lost", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = pathsFor("s", { root: root.dir });
   const pids = await spawnExec(paths, ["600"], { program: "sleep" });
   assertEquals(readState(paths), { state: "running", pids });

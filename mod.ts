@@ -1,0 +1,93 @@
+/**
+ * Run coding agents, or any command, in the background and never lose them: sessions
+ * outlive the terminal and the program that started them, and are plain
+ * directories of files.
+ *
+ * ```ts
+ * import { createSession, followLog, waitForSession } from "./mod.ts";
+ *
+ * const { id } = await createSession({ command: ["sh", "-c", "echo working; exit 3"] });
+ * for await (const bytes of followLog(id)) await Deno.stdout.write(bytes);
+ * const { state } = await waitForSession(id);
+ * if (state.state === "exited") console.log(state.ending); // { code: 3 }
+ * ```
+ *
+ * Importing has no effect. Nothing here prints or exits; each function's
+ * documentation names the permissions that it needs.
+ *
+ * @module
+ */
+export {
+  type AttachOptions,
+  type AttachResult,
+  attachSession,
+} from "./attach.ts";
+export {
+  type CreatedSession,
+  type CreateOptions,
+  createSession,
+} from "./create.ts";
+export {
+  ArgumentError,
+  type ErrorCode,
+  SessionError,
+  type SessionErrorOptions,
+} from "./errors.ts";
+export { type Input, sendEof, sendInput, type SendOptions } from "./input.ts";
+export {
+  followLog,
+  type FollowLogOptions,
+  followLogs,
+  type FollowLogsOptions,
+  type LogChunk,
+  type LogStream,
+  readLog,
+  type ReadLogOptions,
+  type TailOptions,
+} from "./logs.ts";
+export {
+  listProcesses,
+  type ListProcessesOptions,
+  type Role,
+  type SessionProcess,
+} from "./processes.ts";
+export { codexProgram } from "./program.ts";
+export {
+  type ProcessOptions,
+  spawnExec,
+  type SpawnOptions,
+  spawnRepl,
+} from "./spawn.ts";
+export {
+  type DeleteOptions,
+  deleteSession,
+  type EndOptions,
+  type Pruned,
+  type PruneOptions,
+  pruneSessions,
+  type StopOptions,
+  stopSession,
+} from "./stop.ts";
+export {
+  defaultRoot,
+  type Ending,
+  exitStatus,
+  getSession,
+  type Kind,
+  type ListOptions,
+  listSessions,
+  type Meta,
+  type Paths,
+  pathsFor,
+  type Pids,
+  readTimes,
+  resolveSelector,
+  type RootOptions,
+  type Session,
+  type State,
+  type StateName,
+  STATES,
+  type StopRequest,
+} from "./store.ts";
+export { waitForSession, type WaitOptions, type WaitResult } from "./wait.ts";
+export type { EndState, FinalState } from "./watch.ts";
