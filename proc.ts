@@ -13,16 +13,22 @@ import { close, getsid, open, read } from "./libc.ts";
 
 /** A process as the system shows it. */
 export interface Entry {
+  /** Its number. */
   readonly pid: number;
+  /** Its parent's number. */
   readonly ppid: number;
   /** Its kernel session. */
   readonly sid: number;
+  /** Its short name. */
   readonly name: string;
+  /** Whether a signal has stopped it. */
   readonly stopped: boolean;
+  /** The processor time that it has used, in milliseconds. */
   readonly cpuMs: number;
+  /** When it started, in the kernel's ticks since boot. */
   readonly startTicks: number;
   /** The session directory in its environment; `null` if that can't be read. */
-  readonly owner: string | undefined | null;
+  owner: string | undefined | null;
 }
 
 const MARK = "CODEX_SESSION_DIR=";
@@ -92,14 +98,20 @@ function ownerIn(environment: string): string | undefined {
 
 /** The owner of one process, as in {@linkcode Entry}. */
 export function readOwner(pid: number): string | undefined | null {
-  for (let tries = 0;; tries++) {
-    const bytes = readProc(`/proc/${pid}/environ`);
-    if (bytes?.length !== 0) return bytes && ownerIn(latin1.decode(bytes));
-    // In the middle of an exec(2) a process seems to have neither environment nor
-    // arguments: whoever believed that would let it escape.
-    if (tries === 10 || readProc(`/proc/${pid}/cmdline`)?.length !== 0) return;
-    Atomics.wait(PAUSE, 0, 0, 1);
-  }
+  const bytes = readProc(`/proc/${pid}/environ`);
+  return bytes && ownerIn(latin1.decode(bytes));
+}
+
+/**
+ * Sets the owner of an entry; `false` in the middle of an exec(2), where a process
+ * seems to have neither environment nor arguments: whoever believed that would let
+ * it escape.
+ */
+function setOwner(entry: Entry): boolean {
+  const { pid } = entry;
+  const bytes = readProc(`/proc/${pid}/environ`);
+  entry.owner = bytes && ownerIn(latin1.decode(bytes));
+  return bytes?.length !== 0 || readProc(`/proc/${pid}/cmdline`)?.length !== 0;
 }
 
 /** A living process without its owner; `undefined` for zombies and the kernel's own. proc_pid_stat(5). */
@@ -134,7 +146,12 @@ export function scan(): Entry[] {
   const entries: Entry[] = [];
   for (const pid of processIds()) {
     const stat = readStat(pid);
-    if (stat !== undefined) entries.push({ ...stat, owner: readOwner(pid) });
+    if (stat !== undefined) entries.push({ ...stat, owner: undefined });
+  }
+  let unclear = entries.filter((entry) => !setOwner(entry));
+  for (let tries = 0; unclear.length > 0 && tries < 10; tries++) {
+    Atomics.wait(PAUSE, 0, 0, 1);
+    unclear = unclear.filter((entry) => !setOwner(entry));
   }
   return entries;
 }

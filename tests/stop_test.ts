@@ -249,7 +249,7 @@ for (
       root,
       "a",
       `trap '' TERM; echo ready
-       n=0; while [ $n -lt 3000 ]; do ${fork}sleep ${seconds} & n=$((n + 1)); done; wait`,
+       n=0; while [ $n -lt 1000 ]; do ${fork}sleep ${seconds} & n=$((n + 1)); done; wait`,
     );
     await until(() => countOf(`sleep ${seconds}`) > 20);
     const { state } = await stopSession("a", { root: root.dir, graceMs: 20 });
