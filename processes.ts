@@ -184,9 +184,8 @@ export function listProcesses(
   }
   // By its command line and never by a recorded pid: that may be another's by now.
   const isScript = (pid: number) => {
-    const [, , script = "", name, dir = ""] = argvs.get(pid) ?? [];
-    return script.startsWith("# codex-session reaper") &&
-      name === "codex-session" && bytewise(dir) === own;
+    const [, script = ""] = argvs.get(pid) ?? [];
+    return bytewise(script) === `${own}/reaper.sh`;
   };
   const roles = new Map<number, Role>();
   const roleOf = (entry: Entry): Role => {

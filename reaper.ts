@@ -8,9 +8,10 @@
  *
  * A shell, because it weighs 0.2 MB where a JavaScript process weighs 13 and
  * more, and because every host has one, however it was compiled. POSIX only;
- * tried with dash, bash, busybox and mksh. The script is passed by `-c`, so
- * nothing is installed anywhere, and no user's text becomes part of it: paths
- * and the agent's arguments are positional parameters.
+ * tried with dash, bash, busybox and mksh. The script is a file of the session,
+ * so that `ps` shows a line and not a page, and an upgrade never changes what a
+ * running shell reads. No user's text becomes part of it: its own path tells the
+ * directory, and the agent's arguments are positional parameters.
  *
  * Invariants: the agent is a foreground child, because POSIX has a shell without
  * job control ignore SIGINT and SIGQUIT in background ones for good; the pids
@@ -90,7 +91,7 @@ old=\${dir%/*}/.old-\${dir##*/}-$$
 command -p mv -- "$dir" "$old" && command -p rm -rf -- "$old"`;
 
 /**
- * The text for `sh -c TEXT codex-session DIRECTORY ARGV…`.
+ * The text of the file `reaper.sh` for `sh DIRECTORY/reaper.sh ARGV…`.
  *
  * Tells the creator through `ready.pipe` what became of the agent's exec. Nothing
  * and a hang-up: it succeeded (the descriptor that a shell keeps for undoing
@@ -106,8 +107,8 @@ command -p mv -- "$dir" "$old" && command -p rm -rf -- "$old"`;
 export function reaperScript(options: ReaperOptions = {}): string {
   const { pipe = false, relay = false, timeoutMs, graceMs = 10_000, rm } =
     options;
-  return `# codex-session reaper: waits for the agent, records how it ended
-dir=$1; shift; holder= watchdog= self= said=
+  return `# The reaper of this codex-session: waits for the agent, records how it ended.
+dir=\${0%/*} holder= watchdog= self= said=
 [ -z "$BASH_VERSION" ] || set +o posix
 trap '' HUP; trap : INT QUIT TERM USR1 USR2 PIPE ALRM
 exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
@@ -136,5 +137,6 @@ echo "$end" >"$dir/lock"
 until echo "$end" >"$dir/exit"; do [ -d "$dir" ] || break; command -p sleep 1; done
 [ -z "$holder" ] || kill -s KILL "$holder"; [ -z "$watchdog" ] || kill -s TERM "$watchdog"${
     rm ? REMOVE : ""
-  }`;
+  }
+`;
 }

@@ -79,6 +79,8 @@ export interface Prepared {
 
 /** A `SIGKILL`ed creator leaves this file behind; nothing reads it then. */
 const READY = "ready.pipe";
+/** What the reaper runs. */
+const SCRIPT = "reaper.sh";
 
 /**
  * Makes the files of a session in its existing directory and takes its lock.
@@ -224,9 +226,11 @@ function spawnReaper(
     );
   }
   try {
+    const script = `${paths.dir}/${SCRIPT}`;
+    Deno.writeTextFileSync(script, reaperScript(options), { mode: 0o600 });
     // detached: setsid(2), before the exec. The shell then ignores SIGHUP itself.
     const child = new Deno.Command("/bin/sh", {
-      args: ["-c", reaperScript(options), "codex-session", paths.dir, ...argv],
+      args: [script, ...argv],
       cwd,
       env: {
         ...env,
@@ -309,7 +313,7 @@ async function diedUnstarted(
 ): Promise<boolean> {
   if (Deno.build.os === "linux") {
     const commandLine = readCommandLine(pids.agent);
-    if (commandLine !== "" && !commandLine.includes("codex-session reaper")) {
+    if (commandLine !== "" && !commandLine.includes(`/${paths.id}/${SCRIPT}`)) {
       return false;
     }
   } else if (processExists(pids.agent)) return false;

@@ -317,12 +317,10 @@ Deno.test("the reaper's script works in every shell that is installed", async ()
       for (const pipe of ["ready.pipe", "stdin.pipe", "eof.pipe"]) {
         await new Deno.Command("mkfifo", { args: [`${dir}/${pipe}`] }).output();
       }
+      Deno.writeTextFileSync(`${dir}/reaper.sh`, reaperScript({ pipe: true }));
       const [program, ...args] = [
         ...shell,
-        "-c",
-        reaperScript({ pipe: true }),
-        "codex-session",
-        dir,
+        `${dir}/reaper.sh`,
       ];
       const { success } = await new Deno.Command(program!, {
         args: [...args, "sh", "-c", script!],
