@@ -1,0 +1,59 @@
+/**
+ * `deno task bench [NAME…] [--quick]`: what this project does, in numbers, each
+ * with its floor or the bare program beside it and the target that it is to reach.
+ *
+ * Prints and passes no judgement: a figure depends on the machine and on what
+ * else it does, so a missed target is marked and the exit status is 0. Linux only.
+ *
+ * Another figure is a function of `Effort` that returns tables, and a line in
+ * {@linkcode FIGURES}.
+ *
+ * @module
+ */
+import { type Figure, formatTable } from "./measure.ts";
+
+/** The figures by name, each loaded when it is measured. */
+const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
+  start: async () => (await import("./detached.ts")).start,
+  rate: async () => (await import("./detached.ts")).rate,
+  memory: async () => (await import("./memory.ts")).memory,
+  list: async () => (await import("./list.ts")).list,
+  follow: async () => (await import("./follow.ts")).follow,
+};
+
+async function main(args: readonly string[]): Promise<number> {
+  const quick = args.includes("--quick");
+  const asked = args.filter((arg) => arg !== "--quick");
+  const unknown = asked.filter((name) => !(name in FIGURES));
+  if (unknown.length > 0) {
+    const known = Object.keys(FIGURES).join(", ");
+    console.error(`Unknown figure "${unknown[0]}": use ${known}, --quick`);
+    return 2;
+  }
+  if (Deno.build.os !== "linux") {
+    console.error("Cannot measure: the figures read /proc, so on Linux only");
+    return 1;
+  }
+  const [load = 0] = Deno.loadavg();
+  console.log(
+    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} CPUs, ` +
+      `Linux ${Deno.osRelease()}, load ${load.toFixed(1)}, ` +
+      `${new Date().toISOString()}\n`,
+  );
+  const effort = {
+    quick,
+    pick: (full: number, short: number) => quick ? short : full,
+  };
+  for (const name of asked.length > 0 ? asked : Object.keys(FIGURES)) {
+    try {
+      const figure = await FIGURES[name]!();
+      for (const table of await figure(effort)) console.log(formatTable(table));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      console.log(`## ${name}: not measured: ${why}\n`);
+    }
+  }
+  return 0;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,106 @@
+/**
+ * `list` with few and with many sessions.
+ *
+ * @module
+ */
+import { createSession } from "../create.ts";
+import { readState } from "../store.ts";
+import {
+  atMost,
+  Bench,
+  denoRun,
+  type Effort,
+  interleave,
+  median,
+  medianRatio,
+  PROJECT,
+  type Table,
+  timeCall,
+  until,
+} from "./measure.ts";
+
+/** Fills a root with copies of a real session that has ended, each with an id and a time of its own. */
+async function fill(root: string, count: number): Promise<void> {
+  const { paths, meta } = await createSession({
+    root,
+    id: "session-0",
+    command: ["true"],
+  });
+  await until(() => readState(paths).state === "exited", "true to end");
+  const files: [string, Uint8Array][] = [];
+  for (const { name } of Deno.readDirSync(paths.dir)) {
+    files.push([name, Deno.readFileSync(`${paths.dir}/${name}`)]);
+  }
+  const startedAt = Date.parse(meta.createdAt);
+  for (let i = 1; i < count; i++) {
+    const id = `session-${i}`;
+    const dir = `${root}/${id}`;
+    Deno.mkdirSync(dir, { mode: 0o700 });
+    const createdAt = new Date(startedAt - i * 1000).toISOString();
+    for (const [name, content] of files) {
+      const bytes = name === "meta.json"
+        ? new TextEncoder().encode(
+          JSON.stringify({ ...meta, id, createdAt }, null, 2) + "\n",
+        )
+        : content;
+      Deno.writeFileSync(`${dir}/${name}`, bytes, { mode: 0o600 });
+    }
+  }
+}
+
+/** `list` as a user calls it. */
+export async function list(effort: Effort): Promise<Table[]> {
+  await using bench = new Bench();
+  const empty = `${bench.dir}/empty.ts`;
+  Deno.writeTextFileSync(empty, "");
+  const counts = [10, 1000, 10_000];
+  const measured: Record<string, () => number> = {
+    bare: () => timeCall({ argv: denoRun(empty) }),
+  };
+  for (const count of counts) {
+    const root = `${bench.dir}/root-${count}`;
+    await fill(root, count);
+    measured[count] = () =>
+      timeCall({
+        argv: denoRun(`${PROJECT}cli.ts`, "list"),
+        env: { ...bench.env, CODEX_SESSION_HOME: root },
+      });
+  }
+  await interleave(1, measured); // Fills Deno's and the system's caches.
+  const took = await interleave(effort.pick(15, 5), measured);
+  const { bare = [] } = took;
+  const of = (count: number) => median(took[count] ?? []);
+  const few = of(10);
+  const perSession = (count: number) => (of(count) - few) / (count - 10);
+  const row = (title: string, name: string | number, each = "", target = "") =>
+    [
+      title,
+      median(took[name] ?? []).toFixed(1),
+      Math.min(...took[name] ?? []).toFixed(1),
+      name === "bare" ? "" : medianRatio(took[name] ?? [], bare).toFixed(2),
+      each,
+      target,
+    ] as const;
+  const growth = perSession(10_000) / perSession(1000);
+  return [{
+    title: "list: milliseconds with so many sessions",
+    columns: ["", "median", "min", "x bare", "us/session", "target"],
+    rows: [
+      row("bare: deno run EMPTY", "bare"),
+      row("10", 10),
+      row(
+        "1,000",
+        1000,
+        (perSession(1000) * 1000).toFixed(1),
+        atMost(medianRatio(took[1000] ?? [], bare), 3.5, " x bare"),
+      ),
+      row(
+        "10,000",
+        10_000,
+        (perSession(10_000) * 1000).toFixed(1),
+        `linear: us/session ${atMost(growth, 1.25, " x that of 1,000")}`,
+      ),
+    ],
+    notes: ["us/session: each session beyond the first 10"],
+  }];
+}

@@ -1,0 +1,264 @@
+/**
+ * What every figure needs: a clock, a process's time, statistics, plain tables,
+ * and a directory whose processes end with it.
+ *
+ * A figure and its floor are measured in turns (A B A B …), so that a machine
+ * which is busier now than before is so for both. Nothing here has an opinion
+ * about what is fast; figures bring their targets.
+ *
+ * @module
+ */
+/** The project's directory. */
+export const PROJECT: string = new URL("..", import.meta.url).pathname;
+
+/** How thoroughly to measure. */
+export interface Effort {
+  /** Fewer rounds and smaller numbers. */
+  readonly quick: boolean;
+  /** `full`, or `short` when quick. */
+  readonly pick: (full: number, short: number) => number;
+}
+
+/** One printed table. */
+export interface Table {
+  readonly title: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly notes?: readonly string[];
+}
+
+/** A group of tables that can be asked for by name. */
+export type Figure = (effort: Effort) => Promise<Table[]>;
+
+const CLOCK = {
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+} as const;
+
+let clock: Deno.DynamicLibrary<typeof CLOCK> | undefined;
+
+/**
+ * The system's clock in milliseconds since 1970, with all digits that a number
+ * holds: comparable between processes, which `performance.now()` is not. clock_gettime(2).
+ */
+export function now(): number {
+  const library = Deno.build.os === "darwin"
+    ? "libSystem.B.dylib"
+    : "libc.so.6";
+  clock ??= Deno.dlopen(library, CLOCK);
+  const time = new BigInt64Array(2);
+  clock.symbols.clock_gettime(0, new Uint8Array(time.buffer));
+  return Number(time[0]) * 1000 + Number(time[1]) / 1e6;
+}
+
+/** A command line to measure. */
+export interface Call {
+  readonly argv: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Runs a command to its end and returns how many milliseconds that took. What
+ * it leaves running in the background is not waited for.
+ *
+ * @throws {Error} if it fails: a figure of a failing command means nothing.
+ */
+export function timeCall({ argv, env }: Call): number {
+  const [program = "", ...args] = argv;
+  const startedAt = performance.now();
+  const { success, code, stderr } = new Deno.Command(program, {
+    args,
+    env,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).outputSync();
+  const tookMs = performance.now() - startedAt;
+  if (!success) {
+    const said = new TextDecoder().decode(stderr).trim();
+    throw new Error(`Cannot measure ${argv.join(" ")}: status ${code} ${said}`);
+  }
+  return tookMs;
+}
+
+/**
+ * Runs every measurement `rounds` times, in turns, each round beginning with
+ * another one; returns the results of each, by its name.
+ */
+export async function interleave<Name extends string>(
+  rounds: number,
+  measurements: Readonly<Record<Name, () => number | Promise<number>>>,
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(measurements) as Name[];
+  const results = Object.fromEntries(
+    names.map((name) => [name, []]),
+  ) as unknown as Record<Name, number[]>;
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < names.length; i++) {
+      const name = names[(round + i) % names.length]!;
+      results[name].push(await measurements[name]());
+    }
+  }
+  return results;
+}
+
+/** The value below which the given part of the values is. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = Math.min(sorted.length - 1, Math.floor(part * sorted.length));
+  return sorted[at] ?? NaN;
+}
+
+/** The middle value. */
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** The median of the ratios of values that were measured one after the other. */
+export function medianRatio(
+  values: readonly number[],
+  floors: readonly number[],
+): number {
+  return median(values.map((value, i) => value / (floors[i] ?? NaN)));
+}
+
+/** A target as text, with a mark if the figure misses it. */
+export function atMost(value: number, target: number, unit: string): string {
+  return `<= ${target}${unit}${value <= target ? "" : "  MISSED"}`;
+}
+
+/** The same for a target that is a minimum. */
+export function atLeast(value: number, target: number, unit: string): string {
+  return `>= ${target}${unit}${value >= target ? "" : "  MISSED"}`;
+}
+
+/** A table as text: the first column to the left, numbers to the right, the last as it is. */
+export function formatTable({ title, columns, rows, notes = [] }: Table) {
+  const all = [columns, ...rows];
+  const widths = columns.map((_, i) =>
+    Math.max(...all.map((row) => (row[i] ?? "").length))
+  );
+  const lines = all.map((row) =>
+    columns.map((_, i) => {
+      const cell = row[i] ?? "";
+      const left = i === 0 || i === columns.length - 1;
+      return left ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!);
+    }).join("  ").trimEnd()
+  );
+  lines.splice(1, 0, widths.map((width) => "-".repeat(width)).join("  "));
+  return [title, "", ...lines, ...notes.map((note) => `* ${note}`), ""]
+    .map((line) => line === "" ? "" : `  ${line}`)
+    .join("\n").replace(/^ {2}/, "## ");
+}
+
+/**
+ * A temporary directory and the processes that belong to it: those that carry
+ * {@linkcode env} in their environment, as everything started with it does.
+ * Disposing of it ends them and removes it. Linux only, as the figures are.
+ */
+export class Bench {
+  /** The directory, short enough for sockets. */
+  readonly dir: string = Deno.makeTempDirSync({ prefix: "cs-bench-" });
+  /** The state directory for sessions. */
+  readonly root: string = `${this.dir}/root`;
+  #kept = new Set<number>();
+
+  /** What to start programs with: a mark, and every state directory in this one. */
+  get env(): Record<string, string> {
+    return {
+      CODEX_SESSION_HOME: this.root,
+      CODEX_SESSION_BENCH: this.dir,
+      SCREENDIR: `${this.dir}/screen`,
+      TMPDIR: this.dir,
+    };
+  }
+
+  /** Its processes; a zombie's environment is empty, so that it isn't one of them. */
+  processes(): number[] {
+    const found: number[] = [];
+    for (const { name } of Deno.readDirSync("/proc")) {
+      if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+      try {
+        const environment = Deno.readTextFileSync(`/proc/${name}/environ`);
+        if (
+          environment.includes(`CODEX_SESSION_BENCH=${this.dir}\0`) ||
+          environment.includes(`CODEX_SESSION_DIR=${this.root}/`)
+        ) found.push(Number(name));
+      } catch {
+        // It has ended, or is somebody else's.
+      }
+    }
+    return found;
+  }
+
+  /** Lets what runs now live until the end, as servers must. */
+  keep(): void {
+    this.#kept = new Set(this.processes());
+  }
+
+  /** Ends its processes, but for those kept; returns when they are gone. */
+  async end(): Promise<void> {
+    await until(() => {
+      const left = this.processes().filter((pid) => !this.#kept.has(pid));
+      for (const pid of left) {
+        try {
+          Deno.kill(pid, "SIGKILL");
+        } catch (error) {
+          if (!(error instanceof Deno.errors.NotFound)) throw error;
+        }
+      }
+      return left.length === 0;
+    }, "the processes to end");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#kept.clear();
+    await this.end();
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+}
+
+/** Waits until `condition` gives something true and returns that; fails at the deadline. */
+export async function until<T>(
+  condition: () => T | false | undefined,
+  what: string,
+  deadlineMs = 20_000,
+): Promise<T> {
+  const end = performance.now() + deadlineMs;
+  for (;;) {
+    const value = condition();
+    if (value !== false && value !== undefined) return value;
+    if (performance.now() > end) {
+      throw new Error(`Waited ${deadlineMs} ms for ${what}`);
+    }
+    await new Promise((wake) => setTimeout(wake, 5));
+  }
+}
+
+/** The proportional set size of a process in KiB; 0 if it has ended. proc_pid_smaps(5). */
+export function pssOf(pid: number): number {
+  try {
+    const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
+    return Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** The processor time of a process in milliseconds, and how often its threads went to sleep. */
+export function loadOf(pid: number): { cpuMs: number; sleeps: number } {
+  let cpuMs = 0;
+  let sleeps = 0;
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    // In nanoseconds; /proc/PID/stat counts ticks of 10 ms.
+    const stat = Deno.readTextFileSync(`/proc/${pid}/task/${name}/schedstat`);
+    cpuMs += Number(stat.split(" ")[0]) / 1e6;
+    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
+    sleeps += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]);
+  }
+  return { cpuMs, sleeps };
+}
+
+/** The call of a script by the Deno that runs this one. */
+export function denoRun(...args: readonly string[]): string[] {
+  return [Deno.execPath(), "run", "-A", ...args];
+}
