@@ -1,0 +1,233 @@
+/**
+ * The output that the emulator has not seen yet, kept short without a loss.
+ *
+ *     fed | sequences, anything …      | text, colours, line ends … | now
+ *         |<------- must be fed ------>|<-- only its last lines  -->|
+ *
+ * After a stretch of mere text that has scrolled the whole screen and scrollback
+ * away, nothing of its beginning can be seen: where a line begins there (a *mark*),
+ * the screen is the one that results from the colours in force, a line end, and the
+ * text from there on. That is exact as long as the scroll region is the whole
+ * screen. So a flood of text costs a scan, not an emulation, and what is left to
+ * be fed is always some hundred kilobytes.
+ *
+ * @module
+ */
+import { Modes } from "./modes.ts";
+import { Scanner } from "./scanner.ts";
+
+/** Above so much that must be fed, the emulator has to catch up before more is read. */
+export const MAX_COMPLEX_BYTES = 512 * 1024;
+/** Above so much text a mark is looked for. */
+const CONDENSE_BYTES = 512 * 1024;
+/** Distance between marks. */
+const MARK_BYTES = 16 * 1024;
+/** Colours that are remembered since the last reset of all. */
+const MAX_STYLE_BYTES = 16 * 1024;
+
+interface Mark {
+  readonly offset: number;
+  readonly lines: number;
+  readonly style: Uint8Array;
+}
+
+/** A sequence that asks the terminal something, and where it lies in the stream. */
+export interface Query {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The bytes between what the emulator knows and now. */
+export class Backlog {
+  readonly modes: Modes = new Modes();
+  /** The questions found since the caller last emptied this. */
+  queries: Query[] = [];
+  readonly #scanner: Scanner;
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  #length = 0;
+  /** The stream's offset of `#bytes[0]`, as if nothing had been left out. */
+  #complexEnd = 0;
+  #lines = 0;
+  #marks: Mark[] = [];
+  #nextMark = 0;
+  #style = new Uint8Array(256);
+  #styleLength = 0;
+  /** The stream's offset of the first byte in `#bytes`. */
+  #base = 0;
+
+  /** An empty backlog at the beginning of a stream. */
+  constructor() {
+    this.#scanner = new Scanner({
+      sequence: (text, start, end) => {
+        this.#complex(end);
+        if (text !== undefined && this.modes.apply(text)) {
+          this.queries.push({ text, start, end });
+        }
+      },
+      control: (end) => this.#complex(end),
+      style: (bytes, _start, end) => this.#addStyle(bytes, end),
+      line: (end) => {
+        this.#lines++;
+        if (end >= this.#nextMark) this.#mark(end);
+      },
+    });
+  }
+
+  /** Bytes seen since the beginning of the stream. */
+  get offset(): number {
+    return this.#scanner.offset;
+  }
+
+  /** Whether the stream stands between two sequences. */
+  get isAtGround(): boolean {
+    return this.#scanner.isAtGround;
+  }
+
+  /** How much must be fed whatever comes; see {@linkcode MAX_COMPLEX_BYTES}. */
+  get complexBytes(): number {
+    return Math.max(0, this.#complexEnd - this.#base);
+  }
+
+  /** Whether there is nothing to feed. */
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
+  #complex(end: number): void {
+    this.#complexEnd = end;
+    this.#styleLength = 0;
+    if (this.#marks.length > 0) this.#marks = [];
+    this.#nextMark = 0;
+  }
+
+  #addStyle(bytes: Uint8Array, end: number): void {
+    // ESC [ m and ESC [ 0 m: nothing before them matters.
+    if (bytes.length === 3 || (bytes.length === 4 && bytes[2] === 0x30)) {
+      this.#styleLength = 0;
+    }
+    if (this.#styleLength + bytes.length > this.#style.length) {
+      if (!this.#makeStyleRoom()) {
+        this.#complex(end);
+        return;
+      }
+    }
+    this.#style.set(bytes, this.#styleLength);
+    this.#styleLength += bytes.length;
+  }
+
+  /** Of sequences that occur twice the later one decides: each sets the same to the same. */
+  #makeStyleRoom(): boolean {
+    const text = latin1(this.#style.subarray(0, this.#styleLength));
+    const last = new Set<string>();
+    for (const style of text.split("\x1b").slice(1)) {
+      last.delete(style);
+      last.add(style);
+    }
+    const kept = [...last].map((style) => `\x1b${style}`).join("");
+    if (kept.length > MAX_STYLE_BYTES / 2) return false;
+    const larger = new Uint8Array(
+      Math.min(MAX_STYLE_BYTES, Math.max(256, kept.length * 4)),
+    );
+    for (let i = 0; i < kept.length; i++) larger[i] = kept.charCodeAt(i);
+    this.#style = larger;
+    this.#styleLength = kept.length;
+    return true;
+  }
+
+  #mark(end: number): void {
+    this.#nextMark = end + MARK_BYTES;
+    this.#marks.push({
+      offset: end,
+      lines: this.#lines,
+      style: this.#style.slice(0, this.#styleLength),
+    });
+  }
+
+  /** Appends output; `lines` is how many lines the screen and its scrollback hold. */
+  append(bytes: Uint8Array, lines: number): void {
+    this.#scanner.scan(bytes);
+    if (this.modes.hasMargins) this.#complex(this.#scanner.offset);
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+    if (this.#scanner.offset - this.#plainStart > CONDENSE_BYTES) {
+      this.#condense(lines);
+      // Lines so long, or so few, that no mark fits: the emulator has to see them.
+      if (this.#scanner.offset - this.#plainStart > 4 * CONDENSE_BYTES) {
+        this.#complex(this.#scanner.offset);
+      }
+    }
+  }
+
+  get #plainStart(): number {
+    return Math.max(this.#base, this.#complexEnd);
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#bytes.length) return;
+    let size = Math.max(4096, this.#bytes.length);
+    while (size < this.#length + count) size *= 2;
+    const larger = new Uint8Array(size);
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
+  }
+
+  /** Leaves out the text that can't be seen any more. */
+  #condense(lines: number): void {
+    const marks = this.#marks;
+    let best = marks.length - 1;
+    while (best >= 0 && this.#lines - marks[best]!.lines < lines + 2) best--;
+    const mark = marks[best];
+    if (mark === undefined) return;
+    const plain = this.complexBytes;
+    const from = this.#indexOf(mark.offset);
+    // What is left out becomes part of what must be fed: a line end in these colours.
+    const head = new Uint8Array(mark.style.length + 2);
+    head.set(mark.style);
+    head.set([0x0d, 0x0a], mark.style.length);
+    if (from - plain < head.length) return;
+    this.#bytes.set(head, plain);
+    this.#bytes.copyWithin(plain + head.length, from, this.#length);
+    const dropped = from - plain - head.length;
+    this.#length -= dropped;
+    // Offsets of the stream stay true from the mark on.
+    this.#base = mark.offset - plain - head.length;
+    this.#complexEnd = mark.offset;
+    this.#marks = marks.slice(best + 1);
+    // The colours at the mark are fed with the head: later ones come on top of them.
+  }
+
+  #indexOf(offset: number): number {
+    return offset - this.#base;
+  }
+
+  /**
+   * Takes out what the emulator has to be fed, up to an offset of the stream that
+   * lies behind a sequence, or all of it.
+   */
+  take(lines: number, until: number = this.#scanner.offset): Uint8Array {
+    if (until <= this.#base) return new Uint8Array(0);
+    if (until < this.#scanner.offset) {
+      const count = Math.max(0, this.#indexOf(until));
+      const taken = this.#bytes.slice(0, count);
+      this.#bytes.copyWithin(0, count, this.#length);
+      this.#length -= count;
+      this.#base = until;
+      return taken;
+    }
+    this.#condense(lines);
+    const taken = this.#bytes.subarray(0, this.#length);
+    this.#bytes = new Uint8Array(0);
+    this.#length = 0;
+    this.#base = this.#scanner.offset;
+    this.#complex(this.#scanner.offset);
+    return taken;
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}

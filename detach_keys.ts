@@ -1,0 +1,136 @@
+/**
+ * Finds the keys that detach in what a user types.
+ *
+ * A key may come as its plain byte, in the kitty keyboard's form (`CSI 92;5u`), or in xterm's
+ * (`CSI 27;5;92~`), according to what the program in the session has turned on. The
+ * sequence typed twice in a row goes through to the program, once: so after it has been
+ * typed there is a moment in which nothing is decided yet.
+ *
+ * @module
+ */
+import { encodeKey } from "./keys.ts";
+
+/** The key that detaches if nothing else is said. */
+export const DETACH_KEYS = "ctrl-\\";
+
+interface DetachKey {
+  readonly bytes: string;
+  readonly code: number;
+  readonly modifiers: number;
+}
+
+/** What is to be done with typed bytes. */
+export interface Typed {
+  /** Bytes for the program. */
+  readonly forward: Uint8Array;
+  /** `maybe`: the sequence is complete, unless it comes once more. */
+  readonly detach: "no" | "maybe" | "now";
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Parses keys separated by commas, such as `ctrl-p,ctrl-q`.
+ *
+ * @throws {TypeError} if one of them is no key.
+ */
+function parseKeys(text: string): DetachKey[] {
+  return text.split(",").map((name) => {
+    const bytes = encodeKey(name.trim());
+    const match = /^(?:(ctrl|control|alt|meta)[-+])?(.)$/is.exec(name.trim());
+    const isAlt = /^(alt|meta)/i.test(match?.[1] ?? "");
+    return {
+      bytes,
+      code: match?.[2]?.toLowerCase().codePointAt(0) ?? -1,
+      modifiers: match?.[1] === undefined ? 0 : isAlt ? 2 : 4,
+    };
+  });
+}
+
+/** Looks for detach keys in a stream of typed bytes. */
+export class DetachKeys {
+  readonly #keys: readonly DetachKey[];
+  /** How many keys of the sequence have been typed. */
+  #matched = 0;
+  /** What was held back for them. */
+  #held = "";
+  /** The sequence is complete, and may be repeated. */
+  #complete = "";
+
+  /**
+   * Looks for the sequence in `keys`; an empty text never detaches.
+   *
+   * @throws {TypeError} if it names an unknown key.
+   */
+  constructor(keys: string = DETACH_KEYS) {
+    this.#keys = keys === "" ? [] : parseKeys(keys);
+  }
+
+  /** Looks through what was typed. */
+  feed(bytes: Uint8Array): Typed {
+    if (this.#keys.length === 0) return { forward: bytes, detach: "no" };
+    // The common case in no time: nothing of a sequence, and nothing pending.
+    const text = latin1(bytes);
+    let forward = "";
+    // deno-lint-ignore no-control-regex
+    for (const unit of text.match(/\x1b\[[0-?]*[ -/]*[@-~]|[^]/g) ?? []) {
+      const expected = this.#keys[this.#matched]!;
+      const what = matches(unit, expected);
+      if (what === "release") continue;
+      if (what === "press") {
+        this.#held += unit;
+        this.#matched++;
+        if (this.#matched === this.#keys.length) {
+          if (this.#complete !== "") {
+            forward += this.#held;
+            this.#complete = "";
+          } else this.#complete = this.#held;
+          this.#held = "";
+          this.#matched = 0;
+        }
+        continue;
+      }
+      if (this.#complete !== "") {
+        return { forward: toBytes(forward), detach: "now" };
+      }
+      // Not the sequence after all; this key may be the first one of another try.
+      forward += this.#held;
+      this.#held = "";
+      this.#matched = 0;
+      if (matches(unit, this.#keys[0]!) === "press") {
+        this.#held = unit;
+        this.#matched = 1;
+      } else forward += unit;
+    }
+    const detach = this.#complete !== "" ? "maybe" : "no";
+    return { forward: toBytes(forward), detach };
+  }
+}
+
+function matches(unit: string, key: DetachKey): "press" | "release" | "no" {
+  if (unit === key.bytes) return "press";
+  // deno-lint-ignore no-control-regex
+  const kitty = /^\x1b\[(\d+)(?::\d*)*(?:;(\d*)(?::(\d))?)?(?:;[\d:]*)?u$/
+    .exec(unit);
+  if (kitty !== null) {
+    // 64 and 128 are caps lock and num lock.
+    const modifiers = (Number(kitty[2] || 1) - 1) & ~192;
+    if (Number(kitty[1]) !== key.code || modifiers !== key.modifiers) {
+      return "no";
+    }
+    return kitty[3] === "3" ? "release" : "press";
+  }
+  return unit === `\x1b[27;${key.modifiers + 1};${key.code}~` ? "press" : "no";
+}
+
+/** One character for each byte: what is forwarded is exactly what came. */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+function toBytes(text: string): Uint8Array {
+  if (text === "") return encoder.encode("");
+  return Uint8Array.from(text, (c) => c.charCodeAt(0));
+}

@@ -1,0 +1,147 @@
+/**
+ * The only door to the terminal emulator: `@xterm/headless` with the character widths of
+ * `@xterm/addon-unicode11`, loaded by {@linkcode loadEmulator} and not before.
+ *
+ * The `.mjs` files are named, because the packages' main files are CommonJS, whose
+ * loader costs a Deno process some megabytes. What the emulator holds is read through
+ * its public API where that has it; the scroll region, the saved cursor, the character
+ * sets, underline styles and links it has not, and its own `write` is asynchronous. So
+ * the inner fields are typed here, once, and the version is an exact one.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-explicit-any
+
+/** Colours and attributes of a cell, or of what is written next. */
+export interface Attributes {
+  /** Foreground and background with their flags: equal numbers mean equal looks. */
+  readonly fg: number;
+  readonly bg: number;
+  readonly extended: { readonly ext: number; readonly urlId: number };
+  hasExtendedAttrs(): number;
+  isInverse(): number;
+  isBold(): number;
+  isUnderline(): number;
+  isOverline(): number;
+  isBlink(): number;
+  isInvisible(): number;
+  isItalic(): number;
+  isDim(): number;
+  isStrikethrough(): number;
+  isFgRGB(): boolean;
+  isFgPalette(): boolean;
+  getFgColor(): number;
+  isBgRGB(): boolean;
+  isBgPalette(): boolean;
+  getBgColor(): number;
+  getUnderlineStyle(): number;
+  isUnderlineColorRGB(): boolean;
+  isUnderlineColorPalette(): boolean;
+  getUnderlineColor(): number;
+}
+
+/** A cell of the screen. */
+export interface Cell extends Attributes {
+  getChars(): string;
+  getWidth(): number;
+}
+
+/** A line of the screen or of the scrollback. */
+export interface Line {
+  readonly isWrapped: boolean;
+  readonly length: number;
+  getCell(x: number, cell?: Cell): Cell | undefined;
+  translateToString(trimRight?: boolean): string;
+}
+
+/** One of the two screens. */
+export interface ScreenBuffer {
+  readonly cursorX: number;
+  readonly cursorY: number;
+  readonly baseY: number;
+  readonly length: number;
+  getLine(y: number): Line | undefined;
+  getNullCell(): Cell;
+}
+
+/** What stands in a screen's inner fields. */
+export interface InnerBuffer {
+  readonly scrollTop: number;
+  readonly scrollBottom: number;
+  readonly savedX: number;
+  readonly savedY: number;
+  readonly ybase: number;
+  readonly savedCurAttrData: Attributes;
+  readonly tabs: Readonly<Record<number, boolean>>;
+}
+
+type Charset = Readonly<Record<string, string>> | undefined;
+
+/** The emulator. */
+export interface Terminal {
+  readonly cols: number;
+  readonly rows: number;
+  readonly buffer: {
+    readonly active: ScreenBuffer & { readonly type: "normal" | "alternate" };
+    readonly normal: ScreenBuffer;
+    readonly alternate: ScreenBuffer;
+  };
+  readonly modes: { readonly originMode: boolean };
+  resize(columns: number, rows: number): void;
+  dispose(): void;
+  readonly _core: {
+    readonly _inputHandler: {
+      parse(data: Uint8Array): void;
+      readonly _curAttrData: Attributes;
+    };
+    readonly buffers: {
+      readonly normal: InnerBuffer;
+      readonly alt: InnerBuffer;
+    };
+    readonly _charsetService: {
+      readonly glevel: number;
+      readonly _charsets: readonly Charset[];
+    };
+    readonly _oscLinkService: {
+      getLinkData(id: number): { uri: string; id?: string } | undefined;
+    };
+  };
+}
+
+let loading: Promise<(options: object) => Terminal> | undefined;
+
+async function load(): Promise<(options: object) => Terminal> {
+  const [headless, widths]: any[] = await Promise.all([
+    // @ts-ignore: this file has no types of its own.
+    import("npm:@xterm/headless@6.0.0/lib-headless/xterm-headless.mjs"),
+    // @ts-ignore: this file has no types of its own.
+    import("npm:@xterm/addon-unicode11@0.9.0/lib/addon-unicode11.mjs"),
+  ]);
+  return (options) => {
+    const terminal = new headless.Terminal(options);
+    terminal.loadAddon(new widths.Unicode11Addon());
+    terminal.unicode.activeVersion = "11";
+    return terminal;
+  };
+}
+
+/**
+ * Loads the emulator's code, once, and makes one.
+ *
+ * @throws {TypeError} if the npm packages are neither cached nor can be fetched.
+ */
+export async function loadEmulator(options: {
+  readonly columns: number;
+  readonly rows: number;
+  readonly scrollback: number;
+}): Promise<Terminal> {
+  const { columns, rows, scrollback } = options;
+  loading ??= load();
+  try {
+    const make = await loading;
+    return make({ cols: columns, rows, scrollback, allowProposedApi: true });
+  } catch (error) {
+    loading = undefined; // It may be there at the next try.
+    throw error;
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Starts the agent of a terminal session on its pseudo-terminal, and ends as it did.
+ *
+ *     reaper ── relay ── sh ⇒ agent   (one process: a session leader, by setsid)
+ *
+ * A shell opens the slave, because Deno can't hand a descriptor to a child: it leads
+ * a session without a terminal, so its first terminal becomes the controlling one
+ * (Linux; on macOS too). Then it becomes the agent by exec. Whether that succeeded
+ * comes through a pipe that the kernel closes at a successful exec.
+ *
+ * @module
+ */
+import { disableCoreDumps, kill, resetSignal } from "./libc.ts";
+
+/** Marks the shell until it has become the agent. */
+const MARK = "codex-session terminal";
+
+// In dash the trap runs after a failed exec. The brace group's redirection leaves
+// the shell a close-on-exec copy of 8, and the agent none.
+const SCRIPT = `# ${MARK}
+tty=$1; shift
+exec 8>&1
+trap 'echo "$?" >&8' 0
+exec <>"$tty" >&0 2>&0
+{ exec "$@"; } 8>&-`;
+
+/** Variables that tell of the creator's terminal, which is not the agent's. */
+// deno-fmt-ignore
+const FOREIGN = [
+  "COLUMNS", "LINES", "TERMCAP", "TMUX", "TMUX_PANE", "STY", "WINDOW", "TERM_PROGRAM",
+  "TERM_PROGRAM_VERSION", "TERM_SESSION_ID", "VTE_VERSION", "KITTY_WINDOW_ID", "KITTY_PID",
+  "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR", "SSH_TTY", "GPG_TTY", "WINDOWID",
+];
+
+/** A started agent, or the exit status that stands for why it could not be. */
+export type Started =
+  | { readonly child: Deno.ChildProcess }
+  | { readonly failure: number };
+
+/**
+ * Starts `argv` on the terminal at `slavePath` and waits until its exec has succeeded.
+ * `env` is added to the environment of this process.
+ */
+export async function startAgent(
+  slavePath: string,
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Started> {
+  const environment = Deno.env.toObject();
+  for (const name of FOREIGN) delete environment[name];
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined) delete environment[name];
+    else environment[name] = value;
+  }
+  const child = new Deno.Command("/bin/sh", {
+    args: ["-c", SCRIPT, MARK, slavePath, ...argv],
+    env: environment,
+    clearEnv: true,
+    detached: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const report = (await new Response(child.stdout).text()).trim();
+  if (report !== "") {
+    await child.status;
+    return { failure: Number(report) || 1 };
+  }
+  // A shell that can't report (bash, mksh) has ended with the status instead.
+  const commandLine = readCommandLine(child.pid);
+  if (commandLine === "" || commandLine.includes(MARK)) {
+    const { code, signal } = await child.status;
+    if (signal === null && (code === 126 || code === 127)) {
+      if (!canExecute(argv[0] ?? "", environment.PATH)) {
+        return { failure: code };
+      }
+    }
+  }
+  return { child };
+}
+
+function readCommandLine(pid: number): string {
+  if (Deno.build.os !== "linux") return "unknown";
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+  } catch {
+    return ""; // It has ended.
+  }
+}
+
+function canExecute(
+  program: string,
+  path = "/usr/local/bin:/usr/bin:/bin",
+): boolean {
+  const folders = program.includes("/") ? [""] : path.split(":");
+  return folders.some((folder) => {
+    try {
+      const info = Deno.statSync(
+        folder === "" ? program : `${folder}/${program}`,
+      );
+      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Signals whose default effect is not death: they can't have ended the agent. */
+const HARMLESS = new Set(["SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"]);
+
+/** Ends this process as the agent has ended: by the same code, or the same signal. */
+export function endAs(status: Deno.CommandStatus): never {
+  const { signal, code } = status;
+  if (signal !== null && !HARMLESS.has(signal)) {
+    try {
+      const number = code - 128; // What Deno makes of a signal.
+      disableCoreDumps();
+      resetSignal(number);
+      kill(Deno.pid, number);
+      // Delivered before kill returns, or to another thread in the next instant.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    } catch {
+      // Then the status has to say it.
+    }
+  }
+  Deno.exit(code);
+}

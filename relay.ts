@@ -1,0 +1,314 @@
+/**
+ * The relay: the process that owns the terminal of one `pty` session.
+ *
+ *     creator ── sh (reaper) ── relay ── agent   (leads a session of its own)
+ *                                 ├── stdout.log    (the journal)
+ *                                 ├── attach.sock   (clients)
+ *                                 └── terminal.json (size, clients; screen.json at the end)
+ *
+ * Started by the reaper in the agent's place, it opens the pseudo-terminal, starts the
+ * agent on it, and reports the agent's exec on descriptor 9. Then it reads: everything is
+ * journalled, sent to clients, and noted for the emulator, which draws only when
+ * somebody asks. The loop never waits for a client or for the agent's reading. It
+ * ends as the agent ended. Signals don't end it, since whoever stops a session signals
+ * all of its processes and the agent has to get its grace; SIGKILL does, which closes the
+ * terminal, and the agent gets SIGHUP.
+ *
+ *     relay.ts DIR COLSxROWS [--term T] [--log-limit BYTES] [--deno-dir D] -- ARGV…
+ *
+ * Does nothing when imported.
+ *
+ * @module
+ */
+import { messageOf } from "./errors.ts";
+import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
+import {
+  close,
+  open,
+  openPty,
+  poll,
+  POLLIN,
+  readNow,
+  setCloseOnExec,
+  setWindowSize,
+  write,
+} from "./libc.ts";
+import { endAs, startAgent } from "./pty_agent.ts";
+import { PtyWriter } from "./pty_writer.ts";
+import { RelayServer } from "./relay_server.ts";
+import { Screen } from "./screen.ts";
+import { listenIn, SOCKET } from "./socket_path.ts";
+import { answer, needsScreen } from "./terminal_query.ts";
+import type { Query } from "./backlog.ts";
+
+/** Where the reaper wants to be told about the exec. */
+const REPORT_FD = 9;
+/** Output that is handled at a time, in bytes: many reads, one write each to journal and clients. */
+const BATCH_BYTES = 128 * 1024;
+/** After so long without output memory is given back. */
+const IDLE_MS = 1000;
+
+// deno-fmt-ignore
+const SURVIVED: readonly Deno.Signal[] = [
+  "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM",
+];
+
+interface RelayOptions {
+  readonly dir: string;
+  readonly columns: number;
+  readonly rows: number;
+  readonly term: string;
+  readonly logLimitBytes: number;
+  readonly argv: readonly string[];
+  readonly denoDir: string | undefined;
+}
+
+function parse(args: readonly string[]): RelayOptions {
+  const [dir = "", size = ""] = args;
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size);
+  const separator = args.indexOf("--");
+  const argv = args.slice(separator + 1);
+  if (match === null || separator < 2 || argv.length === 0) {
+    throw new TypeError("Usage: relay DIR COLSxROWS [OPTIONS] -- ARGV…");
+  }
+  const options = args.slice(2, separator);
+  const valueOf = (name: string) => {
+    const index = options.indexOf(name);
+    return index < 0 ? undefined : options[index + 1];
+  };
+  return {
+    dir,
+    argv,
+    columns: Number(match[1]) || 120,
+    rows: Number(match[2]) || 40,
+    term: valueOf("--term") ?? "xterm-256color",
+    logLimitBytes: Number(valueOf("--log-limit") ?? LOG_LIMIT_BYTES),
+    denoDir: valueOf("--deno-dir"),
+  };
+}
+
+/** Tells the creator what became of the agent's exec. */
+function report(text: string): void {
+  try {
+    write(REPORT_FD, new TextEncoder().encode(`${text}\n`));
+    close(REPORT_FD);
+  } catch {
+    // Nobody wants to know: it was not started by a reaper.
+  }
+}
+
+/**
+ * Runs a relay with the command line that {@linkcode relayCommand} has made, and
+ * ends the process with it.
+ */
+export async function runRelay(args: readonly string[]): Promise<never> {
+  let relay: Relay;
+  try {
+    // The agent must not inherit it, or the creator would wait for its end.
+    try {
+      setCloseOnExec(REPORT_FD);
+    } catch {
+      // It is not there.
+    }
+    const options = parse(args);
+    // A handler, not "ignore": that would be inherited by the agent.
+    for (const signal of SURVIVED) Deno.addSignalListener(signal, () => {});
+    relay = new Relay(options);
+    const started = await relay.start();
+    if ("failure" in started) {
+      report(String(started.failure));
+      Deno.exit(started.failure);
+    }
+    report("ok");
+    return endAs(await relay.run(started.child));
+  } catch (error) {
+    console.error(`codex-session relay: ${messageOf(error)}`);
+    report("1");
+    Deno.exit(1);
+  }
+}
+
+class Relay {
+  readonly #options: RelayOptions;
+  readonly #master: number;
+  readonly #slavePath: string;
+  readonly #screen: Screen;
+  readonly #writer: PtyWriter;
+  readonly #journal: Journal;
+  readonly #server: RelayServer;
+  #listener: Deno.Listener | undefined;
+  readonly #buffer = new Uint8Array(BATCH_BYTES);
+  #agentPid = 0;
+  #stateTimer = false;
+  #over = false;
+
+  constructor(options: RelayOptions) {
+    const { dir, columns, rows, logLimitBytes } = options;
+    this.#options = options;
+    const { master, slavePath } = openPty();
+    this.#master = master;
+    this.#slavePath = slavePath;
+    setWindowSize(master, columns, rows);
+    // Kept open: without any slave a master gives EIO, also while the agent, which
+    // has closed its terminal, lives on and may open /dev/tty again.
+    open(slavePath, { access: "both" });
+    this.#screen = new Screen(columns, rows);
+    this.#writer = new PtyWriter(master);
+    this.#journal = new Journal(
+      `${dir}/stdout.log`,
+      logLimitBytes,
+      (message) => console.error(`codex-session relay: ${message}`),
+    );
+    this.#server = new RelayServer({
+      master,
+      screen: this.#screen,
+      writer: this.#writer,
+      onChange: () => this.#writeStateSoon(),
+    });
+  }
+
+  async start(): ReturnType<typeof startAgent> {
+    const { dir, argv, term, denoDir } = this.#options;
+    this.#listener = listenIn(dir);
+    const env: Record<string, string | undefined> = { TERM: term };
+    // The relay's own cache folder; the agent gets back what it should have had.
+    if (denoDir !== undefined) {
+      env.DENO_DIR = denoDir === "" ? undefined : denoDir;
+    }
+    const started = await startAgent(this.#slavePath, argv, env);
+    if ("child" in started) this.#agentPid = started.child.pid;
+    this.#writeState();
+    return started;
+  }
+
+  /** Relays until the agent has ended. */
+  async run(child: Deno.ChildProcess): Promise<Deno.CommandStatus> {
+    this.#server.serve(this.#listener!);
+    const reading = this.#readOn();
+    const status = await child.status;
+    this.#over = true;
+    // What it wrote before its end; others that still write to it don't count.
+    const deadline = Date.now() + 2000;
+    while (Date.now() < deadline && await this.#readBatch() > 0);
+    this.#writer.close();
+    this.#listener?.close();
+    await this.#server.end();
+    await this.#writeScreen();
+    try {
+      Deno.removeSync(`${this.#options.dir}/${SOCKET}`);
+    } catch {
+      // The directory may be gone already: --rm, delete -f.
+    }
+    void reading; // It waits in poll(2) on another thread, and ends with the process.
+    return status;
+  }
+
+  async #readOn(): Promise<void> {
+    let hadOutput = false;
+    while (!this.#over) {
+      const bits = await poll(this.#master, POLLIN, hadOutput ? IDLE_MS : -1);
+      if (this.#over) return;
+      if (bits === 0) {
+        // V8 keeps what a burst needed; --expose-gc is among the relay's flags.
+        if (hadOutput) (globalThis as { gc?: () => void }).gc?.();
+        hadOutput = false;
+        continue;
+      }
+      const count = await this.#readBatch();
+      if (count > 0) hadOutput = true;
+      else if (count < 0) return; // The terminal is gone: only the agent's end is left.
+    }
+  }
+
+  /** Reads what there is, at most a batch. 0: nothing, -1: the end. */
+  async #readBatch(): Promise<number> {
+    const buffer = this.#buffer;
+    let length = 0;
+    let end = 0;
+    while (length < BATCH_BYTES) {
+      const count = readNow(this.#master, buffer.subarray(length));
+      if (count < 0) {
+        end = count;
+        break;
+      }
+      length += count;
+    }
+    if (length > 0) await this.#take(buffer.subarray(0, length));
+    return length > 0 ? length : end === -2 ? -1 : 0;
+  }
+
+  async #take(bytes: Uint8Array): Promise<void> {
+    const screen = this.#screen;
+    const offset = screen.offset;
+    const queries = screen.append(bytes);
+    this.#journal.write(bytes, screen.isAtGround);
+    this.#server.broadcast(bytes, offset, queries);
+    if (queries.length > 0 && !this.#server.isAnswered) {
+      await this.#answer(queries);
+    }
+    if (screen.isBehind) {
+      await screen.load();
+      screen.catchUp();
+    }
+  }
+
+  async #answer(queries: readonly Query[]): Promise<void> {
+    if (queries.some((query) => needsScreen(query.text))) {
+      await this.#screen.load();
+    }
+    for (const { text, end } of queries) {
+      const reply = answer(text, this.#screen, end);
+      // Never waited for: a program that asks without reading gets no more.
+      if (reply !== "") this.#writer.write(new TextEncoder().encode(reply));
+    }
+  }
+
+  #writeStateSoon(): void {
+    if (this.#stateTimer) return;
+    this.#stateTimer = true;
+    setTimeout(() => {
+      this.#stateTimer = false;
+      if (!this.#over) this.#writeState();
+    }, 10);
+  }
+
+  #writeState(): void {
+    const { columns, rows } = this.#screen;
+    const state = {
+      agent: this.#agentPid,
+      columns,
+      rows,
+      clients: this.#server.attachedCount,
+    };
+    this.#writeFile("terminal.json", JSON.stringify(state) + "\n");
+  }
+
+  /** The last screen, where the journal alone could not give it again. */
+  async #writeScreen(): Promise<void> {
+    const screen = this.#screen;
+    if (!screen.isLoaded && !this.#journal.hasDropped) return;
+    try {
+      await screen.load();
+      const last = {
+        redraw: screen.redraw(),
+        ...screen.text({ scrollback: 1000, ansi: true }),
+      };
+      this.#writeFile("screen.json", JSON.stringify(last) + "\n");
+    } catch (error) {
+      console.error(`codex-session relay: ${messageOf(error)}`);
+    }
+  }
+
+  #writeFile(name: string, text: string): void {
+    const path = `${this.#options.dir}/${name}`;
+    try {
+      Deno.writeTextFileSync(`${path}.tmp`, text, { mode: 0o600 });
+      Deno.renameSync(`${path}.tmp`, path);
+    } catch (error) {
+      // A full disk, or a session deleted under us, is no reason to end it.
+      console.error(`codex-session relay: ${messageOf(error)}`);
+    }
+  }
+}
+
+if (import.meta.main) await runRelay(Deno.args);

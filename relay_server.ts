@@ -1,0 +1,405 @@
+/**
+ * What a relay does for its clients: attach, input, sizes, screens, questions.
+ *
+ * Invariants: between drawing the screen for a client and making it live nothing is
+ * awaited, so no byte of output is lost or doubled. One client at a time leads: the one
+ * that typed or resized last. The window has its size, and its terminal alone gets the
+ * program's questions, so that they are answered once. Malformed input closes the
+ * client that sent it and concerns nobody else.
+ *
+ * @module
+ */
+import type { Query } from "./backlog.ts";
+import { messageOf } from "./errors.ts";
+import { bracketedPaste, encodeKey } from "./keys.ts";
+import { setWindowSize } from "./libc.ts";
+import {
+  clampSize,
+  decodeJson,
+  encodeFrame,
+  encodeJson,
+  Frame,
+  FrameReader,
+  MAX_REQUEST_BYTES,
+  PROTOCOL,
+  ProtocolError,
+  type Received,
+  type Size,
+} from "./protocol.ts";
+import type { PtyWriter } from "./pty_writer.ts";
+import { RelayClient } from "./relay_client.ts";
+import type { Screen } from "./screen.ts";
+
+/** At most so often a window is resized, in milliseconds. */
+const RESIZE_MS = 20;
+/** At most so often a lagging client gets the screen, in milliseconds. */
+const REDRAW_MS = 50;
+/** At most so often watchers are told of output, in milliseconds. */
+const ACTIVITY_MS = 20;
+
+/**
+ * Pauses behind what was typed, in milliseconds, for the program to read it: what
+ * comes in one read is one thing to many. Some (Codex) also take fast typing for a paste,
+ * and Enter right behind it for a part of that, unless it was marked as a paste.
+ */
+const KEY_MS = 10;
+const TEXT_MS = 130;
+
+interface Write {
+  readonly bytes: Uint8Array;
+  readonly pauseMs: number;
+}
+
+/** What the clients of one terminal share. */
+export interface TerminalEnds {
+  /** The master's descriptor. */
+  readonly master: number;
+  readonly screen: Screen;
+  readonly writer: PtyWriter;
+  /** Called when the number of clients or the size has changed. */
+  readonly onChange: () => void;
+}
+
+const encoder = new TextEncoder();
+const wait = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
+
+/** Serves the clients of one terminal. */
+export class RelayServer {
+  readonly #ends: TerminalEnds;
+  readonly #clients = new Set<RelayClient>();
+  #leader: RelayClient | undefined;
+  #resizing = false;
+  #wantedSize: Size | undefined;
+  #telling = false;
+
+  /** A server without clients. */
+  constructor(ends: TerminalEnds) {
+    this.#ends = ends;
+  }
+
+  /** How many are attached. */
+  get attachedCount(): number {
+    let count = 0;
+    for (const client of this.#clients) if (client.isAttached) count++;
+    return count;
+  }
+
+  /** Whether somebody's terminal answers the questions that were broadcast last. */
+  get isAnswered(): boolean {
+    return this.#leader?.isInteractive ?? false;
+  }
+
+  /** Accepts clients for as long as the listener lives. */
+  async serve(listener: Deno.Listener): Promise<void> {
+    for (;;) {
+      let conn: Deno.Conn;
+      try {
+        conn = await listener.accept();
+      } catch (error) {
+        if (error instanceof Deno.errors.BadResource) return; // Closed.
+        await wait(50); // Too many open files, or a client that left at once.
+        continue;
+      }
+      const client = new RelayClient(conn, (lagging) => this.#redraw(lagging));
+      this.#clients.add(client);
+      this.#talk(client);
+    }
+  }
+
+  async #talk(client: RelayClient): Promise<void> {
+    try {
+      client.send(encodeJson(Frame.HELLO, { protocol: PROTOCOL }));
+      const reader = new FrameReader(MAX_REQUEST_BYTES);
+      let hasGreeted = false;
+      for (;;) {
+        const count = await client.read(reader.room);
+        if (count === null) break;
+        reader.filled(count);
+        for (let frame = reader.next(); frame; frame = reader.next()) {
+          if (!hasGreeted) {
+            checkHello(frame);
+            hasGreeted = true;
+          } else await this.#handle(client, frame);
+        }
+      }
+    } catch (error) {
+      const code = error instanceof VersionError ? "version" : "malformed";
+      client.send(encodeJson(Frame.ERROR, { code, message: messageOf(error) }));
+      await client.flush(1000);
+    } finally {
+      this.#remove(client);
+    }
+  }
+
+  #remove(client: RelayClient): void {
+    const wasAttached = client.isAttached;
+    client.close();
+    this.#clients.delete(client);
+    if (this.#leader === client) this.#chooseLeader();
+    if (wasAttached) this.#ends.onChange();
+  }
+
+  #chooseLeader(): void {
+    this.#leader = undefined;
+    for (const client of this.#clients) {
+      if (client.isInteractive) this.#leader = client; // The latest.
+    }
+    if (this.#leader) this.#lead(this.#leader);
+  }
+
+  async #handle(client: RelayClient, frame: Received): Promise<void> {
+    const { type, payload } = frame;
+    switch (type) {
+      case Frame.ATTACH:
+        return await this.#attach(client, decodeJson(payload));
+      case Frame.INPUT:
+        if (!client.isAttached || client.isReadOnly) return;
+        this.#lead(client);
+        await this.#ends.writer.write(payload);
+        return;
+      case Frame.RESIZE: {
+        const size = this.#sizeOf(decodeJson(payload));
+        client.size = size;
+        if (client.isAttached && !client.isReadOnly) this.#lead(client);
+        return;
+      }
+      case Frame.DETACH:
+        client.isAttached = false;
+        if (this.#leader === client) this.#chooseLeader();
+        client.send(encodeJson(Frame.END, { reason: "detached" }));
+        return this.#ends.onChange();
+      case Frame.SCREEN:
+        return await this.#sendScreen(client, decodeJson(payload));
+      case Frame.SEND:
+        return await this.#type(client, decodeJson(payload));
+      case Frame.WATCH:
+        client.isWatching = true;
+        return client.send(encodeFrame(Frame.ACTIVITY));
+      default:
+        throw new ProtocolError(`a frame of unknown type ${type}`);
+    }
+  }
+
+  #sizeOf(request: Record<string, unknown>): Size {
+    const { screen } = this.#ends;
+    return {
+      columns: clampSize(request.columns, screen.columns),
+      rows: clampSize(request.rows, screen.rows),
+    };
+  }
+
+  async #attach(
+    client: RelayClient,
+    request: Record<string, unknown>,
+  ): Promise<void> {
+    if (client.isAttached) throw new ProtocolError("a second attachment");
+    const { screen } = this.#ends;
+    await screen.load();
+    client.size = this.#sizeOf(request);
+    client.isReadOnly = request.readOnly === true;
+    // From here to the end nothing is awaited: the cut between screen and live output.
+    client.isAttached = true;
+    if (!client.isReadOnly) {
+      this.#leader = client;
+      this.#applySize(client.size);
+    }
+    client.sendRedraw(screen.redraw());
+    this.#ends.onChange();
+  }
+
+  /** The window becomes that of the client that typed or resized last. */
+  #lead(client: RelayClient): void {
+    this.#leader = client;
+    const { size } = client;
+    if (size === undefined) return;
+    const { screen } = this.#ends;
+    if (!this.#resizing) {
+      if (size.columns === screen.columns && size.rows === screen.rows) return;
+    }
+    this.#wantedSize = size;
+    if (!this.#resizing) this.#resize();
+  }
+
+  /** Follows a storm of sizes at a bearable pace; the last one counts. */
+  async #resize(): Promise<void> {
+    this.#resizing = true;
+    await this.#ends.screen.load();
+    while (this.#wantedSize !== undefined) {
+      const size = this.#wantedSize;
+      this.#wantedSize = undefined;
+      this.#applySize(size);
+      await wait(RESIZE_MS);
+    }
+    this.#resizing = false;
+  }
+
+  #applySize(size: Size): void {
+    const { columns, rows } = size;
+    const { screen, master } = this.#ends;
+    if (columns === screen.columns && rows === screen.rows) return;
+    screen.resize(columns, rows);
+    setWindowSize(master, columns, rows);
+    this.#ends.onChange();
+  }
+
+  async #redraw(client: RelayClient): Promise<void> {
+    await wait(REDRAW_MS);
+    if (!client.isAttached || !client.isLagging) return;
+    client.sendRedraw(this.#ends.screen.redraw());
+    if (this.#leader === undefined && !client.isReadOnly) this.#leader = client;
+  }
+
+  async #sendScreen(
+    client: RelayClient,
+    request: Record<string, unknown>,
+  ): Promise<void> {
+    const { screen } = this.#ends;
+    await screen.load();
+    const text = screen.text({
+      scrollback: clampSize(request.scrollback, 0, 1_000_000),
+      ansi: request.ansi === true,
+    });
+    client.send(encodeJson(Frame.SCREEN_REPLY, text));
+  }
+
+  async #type(
+    client: RelayClient,
+    request: Record<string, unknown>,
+  ): Promise<void> {
+    const { writer } = this.#ends;
+    const writes = this.#bytesOf(request.parts);
+    const total = writes.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const idleMs = clampSize(request.timeoutMs, 2000, 600_000);
+    let written = 0;
+    let pauseMs = 0;
+    for (const write of writes) {
+      if (pauseMs > 0) await wait(pauseMs);
+      const count = await writer.write(write.bytes, idleMs);
+      written += count;
+      if (count < write.bytes.length) {
+        const error = "the program does not read its terminal";
+        client.send(
+          encodeJson(Frame.SEND_REPLY, { written, total, error }),
+        );
+        return;
+      }
+      pauseMs = write.pauseMs;
+    }
+    client.send(encodeJson(Frame.SEND_REPLY, { written, total }));
+  }
+
+  #bytesOf(parts: unknown): Write[] {
+    if (!Array.isArray(parts)) throw new ProtocolError("parts are missing");
+    const { modes } = this.#ends.screen;
+    const keyModes = {
+      applicationCursor: modes.isOn(1),
+      kittyFlags: modes.kittyFlags,
+    };
+    return parts.map((part) => {
+      if (typeof part?.text === "string") {
+        const text: string = part.text.replaceAll("\n", "\r");
+        const isPaste = modes.isOn(2004);
+        const bytes = encoder.encode(isPaste ? bracketedPaste(text) : text);
+        return { bytes, pauseMs: isPaste ? KEY_MS : TEXT_MS };
+      }
+      if (typeof part?.key === "string") {
+        try {
+          const bytes = encoder.encode(encodeKey(part.key, keyModes));
+          return { bytes, pauseMs: KEY_MS };
+        } catch (error) {
+          throw new ProtocolError(messageOf(error));
+        }
+      }
+      if (typeof part?.raw === "string") {
+        try {
+          const raw = Uint8Array.from(atob(part.raw), (c) => c.charCodeAt(0));
+          return { bytes: raw, pauseMs: KEY_MS };
+        } catch (error) {
+          throw new ProtocolError("raw input that is not base64", {
+            cause: error,
+          });
+        }
+      }
+      throw new ProtocolError("a part that is neither text, key nor raw");
+    });
+  }
+
+  /** Sends output to all who are attached; the questions in it to the leader alone. */
+  broadcast(
+    bytes: Uint8Array,
+    offset: number,
+    queries: readonly Query[],
+  ): void {
+    if (this.#clients.size === 0) return;
+    let whole: Uint8Array | undefined;
+    let mute: Uint8Array | undefined;
+    for (const client of this.#clients) {
+      if (client.isWatching) this.#tell();
+      if (!client.isAttached) continue;
+      if (queries.length > 0 && client !== this.#leader) {
+        mute ??= encodeFrame(
+          Frame.OUTPUT,
+          withoutQueries(bytes, offset, queries),
+        );
+        client.sendOutput(mute);
+      } else {
+        whole ??= encodeFrame(Frame.OUTPUT, bytes);
+        client.sendOutput(whole);
+      }
+    }
+  }
+
+  async #tell(): Promise<void> {
+    if (this.#telling) return;
+    this.#telling = true;
+    await wait(ACTIVITY_MS);
+    this.#telling = false;
+    for (const client of this.#clients) {
+      if (client.isWatching) client.send(encodeFrame(Frame.ACTIVITY));
+    }
+  }
+
+  /** Tells all that the agent has ended and lets them go, the frozen ones too. */
+  async end(): Promise<void> {
+    const clients = [...this.#clients];
+    for (const client of clients) {
+      client.send(encodeJson(Frame.END, { reason: "ended" }));
+    }
+    await Promise.all(clients.map((client) => client.flush(1000)));
+  }
+}
+
+class VersionError extends Error {}
+
+function checkHello(frame: Received): void {
+  if (frame.type !== Frame.HELLO) {
+    throw new ProtocolError("a client that does not greet");
+  }
+  const { protocol } = decodeJson(frame.payload);
+  if (protocol === PROTOCOL) return;
+  throw new VersionError(
+    `the session's relay speaks version ${PROTOCOL} of the attach protocol, you speak ${
+      Number(protocol)
+    }: use the codex-session that created it`,
+  );
+}
+
+/** Output without the questions that lie in it as a whole. */
+function withoutQueries(
+  bytes: Uint8Array,
+  offset: number,
+  queries: readonly Query[],
+): Uint8Array {
+  const rest = new Uint8Array(bytes.length);
+  let length = 0;
+  let from = 0;
+  for (const { start, end } of queries) {
+    if (start < offset) continue; // Its beginning is sent already.
+    const piece = bytes.subarray(from, start - offset);
+    rest.set(piece, length);
+    length += piece.length;
+    from = end - offset;
+  }
+  rest.set(bytes.subarray(from), length);
+  return rest.subarray(0, length + bytes.length - from);
+}

@@ -1,0 +1,236 @@
+/**
+ * Follows a terminal's output byte by byte without drawing it: where the escape
+ * sequences are, and which part of the output is mere text.
+ *
+ * This is what stands on the relay's hot path instead of the emulator, an order of
+ * magnitude cheaper. It finds the sequences that must be answered or remembered,
+ * and knows how far back the output is nothing but text, line ends and colours: of
+ * such a stretch only the last lines can still be seen, so the emulator needn't be
+ * shown the rest (see backlog.ts).
+ *
+ * The grammar is that of ECMA-48 as xterm.js reads it (UTF-8, so C1 controls are
+ * C2 80 to C2 9F). A sequence that is cut at the end of a chunk goes on in the next.
+ *
+ * @module
+ */
+
+/** What a {@linkcode Scanner} tells. Offsets count from the start of the stream. */
+export interface ScannerEvents {
+  /**
+   * A complete sequence that is not a mere colour. `text` is all of it with the
+   * introducer as `ESC [`, `ESC ]`, … and without its terminator; `undefined` if it is
+   * too long to be kept. It lies in `[start, end)`.
+   */
+  sequence(text: string | undefined, start: number, end: number): void;
+  /** A control that moves the cursor or shifts the character set. */
+  control(end: number): void;
+  /** A complete SGR (colours and attributes). */
+  style(bytes: Uint8Array, start: number, end: number): void;
+  /** A line end (CR LF) after which the cursor is in the first column. */
+  line(end: number): void;
+}
+
+const GROUND = 0;
+const ESCAPE = 1;
+const CSI = 2;
+const STRING = 3;
+const STRING_ESCAPE = 4;
+const C2 = 5;
+const STRING_C2 = 6;
+
+/** Longest sequence that is kept, in bytes. */
+const MAX_SEQUENCE = 4096;
+
+/** 1: a byte that ends a run of text. */
+const SPECIAL = new Uint8Array(256);
+for (const byte of [0x08, 0x0a, 0x0b, 0x0c, 0x0e, 0x0f, 0x1b, 0xc2]) {
+  SPECIAL[byte] = 1;
+}
+/** The C1 controls that begin something, as the second byte of their ESC form. */
+const C1_STARTS = new Set([0x90, 0x98, 0x9b, 0x9d, 0x9e, 0x9f]);
+const STRING_STARTS = new Set([0x50, 0x58, 0x5d, 0x5e, 0x5f]);
+
+const decoder = new TextDecoder();
+
+/** Scans a stream of output. */
+export class Scanner {
+  #state = GROUND;
+  #previous = 0;
+  #sequence = new Uint8Array(64);
+  #length = 0;
+  #start = 0;
+  /** Bytes scanned so far. */
+  offset = 0;
+
+  readonly #events: ScannerEvents;
+
+  /** A scanner at the beginning of a stream. */
+  constructor(events: ScannerEvents) {
+    this.#events = events;
+  }
+
+  /** Whether the stream stands between two sequences. */
+  get isAtGround(): boolean {
+    return this.#state === GROUND;
+  }
+
+  /** Scans the next bytes of the stream. */
+  scan(bytes: Uint8Array): void {
+    const length = bytes.length;
+    const base = this.offset;
+    let i = 0;
+    while (i < length) {
+      if (this.#state === GROUND) {
+        while (i < length && SPECIAL[bytes[i]!] === 0) i++;
+        if (i === length) break;
+        i = this.#special(bytes, i, base);
+      } else {
+        this.#step(bytes[i]!, base + i);
+        i++;
+      }
+    }
+    if (length > 0) this.#previous = bytes[length - 1]!;
+    this.offset = base + length;
+  }
+
+  /** Handles `bytes[i]`, which is special, in ground state; returns where to go on. */
+  #special(bytes: Uint8Array, i: number, base: number): number {
+    const byte = bytes[i]!;
+    switch (byte) {
+      case 0x0a:
+        if ((i > 0 ? bytes[i - 1] : this.#previous) === 0x0d) {
+          this.#events.line(base + i + 1);
+        } else this.#events.control(base + i + 1);
+        return i + 1;
+      case 0x1b: {
+        // The commonest sequence by far, and mostly in one piece: ESC [ … m.
+        if (bytes[i + 1] === 0x5b) {
+          let j = i + 2;
+          while (j < bytes.length && bytes[j]! >= 0x30 && bytes[j]! <= 0x3b) {
+            j++;
+          }
+          if (bytes[j] === 0x6d && j - i < 60) {
+            const end = j + 1;
+            this.#events.style(bytes.subarray(i, end), base + i, base + end);
+            return end;
+          }
+        }
+        this.#begin(base + i);
+        this.#state = ESCAPE;
+        return i + 1;
+      }
+      case 0xc2:
+        this.#start = base + i;
+        this.#state = C2;
+        return i + 1;
+      default:
+        this.#events.control(base + i + 1);
+        return i + 1;
+    }
+  }
+
+  #begin(start: number): void {
+    this.#start = start;
+    this.#sequence[0] = 0x1b;
+    this.#length = 1;
+  }
+
+  #keep(byte: number): void {
+    if (this.#length === this.#sequence.length) {
+      if (this.#length >= MAX_SEQUENCE) {
+        this.#length = MAX_SEQUENCE + 1; // Too long: only its end matters now.
+        return;
+      }
+      const larger = new Uint8Array(this.#length * 2);
+      larger.set(this.#sequence);
+      this.#sequence = larger;
+    } else if (this.#length > MAX_SEQUENCE) return;
+    this.#sequence[this.#length++] = byte;
+  }
+
+  #finish(end: number): void {
+    this.#state = GROUND;
+    const text = this.#length > MAX_SEQUENCE
+      ? undefined
+      : decoder.decode(this.#sequence.subarray(0, this.#length));
+    if (this.#sequence.length > 256) this.#sequence = new Uint8Array(64);
+    this.#events.sequence(text, this.#start, end);
+  }
+
+  /** One byte inside of a sequence. */
+  #step(byte: number, at: number): void {
+    const end = at + 1;
+    switch (this.#state) {
+      case C2:
+        if (byte < 0x80 || byte > 0x9f) {
+          this.#state = GROUND;
+          // Not a continuation: it stands for itself.
+          if (byte < 0x80 && SPECIAL[byte] === 1) {
+            this.#previous = 0xc2;
+            this.#special(new Uint8Array([byte]), 0, at);
+          }
+          return;
+        }
+        this.#begin(at - 1);
+        this.#keep(byte - 0x40);
+        if (byte === 0x9b) this.#state = CSI;
+        else if (C1_STARTS.has(byte)) this.#state = STRING;
+        else this.#finish(end);
+        return;
+      case ESCAPE:
+        if (this.#isAbort(byte, at)) return;
+        this.#keep(byte);
+        if (byte < 0x20) this.#events.control(end); // It acts at once, the sequence goes on.
+        else if (byte === 0x5b && this.#length === 2) this.#state = CSI;
+        else if (STRING_STARTS.has(byte) && this.#length === 2) {
+          this.#state = STRING;
+        } else if (byte >= 0x30) this.#finish(end);
+        return;
+      case CSI:
+        if (this.#isAbort(byte, at)) return;
+        if (byte < 0x20) this.#events.control(end);
+        else {
+          this.#keep(byte);
+          if (byte >= 0x40 && byte <= 0x7e) this.#finish(end);
+        }
+        return;
+      case STRING:
+        if (byte === 0x1b) this.#state = STRING_ESCAPE;
+        else if (byte === 0x18 || byte === 0x1a) this.#state = GROUND;
+        else if (byte === 0x07 && this.#sequence[1] === 0x5d) this.#finish(end);
+        else {
+          if (byte === 0xc2) this.#state = STRING_C2;
+          this.#keep(byte);
+        }
+        if (this.#state === GROUND) this.#events.control(end);
+        return;
+      case STRING_C2:
+        this.#state = STRING;
+        if (byte === 0x9c) {
+          this.#length--;
+          this.#finish(end);
+        } else this.#step(byte, at);
+        return;
+      case STRING_ESCAPE:
+        // Whatever follows, the string is over; ESC \ is its proper end.
+        this.#finish(byte === 0x5c ? end : at);
+        if (byte !== 0x5c) {
+          this.#begin(at - 1);
+          this.#state = ESCAPE;
+          this.#step(byte, at);
+        }
+        return;
+    }
+  }
+
+  /** CAN and SUB abort a sequence, ESC begins another one. */
+  #isAbort(byte: number, at: number): boolean {
+    if (byte === 0x1b) {
+      this.#begin(at);
+      this.#state = ESCAPE;
+    } else if (byte === 0x18 || byte === 0x1a) this.#state = GROUND;
+    else return false;
+    this.#events.control(at + 1);
+    return true;
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The screen of a terminal session: the emulator, fed only when somebody wants to know.
+ *
+ * Output is appended to the backlog, which is cheap; the emulator is loaded and
+ * catches up when a client attaches, a screen or the cursor is asked for, the window
+ * changes, or the backlog holds more than it should. Whatever has been asked for is
+ * exact for the moment at which it was asked.
+ *
+ * @module
+ */
+import { Backlog, MAX_COMPLEX_BYTES, type Query } from "./backlog.ts";
+import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
+import type { Modes } from "./modes.ts";
+import { ansiLine, redraw } from "./redraw.ts";
+
+/** Lines that are kept above the screen. */
+export const SCROLLBACK = 1000;
+
+/** A screen as text. */
+export interface ScreenText {
+  /** Characters in a line. */
+  readonly columns: number;
+  /** Lines. */
+  readonly rows: number;
+  /** The lines of the screen, below those of the scrollback that were asked for. */
+  readonly lines: readonly string[];
+  /** How many of `lines` are scrollback. */
+  readonly scrollback: number;
+  /** The cursor, counted from 0 at the upper left of the screen. */
+  readonly cursor: {
+    readonly column: number;
+    readonly row: number;
+    readonly visible: boolean;
+  };
+  /** The title that the program has set. */
+  readonly title: string;
+  /** Whether the program draws on the alternate screen, as full-screen ones do. */
+  readonly alternate: boolean;
+}
+
+/** A terminal's screen that is drawn on demand. */
+export class Screen {
+  #columns: number;
+  #rows: number;
+  #terminal: Terminal | undefined;
+  readonly #backlog = new Backlog();
+
+  /** A blank screen. Nothing is loaded yet. */
+  constructor(columns: number, rows: number) {
+    this.#columns = columns;
+    this.#rows = rows;
+  }
+
+  get columns(): number {
+    return this.#columns;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** The modes that the program has set, known without the emulator. */
+  get modes(): Modes {
+    return this.#backlog.modes;
+  }
+
+  /** Whether the emulator has been needed so far. */
+  get isLoaded(): boolean {
+    return this.#terminal !== undefined;
+  }
+
+  /** Bytes of output so far. */
+  get offset(): number {
+    return this.#backlog.offset;
+  }
+
+  /** Whether the output stands between two sequences. */
+  get isAtGround(): boolean {
+    return this.#backlog.isAtGround;
+  }
+
+  get #lines(): number {
+    return SCROLLBACK + this.#rows;
+  }
+
+  /** Takes output and returns the questions in it. */
+  append(bytes: Uint8Array): readonly Query[] {
+    const backlog = this.#backlog;
+    backlog.append(bytes, this.#lines);
+    if (backlog.queries.length === 0) return NONE;
+    const { queries } = backlog;
+    backlog.queries = [];
+    return queries;
+  }
+
+  /** Whether the emulator has to catch up before more output is taken. */
+  get isBehind(): boolean {
+    return this.#backlog.complexBytes > MAX_COMPLEX_BYTES;
+  }
+
+  /** Loads the emulator; what follows is synchronous then. */
+  async load(): Promise<void> {
+    if (this.#terminal !== undefined) return;
+    const terminal = await loadEmulator({
+      columns: this.#columns,
+      rows: this.#rows,
+      scrollback: SCROLLBACK,
+    });
+    // Somebody else may have been quicker, or the window may have changed meanwhile.
+    if (this.#terminal !== undefined) return;
+    if (terminal.cols !== this.#columns || terminal.rows !== this.#rows) {
+      terminal.resize(this.#columns, this.#rows);
+    }
+    this.#terminal = terminal;
+  }
+
+  /** The emulator, knowing everything up to an offset of the output, or to now. */
+  catchUp(until?: number): Terminal {
+    const terminal = this.#terminal;
+    if (terminal === undefined) throw new Error("The emulator is not loaded");
+    if (!this.#backlog.isEmpty) {
+      terminal._core._inputHandler.parse(
+        this.#backlog.take(this.#lines, until),
+      );
+    }
+    return terminal;
+  }
+
+  /** Changes the size. Before the emulator is loaded this is only right while there is no output. */
+  resize(columns: number, rows: number): void {
+    if (this.#terminal !== undefined) this.catchUp().resize(columns, rows);
+    this.#columns = columns;
+    this.#rows = rows;
+  }
+
+  /** The bytes that draw this screen on a terminal of its size. */
+  redraw(): string {
+    return redraw(this.catchUp(), this.modes);
+  }
+
+  /** The screen as text. */
+  text(options: { scrollback?: number; ansi?: boolean } = {}): ScreenText {
+    const { scrollback = 0, ansi = false } = options;
+    const terminal = this.catchUp();
+    const buffer: ScreenBuffer = terminal.buffer.active;
+    const above = Math.min(scrollback, buffer.baseY);
+    const lines: string[] = [];
+    for (let row = -above; row < terminal.rows; row++) {
+      const y = buffer.baseY + row;
+      lines.push(
+        ansi
+          ? ansiLine(terminal, buffer, y)
+          : buffer.getLine(y)?.translateToString(true) ?? "",
+      );
+    }
+    return {
+      columns: terminal.cols,
+      rows: terminal.rows,
+      lines,
+      scrollback: above,
+      cursor: {
+        column: Math.min(buffer.cursorX, terminal.cols - 1),
+        row: buffer.cursorY,
+        visible: this.modes.isOn(25),
+      },
+      title: this.modes.title,
+      alternate: this.modes.alternate,
+    };
+  }
+}
+
+const NONE: readonly Query[] = [];

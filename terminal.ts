@@ -1,0 +1,341 @@
+/**
+ * Terminal sessions for programs: read the screen, type, wait for what appears.
+ *
+ * Each function asks the session's relay over its socket; where the session has ended,
+ * its last screen is read from what it left behind.
+ *
+ * @module
+ */
+import { SessionError } from "./errors.ts";
+import { encodeKey } from "./keys.ts";
+import { decodeJson, encodeFrame, encodeJson, Frame } from "./protocol.ts";
+import type { SendReply } from "./protocol.ts";
+import { connectRelay, type RelayConnection } from "./relay_connection.ts";
+import type { ScreenText } from "./screen.ts";
+import { type Paths, pathsFor, readState, type RootOptions } from "./store.ts";
+
+/** Options of {@linkcode readScreen}. */
+export interface ReadScreenOptions extends RootOptions {
+  /**
+   * Keep colours and attributes, as escape sequences.
+   *
+   * @default {false}
+   */
+  readonly ansi?: boolean;
+  /**
+   * Lines above the screen, at most 1000.
+   *
+   * @default {0}
+   */
+  readonly scrollback?: number;
+}
+
+/**
+ * The screen of a terminal session as it is now; of one that has ended, its last one.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`; `unsupported` if it is no terminal; `wrong_state` if
+ * its relay is gone.
+ *
+ * @example
+ * ```ts
+ * import { readScreen } from "./mod.ts";
+ * const { lines, cursor } = await readScreen("demo");
+ * console.log(lines.join("\n"), cursor);
+ * ```
+ */
+export async function readScreen(
+  id: string,
+  options: ReadScreenOptions = {},
+): Promise<ScreenText> {
+  const { ansi = false, scrollback = 0, root } = options;
+  const paths = pathsFor(id, { root });
+  checkTerminal(paths);
+  try {
+    using relay = await connectRelay(
+      paths,
+      encodeJson(Frame.SCREEN, { ansi, scrollback }),
+    );
+    return await screenReply(relay, id);
+  } catch (error) {
+    if (!(error instanceof SessionError) || error.code !== "wrong_state") {
+      throw error;
+    }
+    const { readLastScreen } = await import("./last_screen.ts");
+    return await readLastScreen(paths, { ansi, scrollback });
+  }
+}
+
+async function screenReply(
+  relay: RelayConnection,
+  id: string,
+): Promise<ScreenText> {
+  for (;;) {
+    const frame = await relay.next();
+    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame.type === Frame.SCREEN_REPLY) {
+      return decodeJson(frame.payload) as unknown as ScreenText;
+    }
+  }
+}
+
+function endedMeanwhile(id: string): SessionError {
+  return new SessionError(
+    "wrong_state",
+    `Cannot reach the terminal of session "${id}": it has ended`,
+    { id },
+  );
+}
+
+function checkTerminal(paths: Paths): void {
+  const { id } = paths;
+  try {
+    Deno.lstatSync(`${paths.dir}/terminal.json`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    try {
+      Deno.lstatSync(paths.lock);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      throw new SessionError("not_found", `No such session: "${id}"`, {
+        id,
+        cause,
+      });
+    }
+    if (readState(paths).state === "starting") return;
+    throw new SessionError(
+      "unsupported",
+      `Session "${id}" has no screen: it is no terminal (kind pty)`,
+      { id },
+    );
+  }
+}
+
+/** One thing to type. */
+export type TerminalInputPart =
+  /** Text, pasted as such if the program understands that (bracketed paste). */
+  | { readonly text: string }
+  /** A key by its name: `enter`, `tab`, `escape`, `up`, `f1`, `ctrl-c`, `alt-x`, … */
+  | { readonly key: string }
+  /** Bytes as they are. */
+  | { readonly raw: Uint8Array };
+
+/** Options of {@linkcode sendKeys}. */
+export interface SendKeysOptions extends RootOptions {
+  /**
+   * How long the program may read nothing of it, in milliseconds.
+   *
+   * @default {2000}
+   */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Types into a terminal session, each part as a write of its own: text and Enter
+ * in one write would be a paste to an agent. Returns the count of bytes typed.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is
+ * no terminal; `input_full` with `written` if the program does not read.
+ * @throws {TypeError} if there is no such key.
+ *
+ * @example
+ * ```ts
+ * import { sendKeys } from "./mod.ts";
+ * await sendKeys("demo", [{ text: "fix the tests" }, { key: "enter" }]);
+ * ```
+ */
+export async function sendKeys(
+  id: string,
+  parts: readonly TerminalInputPart[],
+  options: SendKeysOptions = {},
+): Promise<{ readonly written: number }> {
+  const { timeoutMs = 2000, root } = options;
+  const paths = pathsFor(id, { root });
+  const encoded = parts.map((part) => {
+    if ("key" in part) encodeKey(part.key); // The caller's mistake, told to him.
+    return "raw" in part ? { raw: base64(part.raw) } : part;
+  });
+  checkTerminal(paths);
+  using relay = await connectRelay(
+    paths,
+    encodeJson(Frame.SEND, { parts: encoded, timeoutMs }),
+  );
+  for (;;) {
+    const frame = await relay.next();
+    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame.type !== Frame.SEND_REPLY) continue;
+    const reply = decodeJson(frame.payload) as unknown as SendReply;
+    const { written, total, error } = reply;
+    if (error === undefined) return { written };
+    throw new SessionError(
+      "input_full",
+      `Cannot send to session "${id}": ${error}; ${written} of ${total} bytes were typed`,
+      { id, written },
+    );
+  }
+}
+
+function base64(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 0x8000) {
+    text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  }
+  return btoa(text);
+}
+
+/** What {@linkcode terminalStatus} tells. */
+export interface TerminalStatus {
+  /** The agent's process id; the pid in the session's record is its relay's. */
+  readonly agent: number;
+  /** The width of its window. */
+  readonly columns: number;
+  /** The height of its window. */
+  readonly rows: number;
+  /** How many clients are attached. */
+  readonly clients: number;
+  /** When it wrote something last; `null` if it never did. */
+  readonly lastOutputAt: Date | null;
+}
+
+/**
+ * What is known of a terminal session from two small files, cheap enough for lists;
+ * `undefined` if it is no terminal. `isRunning` tells whether it still runs: what
+ * a killed relay has left says that it has clients.
+ */
+export function terminalStatus(
+  paths: Paths,
+  isRunning: boolean,
+): TerminalStatus | undefined {
+  try {
+    const state = JSON.parse(
+      Deno.readTextFileSync(`${paths.dir}/terminal.json`),
+    );
+    const { size, mtime } = Deno.statSync(paths.stdout);
+    return {
+      agent: Number(state.agent) || 0,
+      columns: Number(state.columns) || 0,
+      rows: Number(state.rows) || 0,
+      clients: isRunning ? Number(state.clients) || 0 : 0,
+      lastOutputAt: size > 0 ? mtime : null,
+    };
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound || error instanceof SyntaxError
+    ) return undefined;
+    throw error;
+  }
+}
+
+/** Options of {@linkcode waitForScreen} and {@linkcode waitForQuiet}. */
+export interface WaitForTerminalOptions extends RootOptions {
+  /** Gives up, with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Waits until the text of the screen (its lines joined by newlines) fits a pattern, and
+ * returns that screen. The screen is looked at after subscribing to output, so no
+ * moment is missed at which it stays; one that is overwritten within some
+ * milliseconds may be.
+ *
+ * @throws {SessionError} as {@linkcode readScreen}; `wrong_state` if the session ends first.
+ * @throws the signal's reason.
+ *
+ * @example
+ * ```ts
+ * import { waitForScreen } from "./mod.ts";
+ * await waitForScreen("demo", /\$ $/m, { signal: AbortSignal.timeout(5000) });
+ * ```
+ */
+export async function waitForScreen(
+  id: string,
+  pattern: RegExp,
+  options: WaitForTerminalOptions = {},
+): Promise<ScreenText> {
+  const { signal, root } = options;
+  const paths = pathsFor(id, { root });
+  checkTerminal(paths);
+  signal?.throwIfAborted();
+  const lookAgain = encodeJson(Frame.SCREEN, { ansi: false, scrollback: 0 });
+  using relay = await connectRelay(paths, encodeFrame(Frame.WATCH));
+  // Closing is what wakes a pending read.
+  const abort = () => relay[Symbol.dispose]();
+  signal?.addEventListener("abort", abort);
+  try {
+    for (;;) {
+      const frame = await relay.next();
+      signal?.throwIfAborted();
+      if (frame === undefined || frame.type === Frame.END) break;
+      if (frame.type === Frame.ACTIVITY) await relay.send(lookAgain);
+      if (frame.type !== Frame.SCREEN_REPLY) continue;
+      const screen = decodeJson(frame.payload) as unknown as ScreenText;
+      if (fits(screen, pattern)) return screen;
+    }
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+  // What it wrote right before its end counts as well.
+  const last = await readScreen(id, { root });
+  if (fits(last, pattern)) return last;
+  throw new SessionError(
+    "wrong_state",
+    `Session "${id}" has ended without showing ${pattern}`,
+    { id },
+  );
+}
+
+function fits(screen: ScreenText, pattern: RegExp): boolean {
+  pattern.lastIndex = 0;
+  return pattern.test(screen.lines.join("\n"));
+}
+
+/**
+ * Waits until a terminal session has written nothing for `idleMs`, or has ended.
+ *
+ * @throws {SessionError} `not_found`, `unsupported`, `wrong_state` if it has no relay.
+ * @throws the signal's reason.
+ *
+ * @example
+ * ```ts
+ * import { waitForQuiet } from "./mod.ts";
+ * await waitForQuiet("demo", 2000);
+ * ```
+ */
+export async function waitForQuiet(
+  id: string,
+  idleMs: number,
+  options: WaitForTerminalOptions = {},
+): Promise<void> {
+  const { signal, root } = options;
+  const paths = pathsFor(id, { root });
+  checkTerminal(paths);
+  signal?.throwIfAborted();
+  using relay = await connectRelay(paths, encodeFrame(Frame.WATCH));
+  const abort = () => relay[Symbol.dispose]();
+  signal?.addEventListener("abort", abort);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const quiet = Promise.withResolvers<undefined>();
+    // Output before now counts: the journal knows when it was.
+    const { lastOutputAt } = terminalStatus(paths, true) ?? {};
+    const since = Date.now() - (lastOutputAt?.getTime() ?? Date.now());
+    timer = setTimeout(
+      () => quiet.resolve(undefined),
+      Math.max(0, idleMs - Math.max(0, since)),
+    );
+    await relay.next(); // The answer to WATCH, which says that it has begun.
+    for (;;) {
+      const frame = await Promise.race([relay.next(), quiet.promise]);
+      signal?.throwIfAborted();
+      if (frame === undefined || frame.type === Frame.END) return;
+      clearTimeout(timer);
+      timer = setTimeout(() => quiet.resolve(undefined), idleMs);
+    }
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Terminal sessions in tests: started as `createSession` does, and real
+ * pseudo-terminals with programs (clients among them) on them.
+ *
+ * @module
+ */
+import {
+  close,
+  open,
+  openPty,
+  poll,
+  POLLIN,
+  readNow,
+  setWindowSize,
+  writeNow,
+} from "../libc.ts";
+import { startAgent } from "../pty_agent.ts";
+import { relayCommand, type RelayCommandOptions } from "../relay_command.ts";
+import { Screen } from "../screen.ts";
+import { launch, newMeta, prepare } from "../spawn.ts";
+import { type Paths, pathsFor } from "../store.ts";
+import { PROJECT, until } from "./helpers.ts";
+
+/** Starts a terminal session of the program `argv` and returns its files. */
+export async function startTerminal(
+  root: string,
+  id: string,
+  argv: readonly string[],
+  options: Partial<RelayCommandOptions> = {},
+): Promise<Paths> {
+  const paths = pathsFor(id, { root });
+  Deno.mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
+  const { env } = options;
+  const command = relayCommand({ dir: paths.dir, argv, ...options });
+  const meta = newMeta({ id, kind: "pty", argv, cwd: root });
+  await launch(paths, prepare(paths, meta), {
+    argv: command,
+    cwd: root,
+    env,
+    clearEnv: options.clearEnv,
+    relay: true,
+  });
+  return paths;
+}
+
+/** A program on a pseudo-terminal of its own, as a user's terminal window has one. */
+export class TestWindow implements AsyncDisposable {
+  readonly screen: Screen;
+  /** Everything that the program wrote, as text. */
+  output = "";
+  status: Deno.CommandStatus | undefined;
+  readonly #master: number;
+  readonly #slave: number;
+  #child: Deno.ChildProcess | undefined;
+  #reading: Promise<void> | undefined;
+  #closed = false;
+  #paused = false;
+
+  private constructor(columns: number, rows: number) {
+    this.screen = new Screen(columns, rows);
+    const { master, slavePath } = openPty();
+    setWindowSize(master, columns, rows);
+    this.#master = master;
+    this.#slave = open(slavePath, { access: "both" });
+    this.slavePath = slavePath;
+  }
+
+  readonly slavePath: string;
+
+  /** Opens a window and starts `argv` in it. */
+  static async open(
+    argv: readonly string[],
+    options: { columns?: number; rows?: number; env?: Record<string, string> } =
+      {},
+  ): Promise<TestWindow> {
+    const { columns = 80, rows = 24, env = {} } = options;
+    const window = new TestWindow(columns, rows);
+    await window.screen.load();
+    const started = await startAgent(window.slavePath, argv, {
+      TERM: "xterm-256color",
+      ...env,
+    });
+    if ("failure" in started) throw new Error(`status ${started.failure}`);
+    window.#child = started.child;
+    started.child.status.then((status) => window.status = status);
+    window.#reading = window.#read();
+    return window;
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(65536);
+    const decoder = new TextDecoder();
+    while (!this.#closed) {
+      if (this.#paused) {
+        await new Promise((wake) => setTimeout(wake, 5));
+        continue;
+      }
+      await poll(this.#master, POLLIN, 20);
+      for (;;) {
+        const count = readNow(this.#master, buffer);
+        if (count <= 0) break;
+        const bytes = buffer.slice(0, count);
+        this.output += decoder.decode(bytes, { stream: true });
+        this.screen.append(bytes);
+        if (this.screen.isBehind) this.screen.catchUp();
+      }
+    }
+  }
+
+  /** Stops reading: a frozen terminal. */
+  set paused(paused: boolean) {
+    this.#paused = paused;
+  }
+
+  get pid(): number {
+    return this.#child!.pid;
+  }
+
+  type(text: string): void {
+    writeNow(this.#master, new TextEncoder().encode(text));
+  }
+
+  resize(columns: number, rows: number): void {
+    this.screen.resize(columns, rows);
+    setWindowSize(this.#master, columns, rows);
+  }
+
+  /** The text of the screen. */
+  get text(): string {
+    return this.screen.text().lines.join("\n");
+  }
+
+  /** Waits until the screen shows something. */
+  async shows(pattern: RegExp, deadlineMs?: number): Promise<void> {
+    try {
+      await until(() => pattern.test(this.text), String(pattern), deadlineMs);
+    } catch (error) {
+      throw new Error(`${error}; the screen is:\n${this.text}`);
+    }
+  }
+
+  /** Waits for the end of the program. */
+  async ended(deadlineMs?: number): Promise<Deno.CommandStatus> {
+    return await until(() => this.status, "the program's end", deadlineMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child?.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#child?.status;
+    this.#closed = true;
+    await this.#reading;
+    close(this.#slave);
+    close(this.#master);
+  }
+}
+
+/** The command line of a client that attaches, see attach_main.ts. */
+export function attachCommand(
+  root: string,
+  id: string,
+  ...options: string[]
+): string[] {
+  const main = `${PROJECT}tests/attach_main.ts`;
+  return [
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--no-lock",
+    main,
+    root,
+    id,
+    ...options,
+  ];
+}
