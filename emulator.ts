@@ -14,30 +14,20 @@
 
 /** Colours and attributes of a cell, or of what is written next. */
 export interface Attributes {
-  /** Foreground and background with their flags: equal numbers mean equal looks. */
+  /** Colours (value, mode from bit 24) with flags: equal numbers mean equal looks. */
   readonly fg: number;
   readonly bg: number;
-  readonly extended: { readonly ext: number; readonly urlId: number };
+  /** `_ext`: underline colour in the low bits, its mode from bit 24, style from 26. */
+  readonly extended: { readonly _ext: number; readonly urlId: number };
   hasExtendedAttrs(): number;
   isInverse(): number;
   isBold(): number;
-  isUnderline(): number;
   isOverline(): number;
   isBlink(): number;
   isInvisible(): number;
   isItalic(): number;
   isDim(): number;
   isStrikethrough(): number;
-  isFgRGB(): boolean;
-  isFgPalette(): boolean;
-  getFgColor(): number;
-  isBgRGB(): boolean;
-  isBgPalette(): boolean;
-  getBgColor(): number;
-  getUnderlineStyle(): number;
-  isUnderlineColorRGB(): boolean;
-  isUnderlineColorPalette(): boolean;
-  getUnderlineColor(): number;
 }
 
 /** A cell of the screen. */
@@ -121,8 +111,33 @@ async function load(): Promise<(options: object) => Terminal> {
     const terminal = new headless.Terminal(options);
     terminal.loadAddon(new widths.Unicode11Addon());
     terminal.unicode.activeVersion = "11";
+    avoidEraseError(terminal);
     return terminal;
   };
+}
+
+/**
+ * xterm.js 6.0.0 throws at `CSI 1 J` (erase from the top to the cursor) with the cursor
+ * in the last cell: it looks for the line below. All is erased then, so `CSI 2 J` is meant.
+ */
+function avoidEraseError(terminal: any): void {
+  const { _inputHandler } = terminal._core;
+  for (const prefix of [undefined, "?"]) {
+    terminal.parser.registerCsiHandler(
+      { final: "J", prefix },
+      (params: (number | number[])[]) => {
+        const { cursorX, cursorY } = terminal.buffer.active;
+        const isLast = cursorY === terminal.rows - 1 &&
+          cursorX + 1 >= terminal.cols;
+        if (params[0] !== 1 || !isLast) return false;
+        _inputHandler.eraseInDisplay(
+          { params: [2], length: 1 },
+          prefix === "?",
+        );
+        return true;
+      },
+    );
+  }
 }
 
 /**
@@ -139,7 +154,14 @@ export async function loadEmulator(options: {
   loading ??= load();
   try {
     const make = await loading;
-    return make({ cols: columns, rows, scrollback, allowProposedApi: true });
+    return make({
+      cols: columns,
+      rows,
+      scrollback,
+      allowProposedApi: true,
+      // Garbage is no news, and the relay's standard output is the journal.
+      logLevel: "off",
+    });
   } catch (error) {
     loading = undefined; // It may be there at the next try.
     throw error;

@@ -36,8 +36,8 @@ export class Modes {
   readonly #titles: string[] = [];
   /** OSC commands that changed a colour, by what they changed. */
   readonly #colors = new Map<string, string>();
-  /** The rows of the scroll region, `undefined` if it is the whole screen. */
-  #margins: string | undefined;
+  /** The scroll regions of both screens, `undefined` if it is the whole screen. */
+  #margins: [string | undefined, string | undefined] = [undefined, undefined];
   /** The title that the program has set. */
   title = "";
   /** Whether the program draws on the alternate screen. */
@@ -45,7 +45,7 @@ export class Modes {
 
   /** Whether the scroll region is a part of the screen only. */
   get hasMargins(): boolean {
-    return this.#margins !== undefined;
+    return this.#margins[this.#screen] !== undefined;
   }
 
   /** Whether a DEC private mode is on. */
@@ -55,9 +55,13 @@ export class Modes {
     return this.#private.get(mode) ?? ON_BY_DEFAULT.has(mode);
   }
 
+  get #screen(): 0 | 1 {
+    return this.alternate ? 1 : 0;
+  }
+
   /** The flags of the kitty keyboard protocol in force; 0 is off. */
   get kittyFlags(): number {
-    return this.#kitty[this.alternate ? 1 : 0].at(-1) ?? 0;
+    return this.#kitty[this.#screen].at(-1) ?? 0;
   }
 
   /** Takes note of a sequence and tells whether it asks the terminal something. */
@@ -84,6 +88,7 @@ export class Modes {
   #reset(): void {
     this.#softReset();
     this.#private.clear();
+    this.#margins = [undefined, undefined];
     this.#mouse = 0;
     this.#newline = false;
     this.#kitty = [[], []];
@@ -95,7 +100,7 @@ export class Modes {
   #softReset(): void {
     for (const mode of SOFT_RESET) this.#private.delete(mode);
     this.#insert = false;
-    this.#margins = undefined;
+    this.#margins[this.#screen] = undefined;
   }
 
   #applyCsi(text: string): boolean {
@@ -129,7 +134,9 @@ export class Modes {
         this.#softReset();
         return false;
       case "r":
-        this.#margins = first <= 1 && second === 0 ? undefined : parameters;
+        this.#margins[this.#screen] = first <= 1 && second === 0
+          ? undefined
+          : parameters;
         return false;
       case " q":
         this.#cursorShape = first === 0 ? "" : `\x1b[${first} q`;
@@ -178,7 +185,7 @@ export class Modes {
   }
 
   get #kittyStack(): number[] {
-    return this.#kitty[this.alternate ? 1 : 0];
+    return this.#kitty[this.#screen];
   }
 
   #setKitty(flags: number, how: number): void {
@@ -238,9 +245,9 @@ export class Modes {
     return this.#colors.get(command);
   }
 
-  /** The scroll region as sequences; the cursor moves by it. */
-  marginsSequence(): string {
-    return this.#margins === undefined ? "" : `\x1b[${this.#margins}r`;
+  /** The parameters that set the scroll region, `undefined` if it is the whole screen. */
+  get margins(): string | undefined {
+    return this.#margins[this.#screen];
   }
 
   /** What sets a reset terminal, the screen drawn already, to these modes. */

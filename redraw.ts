@@ -18,8 +18,12 @@ import type {
 } from "./emulator.ts";
 import { type Modes, RESET_MODES } from "./modes.ts";
 
-function color(kind: 3 | 4 | 5, rgb: boolean, value: number): string {
-  if (rgb) {
+/** `bits`: the mode from bit 24 (1: 16 colours, 2: 256, 3: true), the value below. */
+function color(kind: 3 | 4 | 5, bits: number): string {
+  const mode = bits >>> 24 & 3;
+  if (mode === 0) return "";
+  const value = bits & (mode === 3 ? 0xffffff : 0xff);
+  if (mode === 3) {
     const parts = [value >>> 16 & 255, value >>> 8 & 255, value & 255];
     // The underline's colour has no semicolon form.
     return kind === 5
@@ -27,10 +31,13 @@ function color(kind: 3 | 4 | 5, rgb: boolean, value: number): string {
       : `;${kind}8;2;${parts.join(";")}`;
   }
   if (kind === 5) return `;58:5:${value}`;
+  if (mode === 2) return `;${kind}8;5;${value}`;
   if (value < 8) return `;${kind}${value}`;
-  if (value < 16) return `;${kind + 6}${value - 8}`;
-  return `;${kind}8;5;${value}`;
+  return `;${kind + 6}${value - 8}`;
 }
+
+/** The flag of a cell's foreground that says so. */
+const UNDERLINE = 0x10000000;
 
 /** The SGR that sets exactly these attributes, whatever was set before. */
 function sgr(cell: Attributes): string {
@@ -38,30 +45,17 @@ function sgr(cell: Attributes): string {
   if (cell.isBold()) text += ";1";
   if (cell.isDim()) text += ";2";
   if (cell.isItalic()) text += ";3";
-  if (cell.isUnderline()) {
-    const style = cell.hasExtendedAttrs() ? cell.getUnderlineStyle() : 1;
-    text += style > 1 ? `;4:${style}` : ";4";
-    if (cell.hasExtendedAttrs()) {
-      const rgb = cell.isUnderlineColorRGB();
-      if (
-        cell.extended.ext >>> 24 & 3 &&
-        (rgb || cell.isUnderlineColorPalette())
-      ) {
-        text += color(5, rgb, cell.getUnderlineColor());
-      }
-    }
-  }
+  // The public getters tell of a link's dashed underline as well.
+  const ext = cell.hasExtendedAttrs() ? cell.extended._ext : 0;
+  const style = ext >>> 26 & 7;
+  if (cell.fg & UNDERLINE) text += style > 1 ? `;4:${style}` : ";4";
+  text += color(5, ext);
   if (cell.isBlink()) text += ";5";
   if (cell.isInverse()) text += ";7";
   if (cell.isInvisible()) text += ";8";
   if (cell.isStrikethrough()) text += ";9";
   if (cell.isOverline()) text += ";53";
-  if (cell.isFgRGB() || cell.isFgPalette()) {
-    text += color(3, cell.isFgRGB(), cell.getFgColor());
-  }
-  if (cell.isBgRGB() || cell.isBgPalette()) {
-    text += color(4, cell.isBgRGB(), cell.getBgColor());
-  }
+  text += color(3, cell.fg) + color(4, cell.bg);
   return text + "m";
 }
 
@@ -80,7 +74,7 @@ class Pen {
   /** The sequences that turn what is in force into the style of `cell`. */
   change(cell: Attributes): string {
     const extended = cell.hasExtendedAttrs() !== 0;
-    const ext = extended ? cell.extended.ext : 0;
+    const ext = extended ? cell.extended._ext : 0;
     const link = extended ? cell.extended.urlId : 0;
     let text = "";
     if (cell.fg !== this.#fg || cell.bg !== this.#bg || ext !== this.#ext) {
@@ -116,7 +110,10 @@ class Pen {
 }
 
 function isBlank(cell: Cell): boolean {
-  return cell.getChars() === "" && cell.getWidth() === 1;
+  // Erasing keeps the background only: what is underlined or inverse has to be written.
+  return cell.getChars() === "" && cell.getWidth() === 1 &&
+    cell.fg >>> 26 === 0 && (cell.bg >>> 26 & ~4) === 0 &&
+    !(cell.hasExtendedAttrs() && cell.extended.urlId);
 }
 
 /** One row's text with styles, and whether it ends where the next one may wrap. */
@@ -155,7 +152,7 @@ function drawRow(
       continue;
     }
     flush();
-    text += pen.change(cell) + cell.getChars();
+    text += pen.change(cell) + (cell.getChars() || " ");
     end = x + cell.getWidth();
   }
   if (blankStyle !== "") text += `\x1b[${blanks}X`;
@@ -214,11 +211,12 @@ function restoreCursor(
   terminal: Terminal,
   buffer: ScreenBuffer,
   inner: InnerBuffer,
-  modes: Modes,
 ): string {
   const { cursorX, cursorY } = buffer;
+  const { scrollTop, scrollBottom } = inner;
   const pen = new Pen(terminal);
-  let text = modes.marginsSequence();
+  const isWhole = scrollTop === 0 && scrollBottom === terminal.rows - 1;
+  let text = isWhole ? "" : `\x1b[${scrollTop + 1};${scrollBottom + 1}r`;
   let row = cursorY;
   if (terminal.modes.originMode) {
     text += "\x1b[?6h";
@@ -267,7 +265,7 @@ export function redraw(terminal: Terminal, modes: Modes): string {
       pen.plain();
   }
   return text + modes.restoreSequence() +
-    restoreCursor(terminal, active, shown, modes);
+    restoreCursor(terminal, active, shown);
 }
 
 /** One line as text with escape sequences for its styles, plain at its end. */

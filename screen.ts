@@ -16,6 +16,9 @@ import { ansiLine, redraw } from "./redraw.ts";
 /** Lines that are kept above the screen. */
 export const SCROLLBACK = 1000;
 
+/** The emulator is fed this much at a time, in bytes. */
+const PIECE_BYTES = 16 * 1024;
+
 /** A screen as text. */
 export interface ScreenText {
   /** Characters in a line. */
@@ -118,10 +121,16 @@ export class Screen {
   catchUp(until?: number): Terminal {
     const terminal = this.#terminal;
     if (terminal === undefined) throw new Error("The emulator is not loaded");
-    if (!this.#backlog.isEmpty) {
-      terminal._core._inputHandler.parse(
-        this.#backlog.take(this.#lines, until),
-      );
+    if (this.#backlog.isEmpty) return terminal;
+    const bytes = this.#backlog.take(this.#lines, until);
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      try {
+        const piece = bytes.subarray(at, at + PIECE_BYTES);
+        terminal._core._inputHandler.parse(piece);
+      } catch {
+        // A fault of the emulator (see emulator.ts for one that random output found).
+        // It can't be gone back to: a little of the output is missing on the screen.
+      }
     }
     return terminal;
   }

@@ -159,9 +159,7 @@ function answerDcs(query: string, screen: Screen): string {
   }
   switch (query) {
     case "$qr":
-      return `\x1bP1$r${
-        screen.modes.marginsSequence().slice(2) || `1;${screen.rows}r`
-      }\x1b\\`;
+      return `\x1bP1$r${screen.modes.margins ?? `1;${screen.rows}`}r\x1b\\`;
     case "$qm":
       return "\x1bP1$r0m\x1b\\";
     default:

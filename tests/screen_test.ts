@@ -1,0 +1,256 @@
+/**
+ * The screen: what is drawn again is the same, and what is left out was not visible.
+ */
+import { Backlog } from "../backlog.ts";
+import {
+  type Attributes,
+  type Cell,
+  loadEmulator,
+  type Terminal,
+} from "../emulator.ts";
+import { redraw } from "../redraw.ts";
+import { Screen, SCROLLBACK } from "../screen.ts";
+import { assert, assertEquals } from "./helpers.ts";
+
+const encoder = new TextEncoder();
+
+/** A small generator of numbers, the same in every run (mulberry32). */
+function random(seed: number): (below: number) => number {
+  return (below) => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+const WORDS = [
+  "hello",
+  "wörld",
+  "漢字",
+  "é",
+  "🎉",
+  "a",
+  "q",
+  "x".repeat(30),
+  " ",
+];
+
+/** Random output: text and most of what changes a screen. */
+function randomOutput(next: (below: number) => number, count: number): string {
+  const n = (max: number) => String(next(max) + 1);
+  const pieces: (() => string)[] = [
+    () => WORDS[next(WORDS.length)]!,
+    () => WORDS[next(WORDS.length)]!,
+    () => "\r\n",
+    () => "\n",
+    () => "\r",
+    () => "\b",
+    () => "\t",
+    () => `\x1b[${n(12)};${n(40)}H`,
+    () => `\x1b[${n(5)}${"ABCDEFGLMPSTX@"[next(14)]}`,
+    () => `\x1b[${next(3)}${"JK"[next(2)]}`,
+    () =>
+      `\x1b[${
+        ["1", "2", "3", "4", "4:3", "5", "7", "8", "9", "53"][next(10)]
+      }m`,
+    () => `\x1b[${["22", "24", "27", "0", ""][next(5)]}m`,
+    () => `\x1b[${30 + next(18)}m`,
+    () => `\x1b[${["38;5;", "48;5;"][next(2)]}${next(256)}m`,
+    () => `\x1b[38;2;${next(256)};${next(256)};${next(256)}m`,
+    () => `\x1b[58:2::${next(256)}:1:2m`,
+    () => `\x1b[${n(6)};${6 + next(7)}r`,
+    () => "\x1b[r",
+    () => ["\x1b7", "\x1b8", "\x1bM", "\x1bD", "\x1bE"][next(5)]!,
+    () => ["\x1b(0", "\x1b(B", "\x0e", "\x0f", "\x1b)0"][next(5)]!,
+    () =>
+      `\x1b[?${[1, 7, 25, 1049, 47, 2004, 1000, 1006][next(8)]}${
+        "hl"[next(2)]
+      }`,
+    () => ["\x1b[?6h", "\x1b[?6l", "\x1b[4h", "\x1b[4l"][next(4)]!,
+    () => ["\x1bH", "\x1b[3g", "\x1b[g"][next(3)]!,
+    () => "\x1b]8;;http://x.y\x1b\\link\x1b]8;;\x1b\\",
+    () => "\x1b]2;title\x07",
+    () => "\x1bc",
+  ];
+  let text = "";
+  for (let i = 0; i < count; i++) {
+    const which = next(pieces.length);
+    // A full reset is rare, or nothing else would be seen.
+    if (which === pieces.length - 1 && next(20) !== 0) continue;
+    text += pieces[which]!();
+  }
+  return text;
+}
+
+/** A colour without the bits that mean nothing in its mode. */
+function color(value: number): string {
+  const mode = value >>> 24 & 3;
+  const mask = mode === 3 ? 0xffffff : mode === 0 ? 0 : 0xff;
+  return `${mode}.${value & mask}`;
+}
+
+/** All that one can see of a cell's attributes. */
+function looks(terminal: Terminal, cell: Attributes): string {
+  const ext = cell.hasExtendedAttrs() ? cell.extended._ext : 0;
+  const underline = cell.fg & 0x10000000
+    ? `${Math.max(1, ext >>> 26 & 7)}${color(ext & 0x3ffffff)}`
+    : "";
+  // The emulator forgets a link when the line is gone on which it began.
+  const link = cell.hasExtendedAttrs() &&
+      terminal._core._oscLinkService.getLinkData(cell.extended.urlId)
+    ? "link"
+    : "";
+  // A blank shows its background and what crosses it out or inverts it.
+  const isBlank = "getChars" in cell &&
+    (cell as Cell).getChars().trim() === "" &&
+    cell.fg >>> 26 === 0 && (cell as Cell).getWidth() === 1;
+  return `${isBlank ? "" : color(cell.fg)},${color(cell.bg)},${
+    cell.fg >>> 26
+  },${
+    // Without the flag that says whether there are further attributes.
+    cell.bg >>> 26 & ~4},${underline}${link}`;
+}
+
+/** Every cell with all of its attributes, the cursor, and what is written next. */
+function cells(terminal: Terminal): string[] {
+  const buffer = terminal.buffer.active;
+  const rows: string[] = [];
+  for (let row = 0; row < terminal.rows; row++) {
+    const line = buffer.getLine(buffer.baseY + row)!;
+    let text = "";
+    for (let x = 0; x < terminal.cols; x++) {
+      const cell = line.getCell(x)!;
+      text += `[${cell.getChars().trim()}|${cell.getWidth()}|${
+        looks(terminal, cell)
+      }]`;
+    }
+    rows.push(text);
+  }
+  const pen = terminal._core._inputHandler._curAttrData;
+  const { scrollTop, scrollBottom } = terminal._core.buffers[
+    terminal.buffer.active.type === "alternate" ? "alt" : "normal"
+  ];
+  rows.push(
+    `cursor ${buffer.cursorX},${buffer.cursorY} pen ${
+      looks(terminal, pen)
+    } margins ${scrollTop}-${scrollBottom} ${JSON.stringify(terminal.modes)}`,
+  );
+  return rows;
+}
+
+Deno.test("redraw() draws the same screen on another terminal, whatever was written", async () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const next = random(seed);
+    const output = randomOutput(next, 20 + next(300));
+    const screen = new Screen(40, 12);
+    screen.append(encoder.encode(output));
+    await screen.load();
+    const first = screen.catchUp();
+    const second = await loadEmulator({
+      columns: 40,
+      rows: 12,
+      scrollback: 100,
+    });
+    second._core._inputHandler.parse(
+      encoder.encode(redraw(first, screen.modes)),
+    );
+    const message = `seed ${seed}`;
+    for (const [y, row] of cells(first).entries()) {
+      const drawn = cells(second)[y]!;
+      if (drawn === row) continue;
+      const at = [...row].findIndex((c, i) => drawn[i] !== c) - 60;
+      assertEquals(
+        drawn.slice(Math.max(0, at), at + 120),
+        row.slice(Math.max(0, at), at + 120),
+        `${message}, row ${y}`,
+      );
+    }
+    // The same output goes on the same way on both.
+    const more = encoder.encode(randomOutput(next, 30));
+    first._core._inputHandler.parse(more);
+    second._core._inputHandler.parse(more);
+    assertEquals(second.buffer.active.type, first.buffer.active.type, message);
+  }
+});
+
+Deno.test("Screen shows after megabytes of text what an emulator shows that has seen it all", async () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const next = random(seed);
+    let output = randomOutput(next, 60) +
+      "\x1b[r\x1b[?6l\x1b[4l\x1b(B\x0f\x1b[H";
+    while (output.length < 3_000_000) {
+      const kind = next(200);
+      if (kind === 0 && seed % 2) output += randomOutput(next, 3) + "\x1b[r";
+      else if (kind < 20) output += `\x1b[${next(8) + 30}m`;
+      else if (kind < 30) output += "\x1b[0m";
+      else if (kind < 40) output += "\x1b[1;38;5;77m";
+      else if (kind < 150) output += WORDS[next(WORDS.length)]!.repeat(8);
+      else output += "\r\n";
+    }
+    const bytes = encoder.encode(output);
+    const screen = new Screen(40, 12);
+    let fed = 0;
+    await screen.load();
+    for (let at = 0; at < bytes.length;) {
+      const size = next(100_000) + 1;
+      screen.append(bytes.subarray(at, at + size));
+      at += size;
+      if (screen.isBehind) {
+        screen.catchUp();
+        fed++;
+      }
+    }
+    const whole = await loadEmulator({
+      columns: 40,
+      rows: 12,
+      scrollback: SCROLLBACK,
+    });
+    whole._core._inputHandler.parse(bytes);
+    const lazy = screen.catchUp();
+    assertEquals(cells(lazy), cells(whole), `seed ${seed}`);
+    const text = (terminal: Terminal) =>
+      Array.from(
+        { length: SCROLLBACK },
+        (_, y) => terminal.buffer.normal.getLine(y)?.translateToString(true),
+      );
+    assertEquals(text(lazy), text(whole), `seed ${seed}`);
+    assert(fed < 20);
+  }
+});
+
+Deno.test("Backlog keeps a bounded rest of endless text", () => {
+  const backlog = new Backlog();
+  const lines = encoder.encode("\x1b[32myes\x1b[0m no\r\n".repeat(5000));
+  for (let i = 0; i < 300; i++) backlog.append(lines, SCROLLBACK + 40);
+  assert(backlog.complexBytes < 512 * 1024, `${backlog.complexBytes}`);
+  const rest = backlog.take(SCROLLBACK + 40);
+  assert(rest.length < 512 * 1024, `${rest.length}`);
+  assert(backlog.isEmpty);
+});
+
+Deno.test("Screen survives output that is cut anywhere, and garbage", async () => {
+  const next = random(7);
+  const output = encoder.encode(randomOutput(next, 2000));
+  const whole = new Screen(40, 12);
+  const cut = new Screen(40, 12);
+  await whole.load();
+  await cut.load();
+  whole.append(output);
+  for (let at = 0; at < output.length;) {
+    const size = next(5) + 1;
+    cut.append(output.subarray(at, at + size));
+    if (next(3) === 0) cut.catchUp();
+    at += size;
+  }
+  assertEquals(cells(cut.catchUp()), cells(whole.catchUp()));
+  assertEquals(cut.redraw(), whole.redraw());
+  const garbage = Uint8Array.from({ length: 300_000 }, () => next(256));
+  const screen = new Screen(80, 24);
+  await screen.load();
+  for (let at = 0; at < garbage.length; at += 1000) {
+    screen.append(garbage.subarray(at, at + 1000));
+  }
+  assertEquals(screen.text().lines.length, 24);
+  assert(screen.redraw().length > 0);
+});
