@@ -1,0 +1,199 @@
+/**
+ * The shape of the code, as CONTRIBUTING.md describes it: who may import whom,
+ * who may print, and that the library does nothing by being imported.
+ *
+ * @module
+ */
+import { join } from "../std.ts";
+import { assert, assertEquals, PROJECT } from "./helpers.ts";
+
+/** Import nothing of the project: everything else stands on them. */
+const BOTTOM = ["errors.ts", "libc.ts", "std.ts"];
+
+/** May import from outside: the standard library, the terminal emulator. */
+const DOORS = ["emulator.ts", "std.ts"];
+
+/** May read arguments, print and exit: the command line, and a process of its own. */
+const PROGRAMS = ["cli.ts", "relay.ts"];
+
+/** Belongs to the relay's process, and ends it as the agent has ended. */
+const PARTS_OF_RELAY = ["pty_agent.ts"];
+
+/** The project's own modules, without tests and benchmarks. */
+const MODULES = [...Deno.readDirSync(PROJECT)]
+  .map(({ name }) => name)
+  .filter((name) => name.endsWith(".ts"))
+  .sort();
+
+/** What `deno info --json` tells of a module. */
+interface ModuleInfo {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly specifier: string;
+    readonly code?: { readonly specifier?: string };
+    readonly type?: { readonly specifier?: string };
+  }[];
+}
+
+/** One import: as it is written, and what it resolves to. */
+interface Import {
+  readonly specifier: string;
+  readonly target: string;
+}
+
+/** All imports of each module, also dynamic ones and those of types, as Deno sees them. */
+async function readGraph(): Promise<Map<string, readonly Import[]>> {
+  const dir = Deno.makeTempDirSync();
+  try {
+    const entry = join(dir, "all.ts");
+    const lines = MODULES.map((name) =>
+      `import "${new URL(name, `file://${PROJECT}`)}";\n`
+    );
+    Deno.writeTextFileSync(entry, lines.join(""));
+    const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", entry],
+      cwd: PROJECT,
+      stderr: "inherit",
+    }).output();
+    assert(success);
+    const { modules } = JSON.parse(new TextDecoder().decode(stdout));
+    const graph = new Map<string, readonly Import[]>();
+    for (const { specifier, dependencies = [] } of modules as ModuleInfo[]) {
+      if (!specifier.startsWith(`file://${PROJECT}`)) continue;
+      graph.set(
+        nameOf(specifier),
+        dependencies.map(({ specifier, code, type }) => ({
+          specifier,
+          target: nameOf(code?.specifier ?? type?.specifier ?? specifier),
+        })),
+      );
+    }
+    return graph;
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+/** `store.ts` for a file of the project; anything else stays as it is. */
+function nameOf(specifier: string): string {
+  const root = `file://${PROJECT}`;
+  return specifier.startsWith(root) ? specifier.slice(root.length) : specifier;
+}
+
+/** The text of a module without its comments; what is in quotes stays. */
+function codeOf(name: string): string {
+  const text = Deno.readTextFileSync(join(PROJECT, name));
+  const token =
+    /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[^]|[^`\\])*`|\/\*[^]*?\*\/|\/\/.*/g;
+  return text.replace(token, (found) => found.startsWith("/") ? "" : found);
+}
+
+/** The lines of a module's code that match. */
+function linesWith(name: string, pattern: RegExp): string[] {
+  return codeOf(name).split("\n")
+    .filter((line) => pattern.test(line))
+    .map((line) => `${name}: ${line.trim()}`);
+}
+
+const graph = await readGraph();
+
+Deno.test("the modules import each other without a circle", () => {
+  assertEquals([...graph.keys()].sort(), MODULES);
+  const done = new Set<string>();
+  function visit(name: string, path: readonly string[]): void {
+    const at = path.indexOf(name);
+    assert(at < 0, `A circle: ${[...path.slice(at), name].join(" → ")}`);
+    if (done.has(name)) return;
+    for (const { target } of graph.get(name) ?? []) {
+      visit(target, [...path, name]);
+    }
+    done.add(name);
+  }
+  for (const name of MODULES) visit(name, []);
+});
+
+Deno.test("errors.ts, libc.ts and std.ts import nothing of the project", () => {
+  for (const name of BOTTOM) {
+    const own = graph.get(name)!.filter(({ target }) => graph.has(target));
+    assertEquals(own, [], name);
+  }
+});
+
+Deno.test("only std.ts and emulator.ts import from outside, by full specifiers", () => {
+  for (const [name, imports] of graph) {
+    for (const { specifier } of imports) {
+      if (specifier.startsWith("./")) continue;
+      assert(DOORS.includes(name), `${name} imports ${specifier}`);
+      // Without an import map, as from a URL, nothing else can be resolved.
+      const full = /^npm:(@[^/@]+\/)?[^/@]+@\d+\.\d+\.\d+\//.test(specifier);
+      assert(full, `${name}: ${specifier} is not npm:NAME@VERSION/FILE`);
+    }
+  }
+});
+
+Deno.test("no module imports a test or a benchmark", () => {
+  for (const [name, imports] of graph) {
+    for (const { target } of imports) {
+      assert(!/^(tests|bench)\//.test(target), `${name} imports ${target}`);
+    }
+  }
+});
+
+Deno.test("dynamic imports have literal specifiers, which compile and bundle can see", () => {
+  const computed = MODULES.flatMap((name) =>
+    linesWith(name, /\bimport\(\s*[^\s")]/)
+  );
+  assertEquals(computed, []);
+});
+
+Deno.test("only the programs read arguments, print or exit", () => {
+  const pattern =
+    /\bDeno\.(args|exit|exitCode|stdin|stdout|stderr)\b|\bconsole\.|\b(alert|confirm|prompt)\(/;
+  const found = MODULES
+    .filter((name) => ![...PROGRAMS, ...PARTS_OF_RELAY].includes(name))
+    .flatMap((name) => linesWith(name, pattern));
+  assertEquals(found, []);
+  for (const [name, imports] of graph) {
+    const parts = imports.filter(({ target }) =>
+      PARTS_OF_RELAY.includes(target)
+    );
+    if (name !== "relay.ts") assertEquals(parts, [], name);
+  }
+});
+
+Deno.test("all FFI stands in libc.ts", () => {
+  const found = MODULES
+    .filter((name) => name !== "libc.ts")
+    .flatMap((name) => linesWith(name, /\bDeno\.(dlopen|Unsafe\w+)\b/));
+  assertEquals(found, []);
+});
+
+Deno.test("mod.ts holds re-exports of names and nothing else", () => {
+  const statement = /^export (type )?\{[\w\s,]+\} from "\.\/\w+\.ts";$/gm;
+  assertEquals(codeOf("mod.ts").replace(statement, "").trim(), "");
+});
+
+Deno.test("importing mod.ts has no effect: it needs no permission and prints nothing", async () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    const script = join(dir, "import.ts");
+    Deno.writeTextFileSync(
+      script,
+      `import * as mod from "file://${PROJECT}mod.ts";\n` +
+        `console.log(typeof mod.createSession, typeof mod.SessionError);\n`,
+    );
+    // A dlopen, an environment variable, a file: each would be refused.
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-prompt", script],
+      cwd: dir,
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals([code, decoder.decode(stdout), decoder.decode(stderr)], [
+      0,
+      "function function\n",
+      "",
+    ]);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
