@@ -6,7 +6,7 @@
 import { type Handler, type Io, OK, onlyOperand, valueOf } from "./cli_io.ts";
 import { type CreateOptions, createSession } from "./create.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
-import { parseCount, parseDuration, parsePair } from "./format.ts";
+import { parseCount, parsePair, parsePeriod } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { exitStatus, type Kind, resolveSelector } from "./store.ts";
 import type { FinalState } from "./watch.ts";
@@ -42,6 +42,9 @@ async function start(
   what: Pick<CreateOptions, "kind" | "command" | "prompt">,
 ): Promise<number> {
   const timeout = valueOf(call, "timeout");
+  // Attached before the agent starts: with --rm it may be over and gone at once.
+  const attach = call.flags.has("attach") ? await attacher(io) : undefined;
+  let attached: Promise<number> | undefined;
   const session = await createSession({
     ...what,
     id: valueOf(call, "id"),
@@ -50,20 +53,21 @@ async function start(
     labels: Object.fromEntries(
       (call.values.get("label") ?? []).map((text) => parsePair(text, "label")),
     ),
-    timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
+    timeoutMs: timeout === undefined ? undefined : parsePeriod(timeout),
     rm: call.flags.has("rm"),
+    beforeStart: ({ id }) => attached = attach?.(id),
   });
   const { id, paths, pids } = session;
-  if (!call.flags.has("attach")) {
-    io.out(
-      io.json
-        ? JSON.stringify({ id, dir: paths.dir, pid: pids.agent }) + "\n"
-        : `${id}\n`,
-    );
-    return OK;
+  if (attached !== undefined) {
+    io.err(`Session ${id}\n`);
+    return await attached;
   }
-  io.err(`Session ${id}\n`);
-  return await attachTo(id, io, { readOnly: false });
+  io.out(
+    io.json
+      ? JSON.stringify({ id, dir: paths.dir, pid: pids.agent }) + "\n"
+      : `${id}\n`,
+  );
+  return OK;
 }
 
 /** Variables of `--env-file` and `--env`; the latter win. */
@@ -95,35 +99,41 @@ export const attach: Handler = async (call, io) => {
   const selector = onlyOperand(call, "one session");
   const { id } = await resolveSelector(selector);
   const tail = valueOf(call, "tail");
-  return await attachTo(id, io, {
+  const attach = await attacher(io, {
     tailLines: tail === undefined
       ? undefined
       : parseCount(tail, "number of lines"),
     stderr: call.flags.has("stderr"),
     readOnly: call.flags.has("read-only"),
   });
+  return await attach(id);
 };
 
-async function attachTo(
-  id: string,
+interface View {
+  readonly tailLines?: number;
+  readonly stderr?: boolean;
+  readonly readOnly?: boolean;
+}
+
+/** Attaches this terminal to a session, beginning before it returns. */
+async function attacher(
   io: Io,
-  options: { tailLines?: number; stderr?: boolean; readOnly: boolean },
-): Promise<number> {
+  { stderr, ...view }: View = {},
+): Promise<(id: string) => Promise<number>> {
   const { attachSession } = await import("./attach.ts");
-  const { stderr, ...rest } = options;
-  const result = await attachSession(id, {
-    ...rest,
-    stdin: options.readOnly && !io.stdinIsTerminal ? undefined : stdinOf(io),
-    stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),
-    stderr: stderr ? markedStream(io) : undefined,
-    signal: io.interrupted(),
-    onNotice: (message) => io.err(`codex-session: ${message}\n`),
-  });
-  if ("detached" in result) {
+  return async (id) => {
+    const result = await attachSession(id, {
+      ...view,
+      stdin: view.readOnly && !io.stdinIsTerminal ? undefined : stdinOf(io),
+      stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),
+      stderr: stderr ? markedStream(io) : undefined,
+      signal: io.interrupted(),
+      onNotice: (message) => io.err(`codex-session: ${message}\n`),
+    });
+    if (!("detached" in result)) return endedStatus(id, result.state, io);
     io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
     return OK;
-  }
-  return endedStatus(id, result.state, io);
+  };
 }
 
 /** A terminal's end of file leaves; a file's or pipe's only ends the input. */

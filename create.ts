@@ -72,6 +72,12 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    * @default {false}
    */
   readonly rm?: boolean;
+  /**
+   * Called when the session is complete and its agent not yet started: what
+   * subscribes here, synchronously, misses nothing, even if it is deleted at once.
+   * If starting fails, the session is deleted.
+   */
+  readonly beforeStart?: (session: Omit<CreatedSession, "pids">) => void;
   /** Give up before anything is started. */
   readonly signal?: AbortSignal;
 }
@@ -117,6 +123,7 @@ export async function createSession(
   const cwd = await absolute(options.cwd ?? Deno.cwd());
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
   try {
+    options.beforeStart?.({ id: paths.id, paths, meta });
     const pids = await launch(paths, prepared, {
       argv: options.command,
       cwd,

@@ -33,6 +33,21 @@ export function parseDuration(text: string): number {
 }
 
 /**
+ * A duration that is longer than nothing.
+ *
+ * @throws {ArgumentError} if it is none.
+ */
+export function parsePeriod(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === 0) {
+    throw new ArgumentError(
+      `Invalid duration "${text}": it must be longer than 0`,
+    );
+  }
+  return ms;
+}
+
+/**
  * A whole number that is not negative.
  *
  * @throws {ArgumentError} if it is none.

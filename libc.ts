@@ -54,6 +54,7 @@ const SYMBOLS = {
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
   kill: { parameters: ["i32", "i32"], result: "i32" },
   getsid: { parameters: ["i32"], result: "i32" },
@@ -264,6 +265,15 @@ export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
 /** Makes a named pipe with mode 0600. mkfifo(3). */
 export function mkfifo(path: string): void {
   call("mkfifo", `Cannot make the pipe "${path}"`, cString(path), 0o600);
+}
+
+/** Where a symbolic link leads, `undefined` if there is none. readlink(2); Deno refuses it below `/proc`. */
+export function readLink(path: string): string | undefined {
+  const buffer = new Uint8Array(4096);
+  const length = Number(symbol("readlink")(cString(path), buffer, 4096n));
+  return length < 0
+    ? undefined
+    : new TextDecoder().decode(buffer.subarray(0, length));
 }
 
 /** Sends a signal by number; 0 only asks whether the process exists. kill(2). */

@@ -93,10 +93,11 @@ command -p mv -- "$dir" "$old" && command -p rm -rf -- "$old"`;
 /**
  * The text of the file `reaper.sh` for `sh DIRECTORY/reaper.sh ARGV…`.
  *
- * Tells the creator through `ready.pipe` what became of the agent's exec. Nothing
- * and a hang-up: it succeeded (the descriptor that a shell keeps for undoing
- * a redirection is close-on-exec, so the kernel itself reports it). A number: it
- * failed with that status. A relay keeps the descriptor, 9, and reports by itself.
+ * Tells the creator through `ready.pipe` what became of the agent: its pids once
+ * they are recorded, then nothing and a hang-up if its exec succeeded (the
+ * descriptor that a shell keeps for undoing a redirection is close-on-exec, so
+ * the kernel itself reports it), or else a line with the status. A relay keeps the
+ * descriptor, 9, and reports by itself: `ok`, or a status.
  *
  * @example
  * ```ts
@@ -123,6 +124,7 @@ exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
   for pid in /proc/self/task/*; do pid=\${pid##*/}; done
   [ "$pid" != '*' ] || pid=$(exec sh -c 'echo $PPID')
   echo "$$ $pid $holder" >"$dir/pid" || exit 125
+  echo "$$ $pid" >&9
   exec <${
     pipe ? '"$dir/stdin.pipe"' : "/dev/null"
   } >>"$dir/stdout.log" 2>>"$dir/stderr.log"

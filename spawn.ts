@@ -24,9 +24,11 @@ import {
   POLLIN,
   processExists,
   read,
+  readLink,
   setCloseOnExec,
   tryFlock,
 } from "./libc.ts";
+import { readArgv, readEntry } from "./proc.ts";
 import { type ReaperOptions, reaperScript } from "./reaper.ts";
 import {
   exists,
@@ -36,7 +38,6 @@ import {
   type Paths,
   type Pids,
   readEnding,
-  readPids,
   remove,
   writeAtomic,
 } from "./store.ts";
@@ -140,13 +141,9 @@ function makePipe(path: string): void {
 function keepOwnLock(): void {
   const own = Deno.env.get("CODEX_SESSION_DIR");
   if (own === undefined || Deno.build.os !== "linux") return;
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
-    try {
-      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith(`${own}/`)) {
-        if (Number(name) > 2) setCloseOnExec(Number(name));
-      }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+  for (let fd = 3; fd < 256; fd++) {
+    if (readLink(`/proc/self/fd/${fd}`)?.startsWith(`${own}/`)) {
+      setCloseOnExec(fd);
     }
   }
 }
@@ -181,20 +178,17 @@ export async function launch(
     }
     let over = false;
     const ended = child.status.finally(() => over = true);
-    const failure = await handshake(paths, readyFd, () => over);
-    if (failure === undefined) {
-      const pids = readPids(paths);
-      if (pids !== undefined) {
-        if (
-          options.relay || !await diedUnstarted(paths, pids, ended, options)
-        ) {
-          return pids;
-        }
-      }
+    const { pids, report } = await handshake(readyFd, () => over);
+    if (
+      pids !== undefined && (options.relay ? report === "ok" : report === "")
+    ) {
+      const failed = !options.relay &&
+        await diedUnstarted(paths, pids, ended, options);
+      if (!failed) return pids;
     }
     await ended;
-    const status = Number(failure ?? exitCodeOf(paths));
-    throw startError(paths.id, argv[0] ?? "", cwd, status, failure);
+    const status = Number(report || exitCodeOf(paths));
+    throw startError(paths.id, argv[0] ?? "", cwd, status, report);
   } finally {
     child?.unref(); // Only now: what is unreferenced is not waited for.
     close(readyFd);
@@ -278,25 +272,42 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** Waits for the agent's exec; returns what the reaper reported of its failure, if it failed. */
+interface Handshake {
+  /** The processes, if they came into being. */
+  readonly pids?: Pids;
+  /** What was reported after them; see {@linkcode reaperScript}. */
+  readonly report: string;
+}
+
+/** Waits for the agent's exec to succeed or fail, or the reaper to end. */
 async function handshake(
-  paths: Paths,
   readyFd: number,
   isOver: () => boolean,
-): Promise<string | undefined> {
+): Promise<Handshake> {
   const buffer = new Uint8Array(256);
+  let text = "";
   for (;;) {
     const over = isOver();
     const bits = await poll(readyFd, POLLIN, 50);
     if (bits & POLLIN) {
-      const text = new TextDecoder().decode(
+      text += new TextDecoder().decode(
         buffer.subarray(0, read(readyFd, buffer)),
-      ).trim();
-      return text === "ok" ? undefined : text;
+      );
+      continue;
     }
-    // A hang-up without pids is one from before the pipe's first writer.
-    if (bits & (POLLHUP | POLLERR) && readPids(paths)) return undefined;
-    if (over) return undefined;
+    // A hang-up without a word is one from before the pipe's first writer.
+    const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
+    if (over || (hungUp && text !== "")) {
+      const [, reaper, agent, report] = /^(?:(\d+) (\d+)\n)?([^]*)$/.exec(
+        text,
+      )!;
+      return {
+        pids: agent === undefined
+          ? undefined
+          : { reaper: Number(reaper), agent: Number(agent) },
+        report: report!.trim(),
+      };
+    }
     if (bits !== 0) await new Promise((wake) => setTimeout(wake, 1));
   }
 }
@@ -312,23 +323,16 @@ async function diedUnstarted(
   options: LaunchOptions,
 ): Promise<boolean> {
   if (Deno.build.os === "linux") {
-    const commandLine = readCommandLine(pids.agent);
-    if (commandLine !== "" && !commandLine.includes(`/${paths.id}/${SCRIPT}`)) {
+    const argv = readArgv(pids.agent);
+    if (argv !== undefined && argv[1] !== `${paths.dir}/${SCRIPT}`) {
       return false;
     }
+    // No arguments: it has ended, or a script's own exec is under way at this instant.
+    if (argv === undefined && readEntry(pids.agent) !== undefined) return false;
   } else if (processExists(pids.agent)) return false;
   await ended;
   const code = exitCodeOf(paths);
   return (code === 126 || code === 127) && !await canExecute(options);
-}
-
-function readCommandLine(pid: number): string {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return ""; // It has ended: ENOENT or ESRCH.
-  }
 }
 
 function exitCodeOf(paths: Paths): number {
@@ -360,7 +364,7 @@ function startError(
   program: string,
   cwd: string,
   status: number,
-  report: string | undefined,
+  report: string,
 ): SessionError {
   const cannot = `Cannot start "${program}"`;
   if (status === 127) {
