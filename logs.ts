@@ -1,0 +1,341 @@
+/**
+ * Reading logs: what is there, its last lines, and what is still to come.
+ *
+ * Owns positions in log files. A log is only ever appended to by the agent; it may be
+ * missing (empty), truncated by somebody (read from its beginning again, as
+ * tail(1) does), or deleted (the open descriptor still gives the rest).
+ *
+ * Following goes in rounds: look whether the session is over, note the log's size,
+ * read up to there, and end if it was over, else wait. As the look comes before the
+ * reading, whatever was written before the end is read after it was seen; as
+ * the size bounds a round, an agent that never stops writing can't delay the look.
+ *
+ * @module
+ */
+import { ArgumentError } from "./errors.ts";
+import { type Paths, pathsFor, type RootOptions } from "./store.ts";
+import { type FinalState, noSuchSession, watchSession } from "./watch.ts";
+
+/** The name of an output stream. */
+export type LogStream = "stdout" | "stderr";
+
+/** Which part of the output to read. */
+export interface TailOptions extends RootOptions {
+  /**
+   * Start with the last so many lines; text after the last newline counts as one.
+   *
+   * @default {Infinity}
+   */
+  readonly tailLines?: number;
+}
+
+/** Options of {@linkcode readLog}. */
+export interface ReadLogOptions extends TailOptions {
+  /**
+   * The stream to read.
+   *
+   * @default {"stdout"}
+   */
+  readonly stream?: LogStream;
+}
+
+/** Options of {@linkcode followLog}. */
+export interface FollowLogOptions extends ReadLogOptions {
+  /** Ends the following. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@linkcode followLogs}. */
+export interface FollowLogsOptions extends TailOptions {
+  /** Ends the following. */
+  readonly signal?: AbortSignal;
+}
+
+/** A piece of output and where it comes from. */
+export interface LogChunk {
+  /** The stream that it was written to. */
+  readonly stream: LogStream;
+  /** The bytes as written; a line may be cut anywhere. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+const BLOCK_BYTES = 64 * 1024;
+const NEWLINE = 10;
+
+/**
+ * What a session has written until now, in pieces of up to 64 KiB; nothing if the log is
+ * missing. The last lines of a long log are found from its end. Needs
+ * `--allow-read` of the root and, without `root`, `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`, when iterated.
+ * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor, readLog, spawnExec, waitForSession } from "./mod.ts";
+ * const root = Deno.makeTempDirSync();
+ * await spawnExec(pathsFor("demo", { root }), ["hello"], { program: "echo" });
+ * await waitForSession("demo", { root });
+ * for await (const bytes of readLog("demo", { root })) Deno.stdout.writeSync(bytes);
+ * ```
+ */
+export function readLog(
+  id: string,
+  options: ReadLogOptions = {},
+): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  const { stream = "stdout", tailLines = Infinity } = options;
+  const paths = pathsFor(id, options);
+  checkTailLines(tailLines);
+  return readNow(paths, checkStream(stream), tailLines);
+}
+
+async function* readNow(
+  paths: Paths,
+  stream: LogStream,
+  tailLines: number,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  using log = openLog(paths[stream], tailLines);
+  if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
+  for (let bytes; (bytes = await log.read());) yield bytes;
+}
+
+function isSession(paths: Paths): boolean {
+  return [paths.meta, paths.lock].some((path) => {
+    try {
+      Deno.statSync(path);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  });
+}
+
+/**
+ * What a session has written and what it still writes, until it has ended and
+ * all is read. Waits for file events, so idle following costs nothing; a slow consumer
+ * slows nobody else. Ends as well when the session is deleted, after the rest. Needs
+ * `--allow-read` of the root and, without `root`, `--allow-env`.
+ *
+ * Leaving the loop frees what it holds; use `signal` to leave while it waits.
+ *
+ * @throws {SessionError} `not_found`, when iterated.
+ * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
+ * @throws the signal's reason, once it is aborted.
+ *
+ * @example
+ * ```ts
+ * import { followLog, pathsFor, spawnExec } from "./mod.ts";
+ * const root = Deno.makeTempDirSync();
+ * const script = "echo one; sleep 0.2; echo two";
+ * await spawnExec(pathsFor("demo", { root }), ["-c", script], { program: "sh" });
+ * for await (const bytes of followLog("demo", { root })) Deno.stdout.writeSync(bytes);
+ * ```
+ */
+export function followLog(
+  id: string,
+  options: FollowLogOptions = {},
+): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  const { stream = "stdout", tailLines, signal } = options;
+  const streams = [checkStream(stream)];
+  return bytesOf(
+    followStreams(pathsFor(id, options), streams, { tailLines, signal }),
+  );
+}
+
+/**
+ * Both streams of a session, each as {@linkcode followLog} gives one. Pieces of one
+ * stream are in order; which of two streams was written to first is known only roughly,
+ * as each is a file of its own. `tailLines` counts for each.
+ *
+ * @throws {SessionError} `not_found`, when iterated.
+ * @throws {ArgumentError} if the id is malformed; {RangeError} if `tailLines` is negative.
+ * @throws the signal's reason, once it is aborted.
+ *
+ * @example
+ * ```ts
+ * import { followLogs, pathsFor, spawnExec } from "./mod.ts";
+ * const root = Deno.makeTempDirSync();
+ * const script = "echo good; echo bad >&2";
+ * await spawnExec(pathsFor("demo", { root }), ["-c", script], { program: "sh" });
+ * for await (const { stream, bytes } of followLogs("demo", { root })) {
+ *   Deno[stream].writeSync(bytes);
+ * }
+ * ```
+ */
+export function followLogs(
+  id: string,
+  options: FollowLogsOptions = {},
+): AsyncIterable<LogChunk> {
+  const { tailLines, signal } = options;
+  const streams = ["stdout", "stderr"] as const;
+  return followStreams(pathsFor(id, options), streams, { tailLines, signal });
+}
+
+async function* bytesOf(
+  chunks: AsyncIterable<LogChunk>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  for await (const { bytes } of chunks) yield bytes;
+}
+
+/** Options of {@linkcode followStreams}. */
+export interface FollowStreamsOptions {
+  readonly tailLines?: number;
+  /** Ends the following at once, with its reason. */
+  readonly signal?: AbortSignal;
+  /** Ends the following quietly, after what is there was read. */
+  readonly leave?: AbortSignal;
+}
+
+/** Follows some streams of a session; returns its final state, `undefined` if left before. */
+export function followStreams(
+  paths: Paths,
+  streams: readonly LogStream[],
+  options: FollowStreamsOptions = {},
+): AsyncGenerator<LogChunk, FinalState | undefined> {
+  const { tailLines = Infinity, signal, leave } = options;
+  checkTailLines(tailLines);
+  return follow(paths, streams, { tailLines, signal, leave });
+}
+
+async function* follow(
+  paths: Paths,
+  streams: readonly LogStream[],
+  options: FollowStreamsOptions & { readonly tailLines: number },
+): AsyncGenerator<LogChunk, FinalState | undefined> {
+  const { tailLines, signal, leave } = options;
+  using stack = new DisposableStack();
+  const watch = stack.use(
+    watchSession(paths, {
+      files: streams.map((stream) => paths[stream]),
+      signal,
+    }),
+  );
+  leave?.addEventListener("abort", watch.ring);
+  stack.defer(() => leave?.removeEventListener("abort", watch.ring));
+  const logs = streams.map((stream) => {
+    return { stream, log: stack.use(openLog(paths[stream], tailLines)) };
+  });
+  // Opened with the first mark, before anything is awaited: a session that is deleted while
+  // the consumer is busy with one stream gives the other one all the same.
+  for (;;) {
+    const leaving = leave?.aborted ?? false;
+    const final = watch.finalState();
+    for (const { log } of logs) log.mark();
+    let open = logs;
+    while (open.length > 0) { // In turns: no stream waits for the other's end.
+      const rest: typeof logs = [];
+      for (const entry of open) {
+        const bytes = await entry.log.read();
+        signal?.throwIfAborted();
+        if (bytes === undefined) continue;
+        rest.push(entry);
+        yield { stream: entry.stream, bytes };
+        signal?.throwIfAborted();
+      }
+      open = rest;
+    }
+    if (final !== undefined) return final;
+    if (leaving) return undefined;
+    await watch.next();
+  }
+}
+
+/** A position in a log file that may be missing, or appear. */
+interface Log extends Disposable {
+  /** Notes the log's size; tells whether there is one. */
+  mark(): boolean;
+  /** The next bytes before the mark, `undefined` at it. */
+  read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
+}
+
+function openLog(path: string, tailLines: number): Log {
+  let file: Deno.FsFile | undefined;
+  let buffer: Uint8Array<ArrayBuffer> | undefined;
+  let position = 0;
+  let end = 0;
+  let tail = tailLines !== Infinity;
+  return {
+    mark() {
+      file ??= openOptional(path);
+      if (file === undefined) return false;
+      end = file.statSync().size;
+      if (end < position) {
+        // Truncated. What was written since then is at the beginning.
+        position = 0;
+        file.seekSync(0, Deno.SeekMode.Start);
+      }
+      return true;
+    },
+    async read() {
+      if (file === undefined) return undefined;
+      if (tail) {
+        tail = false;
+        position = await findTail(file, end, tailLines);
+        await file.seek(position, Deno.SeekMode.Start);
+      }
+      if (position >= end) return undefined;
+      buffer ??= new Uint8Array(BLOCK_BYTES);
+      const wanted = buffer.subarray(0, Math.min(end - position, BLOCK_BYTES));
+      const length = await file.read(wanted) ?? 0;
+      position += length;
+      // 0: truncated since the mark. The next mark will tell.
+      return length === 0 ? undefined : buffer.slice(0, length);
+    },
+    [Symbol.dispose]() {
+      file?.close();
+    },
+  };
+}
+
+function openOptional(path: string): Deno.FsFile | undefined {
+  try {
+    return Deno.openSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Where the last `lines` lines of the first `size` bytes begin: searched from there backwards. */
+async function findTail(
+  file: Deno.FsFile,
+  size: number,
+  lines: number,
+): Promise<number> {
+  if (lines === 0) return size;
+  let left = lines;
+  const buffer = new Uint8Array(BLOCK_BYTES);
+  for (let start = size; start > 0;) {
+    const wanted = Math.min(BLOCK_BYTES, start);
+    start -= wanted;
+    await file.seek(start, Deno.SeekMode.Start);
+    let length = 0;
+    while (length < wanted) {
+      const count = await file.read(buffer.subarray(length, wanted));
+      if (count === null) break; // Truncated meanwhile.
+      length += count;
+    }
+    for (let at = length; at > 0;) {
+      at = buffer.lastIndexOf(NEWLINE, at - 1);
+      if (at < 0) break;
+      // The very last newline ends the last line, it doesn't begin another.
+      if (start + at + 1 < size && --left === 0) return start + at + 1;
+    }
+  }
+  return 0;
+}
+
+function checkStream(stream: LogStream): LogStream {
+  if (stream === "stdout" || stream === "stderr") return stream;
+  throw new ArgumentError(
+    `Unknown stream "${stream}": use "stdout" or "stderr"`,
+  );
+}
+
+function checkTailLines(lines: number): void {
+  if (lines === Infinity || Number.isSafeInteger(lines) && lines >= 0) return;
+  throw new RangeError(
+    `Cannot read the last ${lines} lines: give a whole number, 0 or more`,
+  );
+}
