@@ -418,3 +418,12 @@ export function disableCoreDumps(): void {
   const none = new Uint8Array(16);
   call("setrlimit", "Cannot limit core files", RLIMIT_CORE, none);
 }
+
+/** Gives memory that is free in the C library back to the system. malloc_trim(3), glibc only. */
+export function trimMemory(): void {
+  try {
+    symbol("malloc_trim")(0n);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotSupported)) throw error;
+  }
+}

@@ -31,6 +31,7 @@ import {
   readNow,
   setCloseOnExec,
   setWindowSize,
+  trimMemory,
   write,
 } from "./libc.ts";
 import { endAs, startAgent } from "./pty_agent.ts";
@@ -140,6 +141,8 @@ class Relay {
   readonly #buffer = new Uint8Array(BATCH_BYTES);
   #agentPid = 0;
   #stateTimer = false;
+  #isIdle = false;
+  #saving = false;
   #over = false;
 
   constructor(options: RelayOptions) {
@@ -164,6 +167,10 @@ class Relay {
       screen: this.#screen,
       writer: this.#writer,
       onChange: () => this.#writeStateSoon(),
+      onWork: () => {
+        this.#isIdle = false;
+        this.#saveMemorySoon();
+      },
     });
   }
 
@@ -204,20 +211,34 @@ class Relay {
   }
 
   async #readOn(): Promise<void> {
-    let hadOutput = false;
+    this.#saveMemorySoon();
     while (!this.#over) {
-      const bits = await poll(this.#master, POLLIN, hadOutput ? IDLE_MS : -1);
+      await poll(this.#master, POLLIN, -1);
       if (this.#over) return;
-      if (bits === 0) {
-        // V8 keeps what a burst needed; --expose-gc is among the relay's flags.
-        if (hadOutput) (globalThis as { gc?: () => void }).gc?.();
-        hadOutput = false;
-        continue;
-      }
       const count = await this.#readBatch();
-      if (count > 0) hadOutput = true;
-      else if (count < 0) return; // The terminal is gone: only the agent's end is left.
+      if (count < 0) return; // The terminal is gone: only the agent's end is left.
+      this.#isIdle = false;
+      this.#saveMemorySoon();
     }
+  }
+
+  /** Gives back what a burst needed, once nothing has happened for a while. */
+  #saveMemorySoon(): void {
+    if (this.#saving) return;
+    this.#saving = true;
+    const look = () => {
+      if (this.#isIdle) {
+        this.#saving = false;
+        // V8 does it by itself only when it needs more; --expose-gc is among the flags.
+        const { gc } = globalThis as { gc?: (options: object) => void };
+        gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+        trimMemory();
+        return;
+      }
+      this.#isIdle = true;
+      setTimeout(look, IDLE_MS);
+    };
+    look();
   }
 
   /** Reads what there is, at most a batch. 0: nothing, -1: the end. */

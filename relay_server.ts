@@ -58,6 +58,8 @@ export interface TerminalEnds {
   readonly writer: PtyWriter;
   /** Called when the number of clients or the size has changed. */
   readonly onChange: () => void;
+  /** Called when something was done for a client that may have taken memory. */
+  readonly onWork: () => void;
 }
 
 const encoder = new TextEncoder();
@@ -149,6 +151,7 @@ export class RelayServer {
 
   async #handle(client: RelayClient, frame: Received): Promise<void> {
     const { type, payload } = frame;
+    this.#ends.onWork();
     switch (type) {
       case Frame.ATTACH:
         return await this.#attach(client, decodeJson(payload));
