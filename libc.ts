@@ -85,6 +85,8 @@ const SYMBOLS = {
   ptsname: { parameters: ["i32"], result: "pointer" },
   tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "pointer" },
+  // glibc only.
+  malloc_trim: { parameters: ["usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   __errno_location: { parameters: [], result: "pointer" },
   __error: { parameters: [], result: "pointer" },
