@@ -6,7 +6,8 @@
 import { forEach, type Handler, OK, valueOf } from "./cli_io.ts";
 import { ArgumentError } from "./errors.ts";
 import { formatSize, parseDuration } from "./format.ts";
-import { resolveSelector, signalNumber } from "./store.ts";
+import { resolveSelector } from "./sessions.ts";
+import { signalNumber } from "./signals.ts";
 
 /** `send`: text, standard input, or the end of input. */
 export const send: Handler = async (call, io) => {
@@ -99,7 +100,7 @@ export const prune: Handler = async (call, io) => {
   }
   const age = valueOf(call, "older-than");
   const dryRun = call.flags.has("dry-run");
-  const { pruneSessions } = await import("./stop.ts");
+  const { pruneSessions } = await import("./prune.ts");
   const { deleted, bytes } = await pruneSessions({
     olderThanMs: age === undefined ? undefined : parseDuration(age),
     dryRun,

@@ -22,14 +22,12 @@ import {
   parseDuration,
   parsePair,
 } from "./format.ts";
+import { exitStatus } from "./signals.ts";
+import { listSessions, resolveSelector, type Session } from "./sessions.ts";
 import {
-  exitStatus,
-  listSessions,
   readPids,
   readStopRequest,
   readTimes,
-  resolveSelector,
-  type Session,
   type State,
   type StateName,
   STATES,

@@ -8,7 +8,9 @@ import { type CreateOptions, createSession } from "./create.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
 import { parseCount, parsePair, parsePeriod } from "./format.ts";
 import type { Parsed } from "./options.ts";
-import { exitStatus, type Kind, resolveSelector } from "./store.ts";
+import { exitStatus } from "./signals.ts";
+import type { Kind } from "./store.ts";
+import { resolveSelector } from "./sessions.ts";
 import type { FinalState } from "./watch.ts";
 
 /** `create`: the Codex agent of a kind. */

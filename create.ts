@@ -16,7 +16,7 @@ import {
   prepare,
   type Prepared,
   type ProcessOptions,
-} from "./spawn.ts";
+} from "./launch.ts";
 import {
   checkId,
   defaultRoot,

@@ -17,6 +17,7 @@
 import { ArgumentError, SessionError } from "./errors.ts";
 import { close, open, poll, POLLOUT, write } from "./libc.ts";
 import {
+  noSuchSession,
   parseMeta,
   type Paths,
   pathsFor,
@@ -24,7 +25,7 @@ import {
   type RootOptions,
   type State,
 } from "./store.ts";
-import { abortable, checkTimeoutMs, noSuchSession, sleep } from "./watch.ts";
+import { abortable, checkTimeoutMs, sleep } from "./watch.ts";
 
 /** What can be sent: text as UTF-8, bytes, or a stream of either. */
 export type Input =

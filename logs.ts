@@ -13,8 +13,13 @@
  * @module
  */
 import { ArgumentError } from "./errors.ts";
-import { type Paths, pathsFor, type RootOptions } from "./store.ts";
-import { type FinalState, noSuchSession, watchSession } from "./watch.ts";
+import {
+  noSuchSession,
+  type Paths,
+  pathsFor,
+  type RootOptions,
+} from "./store.ts";
+import { type FinalState, watchSession } from "./watch.ts";
 
 /** The name of an output stream. */
 export type LogStream = "stdout" | "stderr";

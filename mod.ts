@@ -51,39 +51,26 @@ export {
   type Role,
   type SessionProcess,
 } from "./processes.ts";
+export { type ProcessOptions } from "./launch.ts";
+export { type Pruned, type PruneOptions, pruneSessions } from "./prune.ts";
 export { codexProgram } from "./program.ts";
-export {
-  type ProcessOptions,
-  spawnExec,
-  type SpawnOptions,
-  spawnRepl,
-} from "./spawn.ts";
+export { spawnExec, type SpawnOptions, spawnRepl } from "./spawn.ts";
 export {
   type DeleteOptions,
   deleteSession,
   type EndOptions,
-  type Pruned,
-  type PruneOptions,
-  pruneSessions,
   type StopOptions,
   stopSession,
 } from "./stop.ts";
 export {
   defaultRoot,
-  type Ending,
-  exitStatus,
-  getSession,
   type Kind,
-  type ListOptions,
-  listSessions,
   type Meta,
   type Paths,
   pathsFor,
   type Pids,
   readTimes,
-  resolveSelector,
   type RootOptions,
-  type Session,
   type State,
   type StateName,
   STATES,
@@ -91,3 +78,11 @@ export {
 } from "./store.ts";
 export { waitForSession, type WaitOptions, type WaitResult } from "./wait.ts";
 export type { EndState, FinalState } from "./watch.ts";
+export {
+  getSession,
+  type ListOptions,
+  listSessions,
+  resolveSelector,
+  type Session,
+} from "./sessions.ts";
+export { type Ending, exitStatus } from "./signals.ts";

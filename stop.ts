@@ -11,32 +11,28 @@
  */
 import { type EndingOptions, endProcesses } from "./ending.ts";
 import { SessionError } from "./errors.ts";
-import { listProcesses, processFinder } from "./processes.ts";
+import { listProcesses } from "./processes.ts";
 import { join, resolve } from "./std.ts";
 import {
   defaultRoot,
-  exitStatus,
-  getSession,
-  isLockHeld,
-  listSessions,
-  parseEnding,
   type Paths,
   pathsFor,
-  pathsIn,
   readEnding,
   readPids,
   readState,
-  readTimes,
   remove,
-  rootError,
   type RootOptions,
-  type Session,
-  signalName,
-  signalNumber,
   type State,
   type StopRequest,
   writeAtomic,
 } from "./store.ts";
+import {
+  exitStatus,
+  parseEnding,
+  signalName,
+  signalNumber,
+} from "./signals.ts";
+import { getSession, type Session } from "./sessions.ts";
 
 /** How a session is ended. */
 export interface EndOptions extends RootOptions {
@@ -76,39 +72,8 @@ export interface DeleteOptions extends EndOptions {
   readonly force?: boolean;
 }
 
-/** Options of {@linkcode pruneSessions}. */
-export interface PruneOptions extends RootOptions {
-  /**
-   * Only sessions that ended at least so many milliseconds ago; for a lost one,
-   * that were created so long ago.
-   *
-   * @default {0}
-   */
-  readonly olderThanMs?: number;
-  /**
-   * Delete nothing, only tell what would be deleted.
-   *
-   * @default {false}
-   */
-  readonly dryRun?: boolean;
-  /** Go on no further. */
-  readonly abortSignal?: AbortSignal;
-}
-
-/** What {@linkcode pruneSessions} deleted, or would. */
-export interface Pruned {
-  /** The sessions and the sizes of their files. */
-  readonly deleted: readonly { readonly id: string; readonly bytes: number }[];
-  /** The sizes of all files together, those of the leftovers included. */
-  readonly bytes: number;
-  /** Sessions that could not be deleted, and why. */
-  readonly failed: readonly { readonly id: string; readonly error: unknown }[];
-}
-
 /** How long a new session may take from its lock to its first process. */
 const STARTING_MS = 2_000;
-/** How old a hidden directory must be that no living creator can own. */
-const LEFTOVER_MS = 60_000;
 /**
  * Stops a session: the signal to each of its processes, a grace period, SIGKILL to
  * what is left. Resolves with the session as it ended once all its processes are
@@ -362,7 +327,8 @@ function isLive(state: State): boolean {
   return state.state === "starting" || state.state === "running";
 }
 
-function removeSession(root: string, id: string): void {
+/** Removes the directory of a session that has no process any more. */
+export function removeSession(root: string, id: string): void {
   const random = Math.random().toString(36).slice(2, 10);
   const old = join(root, `.old-${id}-${Deno.pid}-${random}`);
   try {
@@ -372,99 +338,4 @@ function removeSession(root: string, id: string): void {
     throw error;
   }
   remove(old);
-}
-
-/**
- * Deletes the sessions that have exited or are lost, with the processes that they
- * left behind, and what killed creators and deleters left in the root.
- * Needs what {@linkcode stopSession} needs.
- *
- * @throws {SessionError} `root_unusable` if the root can't be read.
- *
- * @example
- * ```ts
- * import { pruneSessions } from "./mod.ts";
- * const { deleted, bytes } = await pruneSessions({ dryRun: true });
- * console.log(deleted.length, bytes);
- * ```
- */
-export async function pruneSessions(
-  options: PruneOptions = {},
-): Promise<Pruned> {
-  const { olderThanMs = 0, dryRun = false, abortSignal } = options;
-  const root = resolve(options.root ?? defaultRoot());
-  const deleted: { id: string; bytes: number }[] = [];
-  const failed: { id: string; error: unknown }[] = [];
-  const latest = Date.now() - olderThanMs;
-  const ended = (await listSessions({ root })).filter((session) => {
-    const { state } = session.state;
-    if (state !== "exited" && state !== "lost") return false;
-    const { endedAt } = readTimes(session.paths);
-    return (endedAt ?? session.createdAt).getTime() <= latest;
-  });
-  // One look for all: a look for each would make thousands of them slow.
-  const hasProcesses = ended.length > 0 && !dryRun ? processFinder() : null;
-  for (const { id, paths } of ended) {
-    abortSignal?.throwIfAborted();
-    const bytes = sizeOf(paths.dir);
-    try {
-      if (hasProcesses?.(paths)) {
-        await deleteSession(id, { root, abortSignal });
-      } else if (!dryRun) removeSession(root, id);
-      deleted.push({ id, bytes });
-    } catch (error) {
-      if (abortSignal?.aborted) throw error;
-      if (error instanceof SessionError && error.code === "not_found") continue;
-      failed.push({ id, error });
-    }
-  }
-  let bytes = deleted.reduce((sum, one) => sum + one.bytes, 0);
-  for (const path of leftovers(root)) {
-    bytes += sizeOf(path);
-    if (!dryRun) remove(path);
-  }
-  return { deleted, bytes, failed };
-}
-
-/** What killed creators and deleters left. */
-function leftovers(root: string): string[] {
-  const paths: string[] = [];
-  try {
-    for (const { name, isDirectory } of Deno.readDirSync(root)) {
-      const path = `${root}/${name}`;
-      if (!isDirectory) continue;
-      if (name.startsWith(".old-")) paths.push(path);
-      if (name.startsWith(".new-") && isAbandoned(path)) paths.push(path);
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw rootError(root, error);
-  }
-  return paths;
-}
-
-/** A creator makes its directory first and locks it then: a young one may be about to. */
-function isAbandoned(dir: string): boolean {
-  try {
-    const madeAt = Deno.statSync(dir).mtime?.getTime() ?? 0;
-    return Date.now() - madeAt > LEFTOVER_MS &&
-      !isLockHeld(pathsIn(dir, "new"));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** The sizes of all files in a directory together; links count as nothing. */
-function sizeOf(dir: string): number {
-  let bytes = 0;
-  try {
-    for (const { name, isFile, isDirectory } of Deno.readDirSync(dir)) {
-      if (isDirectory) bytes += sizeOf(`${dir}/${name}`);
-      else if (isFile) bytes += Deno.lstatSync(`${dir}/${name}`).size;
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return bytes;
 }

@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { type Ending, parseEnding } from "./signals.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 
 /** The format that this version writes; readers refuse a greater one. */
@@ -79,11 +80,6 @@ export interface Meta {
   readonly rm?: boolean;
 }
 
-/** How an agent ended: by itself with a code, or by a signal. */
-export type Ending =
-  | { readonly code: number }
-  | { readonly signal: string };
-
 /** Who asked a session to end, and how. */
 export interface StopRequest {
   /** The command or rule that asked. */
@@ -121,22 +117,6 @@ export const STATES: readonly StateName[] = [
   "lost",
   "damaged",
 ];
-
-/** One session as it was at the moment of reading. */
-export interface Session {
-  /** Its id. */
-  readonly id: string;
-  /** Its files. */
-  readonly paths: Paths;
-  /** Its metadata; `null` if damaged. */
-  readonly meta: Meta | null;
-  /** Its state. */
-  readonly state: State;
-  /** When it was created; for a damaged one, when its directory was made. */
-  readonly createdAt: Date;
-  /** The sizes of its logs in bytes; a missing log has none. */
-  readonly sizes: { readonly stdout: number; readonly stderr: number };
-}
 
 /**
  * The state directory: `$CODEX_SESSION_HOME`, else
@@ -177,12 +157,11 @@ export function defaultRoot(): string {
  *
  * @example
  * ```ts
- * import { checkId } from "./store.ts";
- * console.log(checkId("brave-otter"));
+ *  * console.log(checkId("brave-otter"));
  * ```
  */
 export function checkId(id: string): string {
-  if (/^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(id)) return id;
+  if (isId(id)) return id;
   const shown = JSON.stringify(id.length > 80 ? id.slice(0, 77) + "…" : id);
   throw new ArgumentError(
     `Invalid session id ${shown}: use 1 to 64 letters, digits, "_" and "-", not starting with "-"`,
@@ -327,62 +306,6 @@ export function parseMeta(text: string, id: string): Meta {
   return meta as Meta;
 }
 
-/** The numbers of signals(7) by name, as this system has them. */
-export const SIGNALS: Readonly<Record<string, number>> =
-  Deno.build.os === "darwin"
-    // deno-fmt-ignore
-    ? { HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, EMT: 7, FPE: 8, KILL: 9, BUS: 10, SEGV: 11, SYS: 12, PIPE: 13, ALRM: 14, TERM: 15, URG: 16, STOP: 17, TSTP: 18, CONT: 19, CHLD: 20, TTIN: 21, TTOU: 22, IO: 23, XCPU: 24, XFSZ: 25, VTALRM: 26, PROF: 27, WINCH: 28, INFO: 29, USR1: 30, USR2: 31 }
-    // deno-fmt-ignore
-    : { HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, BUS: 7, FPE: 8, KILL: 9, USR1: 10, SEGV: 11, USR2: 12, PIPE: 13, ALRM: 14, TERM: 15, STKFLT: 16, CHLD: 17, CONT: 18, STOP: 19, TSTP: 20, TTIN: 21, TTOU: 22, URG: 23, XCPU: 24, XFSZ: 25, VTALRM: 26, PROF: 27, WINCH: 28, IO: 29, PWR: 30, SYS: 31 };
-
-/** The name of a signal, such as `SIGTERM`; a number without a name stays one. */
-export function signalName(number: number): string {
-  for (const [name, value] of Object.entries(SIGNALS)) {
-    if (value === number) return `SIG${name}`;
-  }
-  return `SIG${number}`;
-}
-
-/**
- * The number of a signal given as `TERM`, `SIGTERM`, `term` or `15`.
- *
- * @throws {ArgumentError} if there is no such signal.
- */
-export function signalNumber(signal: string): number {
-  const name = signal.toUpperCase().replace(/^SIG/, "");
-  const number = SIGNALS[name] ?? (/^\d{1,2}$/.test(name) ? Number(name) : 0);
-  if (number < 1 || number > 64) {
-    throw new ArgumentError(
-      `Unknown signal "${signal}": try TERM, INT or KILL`,
-    );
-  }
-  return number;
-}
-
-/**
- * The exit status that stands for an ending, as a shell gives it: the code, or
- * 128 and the signal's number.
- *
- * @example
- * ```ts
- * import { exitStatus } from "./mod.ts";
- * console.log(exitStatus({ signal: "SIGTERM" })); // 143
- * ```
- */
-export function exitStatus(ending: Ending): number {
-  return "code" in ending ? ending.code : 128 + signalNumber(ending.signal);
-}
-
-/** Parses an end record: `code N` or `signal N`. `undefined` while it is not complete. */
-export function parseEnding(text: string): Ending | undefined {
-  const match = /^(code|signal) (\d{1,3})\n/.exec(text);
-  if (match === null) return undefined;
-  const number = Number(match[2]);
-  return match[1] === "code"
-    ? { code: number }
-    : { signal: signalName(number) };
-}
-
 /** Reads the process ids, `undefined` until the reaper has written them. */
 export function readPids(paths: Paths): Pids | undefined {
   const [reaper, agent] = (readRecord(paths.pid) ?? []).map(Number);
@@ -447,7 +370,8 @@ export function readTimes(
   };
 }
 
-function statOptional(path: string): Deno.FileInfo | undefined {
+/** The facts about a file, `undefined` if there is none. */
+export function statOptional(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.statSync(path);
   } catch (error) {
@@ -456,71 +380,8 @@ function statOptional(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Reads one session; `undefined` if there is none with this id. */
-function readSession(paths: Paths): Session | undefined {
-  let meta: Meta | null = null;
-  let state: State | undefined;
-  let createdAt: Date | undefined;
-  try {
-    meta = parseMeta(Deno.readTextFileSync(paths.meta), paths.id);
-    createdAt = new Date(meta.createdAt);
-    state = readState(paths);
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) {
-      // A foreign directory has no lock either; a session that lost its metadata has.
-      if (statOptional(paths.lock) === undefined) return undefined;
-      state = { state: "damaged", reason: "meta.json is missing" };
-    } else if (error instanceof Deno.errors.NotCapable) {
-      throw error;
-    } else {
-      state = { state: "damaged", reason: reasonOf(error) };
-    }
-    meta = null;
-  }
-  return {
-    id: paths.id,
-    paths,
-    meta,
-    state,
-    createdAt: createdAt ?? statOptional(paths.dir)?.mtime ?? new Date(0),
-    sizes: {
-      stdout: statOptional(paths.stdout)?.size ?? 0,
-      stderr: statOptional(paths.stderr)?.size ?? 0,
-    },
-  };
-}
-
-function reasonOf(error: unknown): string {
-  return messageOf(error).replace(/^Session "[^"]*" is damaged: /, "");
-}
-
-/** Which sessions {@linkcode listSessions} gives. */
-export interface ListOptions extends RootOptions {
-  /** Only those in this state. */
-  readonly state?: StateName;
-  /** Only those that carry all of these labels. */
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
-/** The directory of sessions; a root that does not exist yet has none. */
-function sessionNames(root: string): string[] {
-  const names: string[] = [];
-  try {
-    for (const entry of Deno.readDirSync(root)) {
-      // A link is not followed: it could lead out of the root.
-      if (entry.isDirectory && isId(entry.name)) names.push(entry.name);
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw rootError(root, error);
-  }
-  return names;
-}
-
-function isId(name: string): boolean {
+/** Tells whether a name is that of a session. */
+export function isId(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(name);
 }
 
@@ -538,109 +399,10 @@ export function rootError(root: string, error: unknown): unknown {
   );
 }
 
-/**
- * All sessions, newest first. Damaged ones are listed as such; foreign
- * directories and files are ignored. Needs `--allow-read` of the root and,
- * without `root`, `--allow-env`.
- *
- * @throws {SessionError} `root_unusable` if the root can't be read.
- *
- * @example
- * ```ts
- * import { listSessions } from "./mod.ts";
- * for (const { id, state } of await listSessions()) console.log(id, state.state);
- * ```
- */
-// deno-lint-ignore require-await
-export async function listSessions(
-  options: ListOptions = {},
-): Promise<Session[]> {
-  const { root = defaultRoot(), state, labels = {} } = options;
-  const wanted = Object.entries(labels);
-  const sessions: Session[] = [];
-  for (const name of sessionNames(root)) {
-    const session = readSession(pathsIn(`${root}/${name}`, name));
-    if (session === undefined) continue;
-    if (state !== undefined && session.state.state !== state) continue;
-    const has = session.meta?.labels ?? {};
-    if (!wanted.every(([key, value]) => has[key] === value)) continue;
-    sessions.push(session);
-  }
-  return sessions.sort(newestFirst);
-}
-
-function newestFirst(a: Session, b: Session): number {
-  return b.createdAt.getTime() - a.createdAt.getTime() ||
-    (a.id < b.id ? -1 : 1);
-}
-
-/**
- * The session with exactly this id. Needs `--allow-read` of the root.
- *
- * @throws {SessionError} `not_found`.
- * @throws {ArgumentError} if the id is malformed.
- *
- * @example
- * ```ts
- * import { getSession } from "./mod.ts";
- * console.log((await getSession("demo")).state);
- * ```
- */
-// deno-lint-ignore require-await
-export async function getSession(
-  id: string,
-  options: RootOptions = {},
-): Promise<Session> {
-  const session = readSession(pathsFor(id, options));
-  if (session === undefined) throw noSuchSession(id);
-  return session;
-}
-
-function noSuchSession(selector: string): SessionError {
-  return new SessionError("not_found", `No such session: "${selector}"`, {
-    id: selector,
-  });
-}
-
-/**
- * The session that a selector names: an exact id, else an index into the
- * newest-first list (0 is the newest), else a unique prefix. Needs
- * `--allow-read` of the root.
- *
- * @throws {SessionError} `not_found`, or `ambiguous` with the `candidates`.
- *
- * @example
- * ```ts
- * import { resolveSelector } from "./mod.ts";
- * console.log((await resolveSelector("0")).id);
- * ```
- */
-export async function resolveSelector(
-  selector: string,
-  options: RootOptions = {},
-): Promise<Session> {
-  const root = options.root ?? defaultRoot();
-  if (!isId(selector)) throw noSuchSession(selector);
-  const exact = readSession(pathsFor(selector, { root }));
-  if (exact !== undefined) return exact;
-  if (/^\d{1,9}$/.test(selector)) {
-    const session = (await listSessions({ root }))[Number(selector)];
-    if (session !== undefined) return session;
-  }
-  const fitting = sessionNames(root)
-    .filter((name) => name.startsWith(selector))
-    .map((name) => readSession(pathsIn(`${root}/${name}`, name)))
-    .filter((session) => session !== undefined)
-    .sort(newestFirst);
-  const [first, second] = fitting;
-  if (first === undefined) throw noSuchSession(selector);
-  if (second === undefined) return first;
-  const candidates = fitting.map((session) => session.id);
-  throw new SessionError(
-    "ambiguous",
-    `Ambiguous session "${selector}": it could be ${candidates.join(", ")}`,
-    { id: selector, candidates },
-  );
+/** That there is no such session, as an error. */
+export function noSuchSession(id: string, cause?: unknown): SessionError {
+  const options = cause === undefined ? { id } : { id, cause };
+  return new SessionError("not_found", `No such session: "${id}"`, options);
 }
 
 /**

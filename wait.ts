@@ -4,13 +4,8 @@
  * @module
  */
 import { SessionError } from "./errors.ts";
-import { pathsFor, type RootOptions } from "./store.ts";
-import {
-  checkTimeoutMs,
-  type EndState,
-  noSuchSession,
-  watchSession,
-} from "./watch.ts";
+import { noSuchSession, pathsFor, type RootOptions } from "./store.ts";
+import { checkTimeoutMs, type EndState, watchSession } from "./watch.ts";
 
 /** Options of {@linkcode waitForSession}. */
 export interface WaitOptions extends RootOptions {

@@ -18,14 +18,8 @@
  *
  * @module
  */
-import { SessionError } from "./errors.ts";
-import {
-  type Ending,
-  parseEnding,
-  type Paths,
-  readState,
-  type State,
-} from "./store.ts";
+import { type Ending, parseEnding } from "./signals.ts";
+import { noSuchSession, type Paths, readState, type State } from "./store.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -179,12 +173,6 @@ function openLock(paths: Paths): Deno.FsFile | undefined {
       throw noSuchSession(paths.id, cause);
     }
   }
-}
-
-/** The error for an id that no session has. */
-export function noSuchSession(id: string, cause?: unknown): SessionError {
-  const options = cause === undefined ? { id } : { id, cause };
-  return new SessionError("not_found", `No such session: "${id}"`, options);
 }
 
 function isAbsence(error: unknown): boolean {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { exitStatus } from "../store.ts";
+import { exitStatus } from "../signals.ts";
 import { attachConsole } from "../terminal_console.ts";
 
 const [root, id = "", option] = Deno.args;

@@ -1,6 +1,7 @@
 import { createSession } from "../create.ts";
 import { SessionError } from "../errors.ts";
-import { getSession, listSessions, readState } from "../store.ts";
+import { getSession, listSessions } from "../sessions.ts";
+import { readState } from "../store.ts";
 import {
   assert,
   assertEquals,

@@ -17,7 +17,7 @@ import {
 import { startAgent } from "../pty_agent.ts";
 import { relayCommand, type RelayCommandOptions } from "../relay_command.ts";
 import { Screen } from "../screen.ts";
-import { launch, newMeta, prepare } from "../spawn.ts";
+import { launch, newMeta, prepare } from "../launch.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { PROJECT, until } from "./helpers.ts";
 

@@ -3,9 +3,10 @@ import { createSession } from "../create.ts";
 import { SessionError } from "../errors.ts";
 import { listProcesses } from "../processes.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
-import { deleteSession, pruneSessions, stopSession } from "../stop.ts";
+import { deleteSession, stopSession } from "../stop.ts";
+import { pruneSessions } from "../prune.ts";
+import { getSession } from "../sessions.ts";
 import {
-  getSession,
   type Paths,
   pathsFor,
   type Pids,

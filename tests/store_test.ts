@@ -1,18 +1,13 @@
 import { SessionError } from "../errors.ts";
 import { spawnExec } from "../spawn.ts";
+import { defaultRoot, parseMeta, pathsFor, readState } from "../store.ts";
 import {
-  defaultRoot,
   exitStatus,
-  getSession,
-  listSessions,
   parseEnding,
-  parseMeta,
-  pathsFor,
-  readState,
-  resolveSelector,
   signalName,
   signalNumber,
-} from "../store.ts";
+} from "../signals.ts";
+import { getSession, listSessions, resolveSelector } from "../sessions.ts";
 import {
   assertEquals,
   assertRejects,
