@@ -260,12 +260,12 @@ export async function waitForScreen(
   checkTerminal(paths);
   signal?.throwIfAborted();
   const lookAgain = encodeJson(Frame.SCREEN, { ansi: false, scrollback: 0 });
-  using relay = await connectRelay(paths, encodeFrame(Frame.WATCH));
+  using relay = await connectWatching(paths);
   // Closing is what wakes a pending read.
-  const abort = () => relay[Symbol.dispose]();
+  const abort = () => relay?.[Symbol.dispose]();
   signal?.addEventListener("abort", abort);
   try {
-    for (;;) {
+    while (relay !== undefined) {
       const frame = await relay.next();
       signal?.throwIfAborted();
       if (frame === undefined || frame.type === Frame.END) break;
@@ -287,6 +287,20 @@ export async function waitForScreen(
   );
 }
 
+/** A connection that is told of output; `undefined` if the session has ended. */
+async function connectWatching(
+  paths: Paths,
+): Promise<RelayConnection | undefined> {
+  try {
+    return await connectRelay(paths, encodeFrame(Frame.WATCH));
+  } catch (error) {
+    if (error instanceof SessionError && error.code === "wrong_state") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 function fits(screen: ScreenText, pattern: RegExp): boolean {
   pattern.lastIndex = 0;
   return pattern.test(screen.lines.join("\n"));
@@ -295,7 +309,7 @@ function fits(screen: ScreenText, pattern: RegExp): boolean {
 /**
  * Waits until a terminal session has written nothing for `idleMs`, or has ended.
  *
- * @throws {SessionError} `not_found`, `unsupported`, `wrong_state` if it has no relay.
+ * @throws {SessionError} `not_found`, `unsupported`.
  * @throws the signal's reason.
  *
  * @example
@@ -313,7 +327,8 @@ export async function waitForQuiet(
   const paths = pathsFor(id, { root });
   checkTerminal(paths);
   signal?.throwIfAborted();
-  using relay = await connectRelay(paths, encodeFrame(Frame.WATCH));
+  using relay = await connectWatching(paths);
+  if (relay === undefined) return;
   const abort = () => relay[Symbol.dispose]();
   signal?.addEventListener("abort", abort);
   let timer: ReturnType<typeof setTimeout> | undefined;

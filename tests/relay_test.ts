@@ -1,0 +1,473 @@
+/**
+ * The relay as its agent and the outside see it: start, end, journal, questions, floods.
+ */
+import { SessionError } from "../errors.ts";
+import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../protocol.ts";
+import { relayCommand } from "../relay_command.ts";
+import { connectIn } from "../socket_path.ts";
+import { readState } from "../store.ts";
+import {
+  readScreen,
+  sendKeys,
+  terminalStatus,
+  waitForQuiet,
+  waitForScreen,
+} from "../terminal.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+  isRunning,
+  TestRoot,
+  until,
+} from "./helpers.ts";
+import { startTerminal } from "./pty.ts";
+
+const over = { signal: AbortSignal.timeout(600_000) };
+
+function ending(paths: Parameters<typeof readState>[0]) {
+  return until(() => {
+    const state = readState(paths);
+    return state.state === "exited" ? state.ending : undefined;
+  }, "the session's end");
+}
+
+async function shows(root: string, id: string, pattern: RegExp) {
+  return await waitForScreen(id, pattern, {
+    root,
+    signal: AbortSignal.timeout(10_000),
+  });
+}
+
+Deno.test("relay starts the agent on a terminal of its own, with its size and TERM", async () => {
+  using root = new TestRoot();
+  const script =
+    "test -t 0 && test -t 1 && test -t 2 && stty size; echo $TERM; " +
+    "ps -o pid=,sid=,tpgid= -p $$ | { read a b c; [ $a = $b ] && [ $b = $c ] && echo leads; }; " +
+    "(: </dev/tty) && echo controls; ls -l /proc/self/fd; echo end; read x";
+  await startTerminal(root.dir, "a", ["sh", "-c", script], {
+    columns: 91,
+    rows: 17,
+  });
+  const { lines, columns, rows } = await shows(root.dir, "a", /end/);
+  assertEquals([columns, rows], [91, 17]);
+  assertEquals(lines.slice(0, 4), [
+    "17 91",
+    "xterm-256color",
+    "leads",
+    "controls",
+  ]);
+  // Nothing of the relay's own.
+  const links = lines.slice(4).join("\n");
+  assert(!/ptmx|ready|stdout\.log|socket/.test(links), links);
+  assert(/\/lock$/m.test(links), links);
+});
+
+Deno.test("relay reports truthfully what can't be started", async () => {
+  using root = new TestRoot();
+  const start = (id: string, program: string) =>
+    assertRejects(
+      () => startTerminal(root.dir, id, [program]),
+      SessionError,
+    );
+  assertEquals((await start("a", "no-such-program")).code, "program_not_found");
+  Deno.writeTextFileSync(`${root.dir}/text`, "x", { mode: 0o600 });
+  assertEquals((await start("b", `${root.dir}/text`)).code, "not_executable");
+  await until(() => root.strays().length === 0);
+});
+
+Deno.test("relay ends as the agent ends: by code and by signal, without a core file", async () => {
+  using root = new TestRoot();
+  const ends: [string, unknown][] = [
+    ["exit 0", { code: 0 }],
+    ["exit 126", { code: 126 }],
+    ["exit 200", { code: 200 }],
+    ["kill -TERM $$", { signal: "SIGTERM" }],
+    ["kill -KILL $$", { signal: "SIGKILL" }],
+    ["kill -HUP $$", { signal: "SIGHUP" }],
+    ["ulimit -c 0; kill -SEGV $$", { signal: "SIGSEGV" }],
+    ["kill -INT $$", { signal: "SIGINT" }],
+  ];
+  await Promise.all(ends.map(async ([script, expected], index) => {
+    const paths = await startTerminal(root.dir, `e${index}`, [
+      "sh",
+      "-c",
+      script,
+    ]);
+    assertEquals(await ending(paths), expected, script);
+  }));
+  assertEquals(
+    [...Deno.readDirSync(root.dir)].filter((e) => !e.isDirectory),
+    [],
+  );
+});
+
+Deno.test("relay keeps all output, also what comes right before the end", async () => {
+  using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", "seq 20000"]);
+  assertEquals(await ending(paths), { code: 0 });
+  const expected = Array.from({ length: 20000 }, (_, i) => `${i + 1}\r\n`).join(
+    "",
+  );
+  assertEquals(Deno.readTextFileSync(paths.stdout), expected);
+  // Its last screen, drawn from the journal.
+  const { lines, scrollback } = await readScreen("a", {
+    root: root.dir,
+    scrollback: 5,
+  });
+  assertEquals([scrollback, lines.length], [5, 45]);
+  assertEquals(lines.slice(-2), ["20000", ""]);
+});
+
+Deno.test("relay outlives the signals that a stop sends to all processes; the agent decides", async () => {
+  using root = new TestRoot();
+  const script =
+    "trap 'echo got it; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await shows(root.dir, "a", /ready/);
+  const { agent: relay } =
+    (readState(paths) as { pids: { agent: number } }).pids;
+  for (const signal of ["SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM"] as const) {
+    Deno.kill(relay, signal);
+  }
+  await sendKeys("a", [{ text: "x" }], { root: root.dir });
+  const { agent } = terminalStatus(paths, true)!;
+  Deno.kill(agent, "SIGTERM");
+  assertEquals(await ending(paths), { code: 7 });
+  assertStringIncludes(Deno.readTextFileSync(paths.stdout), "got it");
+});
+
+Deno.test("relay killed: the agent goes with its terminal, and the session says so", async () => {
+  using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["sleep", "1000"]);
+  const { agent } = terminalStatus(paths, true)!;
+  const { agent: relay } =
+    (readState(paths) as { pids: { agent: number } }).pids;
+  Deno.kill(relay, "SIGKILL");
+  assertEquals(await ending(paths), { signal: "SIGKILL" });
+  await until(() => !isRunning(agent), "the agent's end");
+  await readScreen("a", { root: root.dir });
+  await assertRejects(
+    () => sendKeys("a", [{ key: "enter" }], { root: root.dir }),
+    SessionError,
+    "it has ended",
+  );
+});
+
+Deno.test("relay waits for an agent that has closed its terminal, without spinning", async () => {
+  using root = new TestRoot();
+  const script =
+    "exec <&- >&- 2>&-; sleep 1; echo back >/dev/tty; sleep 0.5; exit 5";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  const { agent: relay } =
+    (readState(paths) as { pids: { agent: number } }).pids;
+  const cpu = () =>
+    Deno.readTextFileSync(`/proc/${relay}/stat`).split(" ").slice(13, 15).map(
+      Number,
+    ).reduce((a, b) => a + b);
+  const before = cpu();
+  await shows(root.dir, "a", /back/);
+  assert(cpu() - before < 40, "ticks of 10 ms in a second");
+  assertEquals(await ending(paths), { code: 5 });
+});
+
+Deno.test("relay answers what a program asks while nobody is attached", async () => {
+  using root = new TestRoot();
+  const questions = [
+    "\x1b[c",
+    "\x1b[5n",
+    "hello\x1b[6n",
+    "\x1b]11;?\x07",
+    "\x1b]10;?\x1b\\",
+    "\x1b[?u",
+    "\x1b[>q",
+    "\x1b[?2004$p",
+    "\x1bP+q436f\x1b\\",
+    "\x1b[2;9H\x1b[6n",
+    "\x1b]4;1;?\x07",
+  ];
+  const program = `
+import sys, tty, os, select, time
+tty.setraw(0)
+for q in ${JSON.stringify(questions)}:
+    # Cut in the middle: a question may come in two pieces.
+    os.write(1, q.encode()[:3]); time.sleep(0.01); os.write(1, q.encode()[3:])
+    got = b""
+    end = time.time() + 5
+    while time.time() < end:
+        if select.select([0], [], [], 0.05 if got else 5)[0]: got += os.read(0, 4096)
+        elif got: break
+    open("answers", "a").write(repr(got.decode()) + "\\n")
+open("answers", "a").write("end\\n")
+`;
+  await startTerminal(root.dir, "a", ["python3", "-c", program]);
+  const text = await until(
+    () => {
+      try {
+        const answers = Deno.readTextFileSync(`${root.dir}/answers`);
+        return answers.endsWith("end\n") ? answers : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    "answers",
+    60_000,
+  );
+  assertEquals(
+    text.trim().split("\n").slice(0, -1).map((line) => line.slice(1, -1)),
+    [
+      "\\x1b[?1;2c",
+      "\\x1b[0n",
+      "\\x1b[1;6R",
+      "\\x1b]11;rgb:0000/0000/0000\\x1b\\\\",
+      "\\x1b]10;rgb:d0d0/d0d0/d0d0\\x1b\\\\",
+      "\\x1b[?0u",
+      "\\x1bP>|codex-session\\x1b\\\\",
+      "\\x1b[?2004;2$y",
+      "\\x1bP1+r436f=323536\\x1b\\\\",
+      "\\x1b[2;9R",
+      "\\x1b]4;1;rgb:cdcd/0000/0000\\x1b\\\\",
+    ],
+  );
+});
+
+Deno.test("relay bounds the journal and still knows the screen", async () => {
+  using root = new TestRoot();
+  const script =
+    "printf '\\033[31mtop\\r\\n'; seq 300000; printf 'last\\033[5;5Hhere'; read x";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script], {
+    logLimitBytes: 512 * 1024,
+  });
+  const screen = await shows(root.dir, "a", /here/);
+  assertEquals(screen.lines[38], "300000");
+  assertEquals(screen.cursor, { column: 8, row: 4, visible: true });
+  const sizes = [paths.stdout, `${paths.stdout}.1`].map((p) =>
+    Deno.statSync(p).size
+  );
+  assert(sizes[0]! + sizes[1]! <= 512 * 1024, sizes.join());
+  const kept = Deno.readTextFileSync(`${paths.stdout}.1`) +
+    Deno.readTextFileSync(paths.stdout);
+  assertStringIncludes(kept, "\r\n299998\r\n299999\r\n300000\r\n");
+  assertEquals(Deno.statSync(paths.stdout).mode! & 0o777, 0o600);
+});
+
+Deno.test("relay serves sessions with a path of 200 characters; nobody else may connect", async () => {
+  using root = new TestRoot();
+  const deep = `${root.dir}/${"d".repeat(200 - root.dir.length)}`;
+  Deno.mkdirSync(deep, { mode: 0o700 });
+  const paths = await startTerminal(deep, "long", ["cat"]);
+  await sendKeys("long", [{ text: "far away" }, { key: "enter" }], {
+    root: deep,
+  });
+  await shows(deep, "long", /far away\nfar away/);
+  const socket = Deno.lstatSync(`${paths.dir}/attach.sock`);
+  assertEquals([socket.isSocket, socket.mode! & 0o777], [true, 0o600]);
+  assertEquals(Deno.statSync(paths.dir).mode! & 0o777, 0o700);
+  // A link in its place is refused.
+  Deno.renameSync(`${paths.dir}/attach.sock`, `${paths.dir}/other`);
+  Deno.symlinkSync("other", `${paths.dir}/attach.sock`);
+  await assertRejects(
+    () => readScreen("long", { root: deep }),
+    Deno.errors.PermissionDenied,
+    "is a link",
+  );
+  for (const pid of root.strays()) Deno.kill(pid, "SIGKILL");
+});
+
+Deno.test("relay closes a client that talks nonsense, or another version, and only that", async () => {
+  using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["cat"]);
+  const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+  const join = (...parts: Uint8Array[]) =>
+    new Uint8Array(parts.flatMap((part) => [...part]));
+  const nonsense = [
+    crypto.getRandomValues(new Uint8Array(4096)),
+    new Uint8Array(5000),
+    new Uint8Array([255, 255, 255, 127, 1]),
+    encodeFrame(Frame.INPUT, "x"),
+    encodeFrame(Frame.HELLO, "not json"),
+    encodeFrame(Frame.HELLO, "null"),
+    encodeJson(Frame.HELLO, { protocol: 999 }),
+    join(hello, encodeFrame(200, "x")),
+    join(hello, encodeFrame(Frame.ATTACH, "[]")),
+    join(hello, encodeJson(Frame.SEND, { parts: 5 })),
+    join(hello, encodeJson(Frame.SEND, { parts: [{ key: "nope" }] })),
+    join(hello, encodeJson(Frame.SEND, { parts: [null] })),
+    join(hello, encodeJson(Frame.ATTACH, {}), encodeJson(Frame.ATTACH, {})),
+  ];
+  for (const bytes of nonsense) {
+    const conn = await connectIn(paths.dir);
+    try {
+      await conn.write(bytes);
+    } catch {
+      // Closed already.
+    }
+    const answer = await new Response(conn.readable).text().catch(() => "");
+    if (bytes === nonsense[6]) {
+      assertStringIncludes(
+        answer,
+        "version 1 of the attach protocol, you speak 999",
+      );
+    }
+  }
+  // An attachment with the most foolish of sizes.
+  const conn = await connectIn(paths.dir);
+  await conn.write(
+    join(
+      hello,
+      encodeJson(Frame.ATTACH, { columns: -5, rows: 1e99, readOnly: 7 }),
+    ),
+  );
+  conn.close();
+  await sendKeys("a", [{ text: "alive" }, { key: "enter" }], {
+    root: root.dir,
+  });
+  await shows(root.dir, "a", /alive\nalive/);
+  await until(() => terminalStatus(paths, true)!.clients === 0);
+});
+
+Deno.test("sendKeys() tells how much was typed when the program does not read", async () => {
+  using root = new TestRoot();
+  const script = "stty raw -echo; echo raw; while :; do sleep 1; done";
+  await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await shows(root.dir, "a", /raw/);
+  const error = await assertRejects(
+    () =>
+      sendKeys("a", [{ text: "x".repeat(1_000_000) }], {
+        root: root.dir,
+        timeoutMs: 200,
+      }),
+    SessionError,
+    "does not read",
+  );
+  assertEquals(error.code, "input_full");
+  assert(
+    error.written! > 1000 && error.written! < 1_000_000,
+    `${error.written}`,
+  );
+  assertEquals((await readScreen("a", { root: root.dir })).lines[0], "raw");
+});
+
+Deno.test("sendKeys() types text, then Enter on its own, as a paste where that is asked for", async () => {
+  using root = new TestRoot();
+  const program = `
+import os, tty
+tty.setraw(0)
+os.write(1, b"ready")
+for i in range(3): os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
+os.write(1, b"\\x1b[?2004h\\x1b[?1hpaste")
+for i in range(3): os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
+`;
+  await startTerminal(root.dir, "a", ["python3", "-c", program]);
+  await shows(root.dir, "a", /ready/);
+  const parts = [{ text: "ä b" }, { key: "enter" }, { key: "up" }];
+  await sendKeys("a", parts, { root: root.dir });
+  await shows(root.dir, "a", /b'\\xc3\\xa4 b'\s+b'\\r'\s+b'\\x1b\[A'\s+paste/);
+  await sendKeys("a", parts, { root: root.dir });
+  await shows(
+    root.dir,
+    "a",
+    /b'\\x1b\[200~\\xc3\\xa4 b\\x1b\[201~'\s+b'\\r'\s+b'\\x1bOA'/,
+  );
+  await assertRejects(
+    () => sendKeys("a", [{ key: "hyper-q" }], { root: root.dir }),
+    TypeError,
+    "Unknown key",
+  );
+});
+
+Deno.test("waitForScreen() and waitForQuiet() see what comes, and say when it can't come", async () => {
+  using root = new TestRoot();
+  const script =
+    "for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; read x; echo bye";
+  await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await waitForQuiet("a", 400, { root: root.dir, ...over });
+  const screen = await readScreen("a", { root: root.dir });
+  assertEquals(screen.lines.slice(0, 5), ["1", "2", "3", "4", "5"]);
+  const abort = new AbortController();
+  const waiting = waitForScreen("a", /never/, {
+    root: root.dir,
+    signal: abort.signal,
+  });
+  setTimeout(() => abort.abort(new Error("enough")), 50);
+  await assertRejects(() => waiting, Error, "enough");
+  const failing = waitForScreen("a", /never/, { root: root.dir });
+  await sendKeys("a", [{ key: "enter" }], { root: root.dir });
+  await assertRejects(() => failing, SessionError, "ended without showing");
+  await waitForScreen("a", /bye/, { root: root.dir });
+});
+
+Deno.test("fifty terminal sessions at once", async () => {
+  using root = new TestRoot();
+  const ids = Array.from({ length: 50 }, (_, index) => `s${index}`);
+  await Promise.all(
+    ids.map((id) =>
+      startTerminal(root.dir, id, [
+        "sh",
+        "-c",
+        `echo I am ${id}; read x; exit 3`,
+      ])
+    ),
+  );
+  for (const id of ids) await shows(root.dir, id, new RegExp(`I am ${id}\n`));
+  const paths = ids.map((id) => `${root.dir}/${id}/exit`);
+  await Promise.all(
+    ids.map((id) => sendKeys(id, [{ key: "enter" }], { root: root.dir })),
+  );
+  await until(
+    () =>
+      paths.every((path) => {
+        try {
+          return Deno.readTextFileSync(path) === "code 3\n";
+        } catch {
+          return false;
+        }
+      }),
+    "fifty ends",
+    20_000,
+  );
+});
+
+Deno.test("relayCommand() checks the size and keeps the agent's cache folder out", () => {
+  assertThrows(
+    () => relayCommand({ dir: "/d", argv: ["x"], columns: 0 }),
+    RangeError,
+  );
+  const command = relayCommand({
+    dir: "/d",
+    argv: ["x", "--", "y"],
+    clearEnv: true,
+    env: { DENO_DIR: "/z" },
+  });
+  assertEquals(command[0], "/usr/bin/env");
+  assertEquals(command.slice(command.indexOf("/d")), [
+    "/d",
+    "120x40",
+    "--deno-dir",
+    "/z",
+    "--",
+    "x",
+    "--",
+    "y",
+  ]);
+  assertEquals(
+    relayCommand({ dir: "/d", argv: ["x"], launcher: ["me", "relay"] }),
+    ["me", "relay", "/d", "120x40", "--", "x"],
+  );
+});
+
+Deno.test("relay runs in a cleared environment, which the agent gets as it should be", async () => {
+  using root = new TestRoot();
+  await startTerminal(root.dir, "a", ["/usr/bin/env"], {
+    clearEnv: true,
+    env: { A: "b", PATH: "/usr/bin:/bin" },
+  });
+  const { lines } = await shows(root.dir, "a", /A=b/);
+  const names = lines.filter(Boolean).map((line) => line.split("=")[0]).sort();
+  assertEquals(
+    names.filter((name) => !["PWD", "OLDPWD", "SHLVL", "_"].includes(name!)),
+    ["A", "CODEX_SESSION_DIR", "CODEX_SESSION_ID", "PATH", "TERM"],
+  );
+});
