@@ -29,6 +29,9 @@ import {
 /** This version. */
 export const VERSION = "0.1.0";
 
+/** What the relay of a terminal session is started by, where there is no file to run. */
+const RELAY_COMMAND = "__relay";
+
 /** Ended by a closed pipe, as programs are that SIGPIPE kills. */
 const BROKEN_PIPE = 141;
 
@@ -39,6 +42,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   attach: async () => (await import("./cli_start.ts")).attach,
   list: async () => (await import("./cli_inspect.ts")).list,
   show: async () => (await import("./cli_inspect.ts")).show,
+  screen: async () => (await import("./cli_inspect.ts")).screen,
   logs: async () => (await import("./cli_inspect.ts")).logs,
   wait: async () => (await import("./cli_inspect.ts")).wait,
   send: async () => (await import("./cli_control.ts")).send,
@@ -113,6 +117,9 @@ async function main(args: readonly string[]): Promise<number> {
     if (["--version", "-V", "version"].includes(name)) {
       io.out(`codex-session ${VERSION}\n`);
       return OK;
+    }
+    if (name === RELAY_COMMAND) {
+      return await (await import("./relay.ts")).runRelay(rest);
     }
     const command = findCommand(name);
     const load = HANDLERS[command?.name ?? ""];

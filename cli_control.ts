@@ -4,34 +4,57 @@
  * @module
  */
 import { forEach, type Handler, OK, valueOf } from "./cli_io.ts";
-import { ArgumentError } from "./errors.ts";
+import { ArgumentError, SessionError } from "./errors.ts";
 import { formatSize, parseDuration } from "./format.ts";
 import { resolveSelector } from "./sessions.ts";
 import { signalNumber } from "./signals.ts";
 
-/** `send`: text, standard input, or the end of input. */
+/** `send`: text, keys, standard input, or the end of input. */
 export const send: Handler = async (call, io) => {
   const [selector, ...words] = call.operands;
   if (selector === undefined) throw new ArgumentError("Name one session");
-  const ways = [
-    words.length > 0,
-    call.flags.has("stdin"),
-    call.flags.has("eof"),
-  ];
+  const keys = call.values.get("key") ?? [];
+  const typed = words.length > 0 || keys.length > 0;
+  const ways = [typed, call.flags.has("stdin"), call.flags.has("eof")];
   if (ways.filter(Boolean).length !== 1) {
-    throw new ArgumentError("Give either a text, or --stdin, or --eof");
+    throw new ArgumentError("Give either a text or keys, or --stdin, or --eof");
   }
   const timeout = valueOf(call, "timeout");
   const options = {
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout),
   };
-  const { id } = await resolveSelector(selector);
-  const { sendEof, sendInput } = await import("./input.ts");
-  if (call.flags.has("eof")) await sendEof(id, options);
-  else if (call.flags.has("stdin")) await sendInput(id, io.stdin, options);
-  else {
-    const newline = call.flags.has("no-newline") ? "" : "\n";
-    await sendInput(id, words.join(" ") + newline, options);
+  const { id, meta } = await resolveSelector(selector);
+  const wantsEnd = !call.flags.has("no-newline");
+  if (meta?.kind === "pty") {
+    if (call.flags.has("eof")) {
+      throw new SessionError(
+        "unsupported",
+        `Cannot end the input of terminal session "${id}": press a key instead: codex-session send ${id} --key ctrl-d`,
+        { id },
+      );
+    }
+    const { sendKeys } = await import("./terminal.ts");
+    if (call.flags.has("stdin")) {
+      for await (const raw of io.stdin) await sendKeys(id, [{ raw }], options);
+    } else {
+      const enter = wantsEnd && keys.length === 0 ? ["enter"] : [];
+      await sendKeys(id, [
+        ...words.length > 0 ? [{ text: words.join(" ") }] : [],
+        ...[...keys, ...enter].map((key) => ({ key })),
+      ], options);
+    }
+  } else {
+    if (keys.length > 0) {
+      throw new SessionError(
+        "unsupported",
+        `Cannot press keys in session "${id}": it is no terminal (kind pty)`,
+        { id },
+      );
+    }
+    const { sendEof, sendInput } = await import("./input.ts");
+    if (call.flags.has("eof")) await sendEof(id, options);
+    else if (call.flags.has("stdin")) await sendInput(id, io.stdin, options);
+    else await sendInput(id, words.join(" ") + (wantsEnd ? "\n" : ""), options);
   }
   if (io.json) io.out(JSON.stringify({ id, sent: true }) + "\n");
   return OK;

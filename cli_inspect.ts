@@ -12,7 +12,7 @@ import {
   onlyOperand,
   valueOf,
 } from "./cli_io.ts";
-import { ArgumentError, SessionError } from "./errors.ts";
+import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 import {
   formatAge,
   formatSize,
@@ -21,7 +21,9 @@ import {
   parseCount,
   parseDuration,
   parsePair,
+  parsePeriod,
 } from "./format.ts";
+import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import { listSessions, resolveSelector, type Session } from "./sessions.ts";
 import {
@@ -32,6 +34,7 @@ import {
   type StateName,
   STATES,
 } from "./store.ts";
+import type { Condition } from "./wait_for.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
@@ -60,7 +63,8 @@ export const list: Handler = async (call, io) => {
   return OK;
 };
 
-const HEADER = "# ID PID KIND STATE OUT ERR CREATED COMMAND/PROMPT".split(" ");
+const HEADER = "# ID PID KIND STATE CLIENTS OUT ERR LAST CREATED COMMAND/PROMPT"
+  .split(" ");
 
 function tableOf(sessions: readonly Session[], io: Io): string {
   const now = Date.now();
@@ -70,12 +74,18 @@ function tableOf(sessions: readonly Session[], io: Io): string {
     session.state.state === "running" ? String(session.state.pids.agent) : "-",
     session.meta?.kind ?? "-",
     stateText(session.state),
+    clientsOf(session)?.toString() ?? "-",
     formatSize(session.sizes.stdout),
     formatSize(session.sizes.stderr),
-    formatAge(now - session.createdAt.getTime()),
+    ageOf(now, session.lastOutputAt),
+    ageOf(now, session.createdAt),
     harmless(promptOf(session)),
   ]);
-  const lines = formatTable([HEADER, ...rows], [0, 2, 5, 6, 7], io.columns);
+  const lines = formatTable(
+    [HEADER, ...rows],
+    [0, 2, 5, 6, 7, 8, 9],
+    io.columns,
+  );
   if (!io.color) return lines.join("\n") + "\n";
   const colored = lines.map((line, i) => {
     if (i === 0) return `\x1b[1m${line}\x1b[0m`;
@@ -84,6 +94,26 @@ function tableOf(sessions: readonly Session[], io: Io): string {
     return line.replace(` ${text} `, ` ${colorOf(state)}${text}\x1b[0m `);
   });
   return colored.join("\n") + "\n";
+}
+
+/** The clients that are attached to a terminal, as its relay has noted. */
+function clientsOf({ meta, paths, state }: Session): number | null {
+  if (meta?.kind !== "pty" || state.state !== "running") return null;
+  try {
+    const { clients } = JSON.parse(
+      Deno.readTextFileSync(`${paths.dir}/terminal.json`),
+    );
+    return typeof clients === "number" ? clients : null;
+  } catch (error) {
+    if (
+      !(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)
+    ) throw error;
+    return null; // It is just starting, or just gone.
+  }
+}
+
+function ageOf(now: number, then: Date | null): string {
+  return then === null ? "-" : formatAge(Math.max(0, now - then.getTime()));
 }
 
 function promptOf({ meta, state }: Session): string {
@@ -127,6 +157,8 @@ function summaryOf(session: Session) {
     reason: state.state === "damaged" ? state.reason : undefined,
     pid: state.state === "running" ? state.pids.agent : null,
     createdAt: createdAt.toISOString(),
+    lastOutputAt: session.lastOutputAt?.toISOString() ?? null,
+    clients: clientsOf(session),
     stdoutBytes: sizes.stdout,
     stderrBytes: sizes.stderr,
     argv: meta?.argv ?? null,
@@ -176,9 +208,27 @@ export const show: Handler = async (call, io) => {
   return status;
 };
 
-/** `logs`: bytes as they were written. */
+/** `screen`: what a terminal shows. */
+export const screen: Handler = async (call, io) => {
+  const { id } = await resolveSelector(onlyOperand(call, "one session"));
+  const { readScreen } = await import("./terminal.ts");
+  const above = valueOf(call, "scrollback");
+  const shown = await readScreen(id, {
+    ansi: call.flags.has("ansi"),
+    scrollback: above === undefined ? 0 : parseCount(above, "number of lines"),
+  });
+  io.out(
+    io.json
+      ? JSON.stringify(shown, null, 2) + "\n"
+      : shown.lines.map((line) => `${line}\n`).join(""),
+  );
+  return OK;
+};
+
+/** `logs`: bytes as they were written, or as text. */
 export const logs: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "one session"));
+  if (call.flags.has("plain")) return await plainLog(id, call, io);
   const { followLog, followLogs, readLog } = await import("./logs.ts");
   const tail = valueOf(call, "tail");
   const tailLines = tail === undefined
@@ -210,16 +260,60 @@ export const logs: Handler = async (call, io) => {
   return OK;
 };
 
-/** `wait`: a line per session as it ends. */
+async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
+  for (const other of ["follow", "stderr", "all"]) {
+    if (call.flags.has(other)) {
+      throw new ArgumentError(`Use either --plain or --${other}`);
+    }
+  }
+  const { readPlainLog } = await import("./plain_log.ts");
+  const tail = valueOf(call, "tail");
+  const last = tail === undefined
+    ? Infinity
+    : parseCount(tail, "number of lines");
+  const lines: string[] = [];
+  for await (const line of readPlainLog(id)) {
+    if (last === Infinity) io.out(`${line}\n`);
+    else if (lines.push(line) > last) lines.shift();
+  }
+  io.out(lines.map((line) => `${line}\n`).join(""));
+  return OK;
+}
+
+/** `wait --for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
+function parseCondition(text: string): Condition {
+  const [, what, value = ""] = /^(\w+)(?:=([^]*))?$/.exec(text) ?? [];
+  if (what === "exit" && value === "") return { for: "exit" };
+  if (what === "idle") return { for: "idle", idleMs: parsePeriod(value) };
+  if ((what !== "output" && what !== "screen") || value === "") {
+    throw new ArgumentError(
+      `Cannot wait for "${text}": use exit, output=REGEX, idle=D or screen=REGEX`,
+    );
+  }
+  try {
+    return { for: what, pattern: new RegExp(value, "m") };
+  } catch (error) {
+    throw new ArgumentError(messageOf(error), { cause: error });
+  }
+}
+
+/** `wait`: a line per session as it ends, or as it is what was asked for. */
 export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("./wait.ts");
   const timeout = valueOf(call, "timeout");
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout);
+  const condition = parseCondition(valueOf(call, "for") ?? "exit");
   const statuses = new Map<string, number>();
   const waiting = call.operands.map(async (selector) => {
     // forEach of one: its error is reported, and its status is its own.
     const status = await forEach([selector], io, async () => {
       const { id } = await resolveSelector(selector);
+      if (condition.for !== "exit") {
+        const { waitFor } = await import("./wait_for.ts");
+        await waitFor(id, condition, { timeoutMs });
+        io.out(io.json ? JSON.stringify({ id }) + "\n" : `${id}\n`);
+        return OK;
+      }
       const { state } = await waitForSession(id, { timeoutMs });
       if (state.state !== "exited") {
         io.out(

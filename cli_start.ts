@@ -6,7 +6,7 @@
 import { type Handler, type Io, OK, onlyOperand, valueOf } from "./cli_io.ts";
 import { type CreateOptions, createSession } from "./create.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
-import { parseCount, parsePair, parsePeriod } from "./format.ts";
+import { parseCount, parsePair, parsePeriod, parseSize } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import type { Kind } from "./store.ts";
@@ -16,11 +16,11 @@ import type { FinalState } from "./watch.ts";
 /** `create`: the Codex agent of a kind. */
 export const create: Handler = async (call, io) => {
   const [kind, ...rest] = call.operands;
-  if (kind !== "exec" && kind !== "repl") {
+  if (kind !== "exec" && kind !== "repl" && kind !== "pty") {
     throw new ArgumentError(
       kind === undefined
-        ? "Name the kind of agent: exec or repl"
-        : `Unknown kind "${kind}": use exec or repl; for another command: codex-session run`,
+        ? "Name the kind of agent: exec, repl or pty"
+        : `Unknown kind "${kind}": use exec, repl or pty; for another command: codex-session run`,
     );
   }
   const args = rest[0] === "--" ? rest.slice(1) : rest;
@@ -34,21 +34,36 @@ export const run: Handler = async (call, io) => {
   if (call.operands.length === 0) {
     throw new ArgumentError("Name the command to run");
   }
-  const kind: Kind = call.flags.has("interactive") ? "repl" : "exec";
+  const { flags } = call;
+  if (flags.has("tty") && flags.has("interactive")) {
+    throw new ArgumentError(
+      "Use either --tty or --interactive: a terminal takes input, too",
+    );
+  }
+  const kind = flags.has("tty")
+    ? "pty"
+    : flags.has("interactive")
+    ? "repl"
+    : "exec";
   return await start(call, io, { kind, command: call.operands });
 };
 
 async function start(
   call: Parsed,
   io: Io,
-  what: Pick<CreateOptions, "kind" | "command" | "prompt">,
+  what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
 ): Promise<number> {
   const timeout = valueOf(call, "timeout");
+  const terminal = await terminalOptions(call, what.kind);
+  const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm it may be over and gone at once.
-  const attach = call.flags.has("attach") ? await attacher(io) : undefined;
+  const attach = attaching && what.kind !== "pty"
+    ? await attacher(io)
+    : undefined;
   let attached: Promise<number> | undefined;
   const session = await createSession({
     ...what,
+    ...terminal,
     id: valueOf(call, "id"),
     cwd: valueOf(call, "cwd"),
     env: environmentOf(call),
@@ -64,12 +79,44 @@ async function start(
     io.err(`Session ${id}\n`);
     return await attached;
   }
+  if (attaching) return await attachScreen(id, io, call);
   io.out(
     io.json
       ? JSON.stringify({ id, dir: paths.dir, pid: pids.agent }) + "\n"
       : `${id}\n`,
   );
   return OK;
+}
+
+/** What concerns terminals only; refused for other kinds, so that nobody waits for its effect. */
+async function terminalOptions(
+  call: Parsed,
+  kind: Kind,
+): Promise<Partial<CreateOptions>> {
+  const size = valueOf(call, "size");
+  const limit = valueOf(call, "log-limit");
+  if (kind !== "pty") {
+    if (size !== undefined || limit !== undefined) {
+      throw new ArgumentError(
+        "--size and --log-limit are for terminals only (kind pty)",
+      );
+    }
+    return {};
+  }
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size ?? "120x40");
+  const [columns, rows] = [Number(match?.[1]), Number(match?.[2])];
+  if (!(columns > 0 && columns <= 1000 && rows > 0 && rows <= 1000)) {
+    throw new ArgumentError(
+      `Invalid size "${size}": write it like 120x40, each from 1 to 1000`,
+    );
+  }
+  const { ownLauncher } = await import("./relay_command.ts");
+  return {
+    columns,
+    rows,
+    logLimitBytes: limit === undefined ? undefined : parseSize(limit),
+    relayCommand: ownLauncher(Deno.mainModule),
+  };
 }
 
 /** Variables of `--env-file` and `--env`; the latter win. */
@@ -96,10 +143,10 @@ function environmentOf(call: Parsed): Record<string, string> {
   return env;
 }
 
-/** `attach`: live output, typed lines. */
+/** `attach`: live output and typed lines, or a screen. */
 export const attach: Handler = async (call, io) => {
-  const selector = onlyOperand(call, "one session");
-  const { id } = await resolveSelector(selector);
+  const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
+  if (meta?.kind === "pty") return await attachScreen(id, io, call);
   const tail = valueOf(call, "tail");
   const attach = await attacher(io, {
     tailLines: tail === undefined
@@ -110,6 +157,23 @@ export const attach: Handler = async (call, io) => {
   });
   return await attach(id);
 };
+
+/** Attaches this terminal to that of a session. */
+async function attachScreen(id: string, io: Io, call: Parsed): Promise<number> {
+  if (!io.stdinIsTerminal || io.columns === undefined) {
+    throw new SessionError(
+      "unsupported",
+      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; see also: codex-session screen, logs, send`,
+      { id },
+    );
+  }
+  const { attachConsole } = await import("./terminal_console.ts");
+  const result = await attachConsole(id, {
+    detachKeys: valueOf(call, "detach-keys"),
+    readOnly: call.flags.has("read-only"),
+  });
+  return afterwards(id, result, io);
+}
 
 interface View {
   readonly tailLines?: number;
@@ -132,9 +196,7 @@ async function attacher(
       signal: io.interrupted(),
       onNotice: (message) => io.err(`codex-session: ${message}\n`),
     });
-    if (!("detached" in result)) return endedStatus(id, result.state, io);
-    io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
-    return OK;
+    return afterwards(id, result, io);
   };
 }
 
@@ -167,8 +229,17 @@ function markedStream(io: Io): WritableStream<Uint8Array> {
   });
 }
 
-/** How a session ended, as this program's own exit status. */
-function endedStatus(id: string, state: FinalState, io: Io): number {
+/** How it ended or was left, as this program's own exit status. */
+function afterwards(
+  id: string,
+  result: { readonly detached: true } | { readonly state: FinalState },
+  io: Io,
+): number {
+  if ("detached" in result) {
+    io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
+    return OK;
+  }
+  const { state } = result;
   if (state.state === "exited") {
     if ("signal" in state.ending) {
       io.err(`Session ${id} ended by ${state.ending.signal}\n`);

@@ -8,7 +8,6 @@
  * @module
  */
 import { ArgumentError, SessionError } from "./errors.ts";
-import { close } from "./libc.ts";
 import { randomName } from "./names.ts";
 import {
   launch,
@@ -73,6 +72,29 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly rm?: boolean;
   /**
+   * The width of a terminal (kind `pty`), in characters.
+   *
+   * @default {120}
+   */
+  readonly columns?: number;
+  /**
+   * The height of a terminal, in lines.
+   *
+   * @default {40}
+   */
+  readonly rows?: number;
+  /**
+   * How much output of a terminal is kept, in bytes; the oldest goes first.
+   *
+   * @default {67108864}
+   */
+  readonly logLimitBytes?: number;
+  /**
+   * What starts the relay of a terminal when followed by its arguments. Only a program
+   * that is compiled or bundled needs it: one that calls `runRelay` with them.
+   */
+  readonly relayCommand?: readonly string[];
+  /**
    * Called when the session is complete and its agent not yet started: what
    * subscribes here, synchronously, misses nothing, even if it is deleted at once.
    * If starting fails, the session is deleted.
@@ -121,11 +143,26 @@ export async function createSession(
   check(options);
   const root = await absolute(options.root ?? defaultRoot());
   const cwd = await absolute(options.cwd ?? Deno.cwd());
+  // Imported before the claim: from then on to the start nothing is awaited.
+  const relay = kind === "pty" ? await import("./relay_command.ts") : undefined;
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
+  using _ = prepared;
   try {
     options.beforeStart?.({ id: paths.id, paths, meta });
     const pids = await launch(paths, prepared, {
-      argv: options.command,
+      argv: relay?.relayCommand({
+        dir: paths.dir,
+        argv: options.command,
+        columns: options.columns,
+        rows: options.rows,
+        term: env?.TERM,
+        logLimitBytes: options.logLimitBytes,
+        env,
+        clearEnv: options.clearEnv,
+        launcher: options.relayCommand,
+      }) ?? options.command,
+      program: options.command[0],
+      relay: relay !== undefined,
       cwd,
       env,
       clearEnv: options.clearEnv,
@@ -220,10 +257,7 @@ function tryClaim(root: string, meta: Meta): Claim | undefined {
     Deno.renameSync(building, paths.dir);
     return { paths, meta, prepared };
   } catch (error) {
-    if (prepared !== undefined) {
-      close(prepared.lockFd);
-      close(prepared.readyFd);
-    }
+    prepared?.[Symbol.dispose]();
     remove(building);
     if (prepared !== undefined && exists(paths.dir)) return undefined;
     throw rootError(root, error);

@@ -62,6 +62,22 @@ export function parseCount(text: string, what: string): number {
 }
 
 /**
+ * Bytes of a size such as `500K`, `64M` or `64MiB`; a plain number is bytes.
+ *
+ * @throws {ArgumentError} if it is none.
+ */
+export function parseSize(text: string): number {
+  const match = /^(\d{1,12})(?:([KMG])(?:i?B)?|B)?$/i.exec(text);
+  if (match === null) {
+    throw new ArgumentError(
+      `Invalid size "${text}": write it like 500K or 64M`,
+    );
+  }
+  const power = " KMG".indexOf((match[2] ?? " ").toUpperCase());
+  return Number(match[1]) * 1024 ** power;
+}
+
+/**
  * A `KEY=VALUE` pair; the value may hold anything, `=` included.
  *
  * @throws {ArgumentError} if it is none.

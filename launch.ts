@@ -59,12 +59,28 @@ export interface ProcessOptions {
   readonly clearEnv?: boolean;
 }
 
-/** Files that stand ready for a reaper, and the descriptors that it needs. */
-export interface Prepared {
-  /** The held lock: inherited by what is started while it is open. */
-  readonly lockFd: number;
+/** What a reaper needs of its creator: disposing of it gives it all back. */
+export class Prepared implements Disposable {
   /** The reading side of `ready.pipe`. */
   readonly readyFd: number;
+  /** The held lock: inherited by what is started while it is open. */
+  #lockFd: number | undefined;
+
+  constructor(lockFd: number, readyFd: number) {
+    this.#lockFd = lockFd;
+    this.readyFd = readyFd;
+  }
+
+  /** Leaves the lock to those who have inherited it. */
+  releaseLock(): void {
+    if (this.#lockFd !== undefined) close(this.#lockFd);
+    this.#lockFd = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.releaseLock();
+    close(this.readyFd);
+  }
 }
 
 /** A `SIGKILL`ed creator leaves this file behind; nothing reads it then. */
@@ -74,7 +90,8 @@ const SCRIPT = "reaper.sh";
 
 /**
  * Makes the files of a session in its existing directory and takes its lock.
- * The descriptors are the caller's to pass to {@linkcode launch} without delay.
+ * What it returns is the caller's to pass to {@linkcode launch}, without an await
+ * between, and to dispose of.
  *
  * @throws {Deno.errors.AlreadyExists} if a session has lived in this directory.
  */
@@ -105,7 +122,7 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
       makePipe(`${paths.dir}/eof.pipe`);
     }
     makePipe(`${paths.dir}/${READY}`);
-    return { lockFd, readyFd: open(`${paths.dir}/${READY}`) };
+    return new Prepared(lockFd, open(`${paths.dir}/${READY}`));
   } catch (error) {
     close(lockFd);
     throw error;
@@ -141,11 +158,17 @@ function keepOwnLock(): void {
 export interface LaunchOptions extends ProcessOptions, ReaperOptions {
   /** The agent's argument vector; its first element is found on its PATH. */
   readonly argv: readonly string[];
+  /**
+   * The program's name in messages.
+   *
+   * @default {argv[0]}
+   */
+  readonly program?: string;
 }
 
 /**
- * Starts the reaper and waits until the agent's exec has succeeded. Takes over
- * the descriptors of `prepared`. Starting itself happens before the first await.
+ * Starts the reaper and waits until the agent's exec has succeeded. Starting itself
+ * happens before the first await, and the lock is left to what was started.
  *
  * @throws {SessionError} `program_not_found`, `not_executable`, `cwd_missing` or
  * `spawn_failed`; no process is left then, files are.
@@ -155,19 +178,18 @@ export async function launch(
   prepared: Prepared,
   options: LaunchOptions,
 ): Promise<Pids> {
-  const { argv, cwd = Deno.cwd() } = options;
-  const { lockFd, readyFd } = prepared;
+  const { argv, program = argv[0] ?? "", cwd = Deno.cwd() } = options;
   let child: Deno.ChildProcess | undefined;
   try {
     try {
       keepOwnLock();
       child = spawnReaper(paths, cwd, options);
     } finally {
-      close(lockFd);
+      prepared.releaseLock();
     }
     let over = false;
     const ended = child.status.finally(() => over = true);
-    const { pids, report } = await handshake(readyFd, () => over);
+    const { pids, report } = await handshake(prepared.readyFd, () => over);
     if (
       pids !== undefined && (options.relay ? report === "ok" : report === "")
     ) {
@@ -177,10 +199,9 @@ export async function launch(
     }
     await ended;
     const status = Number(report || exitCodeOf(paths));
-    throw startError(paths.id, argv[0] ?? "", cwd, status, report);
+    throw startError(paths.id, program, cwd, status, report);
   } finally {
     child?.unref(); // Only now: what is unreferenced is not waited for.
-    close(readyFd);
     removeReady(paths);
   }
 }

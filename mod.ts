@@ -86,3 +86,24 @@ export {
   type Session,
 } from "./sessions.ts";
 export { type Ending, exitStatus } from "./signals.ts";
+export { readPlainLog } from "./plain_log.ts";
+export {
+  readScreen,
+  type ReadScreenOptions,
+  sendKeys,
+  type SendKeysOptions,
+  type TerminalInputPart,
+  type TerminalStatus,
+  terminalStatus,
+} from "./terminal.ts";
+export {
+  attachTerminal,
+  type AttachTerminalOptions,
+  type TerminalAttachment,
+  type TerminalInput,
+  type TerminalOutput,
+  type TerminalResult,
+} from "./terminal_client.ts";
+export type { ScreenText } from "./screen.ts";
+export { runRelay } from "./relay.ts";
+export { type Condition, waitFor } from "./wait_for.ts";

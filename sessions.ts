@@ -38,6 +38,8 @@ export interface Session {
   readonly createdAt: Date;
   /** The sizes of its logs in bytes; a missing log has none. */
   readonly sizes: { readonly stdout: number; readonly stderr: number };
+  /** When it wrote something last; `null` if it has written nothing. */
+  readonly lastOutputAt: Date | null;
 }
 
 /** Reads one session; `undefined` if there is none with this id. */
@@ -70,10 +72,26 @@ function readSession(paths: Paths): Session | undefined {
     meta,
     state,
     createdAt: createdAt ?? statOptional(paths.dir)?.mtime ?? new Date(0),
-    sizes: {
-      stdout: statOptional(paths.stdout)?.size ?? 0,
-      stderr: statOptional(paths.stderr)?.size ?? 0,
-    },
+    ...readOutputFacts(paths),
+  };
+}
+
+function readOutputFacts(
+  paths: Paths,
+): Pick<Session, "sizes" | "lastOutputAt"> {
+  const stdout = statOptional(paths.stdout);
+  const stderr = statOptional(paths.stderr);
+  let lastOutputAt: Date | null = null;
+  for (const info of [stdout, stderr]) {
+    // An empty log has the time of its making.
+    if (!info?.size || info.mtime === null) continue;
+    if (lastOutputAt === null || info.mtime > lastOutputAt) {
+      lastOutputAt = info.mtime;
+    }
+  }
+  return {
+    sizes: { stdout: stdout?.size ?? 0, stderr: stderr?.size ?? 0 },
+    lastOutputAt,
   };
 }
 

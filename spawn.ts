@@ -86,7 +86,7 @@ async function spawnAt(
   Deno.mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
   const before = new Set([...Deno.readDirSync(paths.dir)].map((e) => e.name));
   try {
-    const prepared = prepare(
+    using prepared = prepare(
       paths,
       newMeta({ id: paths.id, kind, argv, cwd, env }),
     );

@@ -68,18 +68,31 @@ const START: readonly Option[] = [
   { name: "attach", short: "a", help: "attach right away" },
 ];
 
+const TERMINAL: readonly Option[] = [
+  {
+    name: "size",
+    value: "COLSxROWS",
+    help: "size of the terminal (default: 120x40)",
+  },
+  {
+    name: "log-limit",
+    value: "BYTES",
+    help: "output of the terminal that is kept (default: 64M)",
+  },
+];
+
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
   {
     name: "create",
-    operands: "exec|repl [--] ARGS…",
+    operands: "exec|repl|pty [--] ARGS…",
     summary: "start the Codex agent of that kind in the background",
     details:
       "Everything after the kind goes to the agent verbatim. Prints the session's id.\n" +
-      "exec: one turn, no input. repl: interactive, input by `send` and `attach`.\n" +
-      "The programs are codex-exec (else `codex exec`) and codex-repl on PATH, or the command\n" +
-      "lines in CODEX_SESSION_EXEC and CODEX_SESSION_REPL.",
-    options: START,
+      "exec: one turn, no input. repl: interactive, input by `send` and `attach`. pty: the full\n" +
+      "terminal interface. The programs are codex-exec (else `codex exec`), codex-repl and codex on\n" +
+      "PATH, or the command lines in CODEX_SESSION_EXEC, CODEX_SESSION_REPL and CODEX_SESSION_PTY.",
+    options: [...START, ...TERMINAL],
     verbatim: true,
     examples: [
       ["create exec 'fix the failing test'", "one turn in the background"],
@@ -88,6 +101,7 @@ export const COMMANDS: readonly Command[] = [
         "with a name and a time limit",
       ],
       ["create -a repl", "talk to it right away"],
+      ["create -a pty", "the full interface; ctrl-\\ leaves it running"],
     ],
   },
   {
@@ -103,6 +117,8 @@ export const COMMANDS: readonly Command[] = [
         short: "i",
         help: "kind repl: input by a named pipe",
       },
+      { name: "tty", short: "t", help: "kind pty: in a terminal of its own" },
+      ...TERMINAL,
     ],
     verbatim: true,
     completes: "files",
@@ -112,6 +128,7 @@ export const COMMANDS: readonly Command[] = [
         "another agent, same handling",
       ],
       ["run -i --id calc bc -l", "a program that reads lines"],
+      ["run -t -a --id ed vim", "full screen; ctrl-\\ leaves it running"],
       ["run --rm -a make test", "watch it; nothing is left at the end"],
     ],
   },
@@ -161,7 +178,8 @@ export const COMMANDS: readonly Command[] = [
     details:
       "Prints the output from the beginning, follows it, and sends each line that is typed.\n" +
       "Ctrl-C or Ctrl-D leaves; the session runs on. When the session ends, so does this,\n" +
-      "with the agent's exit status.",
+      "with the agent's exit status. A terminal session shows its screen as it is, and every\n" +
+      "key goes to the program; ctrl-\\ leaves (typed twice it goes through).",
     options: [
       { name: "stderr", help: "also its standard error, marked" },
       {
@@ -171,6 +189,11 @@ export const COMMANDS: readonly Command[] = [
         help: "begin with the last N lines",
       },
       { name: "read-only", help: "send nothing" },
+      {
+        name: "detach-keys",
+        value: "KEYS",
+        help: "keys that leave a terminal, such as ctrl-p,ctrl-q",
+      },
     ],
     completes: "session",
     examples: [["attach fix", "from the beginning"], [
@@ -187,6 +210,10 @@ export const COMMANDS: readonly Command[] = [
       { name: "tail", short: "n", value: "N", help: "only the last N lines" },
       { name: "stderr", help: "its standard error instead" },
       { name: "all", help: "both" },
+      {
+        name: "plain",
+        help: "of a terminal: as text, without escape sequences",
+      },
     ],
     completes: "session",
     examples: [["logs -f fix", "follow it"], [
@@ -195,12 +222,39 @@ export const COMMANDS: readonly Command[] = [
     ]],
   },
   {
-    name: "send",
-    operands: "SEL TEXT… | SEL --stdin | SEL --eof",
-    summary: "give a session input without attaching",
+    name: "screen",
+    operands: "SEL",
+    summary: "print what a terminal session shows now, as text",
     options: [
-      { name: "no-newline", help: "don't end the text with a newline" },
+      { name: "ansi", help: "with colours, as escape sequences" },
+      { name: "scrollback", value: "N", help: "also N lines above the screen" },
+    ],
+    completes: "session",
+    examples: [
+      ["screen ed", "what is there to see"],
+      ["screen --json ed | jq .cursor", "with size, cursor, title"],
+    ],
+  },
+  {
+    name: "send",
+    operands: "SEL TEXT… | SEL --key KEY… | SEL --stdin | SEL --eof",
+    summary: "give a session input without attaching",
+    details:
+      "In a terminal session the text is typed, as a paste where the program knows those, and then\n" +
+      "Enter is pressed; keys that are given come after the text, without another Enter. Keys: enter, tab, escape, up, pagedown, f5, ctrl-c, alt-x, shift-tab, …",
+    options: [
+      {
+        name: "no-newline",
+        help: "don't end the text with a newline, or Enter",
+      },
       { name: "stdin", help: "send standard input, byte by byte as it is" },
+      {
+        name: "key",
+        short: "k",
+        value: "KEY",
+        repeat: true,
+        help: "press a key in a terminal session; may be repeated",
+      },
       { name: "eof", help: "end its input: the agent reads end of file" },
       {
         name: "timeout",
@@ -213,6 +267,7 @@ export const COMMANDS: readonly Command[] = [
       ["send fix 'now write a test for it'", "a line"],
       ["send fix --stdin < notes.txt", "a file"],
       ["send fix --eof", "no more input"],
+      ["send ed -k escape -k up", "keys in a terminal"],
     ],
   },
   {
@@ -220,17 +275,31 @@ export const COMMANDS: readonly Command[] = [
     operands: "SEL…",
     summary: "wait until sessions end; print ID and exit status of each",
     details:
-      "Exit status: that of the first one named whose status is not 0; 124 on timeout.",
-    options: [{
-      name: "timeout",
-      value: "D",
-      help: "give up after this time, with status 124",
-    }],
+      "Exit status: that of the first one named whose status is not 0; 124 on timeout.\n" +
+      "With --for something else than exit, prints the ID once it is so, with status 0:\n" +
+      "output=REGEX (in all output so far), idle=D (no output for so long),\n" +
+      "screen=REGEX (what a terminal shows).",
+    options: [
+      {
+        name: "for",
+        value: "WHAT",
+        help: "exit (default), output=REGEX, idle=D or screen=REGEX",
+      },
+      {
+        name: "timeout",
+        value: "D",
+        help: "give up after this time, with status 124",
+      },
+    ],
     completes: "sessions",
-    examples: [["wait fix && git diff", "when it has succeeded"], [
-      "wait --timeout 10m a b c",
-      "several, for ten minutes",
-    ]],
+    examples: [
+      ["wait fix && git diff", "when it has succeeded"],
+      ["wait --timeout 10m a b c", "several, for ten minutes"],
+      [
+        "wait --for idle=5s fix && codex-session screen fix",
+        "when it has nothing more to say",
+      ],
+    ],
   },
   {
     name: "stop",

@@ -1,0 +1,170 @@
+/**
+ * Waiting for what a session does, not only for its end: output that fits a
+ * pattern, silence, what a terminal shows.
+ *
+ * Subscribes first and looks after that, so that no edge is missed.
+ *
+ * @module
+ */
+import { SessionError } from "./errors.ts";
+import { followLog } from "./logs.ts";
+import { type Paths, pathsFor, statOptional } from "./store.ts";
+import { waitForSession, type WaitOptions } from "./wait.ts";
+import { watchSession } from "./watch.ts";
+
+/** What {@linkcode waitFor} waits for. */
+export type Condition =
+  /** The session's end. */
+  | { readonly for: "exit" }
+  /** Standard output, from its beginning, that fits a pattern; of a terminal, without its escape sequences. */
+  | { readonly for: "output"; readonly pattern: RegExp }
+  /** No output for so many milliseconds. */
+  | { readonly for: "idle"; readonly idleMs: number }
+  /** A terminal's screen, its lines joined by newlines, that fits a pattern. */
+  | { readonly for: "screen"; readonly pattern: RegExp };
+
+/**
+ * Waits until something is true of a session. What has been true before counts, as
+ * long as it still is.
+ *
+ * Needs `--allow-read` of the root and, without `root`, `--allow-env`; for a screen also
+ * `--allow-write` of the root.
+ *
+ * @throws {SessionError} `not_found`; `wrong_state` if the session ends before; `timeout`;
+ * `unsupported` for the screen of a session that has none.
+ * @throws the signal's reason, once it is aborted.
+ *
+ * @example
+ * ```ts
+ * import { createSession, waitFor } from "./mod.ts";
+ * const { id } = await createSession({ command: ["sh", "-c", "echo ready; sleep 9"] });
+ * await waitFor(id, { for: "output", pattern: /^ready$/m }, { timeoutMs: 5000 });
+ * ```
+ */
+export async function waitFor(
+  id: string,
+  condition: Condition,
+  options: WaitOptions = {},
+): Promise<void> {
+  if (condition.for === "exit") {
+    await waitForSession(id, options);
+    return;
+  }
+  const { timeoutMs, signal, root } = options;
+  using deadline = new Deadline(timeoutMs, signal);
+  try {
+    switch (condition.for) {
+      case "output":
+        return await waitForOutput(
+          id,
+          condition.pattern,
+          deadline.signal,
+          root,
+        );
+      case "idle":
+        return await waitForIdle(
+          pathsFor(id, { root }),
+          condition.idleMs,
+          deadline.signal,
+        );
+      case "screen": {
+        const { waitForScreen } = await import("./terminal.ts");
+        await waitForScreen(id, condition.pattern, {
+          root,
+          signal: deadline.signal,
+        });
+        return;
+      }
+      default:
+        condition satisfies never;
+    }
+  } catch (error) {
+    if (signal?.aborted || !deadline.signal.aborted) throw error;
+    throw new SessionError(
+      "timeout",
+      `Session "${id}" has not got there within ${timeoutMs} ms`,
+      { id, cause: error },
+    );
+  }
+}
+
+/** A timeout and the caller's signal in one; disposing of it stops its clock. */
+class Deadline implements Disposable {
+  readonly signal: AbortSignal;
+  readonly #timer?: ReturnType<typeof setTimeout>;
+
+  constructor(timeoutMs = Infinity, signal?: AbortSignal) {
+    const over = new AbortController();
+    if (Number.isFinite(timeoutMs)) {
+      this.#timer = setTimeout(() => over.abort(), timeoutMs);
+    }
+    this.signal = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Text that a pattern may span, in characters: what is older is no longer looked at. */
+const WINDOW = 256 * 1024;
+
+async function waitForOutput(
+  id: string,
+  pattern: RegExp,
+  signal: AbortSignal,
+  root: string | undefined,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let text = "";
+  // Followed, not read: what comes between a look and a subscription would be missed.
+  for await (const bytes of followLog(id, { root, signal })) {
+    text += decoder.decode(bytes, { stream: true });
+    pattern.lastIndex = 0;
+    if (pattern.test(withoutEscapes(text))) return;
+    if (text.length > 2 * WINDOW) text = text.slice(-WINDOW);
+  }
+  signal.throwIfAborted();
+  throw endedBefore(id, `writing ${pattern}`);
+}
+
+/** Text without a terminal's control sequences (ECMA-48) and carriage returns. */
+function withoutEscapes(text: string): string {
+  // deno-lint-ignore no-control-regex
+  if (!/[\x1b\r]/.test(text)) return text;
+  return text.replace(
+    // deno-lint-ignore no-control-regex
+    /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|\r/g,
+    "",
+  );
+}
+
+async function waitForIdle(
+  paths: Paths,
+  idleMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  using watch = watchSession(paths, { signal });
+  const lastOutput = () =>
+    Math.max(
+      ...[paths.pid, paths.stdout, paths.stderr].map((path) =>
+        statOptional(path)?.mtime?.getTime() ?? 0
+      ),
+    );
+  for (;;) {
+    if (watch.finalState() !== undefined) {
+      throw endedBefore(paths.id, "being idle");
+    }
+    const left = idleMs - (Date.now() - lastOutput());
+    if (left <= 0) return;
+    await watch.next(Math.min(left, idleMs));
+  }
+}
+
+function endedBefore(id: string, what: string): SessionError {
+  return new SessionError(
+    "wrong_state",
+    `Session "${id}" has ended without ${what}`,
+    { id },
+  );
+}
