@@ -38,7 +38,7 @@ const isValued = ({ value }: Option) => value !== undefined;
 
 /** The first operand's words, where they are a fixed set. */
 const OPERANDS: Readonly<Record<string, readonly string[]>> = {
-  create: ["exec", "repl"],
+  create: ["exec", "repl", "pty"],
   completions: ["bash", "zsh", "fish"],
 };
 
@@ -49,6 +49,12 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "env-file": "file",
     "state": STATES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
+    // Of many the most wanted.
+    "key": [
+      ...["enter", "escape", "tab", "shift-tab", "backspace", "up", "down"],
+      ...["left", "right", "pageup", "pagedown", "home", "end"],
+      ...["ctrl-c", "ctrl-d"],
+    ],
   };
 
 /** Text between single quotes of bash and zsh, and of fish, where it holds no backslash. */

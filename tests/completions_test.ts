@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { encodeKey } from "../keys.ts";
 import { COMMANDS } from "../usage.ts";
 import { join } from "../std.ts";
 import { assert, assertEquals, PROJECT, TestRoot } from "./helpers.ts";
@@ -91,7 +92,11 @@ async function assertCompletes(complete: Complete): Promise<void> {
   assertEquals(await complete("stop", "--ti"), ["--time"]);
   assertEquals(await complete("list", "--st"), ["--state"]);
   assertEquals(await complete("list", "--state", "r"), ["running"]);
-  assertEquals(await complete("create", "re"), ["repl"]);
+  assertEquals(await complete("send", "calm-fox", "-k", "es"), ["escape"]);
+  for (const key of await complete("send", "calm-fox", "-k", "")) {
+    assert(encodeKey(key).length > 0, key);
+  }
+  assertEquals(await complete("create", ""), ["exec", "pty", "repl"]);
   assertEquals(await complete("completions", "z"), ["zsh"]);
   // The value of an option is not a session.
   assertEquals(await complete("logs", "-n", "b"), []);
