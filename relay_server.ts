@@ -70,7 +70,7 @@ export class RelayServer {
   readonly #ends: TerminalEnds;
   readonly #clients = new Set<RelayClient>();
   #leader: RelayClient | undefined;
-  #resizing = false;
+  #isResizing = false;
   #wantedSize: Size | undefined;
   #telling = false;
 
@@ -215,34 +215,32 @@ export class RelayServer {
     this.#leader = client;
     const { size } = client;
     if (size === undefined) return;
-    const { screen } = this.#ends;
-    if (!this.#resizing) {
-      if (size.columns === screen.columns && size.rows === screen.rows) return;
-    }
-    this.#wantedSize = size;
-    if (!this.#resizing) this.#resize();
+    if (this.#isResizing) this.#wantedSize = size;
+    else if (this.#applySize(size)) this.#resizeOn();
   }
 
   /** Follows a storm of sizes at a bearable pace; the last one counts. */
-  async #resize(): Promise<void> {
-    this.#resizing = true;
-    await this.#ends.screen.load();
-    while (this.#wantedSize !== undefined) {
+  async #resizeOn(): Promise<void> {
+    this.#isResizing = true;
+    for (;;) {
+      await wait(RESIZE_MS);
       const size = this.#wantedSize;
+      if (size === undefined) break;
       this.#wantedSize = undefined;
       this.#applySize(size);
-      await wait(RESIZE_MS);
     }
-    this.#resizing = false;
+    this.#isResizing = false;
   }
 
-  #applySize(size: Size): void {
+  /** Sets the size, at once, and tells whether it is another one. An attached client's screen is loaded. */
+  #applySize(size: Size): boolean {
     const { columns, rows } = size;
     const { screen, master } = this.#ends;
-    if (columns === screen.columns && rows === screen.rows) return;
+    if (columns === screen.columns && rows === screen.rows) return false;
     screen.resize(columns, rows);
     setWindowSize(master, columns, rows);
     this.#ends.onChange();
+    return true;
   }
 
   async #redraw(client: RelayClient): Promise<void> {
