@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { type Figure, formatTable } from "./measure.ts";
+import { type Figure, formatTable, TEMPORARY } from "./measure.ts";
 
 /** The figures by name, each loaded when it is measured. */
 const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
@@ -38,6 +38,7 @@ async function main(args: readonly string[]): Promise<number> {
   console.log(
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} CPUs, ` +
       `Linux ${Deno.osRelease()}, load ${load.toFixed(1)}, ` +
+      `files in ${TEMPORARY ?? "the temporary directory"} (TMPDIR), ` +
       `${new Date().toISOString()}\n`,
   );
   const effort = {

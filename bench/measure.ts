@@ -151,13 +151,32 @@ export function formatTable({ title, columns, rows, notes = [] }: Table) {
 }
 
 /**
+ * Where measurements keep their files: `TMPDIR`, else memory. A disk's file system
+ * would be measured with it: ext4 takes up to 1 ms to create a file for minutes
+ * after thousands were deleted, as every bench and test run does.
+ */
+export const TEMPORARY: string | undefined = Deno.env.get("TMPDIR") ??
+  (isDirectory("/dev/shm") ? "/dev/shm" : undefined);
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * A temporary directory and the processes that belong to it: those that carry
  * {@linkcode env} in their environment, as everything started with it does.
  * Disposing of it ends them and removes it. Linux only, as the figures are.
  */
 export class Bench {
   /** The directory, short enough for sockets. */
-  readonly dir: string = Deno.makeTempDirSync({ prefix: "cs-bench-" });
+  readonly dir: string = Deno.makeTempDirSync({
+    dir: TEMPORARY,
+    prefix: "cs-bench-",
+  });
   /** The state directory for sessions. */
   readonly root: string = `${this.dir}/root`;
   #kept = new Set<number>();
