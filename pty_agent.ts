@@ -67,8 +67,7 @@ export async function startAgent(
     return { failure: Number(report) || 1 };
   }
   // A shell that can't report (bash, mksh) has ended with the status instead.
-  const commandLine = readCommandLine(child.pid);
-  if (commandLine === "" || commandLine.includes(MARK)) {
+  if (!await hasBecomeAgent(child.pid)) {
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {
       if (!canExecute(argv[0] ?? "", environment.PATH)) {
@@ -79,12 +78,23 @@ export async function startAgent(
   return { child };
 }
 
-function readCommandLine(pid: number): string {
-  if (Deno.build.os !== "linux") return "unknown";
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
-  } catch {
-    return ""; // It has ended.
+/**
+ * Tells whether the shell, whose report is over, has become the agent; not if it
+ * has ended. In the middle of an exec its descriptors are closed and its command line
+ * is still empty: then it is looked at again.
+ */
+async function hasBecomeAgent(pid: number): Promise<boolean> {
+  if (Deno.build.os !== "linux") return true;
+  for (;;) {
+    try {
+      const commandLine = Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+      if (commandLine !== "" && !commandLine.includes(MARK)) return true;
+      const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+      if (/\) [ZX] /.test(stat)) return false;
+    } catch {
+      return false; // It has ended and is reaped.
+    }
+    await new Promise((wake) => setTimeout(wake, 1));
   }
 }
 
