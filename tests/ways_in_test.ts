@@ -47,7 +47,7 @@ function environment(): Record<string, string> {
       env[name] = value;
     }
   }
-  // Deno before 2.8 doesn't trust what the system trusts, such as a proxy's certificate.
+  // An older Deno does not trust what the system trusts, such as a proxy's certificate.
   return { DENO_TLS_CA_STORE: "system,mozilla", NO_COLOR: "1", ...env };
 }
 
@@ -144,6 +144,26 @@ async function exercise(call: Call): Promise<void> {
   assertStringIncludes(await ok("list"), "exited");
   await ok("delete", "long", "talk");
   assertEquals(await ok("list", "-q"), "");
+}
+
+/** The same for a session with a terminal, whose relay is a process of its own. */
+async function exerciseTerminal(call: Call): Promise<void> {
+  async function ok(...args: string[]): Promise<string> {
+    const { status, out, err } = await call(args);
+    assertEquals(status, 0, `${args.join(" ")}: ${out}${err}`);
+    return out;
+  }
+  const ask =
+    "printf 'Your name? '; read -r name; echo \"Hello, $name\"; read -r end";
+  await ok("run", "-t", "--id", "term", "--", "/bin/sh", "-c", ask);
+  await ok("wait", "--for", "screen=name\\?", "--timeout", "20s", "term");
+  await ok("send", "term", "Ada");
+  await ok("wait", "--for", "screen=Hello", "--timeout", "20s", "term");
+  assertStringIncludes(await ok("screen", "term"), "Hello, Ada");
+  await ok("send", "term", "-k", "enter");
+  await ok("wait", "--timeout", "20s", "term");
+  assertStringIncludes(await ok("logs", "--plain", "term"), "Hello, Ada");
+  await ok("delete", "term");
 }
 
 const ROOT_READ = "--allow-read=ROOT";
@@ -281,6 +301,19 @@ Deno.test({
     await exercise(call);
     const { status, err } = await call(["create", "exec", "hello"]);
     assertEquals(status, 0, err);
+  },
+});
+
+Deno.test({
+  name:
+    `deno run needs --allow-net, with a newer Deno, for the socket of a terminal${
+      because(onWindows)
+    }`,
+  ignore: isWindows,
+  async fn() {
+    using root = new TestRoot();
+    const flags = [ENV, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL];
+    await exerciseTerminal(callWith([...flags, "--allow-net"], root));
   },
 });
 
@@ -425,6 +458,7 @@ Deno.test({
     const call: Call = (args, input) =>
       execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
     await exercise(call);
+    await exerciseTerminal(call);
     assertStringIncludes((await call(["--version"])).out, "codex-session");
     assertStringIncludes((await call(["completions", "zsh"])).out, "#compdef");
     // It has fetched and cached nothing.
@@ -473,13 +507,14 @@ Deno.test({
       DENO_DIR: join(site.path, "cache"),
     };
     const options = { cwd: empty.path, env };
-    await exercise((args, input) =>
+    const call: Call = (args, input) =>
       execute(
         Deno.execPath(),
         ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
         { ...options, input },
-      )
-    );
+      );
+    await exercise(call);
+    await exerciseTerminal(call);
     assertEquals([...Deno.readDirSync(empty.path)], []);
 
     const script = join(empty.path, "script.ts");
@@ -519,12 +554,13 @@ Deno.test({
     assertEquals(specifiers, [`file://${file}`]);
     assertEquals(info.modules[0].dependencies ?? [], []);
     const offline = ["--cached-only", "--no-remote", "--no-npm"];
-    await exercise((args, input) =>
+    const call: Call = (args, input) =>
       execute(
         Deno.execPath(),
         ["run", "--quiet", "-A", ...offline, file, ...args],
         { ...options, input },
-      )
-    );
+      );
+    await exercise(call);
+    await exerciseTerminal(call);
   },
 });
