@@ -10,7 +10,7 @@
 import { messageOf } from "./errors.ts";
 import { sendInput } from "./input.ts";
 import { followStreams, type LogStream } from "./logs.ts";
-import { pathsFor, type RootOptions } from "./store.ts";
+import { parseMeta, type Paths, pathsFor, type RootOptions } from "./store.ts";
 import { abortable, checkTimeoutMs, type FinalState } from "./watch.ts";
 
 /** Options of {@linkcode attachSession}. */
@@ -41,6 +41,24 @@ export interface AttachOptions extends RootOptions {
    * @default {5000}
    */
   readonly noticeAfterMs?: number;
+  /**
+   * The width of the user's terminal, for a terminal session.
+   *
+   * @default {80}
+   */
+  readonly columns?: number;
+  /**
+   * The height of the user's terminal, for a terminal session.
+   *
+   * @default {24}
+   */
+  readonly rows?: number;
+  /**
+   * Keys that detach from a terminal session, such as `ctrl-p,ctrl-q`.
+   *
+   * @default {"ctrl-\\"}
+   */
+  readonly detachKeys?: string;
   /** Detaches. */
   readonly signal?: AbortSignal;
 }
@@ -49,6 +67,12 @@ export interface AttachOptions extends RootOptions {
 export type AttachResult =
   | { readonly detached: true }
   | { readonly state: FinalState };
+
+/** A session that is attached: a promise of how that ends. */
+export interface Attachment extends Promise<AttachResult> {
+  /** Tells a terminal session the new size of the user's terminal. */
+  resize(columns: number, rows: number): void;
+}
 
 /**
  * Attaches to a session: writes its output to `stdout` from the beginning (or its last
@@ -62,8 +86,11 @@ export type AttachResult =
  * `Deno.stdin.readable` it keeps a program alive until the next input, so a command
  * line should call `Deno.exit` when it is done.
  *
+ * Of a terminal session (kind `pty`) it shows the screen exactly as it is, then goes on
+ * live; `stdin` is what a terminal in raw mode gives, and `stdout` is restored at the end.
+ *
  * Needs `--allow-read` of the root, without `root` `--allow-env`, and to send what
- * `sendInput` needs.
+ * `sendInput` needs; for a terminal `--allow-write` of the root.
  *
  * @throws {SessionError} `not_found`.
  * @throws {ArgumentError} if the id is malformed; {TypeError} if a stream is locked; {RangeError}
@@ -79,7 +106,41 @@ export type AttachResult =
  * console.log(await attachSession("demo", { root, stdout })); // { state: … }
  * ```
  */
-export async function attachSession(
+export function attachSession(
+  id: string,
+  options: AttachOptions,
+): Attachment {
+  let size = { columns: options.columns ?? 80, rows: options.rows ?? 24 };
+  let onResize = () => {};
+  const attach = async (): Promise<AttachResult> => {
+    if (!isTerminal(pathsFor(id, { root: options.root }))) {
+      return await attachStreams(id, options);
+    }
+    const { attachTerminal } = await import("./terminal_client.ts");
+    const terminal = await attachTerminal(id, { ...options, ...size });
+    onResize = () => terminal.resize(size.columns, size.rows);
+    return await terminal.done;
+  };
+  return Object.assign(attach(), {
+    resize(columns: number, rows: number) {
+      size = { columns, rows };
+      onResize();
+    },
+  });
+}
+
+/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
+function isTerminal(paths: Paths): boolean {
+  try {
+    return parseMeta(Deno.readTextFileSync(paths.meta), paths.id).kind ===
+      "pty";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}
+
+async function attachStreams(
   id: string,
   options: AttachOptions,
 ): Promise<AttachResult> {

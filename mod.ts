@@ -18,6 +18,7 @@
  * @module
  */
 export {
+  type Attachment,
   type AttachOptions,
   type AttachResult,
   attachSession,
@@ -96,14 +97,6 @@ export {
   type TerminalStatus,
   terminalStatus,
 } from "./terminal.ts";
-export {
-  attachTerminal,
-  type AttachTerminalOptions,
-  type TerminalAttachment,
-  type TerminalInput,
-  type TerminalOutput,
-  type TerminalResult,
-} from "./terminal_client.ts";
 export type { ScreenText } from "./screen.ts";
 export { runRelay } from "./relay.ts";
 export { type Condition, waitFor } from "./wait_for.ts";
