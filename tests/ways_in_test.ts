@@ -401,10 +401,15 @@ async function findCompiler(): Promise<Compiler> {
     ...["compile", "--quiet", "-o", join(dir.path, "empty"), file],
   ]);
   if (status === 0) return { command: own, env: {} };
-  const line = err.split("\n").find((line) => line.trim() !== "") ?? "";
   return {
-    reason: `no base runtime for Deno ${Deno.version.deno}: ${line.trim()}`,
+    reason: `no base runtime for Deno ${Deno.version.deno}: ${causeOf(err)}`,
   };
+}
+
+/** The last cause that Deno names for an error. */
+function causeOf(err: string): string {
+  const [message = ""] = err.split(/^Stack backtrace/m);
+  return message.trim().split("\n").at(-1)!.replace(/^\s*\d+: /, "").trim();
 }
 
 /** Why nothing can be fetched from npm, if so. */
@@ -416,9 +421,7 @@ async function registryTrouble(): Promise<string | undefined> {
     { cwd: dir.path, env: { DENO_DIR: join(dir.path, "cache") } },
   );
   if (status === 0) return undefined;
-  return `the npm registry can't be reached: ${
-    err.replace(/\s+/g, " ").trim().slice(0, 200)
-  }`;
+  return `the npm registry can't be reached: ${causeOf(err)}`;
 }
 
 const compiler: Compiler = isWindows
