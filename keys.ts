@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { ArgumentError } from "./errors.ts";
 
 /** The modes that decide what a key sends. */
 export interface KeyModes {
@@ -79,7 +80,7 @@ const EXAMPLES = "enter, tab, escape, space, backspace, up, pagedown, f5, " +
  * The bytes, as text, that the key `name` sends: `enter`, `up`, `f1`, `ctrl-c`,
  * `alt-enter`, `shift-tab`, `x`. Case and `+` or `-` between modifiers don't matter.
  *
- * @throws {TypeError} if there is no such key.
+ * @throws {ArgumentError} if there is no such key.
  *
  * @example
  * ```ts
@@ -117,7 +118,7 @@ export function encodeKey(name: string, modes: KeyModes = {}): string {
   const character = CHARACTERS[key] ??
     ([...key].length === 1 ? key : undefined);
   if (character === undefined) {
-    throw new TypeError(`Unknown key "${name}": try ${EXAMPLES}`);
+    throw new ArgumentError(`Unknown key "${name}": try ${EXAMPLES}`);
   }
   return encodeCharacter(character, modifiers, kittyFlags, name);
 }
@@ -164,7 +165,9 @@ function controlOf(character: string, name: string): string {
     case "\x1b":
       return "\x1b";
     default:
-      throw new TypeError(`Unknown key "${name}": it has no control character`);
+      throw new ArgumentError(
+        `Unknown key "${name}": it has no control character`,
+      );
   }
 }
 
