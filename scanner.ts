@@ -24,8 +24,8 @@ export interface ScannerEvents {
   sequence(text: string | undefined, start: number, end: number): void;
   /** A control that moves the cursor or shifts the character set. */
   control(end: number): void;
-  /** A complete SGR (colours and attributes). */
-  style(bytes: Uint8Array, start: number, end: number): void;
+  /** A complete SGR (colours and attributes): `bytes` from `from` to `to`; it ends at `end`. */
+  style(bytes: Uint8Array, from: number, to: number, end: number): void;
   /** A line end (CR LF) after which the cursor is in the first column. */
   line(end: number): void;
 }
@@ -110,9 +110,8 @@ export class Scanner {
             j++;
           }
           if (bytes[j] === 0x6d && j - i < 60) {
-            const end = j + 1;
-            this.#events.style(bytes.subarray(i, end), base + i, base + end);
-            return end;
+            this.#events.style(bytes, i, j + 1, base + j + 1);
+            return j + 1;
           }
         }
         this.#begin(base + i);
