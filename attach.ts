@@ -10,7 +10,13 @@
 import { messageOf } from "./errors.ts";
 import { sendInput } from "./input.ts";
 import { followStreams, type LogStream } from "./logs.ts";
-import { parseMeta, type Paths, pathsFor, type RootOptions } from "./store.ts";
+import {
+  parseMeta,
+  type Paths,
+  pathsFor,
+  readFile,
+  type RootOptions,
+} from "./store.ts";
 import { abortable, checkTimeoutMs, type FinalState } from "./watch.ts";
 
 /** Options of {@linkcode attachSession}. */
@@ -132,8 +138,7 @@ export function attachSession(
 /** Tells by its metadata whether a session is a terminal; a damaged one is none. */
 function isTerminal(paths: Paths): boolean {
   try {
-    return parseMeta(Deno.readTextFileSync(paths.meta), paths.id).kind ===
-      "pty";
+    return parseMeta(readFile(paths.meta) ?? "", paths.id).kind === "pty";
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return false;

@@ -27,6 +27,7 @@ import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import { listSessions, resolveSelector, type Session } from "./sessions.ts";
 import {
+  readFile,
   readPids,
   readStopRequest,
   readTimes,
@@ -100,15 +101,13 @@ function tableOf(sessions: readonly Session[], io: Io): string {
 function clientsOf({ meta, paths, state }: Session): number | null {
   if (meta?.kind !== "pty" || state.state !== "running") return null;
   try {
-    const { clients } = JSON.parse(
-      Deno.readTextFileSync(`${paths.dir}/terminal.json`),
+    const noted = JSON.parse(
+      readFile(`${paths.dir}/terminal.json`) ?? "null", // It is just starting, or just gone.
     );
-    return typeof clients === "number" ? clients : null;
+    return typeof noted?.clients === "number" ? noted.clients : null;
   } catch (error) {
-    if (
-      !(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)
-    ) throw error;
-    return null; // It is just starting, or just gone.
+    if (!(error instanceof SyntaxError)) throw error;
+    return null;
   }
 }
 

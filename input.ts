@@ -18,9 +18,11 @@ import { ArgumentError, SessionError } from "./errors.ts";
 import { close, open, poll, POLLOUT, write } from "./libc.ts";
 import {
   noSuchSession,
+  openFile,
   parseMeta,
   type Paths,
   pathsFor,
+  readFile,
   readState,
   type RootOptions,
   type State,
@@ -163,15 +165,10 @@ function failure(
 async function lockInput(to: Target): Promise<Disposable> {
   const { paths: { id, meta }, timeoutMs, signal } = to;
   signal?.throwIfAborted();
-  let file: Deno.FsFile;
+  const file = openFile(meta);
+  if (file === undefined) throw noSuchSession(id);
   try {
-    file = Deno.openSync(meta);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw noSuchSession(id, error);
-    throw error;
-  }
-  try {
-    const { kind } = parseMeta(Deno.readTextFileSync(meta), id);
+    const { kind } = parseMeta(readFile(meta) ?? "", id);
     if (kind === "exec") {
       throw failure(id, "wrong_state", "it takes no input (kind exec)", 0);
     }
@@ -215,6 +212,8 @@ async function openPipe(
     const waitedMs = performance.now() - start;
     if (state.state === "running") {
       try {
+        // What else stands in its place is not written to, wherever a link leads.
+        if (!Deno.lstatSync(path).isFifo) throw noPipe(to, path);
         const fd = open(path, { access: "write" });
         return { fd, [Symbol.dispose]: () => close(fd) };
       } catch (error) {
@@ -234,6 +233,11 @@ async function openPipe(
 
 function errnoOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function noPipe(to: Target, path: string): SessionError {
+  const why = `"${path}" is not a pipe`;
+  return failure(to.paths.id, "wrong_state", why, to.written);
 }
 
 function noReader(to: Target): SessionError {

@@ -14,10 +14,13 @@
  */
 import { ArgumentError } from "./errors.ts";
 import {
+  exists,
   noSuchSession,
+  openFile,
   type Paths,
   pathsFor,
   type RootOptions,
+  statOptional,
 } from "./store.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
@@ -105,15 +108,7 @@ async function* readNow(
 }
 
 function isSession(paths: Paths): boolean {
-  return [paths.meta, paths.lock].some((path) => {
-    try {
-      Deno.statSync(path);
-      return true;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
-  });
+  return exists(paths.meta) || exists(paths.lock);
 }
 
 /**
@@ -255,60 +250,105 @@ interface Log extends Disposable {
 }
 
 function openLog(path: string, tailLines: number): Log {
-  let file: Deno.FsFile | undefined;
+  /** The files to read, in order; a new one is added when the last was renamed to `.1`. */
+  let files: LogFile[] = [];
   let buffer: Uint8Array<ArrayBuffer> | undefined;
-  let position = 0;
-  let end = 0;
   let tail = tailLines !== Infinity;
   return {
     mark() {
-      file ??= openOptional(path);
-      if (file === undefined) return false;
-      end = file.statSync().size;
-      if (end < position) {
+      if (files.length === 0) files = openFiles(path);
+      else addNewer(path, files);
+      for (const log of files) {
+        log.end = log.file.statSync().size;
         // Truncated. What was written since then is at the beginning.
-        position = 0;
-        file.seekSync(0, Deno.SeekMode.Start);
+        if (log.end < log.position) log.position = 0;
       }
-      return true;
+      return files.length > 0;
     },
     async read() {
-      if (file === undefined) return undefined;
       if (tail) {
         tail = false;
-        position = await findTail(file, end, tailLines);
-        await file.seek(position, Deno.SeekMode.Start);
+        await skipToTail(files, tailLines);
       }
-      if (position >= end) return undefined;
-      buffer ??= new Uint8Array(BLOCK_BYTES);
-      const wanted = buffer.subarray(0, Math.min(end - position, BLOCK_BYTES));
-      const length = await file.read(wanted) ?? 0;
-      position += length;
-      // 0: truncated since the mark. The next mark will tell.
-      return length === 0 ? undefined : buffer.slice(0, length);
+      for (;;) {
+        const [log, ...newer] = files;
+        if (log === undefined) return undefined;
+        if (log.position < log.end) {
+          buffer ??= new Uint8Array(BLOCK_BYTES);
+          const wanted = Math.min(log.end - log.position, BLOCK_BYTES);
+          log.file.seekSync(log.position, Deno.SeekMode.Start);
+          const length = await log.file.read(buffer.subarray(0, wanted)) ?? 0;
+          log.position += length;
+          // 0: truncated since the mark. The next mark will tell.
+          return length === 0 ? undefined : buffer.slice(0, length);
+        }
+        if (newer.length === 0) return undefined;
+        log.file.close();
+        files = newer;
+      }
     },
     [Symbol.dispose]() {
-      file?.close();
+      for (const { file } of files) file.close();
     },
   };
 }
 
-function openOptional(path: string): Deno.FsFile | undefined {
-  try {
-    return Deno.openSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+/** A log file that is being read. */
+interface LogFile {
+  readonly file: Deno.FsFile;
+  readonly inode: number | null;
+  position: number;
+  end: number;
+}
+
+function openLogFile(path: string): LogFile | undefined {
+  const file = openFile(path);
+  if (file === undefined) return undefined;
+  return { file, inode: file.statSync().ino, position: 0, end: 0 };
+}
+
+/** A log and, before it, what the journal of a terminal has put aside; see journal.ts. */
+function openFiles(path: string): LogFile[] {
+  const log = openLogFile(path);
+  const older = openLogFile(`${path}.1`);
+  // Put aside between the two: then the newer one is found by the next look.
+  if (older !== undefined && older.inode === log?.inode) {
+    older.file.close();
+    return [log!];
+  }
+  return [older, log].filter((one) => one !== undefined);
+}
+
+/** Adds what has come after the last of `files`, if that was put aside. */
+function addNewer(path: string, files: LogFile[]): void {
+  const last = files.at(-1);
+  if (statOptional(path)?.ino === last?.inode) return;
+  for (const log of openFiles(path)) {
+    if (files.some(({ inode }) => inode === log.inode)) log.file.close();
+    else files.push(log);
   }
 }
 
-/** Where the last `lines` lines of the first `size` bytes begin: searched from there backwards. */
+/** Leaves out all but the last lines. */
+async function skipToTail(files: LogFile[], lines: number): Promise<void> {
+  let left = lines;
+  for (const log of files.toReversed()) {
+    const found = await findTail(log.file, log.end, left);
+    log.position = found.position;
+    left = found.left;
+  }
+}
+
+/**
+ * Where the last `lines` lines of the first `size` bytes begin, searched from there
+ * backwards, and how many lines there were too few.
+ */
 async function findTail(
   file: Deno.FsFile,
   size: number,
   lines: number,
-): Promise<number> {
-  if (lines === 0) return size;
+): Promise<{ readonly position: number; readonly left: number }> {
+  if (lines === 0) return { position: size, left: 0 };
   let left = lines;
   const buffer = new Uint8Array(BLOCK_BYTES);
   for (let start = size; start > 0;) {
@@ -325,10 +365,13 @@ async function findTail(
       at = buffer.lastIndexOf(NEWLINE, at - 1);
       if (at < 0) break;
       // The very last newline ends the last line, it doesn't begin another.
-      if (start + at + 1 < size && --left === 0) return start + at + 1;
+      if (start + at + 1 < size && --left === 0) {
+        return { position: start + at + 1, left };
+      }
     }
   }
-  return 0;
+  // The first line has no newline before it.
+  return { position: 0, left: size > 0 ? left - 1 : left };
 }
 
 function checkStream(stream: LogStream): LogStream {

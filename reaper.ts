@@ -60,26 +60,31 @@ sweep() {
   done 2>/dev/null
 }`;
 
-// The group takes the signal first: it also holds what cleared its environment.
-// The reaper survives it, and the agent's pid is its unreaped child's.
+// The group takes the signal first: it also holds what cleared its environment, and
+// the reaper survives it. The agent's pid is good as long as the reaper waits for it; once
+// the reaper is dead it may be a stranger's.
 function watchdog(seconds: number, graceSeconds: number): string {
   return `
+waited() {
+  kill -s 0 $$ && kill -s 0 "$agent" &&
+    { ! [ -e /proc/$$ ] || command -p grep -qsx "PPid:.$$" "/proc/$agent/status"; }
+}
 ( trap 'kill "$!"; exit' TERM
   exec 2>/dev/null
   command -p sleep ${seconds} & wait "$!"
   self=$(exec sh -c 'echo $PPID')
-  read -r _ agent _ <"$dir/pid"
+  ours "$dir/pid" && read -r _ agent _ <"$dir/pid"
   umask 077
-  echo "{\\"by\\":\\"timeout\\",\\"at\\":\\"$(command -p date -u +%Y-%m-%dT%H:%M:%SZ)\\",\\"signal\\":\\"SIGTERM\\"}" >"$dir/stop.json"
+  ours "$dir/stop.json" && echo "{\\"by\\":\\"timeout\\",\\"at\\":\\"$(command -p date -u +%Y-%m-%dT%H:%M:%SZ)\\",\\"signal\\":\\"SIGTERM\\"}" >"$dir/stop.json"
   trap '' TERM
   kill -s TERM -- -$$; sweep TERM
   n=0
   while [ $n -lt ${
     graceSeconds * 5
-  } ] && { sweep 0; [ -n "$found" ] || kill -s 0 "$agent"; }; do
+  } ] && { sweep 0; [ -n "$found" ] || waited; }; do
     command -p sleep 0.2; n=$((n + 1))
   done
-  kill -s KILL "$agent"; sweep KILL ) &
+  waited && kill -s KILL "$agent"; sweep KILL ) &
 watchdog=$!`;
 }
 
@@ -111,6 +116,7 @@ export function reaperScript(options: ReaperOptions = {}): string {
   return `# The reaper of this codex-session: waits for the agent, records how it ended.
 dir=\${0%/*} holder= watchdog= self= said=
 [ -z "$BASH_VERSION" ] || set +o posix
+ours() { [ ! -h "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; }; } # No pipe, no link to elsewhere.
 trap '' HUP; trap : INT QUIT TERM USR1 USR2 PIPE ALRM
 exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
     timeoutMs !== undefined || rm ? SWEEP : ""
@@ -133,10 +139,16 @@ code=$?
 # A shell gives 128+n for a signal and for that code alike; it only says more of a signal
 # (bash not as sh -c, and no shell of SIGINT and SIGPIPE).
 exec 2>/dev/null; umask 077
-case $code in 130 | 141) said=y ;; *) { read -r _ && read -r said; } <"$dir/reaper.log" ;; esac
+case $code in
+  130 | 141) said=y ;;
+  *) ours "$dir/reaper.log" && { read -r _ && read -r said; } <"$dir/reaper.log" ;;
+esac
 [ $code -gt 128 ] && [ -n "$said" ] && end="signal $((code - 128))" || end="code $code"
-echo "$end" >"$dir/lock"
-until echo "$end" >"$dir/exit"; do [ -d "$dir" ] || break; command -p sleep 1; done
+ours "$dir/lock" && echo "$end" >"$dir/lock"
+while ours "$dir/exit"; do
+  echo "$end" >"$dir/exit" || [ ! -d "$dir" ] && break
+  command -p sleep 1
+done
 [ -z "$holder" ] || kill -s KILL "$holder"; [ -z "$watchdog" ] || kill -s TERM "$watchdog"${
     rm ? REMOVE : ""
   }

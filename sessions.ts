@@ -16,6 +16,7 @@ import {
   type Paths,
   pathsFor,
   pathsIn,
+  readFile,
   readState,
   rootError,
   type RootOptions,
@@ -48,22 +49,20 @@ function readSession(paths: Paths): Session | undefined {
   let state: State | undefined;
   let createdAt: Date | undefined;
   try {
-    meta = parseMeta(Deno.readTextFileSync(paths.meta), paths.id);
-    createdAt = new Date(meta.createdAt);
-    state = readState(paths);
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) {
+    const text = readFile(paths.meta);
+    if (text !== undefined) {
+      meta = parseMeta(text, paths.id);
+      createdAt = new Date(meta.createdAt);
+      state = readState(paths);
+    } else {
       // A foreign directory has no lock either; a session that lost its metadata has.
       if (statOptional(paths.lock) === undefined) return undefined;
-      state = { state: "damaged", reason: "meta.json is missing" };
-    } else if (error instanceof Deno.errors.NotCapable) {
-      throw error;
-    } else {
-      state = { state: "damaged", reason: reasonOf(error) };
+      const why = statOptional(paths.meta) ? "not a regular file" : "missing";
+      state = { state: "damaged", reason: `meta.json is ${why}` };
     }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    state = { state: "damaged", reason: reasonOf(error) };
     meta = null;
   }
   return {

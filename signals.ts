@@ -56,11 +56,12 @@ export function exitStatus(ending: Ending): number {
   return "code" in ending ? ending.code : 128 + signalNumber(ending.signal);
 }
 
-/** Parses an end record: `code N` or `signal N`. `undefined` while it is not complete. */
+/** Parses an end record: `code N` or `signal N`. `undefined` while it is not complete, and if it can't be. */
 export function parseEnding(text: string): Ending | undefined {
   const match = /^(code|signal) (\d{1,3})\n/.exec(text);
   if (match === null) return undefined;
   const number = Number(match[2]);
+  if (number > (match[1] === "code" ? 255 : 64)) return undefined;
   return match[1] === "code"
     ? { code: number }
     : { signal: signalName(number) };

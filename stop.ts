@@ -15,6 +15,7 @@ import { listProcesses } from "./processes.ts";
 import { join, resolve } from "./std.ts";
 import {
   defaultRoot,
+  openFile,
   type Paths,
   pathsFor,
   readEnding,
@@ -209,12 +210,7 @@ function record(paths: Paths, by: StopRequest["by"], signal: string): void {
 
 /** The lock file, which at the end also tells the ending, even of a removed session. */
 function openLock(paths: Paths): Deno.FsFile | null {
-  try {
-    return Deno.openSync(paths.lock);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  return openFile(paths.lock) ?? null;
 }
 
 /** Tells whether we are a process of the session that we end. */

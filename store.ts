@@ -200,20 +200,33 @@ export function pathsIn(dir: string, id: string): Paths {
   };
 }
 
-/** The text of a file, or `undefined` if there is none. */
-function readOptional(path: string): string | undefined {
+/**
+ * What `read` makes of a file of a session; `undefined` if there is none. What stands in its
+ * place, a pipe or a link, is none: opening a pipe would block for good, and a link leads
+ * anywhere.
+ */
+function ofFile<T>(path: string, read: (path: string) => T): T | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return Deno.lstatSync(path).isFile ? read(path) : undefined;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isAbsence(error)) return undefined;
     throw error;
   }
 }
 
-/** A record is complete once its line is: the write that ends it is its commit. */
-function readRecord(path: string): string[] | undefined {
-  const text = readOptional(path);
-  return text?.endsWith("\n") ? text.trim().split(" ") : undefined;
+function isAbsence(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.NotADirectory;
+}
+
+/** The text of a file of a session, or `undefined` if there is none. */
+export function readFile(path: string): string | undefined {
+  return ofFile(path, Deno.readTextFileSync);
+}
+
+/** Opens a file of a session for reading; `undefined` if there is none. */
+export function openFile(path: string): Deno.FsFile | undefined {
+  return ofFile(path, (path) => Deno.openSync(path));
 }
 
 /** Tells whether there is something at `path`, a dangling link included. */
@@ -222,10 +235,7 @@ export function exists(path: string): boolean {
     Deno.lstatSync(path);
     return true;
   } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return false;
+    if (isAbsence(error)) return false;
     throw error;
   }
 }
@@ -243,7 +253,8 @@ export function remove(path: string): void {
 export function writeAtomic(path: string, text: string): void {
   const temporary = `${path}.${Deno.pid}.tmp`;
   try {
-    Deno.writeTextFileSync(temporary, text, { mode: 0o600 });
+    remove(temporary); // A dead process's, or a link that leads elsewhere.
+    Deno.writeTextFileSync(temporary, text, { createNew: true, mode: 0o600 });
     Deno.renameSync(temporary, path);
   } catch (error) {
     try {
@@ -308,29 +319,35 @@ export function parseMeta(text: string, id: string): Meta {
 
 /** Reads the process ids, `undefined` until the reaper has written them. */
 export function readPids(paths: Paths): Pids | undefined {
-  const [reaper, agent] = (readRecord(paths.pid) ?? []).map(Number);
-  return reaper && agent ? { reaper, agent } : undefined;
+  // A record is complete once its line is: the write that ends it is its commit.
+  const match = /^([1-9]\d{0,9}) ([1-9]\d{0,9})[ \d]*\n$/.exec(
+    readFile(paths.pid) ?? "",
+  );
+  return match === null
+    ? undefined
+    : { reaper: Number(match[1]), agent: Number(match[2]) };
 }
 
 /** Reads who asked for the session's end, `undefined` if nobody did. */
 export function readStopRequest(paths: Paths): StopRequest | undefined {
+  let request: Partial<StopRequest> | null;
   try {
-    return JSON.parse(readOptional(paths.stop) ?? "null") ?? undefined;
+    request = JSON.parse(readFile(paths.stop) ?? "null");
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+  const { by, at, signal } = request ?? {};
+  return typeof by === "string" && typeof at === "string" &&
+      typeof signal === "string"
+    ? { by, at, signal }
+    : undefined;
 }
 
 /** Tells whether a process of the session lives: whether somebody holds its lock. flock(2). */
 export function isLockHeld(paths: Paths): boolean {
-  let file: Deno.FsFile;
-  try {
-    file = Deno.openSync(paths.lock);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  const file = openFile(paths.lock);
+  if (file === undefined) return false;
   try {
     // A shared lock, so that two readers never take each other for the holder.
     return !file.tryLockSync(false);
@@ -357,7 +374,7 @@ export function readState(paths: Paths): State {
 
 /** Reads how the agent ended, `undefined` as long as that is not recorded. */
 export function readEnding(paths: Paths): Ending | undefined {
-  return parseEnding(readOptional(paths.exit) ?? "");
+  return parseEnding(readFile(paths.exit) ?? "");
 }
 
 /** When the agent was started and when its end was recorded: the times of the files that say so. */
@@ -370,13 +387,13 @@ export function readTimes(
   };
 }
 
-/** The facts about a file, `undefined` if there is none. */
+/** The facts about a file, of a link its own; `undefined` if there is none, or none to see. */
 export function statOptional(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.statSync(path);
+    return Deno.lstatSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return undefined;
   }
 }
 

@@ -19,7 +19,14 @@
  * @module
  */
 import { type Ending, parseEnding } from "./signals.ts";
-import { noSuchSession, type Paths, readState, type State } from "./store.ts";
+import {
+  exists,
+  noSuchSession,
+  openFile,
+  type Paths,
+  readState,
+  type State,
+} from "./store.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -161,18 +168,9 @@ export function watchSession(
 
 /** Opens the lock file; `undefined` if the session has lost it. */
 function openLock(paths: Paths): Deno.FsFile | undefined {
-  try {
-    return Deno.openSync(paths.lock);
-  } catch (error) {
-    if (!isAbsence(error)) throw error;
-    try {
-      Deno.statSync(paths.meta);
-      return undefined;
-    } catch (cause) {
-      if (!isAbsence(cause)) throw cause;
-      throw noSuchSession(paths.id, cause);
-    }
-  }
+  const lock = openFile(paths.lock);
+  if (lock === undefined && !exists(paths.meta)) throw noSuchSession(paths.id);
+  return lock;
 }
 
 function isAbsence(error: unknown): boolean {
@@ -186,7 +184,7 @@ function inodeOf(info: Deno.FileInfo): string {
 
 function inodeAt(path: string): string | undefined {
   try {
-    return inodeOf(Deno.statSync(path));
+    return inodeOf(Deno.lstatSync(path));
   } catch (error) {
     if (isAbsence(error)) return undefined;
     throw error;

@@ -226,6 +226,19 @@ Deno.test("sendInput() throws no_reader when the agent has closed its input", as
   }
 });
 
+Deno.test("sendInput() writes to no file that a link in its pipe's place leads to", async () => {
+  await using root = new TestRoot();
+  const options = { root: root.dir };
+  await repl(root, "exec cat");
+  const { stdin } = pathsFor("a", options);
+  Deno.removeSync(stdin);
+  Deno.writeTextFileSync(`${root.dir}/outside`, "precious");
+  Deno.symlinkSync(`${root.dir}/outside`, stdin);
+  const error = await failing(sendInput("a", "x", options));
+  assertStringIncludes(error.message, "is not a pipe");
+  assertEquals(Deno.readTextFileSync(`${root.dir}/outside`), "precious");
+});
+
 Deno.test("sendInput() refuses kind exec, no session, and what is no input", async () => {
   await using root = new TestRoot();
   const options = { root: root.dir };

@@ -1,4 +1,6 @@
 import { SessionError } from "../errors.ts";
+import { createSession } from "../create.ts";
+import { mkfifo } from "../libc.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
 import { pathsFor, readState } from "../store.ts";
 import {
@@ -335,4 +337,48 @@ Deno.test("the reaper's script works in every shell that is installed", async ()
     }
   }
   assert(tried >= 1);
+});
+
+Deno.test("the reaper records its end in no link's target and waits for no pipe", async () => {
+  await using root = new TestRoot();
+  const outside = `${root.dir}/outside`;
+  Deno.writeTextFileSync(outside, "precious");
+  for (const file of ["lock", "exit", "reaper.log"]) {
+    for (const how of ["link", "pipe"]) {
+      const paths = pathsFor(`${file.replace(".", "-")}-${how}`, {
+        root: root.dir,
+      });
+      const { reaper } = await spawnExec(
+        paths,
+        ["-c", "until [ -e $CODEX_SESSION_DIR/go ]; do sleep 0.01; done"],
+        { program: "sh" },
+      );
+      const path = `${paths.dir}/${file}`;
+      Deno.renameSync(
+        file === "exit" ? `${paths.dir}/stderr.log` : path,
+        `${paths.dir}/away`,
+      );
+      if (how === "link") Deno.symlinkSync(outside, path);
+      else mkfifo(path);
+      Deno.writeTextFileSync(`${paths.dir}/go`, "");
+      await until(() => !isRunning(reaper), `${file} ${how}`);
+    }
+  }
+  assertEquals(Deno.readTextFileSync(outside), "precious");
+});
+
+Deno.test("the reaper's watchdog ends no stranger that its agent's pid may have become", async () => {
+  await using root = new TestRoot();
+  await using stranger = new Deno.Command("sleep", { args: ["60"] }).spawn();
+  const command = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"];
+  const { paths } = await createSession({
+    root: root.dir,
+    command,
+    timeoutMs: 300,
+    graceMs: 100,
+  });
+  const [reaper] = Deno.readTextFileSync(paths.pid).split(" ");
+  Deno.writeTextFileSync(paths.pid, `${reaper} ${stranger.pid}\n`);
+  await until(() => readState(paths).state === "exited");
+  assert(isRunning(stranger.pid));
 });

@@ -1,6 +1,16 @@
 import { SessionError } from "../errors.ts";
+import { mkfifo } from "../libc.ts";
 import { spawnExec } from "../spawn.ts";
-import { defaultRoot, parseMeta, pathsFor, readState } from "../store.ts";
+import {
+  defaultRoot,
+  exists,
+  parseMeta,
+  pathsFor,
+  readPids,
+  readState,
+  readStopRequest,
+  writeAtomic,
+} from "../store.ts";
 import {
   exitStatus,
   parseEnding,
@@ -261,4 +271,57 @@ Deno.test("readState() follows a session from running to exited, and sees it los
   const session = await getSession("t", { root: root.dir });
   assertEquals(session.sizes.stdout, 0);
   assertStringIncludes(session.meta?.prompt ?? "", "sleep");
+});
+
+Deno.test("listSessions() takes no link and no pipe for a session's file", async () => {
+  using root = new TestRoot();
+  const outside = `${root.dir}/outside`;
+  Deno.writeTextFileSync(outside, "code 0\n");
+  for (const file of ["meta", "pid", "exit", "lock", "stdout"] as const) {
+    for (const how of ["pipe", "link", "loop"]) {
+      const paths = makeSession(root.dir, `${file}-${how}`);
+      if (exists(paths[file])) Deno.removeSync(paths[file]);
+      if (how === "pipe") mkfifo(paths[file]);
+      else {Deno.symlinkSync(
+          how === "link" ? outside : paths[file],
+          paths[file],
+        );}
+    }
+  }
+  const states = Object.fromEntries(
+    (await listSessions({ root: root.dir }))
+      .map(({ id, state }) => [id, state.state]),
+  );
+  for (const how of ["pipe", "link", "loop"]) {
+    assertEquals(states[`meta-${how}`], "damaged");
+    assertEquals(states[`exit-${how}`], "lost");
+    assertEquals(states[`lock-${how}`], "exited");
+    assertEquals(states[`stdout-${how}`], "exited");
+  }
+});
+
+Deno.test("writeAtomic() follows no link in the place of its temporary file", () => {
+  using root = new TestRoot();
+  const outside = `${root.dir}/outside`;
+  Deno.writeTextFileSync(outside, "precious");
+  const path = `${root.dir}/stop.json`;
+  Deno.symlinkSync(outside, `${path}.${Deno.pid}.tmp`);
+  writeAtomic(path, "{}");
+  assertEquals(Deno.readTextFileSync(path), "{}");
+  assertEquals(Deno.readTextFileSync(outside), "precious");
+});
+
+Deno.test("records that can't be are none", () => {
+  using root = new TestRoot();
+  const paths = makeSession(root.dir, "forged");
+  assertEquals(parseEnding("signal 999\n"), undefined);
+  assertEquals(parseEnding("code 256\n"), undefined);
+  for (const text of ["-1 5\n", "1e3 5\n", "0 0\n", "1 2", "99999999999 1\n"]) {
+    Deno.writeTextFileSync(paths.pid, text);
+    assertEquals(readPids(paths), undefined, text);
+  }
+  for (const text of ["1", "[]", '"x"', '{"by":1}', "{"]) {
+    Deno.writeTextFileSync(paths.stop, text);
+    assertEquals(readStopRequest(paths), undefined, text);
+  }
 });
