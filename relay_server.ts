@@ -134,11 +134,10 @@ export class RelayServer {
   }
 
   #remove(client: RelayClient): void {
-    const wasAttached = client.isAttached;
-    client.close();
+    client.close(); // It may have closed itself, at a failed write.
     this.#clients.delete(client);
     if (this.#leader === client) this.#chooseLeader();
-    if (wasAttached) this.#ends.onChange();
+    this.#ends.onChange();
   }
 
   #chooseLeader(): void {
@@ -157,7 +156,10 @@ export class RelayServer {
         return await this.#attach(client, decodeJson(payload));
       case Frame.INPUT:
         if (!client.isAttached || client.isReadOnly) return;
-        this.#lead(client);
+        // Before it is read: the program may look at its size because of it.
+        this.#leader = client;
+        this.#wantedSize = undefined;
+        if (client.size !== undefined) this.#applySize(client.size);
         await this.#ends.writer.write(payload);
         return;
       case Frame.RESIZE: {

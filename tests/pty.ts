@@ -21,6 +21,19 @@ import { launch, newMeta, prepare } from "../launch.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { PROJECT, until } from "./helpers.ts";
 
+// Each libc function stays loaded from its first use on: outside of a test, which would
+// be said to leak it.
+{
+  const { master, slavePath } = openPty();
+  const slave = open(slavePath, { access: "both" });
+  setWindowSize(master, 80, 24);
+  writeNow(master, new Uint8Array([4]));
+  await poll(master, POLLIN, 0);
+  readNow(master, new Uint8Array(1));
+  close(slave);
+  close(master);
+}
+
 /** Starts a terminal session of the program `argv` and returns its files. */
 export async function startTerminal(
   root: string,

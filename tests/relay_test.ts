@@ -42,7 +42,7 @@ async function shows(root: string, id: string, pattern: RegExp) {
 }
 
 Deno.test("relay starts the agent on a terminal of its own, with its size and TERM", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script =
     "test -t 0 && test -t 1 && test -t 2 && stty size; echo $TERM; " +
     "ps -o pid=,sid=,tpgid= -p $$ | { read a b c; [ $a = $b ] && [ $b = $c ] && echo leads; }; " +
@@ -66,7 +66,7 @@ Deno.test("relay starts the agent on a terminal of its own, with its size and TE
 });
 
 Deno.test("relay reports truthfully what can't be started", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const start = (id: string, program: string) =>
     assertRejects(
       () => startTerminal(root.dir, id, [program]),
@@ -79,7 +79,7 @@ Deno.test("relay reports truthfully what can't be started", async () => {
 });
 
 Deno.test("relay ends as the agent ends: by code and by signal, without a core file", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const ends: [string, unknown][] = [
     ["exit 0", { code: 0 }],
     ["exit 126", { code: 126 }],
@@ -105,7 +105,7 @@ Deno.test("relay ends as the agent ends: by code and by signal, without a core f
 });
 
 Deno.test("relay keeps all output, also what comes right before the end", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["sh", "-c", "seq 20000"]);
   assertEquals(await ending(paths), { code: 0 });
   const expected = Array.from({ length: 20000 }, (_, i) => `${i + 1}\r\n`).join(
@@ -122,7 +122,7 @@ Deno.test("relay keeps all output, also what comes right before the end", async 
 });
 
 Deno.test("relay outlives the signals that a stop sends to all processes; the agent decides", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script =
     "trap 'echo got it; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
   const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
@@ -140,7 +140,7 @@ Deno.test("relay outlives the signals that a stop sends to all processes; the ag
 });
 
 Deno.test("relay killed: the agent goes with its terminal, and the session says so", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["sleep", "1000"]);
   const { agent } = terminalStatus(paths, true)!;
   const { agent: relay } =
@@ -157,7 +157,7 @@ Deno.test("relay killed: the agent goes with its terminal, and the session says 
 });
 
 Deno.test("relay waits for an agent that has closed its terminal, without spinning", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script =
     "exec <&- >&- 2>&-; sleep 1; echo back >/dev/tty; sleep 0.5; exit 5";
   const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
@@ -174,7 +174,7 @@ Deno.test("relay waits for an agent that has closed its terminal, without spinni
 });
 
 Deno.test("relay answers what a program asks while nobody is attached", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const questions = [
     "\x1b[c",
     "\x1b[5n",
@@ -234,7 +234,7 @@ open("answers", "a").write("end\\n")
 });
 
 Deno.test("relay bounds the journal and still knows the screen", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script =
     "printf '\\033[31mtop\\r\\n'; seq 300000; printf 'last\\033[5;5Hhere'; read x";
   const paths = await startTerminal(root.dir, "a", ["sh", "-c", script], {
@@ -254,7 +254,7 @@ Deno.test("relay bounds the journal and still knows the screen", async () => {
 });
 
 Deno.test("relay serves sessions with a path of 200 characters; nobody else may connect", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const deep = `${root.dir}/${"d".repeat(200 - root.dir.length)}`;
   Deno.mkdirSync(deep, { mode: 0o700 });
   const paths = await startTerminal(deep, "long", ["cat"]);
@@ -277,7 +277,7 @@ Deno.test("relay serves sessions with a path of 200 characters; nobody else may 
 });
 
 Deno.test("relay closes a client that talks nonsense, or another version, and only that", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["cat"]);
   const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
   const join = (...parts: Uint8Array[]) =>
@@ -329,7 +329,7 @@ Deno.test("relay closes a client that talks nonsense, or another version, and on
 });
 
 Deno.test("sendKeys() tells how much was typed when the program does not read", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script = "stty raw -echo; echo raw; while :; do sleep 1; done";
   await startTerminal(root.dir, "a", ["sh", "-c", script]);
   await shows(root.dir, "a", /raw/);
@@ -351,7 +351,7 @@ Deno.test("sendKeys() tells how much was typed when the program does not read", 
 });
 
 Deno.test("sendKeys() types text, then Enter on its own, as a paste where that is asked for", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const program = `
 import os, tty
 tty.setraw(0)
@@ -379,7 +379,7 @@ for i in range(3): os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
 });
 
 Deno.test("waitForScreen() and waitForQuiet() see what comes, and say when it can't come", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script =
     "for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; read x; echo bye";
   await startTerminal(root.dir, "a", ["sh", "-c", script]);
@@ -400,7 +400,7 @@ Deno.test("waitForScreen() and waitForQuiet() see what comes, and say when it ca
 });
 
 Deno.test("fifty terminal sessions at once", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const ids = Array.from({ length: 50 }, (_, index) => `s${index}`);
   await Promise.all(
     ids.map((id) =>
@@ -459,7 +459,7 @@ Deno.test("relayCommand() checks the size and keeps the agent's cache folder out
 });
 
 Deno.test("relay runs in a cleared environment, which the agent gets as it should be", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   await startTerminal(root.dir, "a", ["/usr/bin/env"], {
     clearEnv: true,
     env: { A: "b", PATH: "/usr/bin:/bin" },

@@ -94,7 +94,7 @@ const PROGRAMS: {
       "-u",
       "NONE",
       "-N",
-      "+set mouse=a number hlsearch",
+      "+set mouse=a number hlsearch ttimeout ttimeoutlen=1",
       "+syntax on",
       FILE,
     ],
@@ -124,7 +124,7 @@ const PROGRAMS: {
 
 for (const { name, argv, ready, keys } of PROGRAMS) {
   Deno.test(`attachTerminal() shows ${name} after coming back as it was before`, async () => {
-    using root = new TestRoot();
+    await using root = new TestRoot();
     await startTerminal(root.dir, "a", argv, { columns: 80, rows: 24 });
     let before: unknown;
     {
@@ -164,7 +164,7 @@ for (const { name, argv, ready, keys } of PROGRAMS) {
 }
 
 Deno.test("attachTerminal() gives the terminal back however it ends", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const wild =
     "printf '\\033[?1049h\\033[?1000h\\033[?1006h\\033[?2004h\\033[?25l\\033[?1h\\033=\\033[>5u\\033[31;44mwild\\033]2;title\\007'";
   const run = async (
@@ -201,7 +201,7 @@ Deno.test("attachTerminal() gives the terminal back however it ends", async () =
 });
 
 Deno.test("a window that is closed detaches", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["cat"]);
   {
     await using term = await TestWindow.open(attachCommand(root.dir, "a"));
@@ -213,7 +213,7 @@ Deno.test("a window that is closed detaches", async () => {
 });
 
 Deno.test("detach keys typed twice go through; others can be chosen", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const program =
     "import tty,os\ntty.setraw(0)\nos.write(1,b'ready')\nwhile 1: os.write(1,repr(os.read(0,99)).encode()+b'\\r\\n')";
   await startTerminal(root.dir, "a", ["python3", "-c", program]);
@@ -308,7 +308,7 @@ Deno.test("encodeKey() knows the keys of a keyboard", () => {
 });
 
 Deno.test("several clients see the same; the window follows the one that typed last", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   await startTerminal(root.dir, "a", ["bash", "--norc"]);
   await using big = await TestWindow.open(attachCommand(root.dir, "a"), {
     columns: 100,
@@ -349,7 +349,7 @@ Deno.test("several clients see the same; the window follows the one that typed l
 });
 
 Deno.test("a question is answered once: by the client, not by the relay as well", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const program = `
 import os, tty, select
 tty.setraw(0)
@@ -391,7 +391,7 @@ while 1:
 });
 
 Deno.test("a frozen client slows nobody, and sees the right screen once it thaws", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script = "read x; seq 3000000; printf 'done\\033[3;3Hmark'; read x";
   await startTerminal(root.dir, "a", ["sh", "-c", script], {
     columns: 80,
@@ -412,7 +412,7 @@ Deno.test("a frozen client slows nobody, and sees the right screen once it thaws
 });
 
 Deno.test("a client killed in the middle of a repaint harms nobody", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script =
     "i=0; while :; do i=$((i+1)); printf '\\033[H%s %070d' $i $i; done";
   const paths = await startTerminal(root.dir, "a", ["sh", "-c", script], {
@@ -432,7 +432,7 @@ Deno.test("a client killed in the middle of a repaint harms nobody", async () =>
 });
 
 Deno.test("attachTerminal() refuses what is no running terminal, and another version", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const options = {
     root: root.dir,
     columns: 80,
@@ -479,7 +479,7 @@ Deno.test("attachTerminal() refuses what is no running terminal, and another ver
 });
 
 Deno.test("a client of the bare protocol gets the cut between screen and output without loss", async () => {
-  using root = new TestRoot();
+  await using root = new TestRoot();
   const script =
     "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; done; read x";
   const paths = await startTerminal(root.dir, "a", [
