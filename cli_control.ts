@@ -5,7 +5,7 @@
  */
 import { forEach, type Handler, OK, valueOf } from "./cli_io.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
-import { formatSize, parseDuration } from "./format.ts";
+import { formatSize, harmlessJson, parseDuration } from "./format.ts";
 import { resolveSelector } from "./sessions.ts";
 import { signalNumber } from "./signals.ts";
 
@@ -56,7 +56,7 @@ export const send: Handler = async (call, io) => {
     else if (call.flags.has("stdin")) await sendInput(id, io.stdin, options);
     else await sendInput(id, words.join(" ") + (wantsEnd ? "\n" : ""), options);
   }
-  if (io.json) io.out(JSON.stringify({ id, sent: true }) + "\n");
+  if (io.json) io.out(harmlessJson({ id, sent: true }) + "\n");
   return OK;
 };
 
@@ -74,7 +74,7 @@ export const stop: Handler = async (call, io) => {
         const { id } = await resolveSelector(selector);
         await stopSession(id, { signal, graceMs });
         io.out(
-          io.json ? JSON.stringify({ id, stopped: true }) + "\n" : `${id}\n`,
+          io.json ? harmlessJson({ id, stopped: true }) + "\n" : `${id}\n`,
         );
       }),
   );
@@ -96,7 +96,7 @@ export const delete_: Handler = async (call, io) => {
       await forEach(some, io, async (id) => {
         await deleteSession(id, { force });
         io.out(
-          io.json ? JSON.stringify({ id, deleted: true }) + "\n" : `${id}\n`,
+          io.json ? harmlessJson({ id, deleted: true }) + "\n" : `${id}\n`,
         );
       }),
   );
@@ -129,7 +129,7 @@ export const prune: Handler = async (call, io) => {
     dryRun,
   });
   if (io.json) {
-    io.out(JSON.stringify({ dryRun, deleted, bytes }, null, 2) + "\n");
+    io.out(harmlessJson({ dryRun, deleted, bytes }, 2) + "\n");
     return OK;
   }
   for (const { id } of deleted) io.out(`${id}\n`);

@@ -18,6 +18,7 @@ import {
   formatSize,
   formatTable,
   harmless,
+  harmlessJson,
   parseCount,
   parseDuration,
   parsePair,
@@ -57,7 +58,7 @@ export const list: Handler = async (call, io) => {
     ),
   });
   if (io.json) {
-    io.out(JSON.stringify(sessions.map(summaryOf), null, 2) + "\n");
+    io.out(harmlessJson(sessions.map(summaryOf), 2) + "\n");
   } else if (call.flags.has("quiet")) {
     io.out(sessions.map(({ id }) => `${id}\n`).join(""));
   } else io.out(tableOf(sessions, io));
@@ -203,7 +204,7 @@ export const show: Handler = async (call, io) => {
       })),
     });
   });
-  if (shown.length > 0) io.out(JSON.stringify(shown, null, 2) + "\n");
+  if (shown.length > 0) io.out(harmlessJson(shown, 2) + "\n");
   return status;
 };
 
@@ -218,7 +219,7 @@ export const screen: Handler = async (call, io) => {
   });
   io.out(
     io.json
-      ? JSON.stringify(shown, null, 2) + "\n"
+      ? harmlessJson(shown, 2) + "\n"
       : shown.lines.map((line) => `${line}\n`).join(""),
   );
   return OK;
@@ -310,14 +311,14 @@ export const wait: Handler = async (call, io) => {
       if (condition.for !== "exit") {
         const { waitFor } = await import("./wait_for.ts");
         await waitFor(id, condition, { timeoutMs });
-        io.out(io.json ? JSON.stringify({ id }) + "\n" : `${id}\n`);
+        io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);
         return OK;
       }
       const { state } = await waitForSession(id, { timeoutMs });
       if (state.state !== "exited") {
         io.out(
           io.json
-            ? JSON.stringify({ id, state: state.state }) + "\n"
+            ? harmlessJson({ id, state: state.state }) + "\n"
             : `${id} ${state.state}\n`,
         );
         throw new SessionError(
@@ -329,7 +330,7 @@ export const wait: Handler = async (call, io) => {
       const code = exitStatus(state.ending);
       io.out(
         io.json
-          ? JSON.stringify({ id, exitStatus: code, ...state.ending }) + "\n"
+          ? harmlessJson({ id, exitStatus: code, ...state.ending }) + "\n"
           : `${id} ${code}\n`,
       );
       return code;

@@ -12,6 +12,7 @@ import {
   messageOf,
   SessionError,
 } from "./errors.ts";
+import { harmless, harmlessJson } from "./format.ts";
 import type { Parsed } from "./options.ts";
 
 /** The caller's terminal, as commands see it. */
@@ -88,9 +89,9 @@ export function reportError(error: unknown, io: Io): number {
     : { id: undefined, candidates: undefined, written: undefined };
   io.err(
     io.json
-      ? JSON.stringify({ error: { code, message, id, candidates, written } }) +
+      ? harmlessJson({ error: { code, message, id, candidates, written } }) +
         "\n"
-      : `codex-session: ${message}\n`,
+      : `codex-session: ${harmless(message)}\n`,
   );
   return status;
 }

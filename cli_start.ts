@@ -6,7 +6,14 @@
 import { type Handler, type Io, OK, onlyOperand, valueOf } from "./cli_io.ts";
 import { type CreateOptions, createSession } from "./create.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
-import { parseCount, parsePair, parsePeriod, parseSize } from "./format.ts";
+import {
+  harmless,
+  harmlessJson,
+  parseCount,
+  parsePair,
+  parsePeriod,
+  parseSize,
+} from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import type { Kind } from "./store.ts";
@@ -82,7 +89,7 @@ async function start(
   if (attaching) return await attachScreen(id, io, call);
   io.out(
     io.json
-      ? JSON.stringify({ id, dir: paths.dir, pid: pids.agent }) + "\n"
+      ? harmlessJson({ id, dir: paths.dir, pid: pids.agent }) + "\n"
       : `${id}\n`,
   );
   return OK;
@@ -194,7 +201,7 @@ async function attacher(
       stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),
       stderr: stderr ? markedStream(io) : undefined,
       signal: io.interrupted(),
-      onNotice: (message) => io.err(`codex-session: ${message}\n`),
+      onNotice: (message) => io.err(`codex-session: ${harmless(message)}\n`),
     });
     return afterwards(id, result, io);
   };

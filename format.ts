@@ -126,24 +126,33 @@ export function formatSize(bytes: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)}${unit}`;
 }
 
+const HARMFUL =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
 /** Control characters made visible and harmless: `\n`, `\x1b`; also those that reorder text. */
 export function harmless(text: string): string {
-  return text.replace(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (char) => {
-      const named: Record<string, string> = {
-        "\n": "\\n",
-        "\r": "\\r",
-        "\t": "\\t",
-      };
-      const code = char.charCodeAt(0);
-      return named[char] ??
-        (code < 256
-          ? `\\x${code.toString(16).padStart(2, "0")}`
-          : `\\u${code.toString(16)}`);
-    },
-  );
+  return text.replace(HARMFUL, (char) => {
+    const named: Record<string, string> = {
+      "\n": "\\n",
+      "\r": "\\r",
+      "\t": "\\t",
+    };
+    const code = char.charCodeAt(0);
+    return named[char] ??
+      (code < 256
+        ? `\\x${code.toString(16).padStart(2, "0")}`
+        : `\\u${code.toString(16)}`);
+  });
+}
+
+/** JSON whose strings hold none of the characters that {@linkcode harmless} replaces, and mean the same. */
+export function harmlessJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(HARMFUL, (char) => {
+    // Those below a space are escaped already, but for the newlines of the indentation.
+    if (char === "\n") return char;
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 /** Cuts text to `columns` cells, ending in `…`. */

@@ -5,6 +5,7 @@ import {
   formatSize,
   formatTable,
   harmless,
+  harmlessJson,
   parseDuration,
   parsePair,
   widthOf,
@@ -68,5 +69,15 @@ Deno.test("cut() and formatTable() count cells, not characters", () => {
   assertEquals(
     formatTable([["#", "NAME", "X"], ["10", "日本", "y"]], [0], 12),
     [" #  NAME  X", "10  日本  y"],
+  );
+});
+
+Deno.test("harmlessJson() escapes what could steer a terminal, and means the same", () => {
+  const value = { "\x9b31m": ["\u202e\x7f\x1b\n", "é会😀"] };
+  const text = harmlessJson(value, 2);
+  assertEquals(JSON.parse(text), value);
+  assertEquals(
+    text,
+    '{\n  "\\u009b31m": [\n    "\\u202e\\u007f\\u001b\\n",\n    "é会😀"\n  ]\n}',
   );
 });
