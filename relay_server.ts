@@ -12,7 +12,7 @@
 import type { Query } from "./backlog.ts";
 import { messageOf } from "./errors.ts";
 import { bracketedPaste, encodeKey } from "./keys.ts";
-import { setWindowSize } from "./libc.ts";
+import { isCanonical, setWindowSize } from "./libc.ts";
 import {
   clampSize,
   decodeJson,
@@ -44,6 +44,20 @@ const ACTIVITY_MS = 20;
  */
 const KEY_MS = 10;
 const TEXT_MS = 130;
+
+/** What the kernel keeps of a line that is being edited; it drops the rest without a word. */
+const MAX_LINE_BYTES = 4095;
+
+function longestLine(bytes: Uint8Array): number {
+  let longest = 0;
+  let start = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] !== 0x0a && bytes[i] !== 0x0d) continue;
+    longest = Math.max(longest, i - start);
+    start = i + 1;
+  }
+  return Math.max(longest, bytes.length - start);
+}
 
 interface Write {
   readonly bytes: Uint8Array;
@@ -269,22 +283,23 @@ export class RelayServer {
     client: RelayClient,
     request: Record<string, unknown>,
   ): Promise<void> {
-    const { writer } = this.#ends;
+    const { master, writer } = this.#ends;
     const writes = this.#bytesOf(request.parts);
     const total = writes.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const idleMs = clampSize(request.timeoutMs, 2000, 600_000);
+    const fail = (error: string) =>
+      client.send(encodeJson(Frame.SEND_REPLY, { written, total, error }));
     let written = 0;
     let pauseMs = 0;
     for (const write of writes) {
       if (pauseMs > 0) await wait(pauseMs);
+      if (longestLine(write.bytes) > MAX_LINE_BYTES && isCanonical(master)) {
+        return fail(`the terminal takes lines of ${MAX_LINE_BYTES} bytes`);
+      }
       const count = await writer.write(write.bytes, idleMs);
       written += count;
       if (count < write.bytes.length) {
-        const error = "the program does not read its terminal";
-        client.send(
-          encodeJson(Frame.SEND_REPLY, { written, total, error }),
-        );
-        return;
+        return fail("the program does not read its terminal");
       }
       pauseMs = write.pauseMs;
     }

@@ -348,6 +348,24 @@ Deno.test("sendKeys() tells how much was typed when the program does not read", 
     `${error.written}`,
   );
   assertEquals((await readScreen("a", { root: root.dir })).lines[0], "raw");
+  // A terminal that edits lines: the kernel would drop what is too long.
+  await startTerminal(root.dir, "b", [
+    "sh",
+    "-c",
+    "stty -echo; echo set; exec sleep 100",
+  ]);
+  await shows(root.dir, "b", /set/);
+  const send = (text: string) =>
+    assertRejects(
+      () => sendKeys("b", [{ text }], { root: root.dir, timeoutMs: 200 }),
+      SessionError,
+    );
+  assertEquals((await send("x".repeat(5000))).written, 0);
+  const lines = await send("a line\n".repeat(150_000));
+  assert(
+    lines.written! > 1000 && lines.written! < 1_000_000,
+    `${lines.written}`,
+  );
 });
 
 Deno.test("sendKeys() types text, then Enter on its own, as a paste where that is asked for", async () => {
@@ -383,7 +401,7 @@ Deno.test("waitForScreen() and waitForQuiet() see what comes, and say when it ca
   const script =
     "for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; read x; echo bye";
   await startTerminal(root.dir, "a", ["sh", "-c", script]);
-  await waitForQuiet("a", 400, { root: root.dir, ...over });
+  await waitForQuiet("a", 1500, { root: root.dir, ...over });
   const screen = await readScreen("a", { root: root.dir });
   assertEquals(screen.lines.slice(0, 5), ["1", "2", "3", "4", "5"]);
   const abort = new AbortController();
