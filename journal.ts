@@ -66,7 +66,7 @@ export class Journal {
       this.#failed = false;
       const half = this.#limitBytes / 2;
       if (
-        this.#sizeBytes >= half - SLACK_BYTES &&
+        this.#sizeBytes >= half - Math.min(SLACK_BYTES, half / 4) &&
         (canEnd || this.#sizeBytes >= half)
       ) {
         this.#rotate();

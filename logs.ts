@@ -207,7 +207,10 @@ async function* follow(
   using stack = new DisposableStack();
   const watch = stack.use(
     watchSession(paths, {
-      files: streams.map((stream) => paths[stream]),
+      // A terminal's journal is replaced by a new file now and then.
+      files: exists(`${paths.dir}/terminal.json`)
+        ? [paths.dir]
+        : streams.map((stream) => paths[stream]),
       signal,
     }),
   );

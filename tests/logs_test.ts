@@ -313,3 +313,45 @@ Deno.test("followStreams() reads all that is there when it is left", async () =>
   controller.abort();
   assertEquals(await end, { done: true, value: undefined });
 });
+
+Deno.test("readLog() and followLog() go on where a terminal's journal has put output aside", async () => {
+  await using root = new TestRoot();
+  await start(root, "exec sleep 600");
+  const paths = pathsFor("a", { root: root.dir });
+  Deno.writeTextFileSync(`${paths.dir}/terminal.json`, "{}");
+  const line = (i: number) => `line ${i}\n`;
+  const text = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) => line(from + i)).join("");
+  // As journal.ts does it: renamed at some size, then a new file.
+  const rotate = () => Deno.renameSync(paths.stdout, `${paths.stdout}.1`);
+  const write = (content: string) =>
+    Deno.writeTextFileSync(paths.stdout, content, { append: true });
+  write(text(0, 10));
+  rotate();
+  write(text(10, 20));
+  assertEquals(await textOf(readLog("a", { root: root.dir })), text(0, 20));
+  const tail = (tailLines: number) =>
+    textOf(readLog("a", { root: root.dir, tailLines }));
+  assertEquals([await tail(3), await tail(13)], [text(17, 20), text(7, 20)]);
+
+  const leave = new AbortController();
+  let seen = "";
+  const following = (async () => {
+    const decoder = new TextDecoder();
+    const options = { root: root.dir, tailLines: 0, signal: leave.signal };
+    for await (const bytes of followLog("a", options)) {
+      seen += decoder.decode(bytes, { stream: true });
+    }
+  })().catch(() => {});
+  write(line(20));
+  await until(() => seen === "" || seen.endsWith(line(20)));
+  for (let i = 21; i < 41; i++) {
+    write(line(i));
+    if (i % 5 === 0) rotate();
+    if (i % 5 === 0) write("");
+    await until(() => seen.endsWith(line(i)));
+  }
+  leave.abort();
+  await following;
+  assertEquals(text(20, 41).endsWith(seen), true);
+});
