@@ -230,9 +230,7 @@ function restoreCursor(
     if (line?.getCell(x)?.getWidth() === 0) x--;
     const cell = line?.getCell(x);
     text += at(x, row);
-    if (cell !== undefined && cell.getChars() !== "") {
-      text += pen.change(cell) + cell.getChars();
-    }
+    if (cell !== undefined) text += pen.change(cell) + (cell.getChars() || " ");
   }
   return text + charsets(terminal) +
     pen.change(terminal._core._inputHandler._curAttrData);
