@@ -184,7 +184,11 @@ Deno.test("importing mod.ts has no effect: it needs no permission and prints not
     );
     // A dlopen, an environment variable, a file: each would be refused.
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-prompt", script],
+      // With the project's lock file the registry need not be asked what it has.
+      args: [
+        ...["run", "--quiet", "--no-prompt"],
+        ...["--config", join(PROJECT, "deno.json"), script],
+      ],
       cwd: dir,
     }).output();
     const decoder = new TextDecoder();
