@@ -683,3 +683,42 @@ Deno.test("every command has help with examples", async () => {
   }
   assertMatch(await ok(root, "--version"), /^codex-session \d+\.\d+\.\d+\n$/);
 });
+
+Deno.test("a session outlives the terminal, and the login, that it was started from", async () => {
+  await using root = new TestRoot();
+  const cli = `${Deno.execPath()} run -A ${
+    new URL("../cli.ts", import.meta.url).pathname
+  }`;
+  // script(1) is the terminal window; the shell in it has started a session and watches it.
+  const window = new Deno.Command("script", {
+    args: [
+      "-qec",
+      `${cli} run -i --id s cat; ${cli} attach s`,
+      "/dev/null",
+    ],
+    env: { CODEX_SESSION_HOME: root.dir },
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const attached = () =>
+    [...Deno.readDirSync("/proc")].some(({ name }) => {
+      try {
+        return /^\d+$/.test(name) &&
+          Deno.readTextFileSync(`/proc/${name}/cmdline`).includes(
+            "attach\0s",
+          ) &&
+          Deno.readTextFileSync(`/proc/${name}/environ`).includes(root.dir);
+      } catch {
+        return false;
+      }
+    });
+  await until(attached, "attached");
+  window.kill("SIGKILL");
+  await window.status;
+  await window.stdin.close().catch(() => {});
+  await until(() => !attached(), "the attached client is gone");
+  assertEquals(stateOf(root, "s"), "running");
+  await ok(root, "send", "s", "still here");
+  await until(async () => await ok(root, "logs", "s") === "still here\n");
+});
