@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { forEach, type Handler, OK, valueOf } from "./cli_io.ts";
+import {
+  FAILED,
+  forEach,
+  type Handler,
+  OK,
+  reportError,
+  valueOf,
+} from "./cli_io.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
 import { formatSize, harmlessJson, parseDuration } from "./format.ts";
 import { resolveSelector } from "./sessions.ts";
@@ -124,13 +131,15 @@ export const prune: Handler = async (call, io) => {
   const age = valueOf(call, "older-than");
   const dryRun = call.flags.has("dry-run");
   const { pruneSessions } = await import("./prune.ts");
-  const { deleted, bytes } = await pruneSessions({
+  const { deleted, bytes, failed } = await pruneSessions({
     olderThanMs: age === undefined ? undefined : parseDuration(age),
     dryRun,
   });
+  for (const { error } of failed) reportError(error, io);
+  const status = failed.length === 0 ? OK : FAILED;
   if (io.json) {
     io.out(harmlessJson({ dryRun, deleted, bytes }, 2) + "\n");
-    return OK;
+    return status;
   }
   for (const { id } of deleted) io.out(`${id}\n`);
   const count = `${deleted.length} session${deleted.length === 1 ? "" : "s"}`;
@@ -139,5 +148,5 @@ export const prune: Handler = async (call, io) => {
       formatSize(bytes)
     } bytes\n`,
   );
-  return OK;
+  return status;
 };

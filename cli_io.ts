@@ -71,12 +71,8 @@ export function describeError(
     return { status: USAGE, code: "usage", message };
   }
   if (error instanceof Deno.errors.NotCapable) {
-    const needed = /--allow-[a-z]+/.exec(message)?.[0] ?? "-A";
-    return {
-      status: FAILED,
-      code: "permission",
-      message: `Deno's permission is missing: run it with ${needed}`,
-    };
+    // Deno's own sentence names what it is about: "Requires run access to …".
+    return { status: FAILED, code: "permission", message };
   }
   return { status: FAILED, code: "failed", message };
 }

@@ -88,7 +88,9 @@ export async function pruneSessions(
       } else if (!dryRun) removeSession(root, id);
       deleted.push({ id, bytes });
     } catch (error) {
-      if (abortSignal?.aborted) throw error;
+      if (abortSignal?.aborted || error instanceof Deno.errors.NotCapable) {
+        throw error;
+      }
       if (error instanceof SessionError && error.code === "not_found") continue;
       failed.push({ id, error });
     }
