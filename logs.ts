@@ -207,10 +207,7 @@ async function* follow(
   using stack = new DisposableStack();
   const watch = stack.use(
     watchSession(paths, {
-      // A terminal's journal is replaced by a new file now and then.
-      files: exists(`${paths.dir}/terminal.json`)
-        ? [paths.dir]
-        : streams.map((stream) => paths[stream]),
+      files: watchedFiles(paths, streams),
       signal,
     }),
   );
@@ -242,6 +239,20 @@ async function* follow(
     if (leaving) return undefined;
     await watch.next();
   }
+}
+
+/**
+ * A terminal's journal is replaced by a new file now and then: there the directory is watched,
+ * but not while a named pipe is in it, the creator's, for the reason that watch.ts gives.
+ */
+function watchedFiles(
+  paths: Paths,
+  streams: readonly LogStream[],
+): readonly string[] {
+  const { dir } = paths;
+  return exists(`${dir}/terminal.json`) && !exists(`${dir}/ready.pipe`)
+    ? [dir]
+    : streams.map((stream) => paths[stream]);
 }
 
 /** A position in a log file that may be missing, or appear. */

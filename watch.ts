@@ -61,6 +61,7 @@ export interface SessionWatch extends Disposable {
 export interface WatchOptions {
   /**
    * Files to watch besides the lock file; those that don't exist are left to the tick.
+   * A directory only if no named pipe is in it.
    *
    * @default {[]}
    */

@@ -124,10 +124,10 @@ Deno.test("sendInput() waits for an agent that reads slowly longer than the time
   await using root = new TestRoot();
   await repl(
     root,
-    "for i in 1 2 3 4 5 6 7 8; do sleep 0.1; head -c 65536; done",
+    "for i in 1 2 3 4 5 6; do sleep 0.4; head -c 65536; done",
   );
-  const options = { root: root.dir, timeoutMs: 300 };
-  const bytes = new Uint8Array(8 * 65_536).fill(97);
+  const options = { root: root.dir, timeoutMs: 1500 };
+  const bytes = new Uint8Array(6 * 65_536).fill(97);
   assertEquals(await sendInput("a", bytes, options), bytes.length);
   assertEquals((await output(root)).length, bytes.length);
 });

@@ -7,6 +7,7 @@ import {
   readLog,
 } from "../logs.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
+import { close, mkfifo, open } from "../libc.ts";
 import { spawnExec } from "../spawn.ts";
 import { pathsFor, readState } from "../store.ts";
 import {
@@ -354,4 +355,22 @@ Deno.test("readLog() and followLog() go on where a terminal's journal has put ou
   leave.abort();
   await following;
   assertEquals(text(20, 41).endsWith(seen), true);
+});
+
+Deno.test("followLog() is not blocked by the creator's pipe of a terminal that is starting", async () => {
+  await using root = new TestRoot();
+  await start(root, "exec sleep 600");
+  const paths = pathsFor("a", { root: root.dir });
+  Deno.writeTextFileSync(`${paths.dir}/terminal.json`, "{}");
+  const pipe = `${paths.dir}/ready.pipe`;
+  mkfifo(pipe);
+  const leave = new AbortController();
+  const options = { root: root.dir, signal: leave.signal };
+  const seen = collect(followLog("a", options));
+  await until(() => openCount(paths.stdout) === 1); // It has begun.
+  close(open(pipe, { access: "both" })); // An event whose file can't be opened any more.
+  Deno.writeTextFileSync(paths.stdout, "there\n", { append: true });
+  await until(() => seen.text === "there\n");
+  leave.abort(new Error("enough"));
+  await assertRejects(() => seen.done, Error, "enough");
 });
