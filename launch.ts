@@ -30,6 +30,7 @@ import {
 } from "./libc.ts";
 import { readArgv, readEntry } from "./proc.ts";
 import { type ReaperOptions, reaperScript } from "./reaper.ts";
+import { SIGNALS } from "./signals.ts";
 import {
   exists,
   FORMAT,
@@ -73,18 +74,20 @@ export class Prepared implements Disposable {
 
   /** Leaves the lock to those who have inherited it. */
   releaseLock(): void {
-    if (this.#lockFd !== undefined) close(this.#lockFd);
+    if (this.#lockFd !== undefined) closeQuietly(this.#lockFd);
     this.#lockFd = undefined;
   }
 
   [Symbol.dispose](): void {
     this.releaseLock();
-    close(this.readyFd);
+    closeQuietly(this.readyFd);
   }
 }
 
 /** A `SIGKILL`ed creator leaves this file behind; nothing reads it then. */
 const READY = "ready.pipe";
+/** How long a reaper may take to record the end of an agent that is dead. */
+const RECORD_MS = 2_000;
 /** What the reaper runs. */
 const SCRIPT = "reaper.sh";
 
@@ -197,20 +200,41 @@ export async function launch(
         await diedUnstarted(paths, pids, ended, options);
       if (!failed) return pids;
     }
-    await ended;
+    await soon(ended);
     const status = Number(report || exitCodeOf(paths));
     throw startError(paths.id, program, cwd, status, report);
+  } catch (error) {
+    // Its files are about to go: nothing that was started may run on unknown.
+    if (child !== undefined) await endStarted(paths);
+    throw error;
   } finally {
     child?.unref(); // Only now: what is unreferenced is not waited for.
     removeReady(paths);
   }
 }
 
+/** The agent runs: a file that nothing reads any more, and that can't be removed, changes nothing. */
 function removeReady(paths: Paths): void {
   try {
     Deno.removeSync(`${paths.dir}/${READY}`);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotCapable) throw error;
+  }
+}
+
+/** Ends what was started of a session that could not be. */
+async function endStarted(paths: Paths): Promise<void> {
+  const { endProcesses } = await import("./ending.ts");
+  const kill = { signalNumber: SIGNALS.KILL!, graceMs: 0, evenReaper: true };
+  await endProcesses(paths, kill);
+}
+
+/** close(2) frees a descriptor whatever it says, and nothing can be done about that. */
+function closeQuietly(fd: number): void {
+  try {
+    close(fd);
+  } catch {
+    // See above.
   }
 }
 
@@ -340,9 +364,17 @@ async function diedUnstarted(
     // No arguments: it has ended, or a script's own exec is under way at this instant.
     if (argv === undefined && readEntry(pids.agent) !== undefined) return false;
   } else if (processExists(pids.agent)) return false;
-  await ended;
+  await soon(ended);
   const code = exitCodeOf(paths);
   return (code === 126 || code === 127) && !await canExecute(options);
+}
+
+/** Waits for the reaper's end, but not for one that can't record how the agent ended: on a full disk. */
+async function soon(ended: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((wake) => timer = setTimeout(wake, RECORD_MS));
+  await Promise.race([ended, late]);
+  clearTimeout(timer);
 }
 
 function exitCodeOf(paths: Paths): number {

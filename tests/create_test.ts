@@ -1,6 +1,7 @@
 import { createSession } from "../create.ts";
 import { SessionError } from "../errors.ts";
 import { getSession, listSessions } from "../sessions.ts";
+import { deleteSession } from "../stop.ts";
 import { readState } from "../store.ts";
 import {
   assert,
@@ -8,6 +9,7 @@ import {
   assertMatch,
   assertRejects,
   isRunning,
+  runCli,
   TestRoot,
   until,
 } from "./helpers.ts";
@@ -261,4 +263,31 @@ Deno.test({
       await new Deno.Command("umount", { args: [disk] }).output();
     }
   },
+});
+
+Deno.test("a creator that fails after the start leaves no agent, and a harmless failure is none", async () => {
+  await using root = new TestRoot();
+  const strace = await new Deno.Command("sh", {
+    args: ["-c", "command -v strace"],
+  }).output();
+  if (!strace.success) return console.log("Skipped: strace is not installed");
+  for (
+    const [call, status] of [["read", 1], ["unlink", 0], ["close", 0]] as const
+  ) {
+    const id = `broken-${call}`;
+    const { code, stderr } = await runCli(
+      root.dir,
+      ["run", "--id", id, "sleep", "60"],
+      {
+        prefix: [
+          ...["strace", "-qq", "-o", `${root.dir}/trace`],
+          ...["-P", `${root.dir}/${id}/ready.pipe`, "-e", `trace=${call}`],
+          ...["-e", `inject=${call}:error=EIO:when=1`],
+        ],
+      },
+    );
+    assertEquals(code, status, `${call}: ${stderr}`);
+    assertEquals(root.strays().length > 0, status === 0, call);
+    if (status === 0) await deleteSession(id, { root: root.dir, force: true });
+  }
 });
