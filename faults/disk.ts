@@ -1,0 +1,148 @@
+/**
+ * A really full disk: a tmpfs of 64 KiB as the root, filled up to a few bytes or pages.
+ *
+ * @module
+ */
+import {
+  createSession,
+  getSession,
+  listSessions,
+  waitForSession,
+} from "../mod.ts";
+import type { Case, Fault } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import { cli, complainOf, kill, pause, until, World } from "./world.ts";
+
+const ID = "subject";
+
+class FullDisk implements AsyncDisposable {
+  private constructor(readonly world: World) {}
+
+  static async make(): Promise<FullDisk> {
+    const world = await World.make();
+    await run("mount", [
+      ...["-t", "tmpfs", "-o", "size=64k,mode=700", "none"],
+      world.root,
+    ]);
+    return new FullDisk(world);
+  }
+
+  /** Leaves so many bytes. */
+  async fill(leave: number): Promise<void> {
+    const path = `${this.world.root}/foreign`;
+    await new Deno.Command("sh", {
+      args: ["-c", 'cat /dev/zero >"$1" 2>/dev/null', "sh", path],
+    }).output();
+    const { size } = Deno.statSync(path);
+    Deno.truncateSync(path, Math.max(0, size - leave));
+  }
+
+  empty(): void {
+    Deno.removeSync(`${this.world.root}/foreign`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { pid } of this.world.processes()) kill(pid, "SIGKILL");
+    await until(() => this.world.processes().length === 0);
+    await run("umount", ["-l", this.world.root]);
+    await this.world[Symbol.asyncDispose]();
+  }
+}
+
+async function run(program: string, args: readonly string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, {
+    args: [...args],
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
+
+function creating(kind: string, leave: number): Case {
+  return async () => {
+    await using disk = await FullDisk.make();
+    const { world } = disk;
+    await disk.fill(leave);
+    const more = kind === "repl" ? ["-i"] : kind === "rm" ? ["--rm"] : [];
+    const command = kind === "repl" ? world.echo() : world.agent({ lines: 2 });
+    const ended = await cli(world.root, [
+      ...["run", ...more, "--id", ID, "--"],
+      ...command,
+    ]);
+    const complaints = complainOf(ended);
+    const made = (await listSessions({ root: world.root })).length;
+    if (ended.code !== 0 && made > 0) {
+      complaints.push("it says that it failed, and there is a session");
+    }
+    const left = [...Deno.readDirSync(world.root)].map(({ name }) => name)
+      .filter((name) => name !== "foreign" && name !== ID);
+    if (left.length > 0) complaints.push(`it leaves ${left}`);
+    if (ended.code === 0) await pause(100);
+    disk.empty();
+    complaints.push(...await judge(world, { logDamaged: true }));
+    return complaints;
+  };
+}
+
+/** The disk becomes full while an agent runs; then there is room again, or the reaper is killed. */
+function ending(then: "room" | "killed" | "stop" | "delete"): Case {
+  return async () => {
+    await using disk = await FullDisk.make();
+    const { world } = disk;
+    const { root } = world;
+    const command = world.agent({ linger: then === "stop" ? 600 : 0.3 });
+    const { pids } = await createSession({ root, id: ID, command });
+    await disk.fill(0);
+    const complaints: string[] = [];
+    if (then === "stop" || then === "delete") {
+      const args = then === "stop" ? ["stop", "-t", "1"] : ["delete", "-f"];
+      const ended = await cli(root, [...args, ID], { timeoutMs: 30_000 });
+      complaints.push(...complainOf(ended));
+      if (then === "delete" && ended.code !== 0) {
+        complaints.push(`a full disk can't be cleared: ${ended.stderr}`);
+      }
+    } else await until(() => world.diaries()[0]?.exit !== undefined);
+    await pause(100);
+    if (then !== "delete") {
+      const { state } = await getSession(ID, { root });
+      if (state.state === "exited") {
+        // There may be room for it in the file's own page: then it must be right.
+        const right = "code" in state.ending
+          ? state.ending.code === world.diaries()[0]?.exit
+          : then === "stop";
+        if (!right) complaints.push(`full, it is ${JSON.stringify(state)}`);
+      }
+    }
+    if (then === "killed") kill(pids.reaper, "SIGKILL");
+    if (then !== "killed") disk.empty();
+    if (then === "room") {
+      const { state } = await waitForSession(ID, { root, timeoutMs: 5000 });
+      if (state.state !== "exited") {
+        complaints.push(`then it is ${state.state}`);
+      }
+    }
+    complaints.push(...await judge(world, { reaperKilled: then === "killed" }));
+    return complaints;
+  };
+}
+
+/** See above. */
+export const DISK_FAULTS: readonly Fault[] = [{
+  name: "disk-full",
+  about: "a tmpfs of 64 KiB, full while creating and while ending",
+  skip: () => Deno.uid() === 0 ? undefined : "needs root to mount a tmpfs",
+  run: async ({ short, random, injectAll }) => {
+    const cases: [string, Case][] = [];
+    for (const kind of ["exec", "repl", "rm"]) {
+      for (let pages = 0; pages <= 10; pages++) {
+        for (const bytes of [0, 1]) {
+          const leave = pages * 4096 + bytes;
+          cases.push([`${kind}, ${leave} bytes left`, creating(kind, leave)]);
+        }
+      }
+    }
+    const some = short ? random.sample(cases, 10) : cases;
+    for (const then of ["room", "killed", "stop", "delete"] as const) {
+      some.push([`full while it ends, then ${then}`, ending(then)]);
+    }
+    await injectAll(some);
+  },
+}];

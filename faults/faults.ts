@@ -1,0 +1,135 @@
+/**
+ * Breaks the product on purpose, and prints what survived.
+ *
+ *     deno task faults [--short] [--seed N] [--case TEXT] [--list] [NAME…]
+ *
+ * Every fault ends with the same judgement, see `judgement.ts`. Without names all faults
+ * are run, which may take an hour; `--short` takes a sample of each, two minutes on two
+ * cores. A name may be the beginning of several. `--case` runs only cases whose name
+ * contains the text. What failed is told with the way to repeat it; the exit status is 1
+ * then. Nothing but temporary folders is written to; some faults need Linux, strace(1) or root,
+ * and say so where they are left out.
+ *
+ * @module
+ */
+import { type Fault, type Outcome, runFault } from "./fault.ts";
+import { COMMAND_FAULTS, REAPER_FAULTS } from "./injection.ts";
+import { HOSTILE_FAULTS } from "./hostile.ts";
+import { DISK_FAULTS } from "./disk.ts";
+import { PID_FAULTS } from "./pids.ts";
+import { STORM_FAULTS } from "./storms.ts";
+
+const FAULTS: readonly Fault[] = [
+  ...COMMAND_FAULTS,
+  ...REAPER_FAULTS,
+  ...STORM_FAULTS,
+  ...HOSTILE_FAULTS,
+  ...DISK_FAULTS,
+  ...PID_FAULTS,
+];
+
+interface Call {
+  readonly short: boolean;
+  readonly seed: number;
+  readonly only: string | undefined;
+  readonly names: readonly string[];
+  readonly list: boolean;
+}
+
+function parse(args: readonly string[]): Call {
+  let short = false;
+  let list = false;
+  let seed = Date.now() % 1_000_000;
+  let only: string | undefined;
+  const names: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--short") short = true;
+    else if (arg === "--list") list = true;
+    else if (arg === "--seed") seed = Number(args[++i]);
+    else if (arg === "--case") only = args[++i];
+    else if (arg.startsWith("-")) throw new TypeError(`Unknown option ${arg}`);
+    else names.push(arg);
+  }
+  if (!Number.isSafeInteger(seed)) throw new TypeError("--seed takes a number");
+  return { short, seed, only, names, list };
+}
+
+function chosen(names: readonly string[]): readonly Fault[] {
+  if (names.length === 0) return FAULTS;
+  for (const name of names) {
+    if (!FAULTS.some((fault) => fault.name.startsWith(name))) {
+      throw new TypeError(`No fault is called ${name}; try --list`);
+    }
+  }
+  return FAULTS.filter((fault) => {
+    return names.some((name) => fault.name.startsWith(name));
+  });
+}
+
+function row(name: string, outcome: Outcome): string {
+  const { injected, survived, seconds, skipped } = outcome;
+  const end = skipped === undefined ? "" : `left out: ${skipped}`;
+  return [
+    name.padEnd(24),
+    String(injected).padStart(8),
+    String(survived).padStart(8),
+    `${seconds.toFixed(1)} s`.padStart(9),
+    end || (injected === survived ? "" : "  <<<"),
+  ].join(" ").trimEnd();
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const { short, seed, only, names, list } = parse(args);
+  const faults = chosen(names);
+  if (list) {
+    for (const { name, about } of faults) {
+      console.log(`${name.padEnd(24)} ${about}`);
+    }
+    return 0;
+  }
+  console.log(
+    `Deno ${Deno.version.deno}, seed ${seed}${short ? ", short" : ""}`,
+  );
+  console.log(
+    `${"fault".padEnd(24)} injected survived      time`,
+  );
+  const start = performance.now();
+  const total: Outcome = {
+    injected: 0,
+    survived: 0,
+    complaints: [],
+    seconds: 0,
+  };
+  const details: string[] = [];
+  let leftOut = 0;
+  for (const fault of faults) {
+    const limitMs = short ? 20_000 : 20 * 60_000;
+    const outcome = await runFault(fault, {
+      short,
+      seed,
+      only,
+      limitMs,
+      caseMs: 120_000,
+    });
+    console.log(row(fault.name, outcome));
+    total.injected += outcome.injected;
+    total.survived += outcome.survived;
+    if (outcome.skipped !== undefined) leftOut++;
+    for (const { case: name, text } of outcome.complaints) {
+      const again =
+        `deno task faults ${short ? "--short " : ""}--seed ${seed}` +
+        ` ${name === "" ? "" : `--case '${name}' `}${fault.name}`;
+      console.error(`  ${name}: ${text.slice(0, 500)}`);
+      details.push(`${fault.name}: ${name}\n    ${text}\n    again: ${again}`);
+    }
+  }
+  total.seconds = (performance.now() - start) / 1000;
+  console.log(row("all", total));
+  if (leftOut > 0) console.log(`${leftOut} faults were left out, see above`);
+  if (details.length > 0) console.log(`\n${details.join("\n\n")}`);
+  return total.injected === total.survived ? 0 : 1;
+}
+
+// Ended here, with what is awaited by nobody any more: a case that hangs must not hang all.
+Deno.exit(await main(Deno.args));

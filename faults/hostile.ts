@@ -1,0 +1,526 @@
+/**
+ * Hostile roots: what stands in the place of each file, of the session and of the root.
+ *
+ * Each replacement is put there while a session lives, or after it has ended, and every
+ * command is tried on it: none may hang, none may print a stack trace or what could
+ * steer a terminal, and nothing outside may change.
+ *
+ * @module
+ */
+import { createSession, waitForSession } from "../mod.ts";
+import type { Case, Fault } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import { cli, complainOf, there, until, World } from "./world.ts";
+
+const ID = "subject";
+
+const FILES = [
+  "meta.json",
+  "pid",
+  "exit",
+  "lock",
+  "stop.json",
+  "stdout.log",
+  "stderr.log",
+  "stdin.pipe",
+  "eof.pipe",
+  "reaper.log",
+  "reaper.sh",
+  "ready.pipe",
+] as const;
+
+/** What can stand in a file's place: a shell command with the path as $1, the world as $2. */
+const REPLACEMENTS: Readonly<Record<string, string>> = {
+  "link to a file": 'ln -s "$2/outside/file" "$1"',
+  "link to a folder": 'ln -s "$2/outside/folder" "$1"',
+  "dangling link": 'ln -s "$2/outside/nothing" "$1"',
+  "link to itself": 'ln -s "$1" "$1"',
+  "link to zeros": 'ln -s /dev/zero "$1"',
+  "pipe": 'mkfifo "$1"',
+  "link to a pipe": 'mkfifo "$2/canary.fifo"; ln -s "$2/canary.fifo" "$1"',
+  "folder": 'mkdir "$1"; echo x >"$1/x"',
+  "nothing": ":",
+  "empty file": ': >"$1"',
+  "garbage": 'head -c 100000 /dev/urandom >"$1"',
+  "forbidden": 'echo x >"$1"; chmod 0 "$1"',
+};
+
+/** What is tried, in this order; the last ones end it. */
+const COMMANDS: readonly (readonly string[])[] = [
+  ["list"],
+  ["list", "--json"],
+  ["show", ID],
+  ["logs", ID],
+  ["logs", "-n", "3", "--stderr", ID],
+  ["send", "--timeout", "1", ID, "hello"],
+  ["send", "--timeout", "1", ID, "--eof"],
+  ["wait", "--timeout", "1", ID],
+  ["logs", "--all", ID],
+  ["prune", "--dry-run"],
+  ["stop", "-t", "1", ID],
+  ["prune"],
+  ["delete", "-f", ID],
+];
+
+function replaced(
+  life: "ended" | "live",
+  file: string,
+  how: string,
+  commands: readonly (readonly string[])[],
+): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    if (life === "live") {
+      await createSession({
+        root,
+        id: ID,
+        kind: "repl",
+        command: world.echo(),
+      });
+      await until(() => world.diaries().length > 0);
+    } else {
+      await createSession({ root, id: ID, command: world.agent() });
+      await waitForSession(ID, { root });
+    }
+    const path = `${root}/${ID}/${file}`;
+    await shell('rm -rf "$1"; ' + REPLACEMENTS[how], path, world.dir);
+    const complaints: string[] = [];
+    for (const args of commands) {
+      // Following a session that lives without end is not a fault.
+      const endless = life === "live" && args[0] === "wait";
+      const ended = await cli(root, args, { timeoutMs: 30_000 });
+      const found = complainOf(
+        ended,
+        args[0] === "wait" ? undefined : [0, 1, 3, 4],
+      ).concat(steering(ended.stdout, args));
+      if (endless && ended.code === 124) continue;
+      if (args[0] === "wait" && ended.code === 7) continue;
+      complaints.push(...found.map((text) => `${args.join(" ")}: ${text}`));
+    }
+    complaints.push(
+      ...await judge(world, {
+        damaged: true,
+        forged: true,
+        logDamaged: true,
+        reaperKilled: true,
+        settleMs: 6000,
+      }),
+    );
+    return complaints;
+  };
+}
+
+/** Complains about control characters in what is not the agent's own output. */
+function steering(stdout: string, args: readonly string[]): string[] {
+  if (args[0] === "logs") return [];
+  const found =
+    // deno-lint-ignore no-control-regex
+    /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/.exec(
+      stdout,
+    );
+  if (found === null) return [];
+  const code = found[0].charCodeAt(0).toString(16);
+  return [`it prints the character U+${code.padStart(4, "0")}`];
+}
+
+async function shell(script: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command("sh", {
+    args: ["-c", script, "sh", ...args],
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
+
+const files: Fault = {
+  name: "hostile-files",
+  about:
+    "links, pipes, folders, garbage in the place of every file, every command",
+  run: async ({ short, random, injectAll }) => {
+    const all: [string, Case][] = [];
+    for (const life of ["ended", "live"] as const) {
+      for (const file of FILES) {
+        for (const how of Object.keys(REPLACEMENTS)) {
+          const commands = short
+            ? [
+              ...random.sample(COMMANDS.slice(0, -3), 2),
+              ...COMMANDS.slice(-1),
+            ]
+            : COMMANDS;
+          all.push([
+            `${life} ${file}: ${how}`,
+            replaced(life, file, how, commands),
+          ]);
+        }
+      }
+    }
+    await injectAll(short ? random.sample(all, 12) : all);
+  },
+};
+
+/** What a root can be: a shell command with the root as $1 and the world as $2; and whether it may be used. */
+const ROOTS: Readonly<Record<string, readonly [string, boolean]>> = {
+  "of somebody else": ['chown 65534 "$1"', false],
+  "group-writable": ['chmod 770 "$1"', false],
+  "world-writable": ['chmod 777 "$1"', false],
+  "sticky and world-writable": ['chmod 1777 "$1"', false],
+  "in a group-writable folder": [
+    'chmod 770 "$2/mine"; rmdir "$1"; mkdir -m 700 "$2/mine/root"; ln -s "$2/mine/root" "$1"',
+    true,
+  ],
+  "a file": ['rmdir "$1"; echo x >"$1"', false],
+  "a pipe": ['rmdir "$1"; mkfifo "$1"', false],
+  "a dangling link": ['rmdir "$1"; ln -s "$2/nowhere" "$1"', false],
+  "a link to itself": ['rmdir "$1"; ln -s "$1" "$1"', false],
+  "read-only folder": ['rmdir "$1"; ln -s /proc/sys "$1"', false],
+};
+
+function rootCase(how: string): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    Deno.mkdirSync(`${world.dir}/mine`);
+    const [script, usable] = ROOTS[how]!;
+    await shell(script, root, world.dir);
+    const complaints: string[] = [];
+    const run = ["run", "--id", ID, "--", ...world.agent()];
+    for (
+      const args of [run, ["list"], ["prune"], ["delete", "-f", ID], [
+        "show",
+        ID,
+      ]]
+    ) {
+      const ended = await cli(root, args, { timeoutMs: 30_000 });
+      complaints.push(
+        ...complainOf(ended).map((text) => `${args[0]}: ${text}`),
+      );
+      if (args === run && ended.code === 0 && !usable) {
+        complaints.push("run: it works in a root that is not ours alone");
+      }
+    }
+    complaints.push(...world.harm());
+    for (const { command } of world.processes()) {
+      complaints.push(`${command} is left`);
+    }
+    await shell('rm -rf "$1"; mkdir -m 700 "$1"', root);
+    return complaints;
+  };
+}
+
+const roots: Fault = {
+  name: "hostile-roots",
+  about: "roots of somebody else, writable by others, links, files, pipes",
+  skip: () => Deno.uid() === 0 ? undefined : "needs root to give a folder away",
+  run: async ({ injectAll }) => {
+    await injectAll(
+      Object.keys(ROOTS).map((how) => [how, rootCase(how)] as const),
+    );
+  },
+};
+
+const EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2028\x7f\r\n\t\0"
+  .replace("\0", "");
+
+const IDS = [
+  "-rf",
+  "--help",
+  "-",
+  "--",
+  "..",
+  ".",
+  "../subject",
+  "a/b",
+  "/etc",
+  "x".repeat(64),
+  "x".repeat(65),
+  "x".repeat(255),
+  "x".repeat(5000),
+  "äöü",
+  "会议",
+  "сессия",
+  "a b",
+  " ",
+  "",
+  "a\nb",
+  "a\u202eb",
+  "\x1b[31mred",
+  "0",
+  "99",
+  "con",
+  "*",
+  "$(touch /tmp/owned)",
+  "~",
+  ".new-1-x",
+  ".old-x",
+];
+
+const ids: Fault = {
+  name: "hostile-ids",
+  about: "ids like options, paths, other scripts, too long; each command",
+  run: async ({ short, random, injectAll }) => {
+    const cases: [string, Case][] = [];
+    for (const id of IDS) {
+      const shown = JSON.stringify(id).slice(0, 40);
+      for (
+        const command of [
+          "run",
+          "show",
+          "delete",
+          "stop",
+          "logs",
+          "send",
+          "wait",
+        ]
+      ) {
+        cases.push([`${command} ${shown}`, async () => {
+          await using world = await World.make();
+          const { root } = world;
+          const args = command === "run"
+            ? ["run", `--id=${id}`, "--", ...world.agent()]
+            : command === "send"
+            ? ["send", "--timeout", "1", "--", id, "x"]
+            : command === "wait"
+            ? ["wait", "--timeout", "1", "--", id]
+            : [command, "--", id];
+          const ended = await cli(root, args, { timeoutMs: 30_000 });
+          const complaints = complainOf(ended);
+          const made = [...Deno.readDirSync(root)].map(({ name }) => name);
+          if (ended.code === 0 && (command !== "run" || made.join() !== id)) {
+            complaints.push(`it works, and makes ${made}`);
+          }
+          if (ended.code !== 0 && made.length > 0) {
+            complaints.push(`it fails, and leaves ${made}`);
+          }
+          return [...complaints, ...await judge(world)];
+        }]);
+      }
+    }
+    await injectAll(short ? random.sample(cases, 24) : cases);
+  },
+};
+
+const strings: Fault = {
+  name: "hostile-strings",
+  about:
+    "escape sequences in every string that list, show, wait and errors print",
+  run: async ({ injectAll }) => {
+    const cases: [string, Case][] = [];
+    const places = [
+      "argv",
+      "prompt",
+      "cwd",
+      "label key",
+      "label value",
+      "env",
+      "program",
+      "stop.json",
+      "selector",
+      "option",
+      "comm",
+      "env-file",
+      "root",
+    ];
+    for (const place of places) {
+      cases.push([place, async () => {
+        await using world = await World.make();
+        Deno.mkdirSync(`${world.dir}/mine`);
+        let { root } = world;
+        const complaints: string[] = [];
+        const evil = place === "argv" || place === "comm"
+          ? EVIL.replace("\n", "")
+          : EVIL;
+        const name = evil.replaceAll("/", "");
+        const command = world.agent({ linger: 600 });
+        const folder = `${world.dir}/mine/${name}`;
+        if (place === "cwd" || place === "root") {
+          Deno.mkdirSync(folder, { mode: 0o700 });
+        }
+        if (place === "root") root = folder;
+        if (place === "comm") {
+          Deno.copyFileSync(
+            "/bin/sleep",
+            `${world.dir}/mine/${name.slice(0, 12)}`,
+          );
+          command.splice(
+            0,
+            command.length,
+            `${world.dir}/mine/${name.slice(0, 12)}`,
+            "600",
+          );
+        }
+        if (place === "argv") command.push(evil);
+        // deno-lint-ignore no-control-regex
+        const key = evil.replace(/[\s=\x00-\x20\u2028]/g, "");
+        await createSession({
+          root,
+          id: ID,
+          command,
+          prompt: place === "prompt" ? evil : undefined,
+          cwd: place === "cwd" ? folder : undefined,
+          labels: place === "label key"
+            ? { [key]: "x" }
+            : place === "label value"
+            ? { x: evil }
+            : undefined,
+          env: place === "env" ? { [evil]: "x" } : undefined,
+        });
+        if (place === "stop.json") {
+          Deno.writeTextFileSync(
+            `${root}/${ID}/stop.json`,
+            JSON.stringify({ by: evil, at: evil, signal: evil, more: evil }),
+          );
+        }
+        const calls: string[][] = [["list"], ["list", "--json"], ["show", ID], [
+          "wait",
+          "--timeout",
+          "0",
+          ID,
+        ], ["delete", ID]];
+        if (place === "program") {
+          calls.push(["run", "--", name], [
+            "run",
+            "--cwd",
+            `/tmp/${name}`,
+            "true",
+          ]);
+        }
+        if (place === "selector") {
+          calls.push(["show", evil], ["logs", evil], ["delete", evil], [
+            "show",
+            "--json",
+            evil,
+          ]);
+          calls.push([evil], ["help", evil], ["list", evil], [
+            "completions",
+            evil,
+          ]);
+        }
+        if (place === "option") {
+          calls.push(["list", `--${evil}`], ["list", "--state", evil], [
+            "stop",
+            "-s",
+            evil,
+            ID,
+          ]);
+          calls.push(["wait", "--timeout", evil, ID], [
+            "run",
+            "-e",
+            evil,
+            "true",
+          ], ["run", "-l", evil, "true"]);
+          calls.push(["run", "--id", evil, "true"], ["logs", "-n", evil, ID], [
+            "run",
+            "--cwd",
+            evil,
+            "true",
+          ], ["create", evil]);
+        }
+        if (place === "env-file") {
+          Deno.writeTextFileSync(`${world.dir}/mine/env`, evil);
+          calls.push(["run", "--env-file", `${world.dir}/mine/env`, "true"], [
+            "run",
+            "--env-file",
+            folder,
+            "true",
+          ]);
+        }
+        if (place === "root") {
+          Deno.mkdirSync(`${folder}/x`, { mode: 0o777 });
+          Deno.chmodSync(`${folder}/x`, 0o777);
+        }
+        for (const args of calls) {
+          const ended = await cli(root, args, { timeoutMs: 30_000 });
+          for (
+            const text of [
+              ...complainOf(ended),
+              ...steering(ended.stdout, args),
+            ]
+          ) {
+            complaints.push(`${JSON.stringify(args)}: ${text}`);
+          }
+          if (place === "root") {
+            const bad = await cli(`${folder}/x`, ["run", "true"]);
+            complaints.push(...complainOf(bad).map((text) => `root: ${text}`));
+          }
+        }
+        if (place === "root") {
+          await cli(root, ["delete", "-f", ID]);
+          complaints.push(...world.harm());
+        } else {
+          complaints.push(...await judge(world));
+        }
+        return [...new Set(complaints)];
+      }]);
+    }
+    await injectAll(cases);
+  },
+};
+
+const neighbours: Fault = {
+  name: "hostile-neighbours",
+  about: "files, links and folders beside the sessions; temporary names taken",
+  run: async ({ injectAll }) => {
+    const setups: Record<string, string> = {
+      "foreign folder": 'mkdir "$1/foreign"; echo x >"$1/foreign/file"',
+      "foreign file": 'echo x >"$1/foreign"',
+      "link to a folder outside": 'ln -s "$2/outside/folder" "$1/foreign"',
+      "hidden link named .old-":
+        'ln -s "$2/outside/folder" "$1/.old-foreign"; ln -s "$2/outside/folder" "$1/.new-foreign"',
+      "link to a session elsewhere":
+        'mkdir "$2/mine"; cp -r "$1/subject" "$2/mine/foreign"; ln -s "$2/mine/foreign" "$1/foreign"',
+      "pipe": 'mkfifo "$1/foreign"',
+      "link inside a session":
+        'ln -s "$2/outside/folder" "$1/subject/link"; ln -s "$2/outside/file" "$1/subject/other"',
+      "temporary names taken by links":
+        'i=1; while [ $i -lt 3 ]; do i=$((i + 1)); done; n=$(cat /proc/sys/kernel/ns_last_pid); i=0; while [ $i -lt 400 ]; do ln -s "$2/outside/file" "$1/subject/stop.json.$((n + i)).tmp"; i=$((i + 1)); done',
+    };
+    await injectAll(
+      Object.entries(setups).map(([name, script]) =>
+        [name, async () => {
+          await using world = await World.make();
+          const { root } = world;
+          await createSession({
+            root,
+            id: ID,
+            command: world.agent({ linger: 600 }),
+          });
+          Deno.mkdirSync(`${world.dir}/mine`);
+          await shell(script.replace('mkdir "$2/mine"; ', ""), root, world.dir);
+          const complaints: string[] = [];
+          for (
+            const args of [
+              ["list"],
+              ["show", ID],
+              ["show", "foreign"],
+              ["stop", "-t", "1", ID],
+              ["delete", "-f", "foreign"],
+              ["prune"],
+            ]
+          ) {
+            const ended = await cli(root, args, { timeoutMs: 30_000 });
+            complaints.push(...complainOf(ended));
+          }
+          if (name.startsWith("foreign") && !there(`${root}/foreign`)) {
+            complaints.push("what is foreign was deleted");
+          }
+          if (
+            name === "link to a session elsewhere" &&
+            !there(`${world.dir}/mine/foreign/meta.json`)
+          ) {
+            complaints.push("a session outside was deleted by a link");
+          }
+          await shell('rm -f "$1/.old-foreign" "$1/.new-foreign"', root);
+          return [...complaints, ...await judge(world)];
+        }] as const
+      ),
+    );
+  },
+};
+
+/** See above. */
+export const HOSTILE_FAULTS: readonly Fault[] = [
+  files,
+  roots,
+  ids,
+  strings,
+  neighbours,
+];

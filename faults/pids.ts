@@ -1,0 +1,53 @@
+/**
+ * Pid reuse: a stranger has a dead agent's and a dead reaper's number.
+ *
+ * In a pid namespace of its own, where the next number can be chosen (ns_last_pid,
+ * see pid_namespaces(7)) and no other process of the machine can be hit.
+ *
+ * @module
+ */
+import { PROJECT } from "../tests/helpers.ts";
+import type { Fault } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import { World } from "./world.ts";
+
+const CASES = [
+  "lost",
+  "lost leader",
+  "prune",
+  "prune leader",
+  "orphan",
+  "orphan leader",
+  "timeout",
+];
+
+/** See above. */
+export const PID_FAULTS: readonly Fault[] = [{
+  name: "pid-reuse",
+  about: "a stranger with the agent's and the reaper's numbers",
+  skip: () =>
+    Deno.uid() === 0 && Deno.build.os === "linux"
+      ? undefined
+      : "needs root on Linux for a pid namespace",
+  run: async ({ injectAll }) => {
+    await injectAll(CASES.map((what) =>
+      [what, async () => {
+        await using world = await World.make();
+        const { stdout, stderr, code } = await new Deno.Command("unshare", {
+          args: [
+            ...["-pf", "--mount-proc", "--kill-child"],
+            // The first process there has to take in orphans: a shell does.
+            ...["sh", "-c", '"$@"; exit $?', "sh"],
+            ...[Deno.execPath(), "run", "-A", "--no-check"],
+            ...[`${PROJECT}faults/pids_main.ts`, world.root, what],
+          ],
+        }).output();
+        const decoder = new TextDecoder();
+        if (code !== 0) return [`It failed: ${decoder.decode(stderr)}`];
+        const { complaints, strangers } = JSON.parse(decoder.decode(stdout));
+        if (strangers.length === 0) return null;
+        return [...complaints, ...await judge(world)];
+      }] as const
+    ));
+  },
+}];

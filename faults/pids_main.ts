@@ -1,0 +1,95 @@
+/**
+ * Run by `pids.ts` in a pid namespace of its own: strangers get the numbers of a dead
+ * session's processes. Prints its complaints as JSON. Takes the world's folder and the case.
+ *
+ * @module
+ */
+import {
+  createSession,
+  deleteSession,
+  getSession,
+  listProcesses,
+  pruneSessions,
+  SessionError,
+  stopSession,
+} from "../mod.ts";
+import { kill, pause, see, until } from "./world.ts";
+
+const [root = "", what = ""] = Deno.args;
+const complaints: string[] = [];
+const strangers: Deno.ChildProcess[] = [];
+
+/** Starts a stranger that has exactly this number. */
+async function takePid(pid: number, leader: boolean): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", `${pid - 1}`);
+    const stranger = new Deno.Command("sleep", {
+      args: ["1000"],
+      detached: leader,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+      clearEnv: true,
+    }).spawn();
+    if (stranger.pid === pid) {
+      strangers.push(stranger);
+      return;
+    }
+    kill(stranger.pid, "SIGKILL");
+    await stranger.status;
+  }
+  throw new Error(`Number ${pid} can't be had: ${see(pid)?.command}`);
+}
+
+const orphan = what.startsWith("orphan");
+// An orphan outlives agent and reaper in a kernel session of its own, and keeps the lock.
+const script = orphan
+  ? "setsid sleep 500 & echo $!; exec sleep 400"
+  : "exec sleep 400";
+const session = await createSession({
+  root,
+  id: "subject",
+  command: ["sh", "-c", script],
+  ...(what === "timeout" ? { timeoutMs: 700, graceMs: 300 } : {}),
+});
+const { pids, paths } = session;
+if (orphan) await until(() => Deno.statSync(paths.stdout).size > 0);
+for (const pid of [pids.reaper, pids.agent]) kill(pid, "SIGKILL");
+await until(() => !see(pids.reaper) && !see(pids.agent));
+// A number is free once its process is reaped and it names no group or kernel session.
+const canReaper = what !== "timeout" && !orphan;
+await pause(50);
+await takePid(pids.agent, what.endsWith("leader"));
+if (canReaper) await takePid(pids.reaper, what.endsWith("leader"));
+
+const { state } = await getSession("subject", { root });
+const expected = orphan || what === "timeout" ? "running" : "lost";
+if (state.state !== expected) complaints.push(`it is ${state.state}`);
+const numbers = strangers.map(({ pid }) => pid);
+for (const { pid, command } of listProcesses(paths)) {
+  if (numbers.includes(pid)) complaints.push(`${pid} (${command}) is shown`);
+}
+if (what === "timeout") await pause(2500);
+try {
+  await stopSession("subject", { root, graceMs: 100 });
+  if (!orphan && what !== "timeout") complaints.push("stop found something");
+} catch (error) {
+  if (!(error instanceof SessionError && error.code === "wrong_state")) {
+    complaints.push(`stop: ${error}`);
+  }
+}
+if (what.startsWith("prune")) {
+  await pruneSessions({ root });
+} else {
+  await deleteSession("subject", { root, force: true, graceMs: 100 });
+}
+for (const stranger of strangers) {
+  if (!see(stranger.pid)) complaints.push(`stranger ${stranger.pid} is dead`);
+  if (see(stranger.pid)?.state === "T") {
+    complaints.push("a stranger is stopped");
+  }
+  kill(stranger.pid, "SIGKILL");
+}
+if ([...Deno.readDirSync(root)].length > 0) complaints.push("files are left");
+console.log(JSON.stringify({ complaints, strangers: numbers }));
+Deno.exit(0);

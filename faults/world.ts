@@ -1,0 +1,374 @@
+/**
+ * A world for one case: a root of its own, agents that keep a diary, canaries.
+ *
+ *     DIR/root/      the state directory under test
+ *     DIR/diary/ID   what the agent of session ID says that it did
+ *     DIR/outside/   canary files, which nothing may touch
+ *     DIR/canary.log what the canary process was sent; it looks like a neighbour's agent
+ *
+ * An agent writes a line to its diary only after it was written to the log, and its exit
+ * code right before exiting: the diary never claims more than happened.
+ *
+ * @module
+ */
+import { PROJECT } from "../tests/helpers.ts";
+
+/** A process as the kernel shows it, independently of the product's own look. */
+export interface Seen {
+  readonly pid: number;
+  readonly startTicks: string;
+  readonly state: string;
+  readonly command: string;
+  /** The session directory that its environment names. */
+  readonly owner: string | undefined;
+}
+
+/** What an agent says of itself. */
+export interface Diary {
+  readonly id: string;
+  readonly pid: number | undefined;
+  /** Lines that it has written. */
+  readonly lines: readonly string[];
+  /** The code that it was about to exit with. */
+  readonly exit: number | undefined;
+}
+
+/** What an agent exits with if not told otherwise: none of the command line's own statuses. */
+export const CODE = 7;
+
+/** How an agent behaves. */
+export interface AgentOptions {
+  /** Lines to write. @default {5} */
+  readonly lines?: number;
+  /** Seconds between them. @default {0} */
+  readonly pause?: number;
+  /** Seconds to live on after them. @default {0} */
+  readonly linger?: number;
+  /** Its exit code. @default {CODE} */
+  readonly code?: number;
+}
+
+// $1 diaries, $2 lines, $3 pause, $4 linger, $5 code
+const AGENT = `diary=$1/$CODEX_SESSION_ID
+echo "pid $$" >"$diary" || exit 99
+i=0
+while [ $i -lt $2 ]; do
+  i=$((i + 1))
+  echo "line $i" && echo "line line $i" >>"$diary"
+  [ "$3" = 0 ] || sleep "$3"
+done
+[ "$4" = 0 ] || sleep "$4"
+echo "exit $5" >>"$diary"
+exit $5
+`;
+
+// $1 diaries, $2 code
+const ECHO = `diary=$1/$CODEX_SESSION_ID
+echo "pid $$" >"$diary" || exit 99
+while IFS= read -r line; do
+  printf '%s\\n' "$line" && printf 'line %s\\n' "$line" >>"$diary"
+done
+echo "exit $2" >>"$diary"
+exit $2
+`;
+
+// Writes down every signal that can be caught; waits without a child.
+const CANARY = `for s in HUP INT QUIT USR1 USR2 PIPE ALRM TERM CONT WINCH; do
+  trap "echo $s >>$1/canary.log" $s
+done
+exec 3<>"$1/canary.pipe"
+echo ready >"$1/canary.ready"
+while :; do read -r _ <&3; done
+`;
+
+/** See above; disposing of it ends its processes and removes it. */
+export class World implements AsyncDisposable {
+  readonly dir: string;
+  readonly root: string;
+  readonly #canary: Deno.ChildProcess;
+  readonly #canaryTicks: string;
+  readonly #outside: string;
+
+  /** Makes one; `in` the folder to make it in. */
+  static async make(options: { readonly in?: string } = {}): Promise<World> {
+    const dir = Deno.makeTempDirSync({
+      prefix: "codex-faults-",
+      dir: options.in,
+    });
+    Deno.mkdirSync(`${dir}/root`, { mode: 0o700 });
+    Deno.mkdirSync(`${dir}/diary`);
+    Deno.mkdirSync(`${dir}/outside/folder`, { recursive: true });
+    Deno.mkdirSync(`${dir}/bin`);
+    Deno.writeTextFileSync(`${dir}/outside/file`, "precious\n");
+    Deno.writeTextFileSync(`${dir}/outside/folder/file`, "precious too\n");
+    Deno.writeTextFileSync(`${dir}/bin/agent`, AGENT);
+    Deno.writeTextFileSync(`${dir}/bin/echo`, ECHO);
+    await new Deno.Command("mkfifo", { args: [`${dir}/canary.pipe`] }).output();
+    const canary = new Deno.Command("/bin/sh", {
+      args: ["-c", CANARY, "sh", dir],
+      env: {
+        CODEX_SESSION_ID: "canary",
+        CODEX_SESSION_DIR: `${dir}/root2/canary`,
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    while (!there(`${dir}/canary.ready`)) await pause(2);
+    return new World(dir, canary);
+  }
+
+  private constructor(dir: string, canary: Deno.ChildProcess) {
+    this.dir = dir;
+    this.root = `${dir}/root`;
+    this.#canary = canary;
+    this.#canaryTicks = see(canary.pid)!.startTicks;
+    this.#outside = this.#lookOutside();
+  }
+
+  /** The command of an agent that writes lines. */
+  agent(options: AgentOptions = {}): string[] {
+    const { lines = 5, pause = 0, linger = 0, code = CODE } = options;
+    return ["sh", `${this.dir}/bin/agent`, `${this.dir}/diary`, `${lines}`]
+      .concat([`${pause}`, `${linger}`, `${code}`]);
+  }
+
+  /** The command of an agent that writes each line that it reads. */
+  echo(code = CODE): string[] {
+    return ["sh", `${this.dir}/bin/echo`, `${this.dir}/diary`, `${code}`];
+  }
+
+  /** What the agents say. */
+  diaries(): Diary[] {
+    return [...Deno.readDirSync(`${this.dir}/diary`)].map(({ name }) => {
+      const text = Deno.readTextFileSync(`${this.dir}/diary/${name}`);
+      const said = (word: string) =>
+        text.split("\n").filter((line) => line.startsWith(`${word} `))
+          .map((line) => line.slice(word.length + 1));
+      const [pid] = said("pid");
+      const [exit] = said("exit");
+      return {
+        id: name,
+        pid: pid === undefined ? undefined : Number(pid),
+        lines: said("line"),
+        exit: exit === undefined ? undefined : Number(exit),
+      };
+    });
+  }
+
+  /** The processes that belong to sessions of this root. */
+  processes(): Seen[] {
+    return seeAll().filter(({ owner }) => owner?.startsWith(`${this.root}/`));
+  }
+
+  /** What was done to what is none of our business. */
+  harm(): string[] {
+    const harm: string[] = [];
+    const canary = see(this.#canary.pid);
+    if (canary?.startTicks !== this.#canaryTicks) {
+      harm.push("the canary process was killed");
+    } else if (canary.state === "T") {
+      harm.push("the canary process was stopped");
+    }
+    if (there(`${this.dir}/canary.log`)) {
+      const log = Deno.readTextFileSync(`${this.dir}/canary.log`);
+      harm.push(`the canary process was sent ${log.trim().replace("\n", " ")}`);
+    }
+    const outside = this.#lookOutside();
+    if (outside !== this.#outside) {
+      harm.push(
+        `outside the root: before ${this.#outside}, now ${outside}`,
+      );
+    }
+    return harm;
+  }
+
+  #lookOutside(): string {
+    const seen: unknown[] = [
+      [...Deno.readDirSync(this.dir)].map(({ name }) => name)
+        .filter((name) => !name.startsWith("canary.") && name !== "mine")
+        .sort(),
+    ];
+    for (const path of ["file", "folder", "folder/file"]) {
+      const full = `${this.dir}/outside/${path}`;
+      if (!there(full)) {
+        seen.push([path, "gone"]);
+        continue;
+      }
+      const { mode, mtime, size, ino, isFile } = Deno.lstatSync(full);
+      const content = isFile ? Deno.readTextFileSync(full) : "";
+      seen.push([path, mode, mtime, size, ino, content]);
+    }
+    return JSON.stringify(seen);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (let round = 0; round < 20; round++) {
+      const left = this.processes();
+      if (left.length === 0) break;
+      for (const { pid } of left) kill(pid, "SIGKILL");
+      await pause(5);
+    }
+    kill(this.#canary.pid, "SIGKILL");
+    await this.#canary.status;
+    await new Deno.Command("rm", { args: ["-rf", this.dir] }).output();
+  }
+}
+
+/** Sends a signal to a process that may be gone. */
+export function kill(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** A process; `undefined` if it is gone or a zombie. */
+export function see(pid: number): Seen | undefined {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const state = fields[0]!;
+    if ("ZX".includes(state)) return undefined;
+    const environment = Deno.readTextFileSync(`/proc/${pid}/environ`);
+    const owner = environment.split("\0")
+      .find((entry) => entry.startsWith("CODEX_SESSION_DIR="));
+    const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+    return {
+      pid,
+      state,
+      startTicks: fields[19]!,
+      command: command.replaceAll("\0", " ").trim(),
+      owner: owner?.slice(owner.indexOf("=") + 1),
+    };
+  } catch {
+    return undefined; // Gone, or somebody else's.
+  }
+}
+
+/** All processes. */
+export function seeAll(): Seen[] {
+  return [...Deno.readDirSync("/proc")]
+    .filter(({ name }) => /^\d+$/.test(name))
+    .map(({ name }) => see(Number(name)))
+    .filter((seen) => seen !== undefined);
+}
+
+/** Tells whether there is something at a path. */
+export function there(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits. */
+export async function pause(ms: number): Promise<void> {
+  await new Promise((wake) => setTimeout(wake, ms));
+}
+
+/** Waits until a condition holds; `false` if it does not in time. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  ms = 5000,
+): Promise<boolean> {
+  for (const end = performance.now() + ms; performance.now() < end;) {
+    if (await condition()) return true;
+    await pause(5);
+  }
+  return await condition();
+}
+
+/** How a command line ended. */
+export interface Ended {
+  /** Its exit status; 128 and the signal's number for a signal; `null` if it hung and was killed. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run the command line. */
+export interface CliOptions {
+  /** Words before it, such as strace's. */
+  readonly prefix?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+  /** When it counts as hanging. @default {20000} */
+  readonly timeoutMs?: number;
+}
+
+/** The command line, as started from a checkout. */
+export const CLI: readonly string[] = [
+  Deno.execPath(),
+  "run",
+  "-A",
+  "--no-check",
+  `${PROJECT}cli.ts`,
+];
+
+/** Runs the command line on a root to its end, or kills it. */
+export async function cli(
+  root: string,
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<Ended> {
+  const { prefix = [], env, stdin, timeoutMs = 20_000 } = options;
+  const [program, ...rest] = [...prefix, ...CLI, ...args];
+  const child = new Deno.Command(program!, {
+    args: rest,
+    env: { CODEX_SESSION_HOME: root, NO_COLOR: "1", ...env },
+    stdin: stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let hangs = false;
+  const timer = setTimeout(() => {
+    hangs = true;
+    kill(child.pid, "SIGKILL");
+  }, timeoutMs);
+  if (stdin !== undefined) {
+    const writer = child.stdin.getWriter();
+    const bytes = new TextEncoder().encode(stdin);
+    writer.write(bytes).then(() => writer.close()).catch(() => {});
+  }
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const decoder = new TextDecoder();
+  return {
+    code: hangs ? null : code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** Complains about a command line that did not end well: with success, or one clear line. */
+export function complainOf(
+  ended: Ended,
+  allowed: readonly number[] = [0, 1, 2, 3, 4, 124, 126, 127],
+): string[] {
+  const { code, stderr } = ended;
+  const shown = JSON.stringify(stderr.slice(0, 600));
+  if (code === null) return [`the command hangs; it said ${shown}`];
+  const complaints: string[] = [];
+  if (!allowed.includes(code)) {
+    complaints.push(`the command ended with status ${code}; it said ${shown}`);
+  }
+  const lines = stderr.split("\n").filter((line) => line !== "");
+  if (/^\s+at |\bUncaught\b|^error:/m.test(stderr)) {
+    complaints.push(`a stack trace: ${shown}`);
+  } else if (code !== 0) {
+    const told = lines.filter((line) => !line.startsWith("Try: "));
+    if (told.length === 0) {
+      complaints.push(`it failed with ${code}, silently`);
+    }
+    if (told.length > 1) complaints.push(`more than one line: ${shown}`);
+  }
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/.test(stderr)) {
+    complaints.push(`control characters on standard error: ${shown}`);
+  }
+  return complaints;
+}
