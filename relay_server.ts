@@ -11,7 +11,6 @@
  */
 import type { Query } from "./backlog.ts";
 import { messageOf } from "./errors.ts";
-import { bracketedPaste, encodeKey } from "./keys.ts";
 import { isCanonical, setWindowSize } from "./libc.ts";
 import {
   clampSize,
@@ -29,6 +28,7 @@ import {
 import type { PtyWriter } from "./pty_writer.ts";
 import { RelayClient } from "./relay_client.ts";
 import type { Screen } from "./screen.ts";
+import { longestLine, MAX_LINE_BYTES, writesOf } from "./typing.ts";
 
 /** At most so often a window is resized, in milliseconds. */
 const RESIZE_MS = 20;
@@ -36,33 +36,6 @@ const RESIZE_MS = 20;
 const REDRAW_MS = 50;
 /** At most so often watchers are told of output, in milliseconds. */
 const ACTIVITY_MS = 20;
-
-/**
- * Pauses behind what was typed, in milliseconds, for the program to read it: what
- * comes in one read is one thing to many. Some (Codex) also take fast typing for a paste,
- * and Enter right behind it for a part of that, unless it was marked as a paste.
- */
-const KEY_MS = 10;
-const TEXT_MS = 130;
-
-/** What the kernel keeps of a line that is being edited; it drops the rest without a word. */
-const MAX_LINE_BYTES = 4095;
-
-function longestLine(bytes: Uint8Array): number {
-  let longest = 0;
-  let start = 0;
-  for (let i = 0; i < bytes.length; i++) {
-    if (bytes[i] !== 0x0a && bytes[i] !== 0x0d) continue;
-    longest = Math.max(longest, i - start);
-    start = i + 1;
-  }
-  return Math.max(longest, bytes.length - start);
-}
-
-interface Write {
-  readonly bytes: Uint8Array;
-  readonly pauseMs: number;
-}
 
 /** What the clients of one terminal share. */
 export interface TerminalEnds {
@@ -76,7 +49,6 @@ export interface TerminalEnds {
   readonly onWork: () => void;
 }
 
-const encoder = new TextEncoder();
 const wait = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
 
 /** Serves the clients of one terminal. */
@@ -283,8 +255,8 @@ export class RelayServer {
     client: RelayClient,
     request: Record<string, unknown>,
   ): Promise<void> {
-    const { master, writer } = this.#ends;
-    const writes = this.#bytesOf(request.parts);
+    const { master, screen, writer } = this.#ends;
+    const writes = writesOf(request.parts, screen.modes);
     const total = writes.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const idleMs = clampSize(request.timeoutMs, 2000, 600_000);
     const fail = (error: string) =>
@@ -304,42 +276,6 @@ export class RelayServer {
       pauseMs = write.pauseMs;
     }
     client.send(encodeJson(Frame.SEND_REPLY, { written, total }));
-  }
-
-  #bytesOf(parts: unknown): Write[] {
-    if (!Array.isArray(parts)) throw new ProtocolError("parts are missing");
-    const { modes } = this.#ends.screen;
-    const keyModes = {
-      applicationCursor: modes.isOn(1),
-      kittyFlags: modes.kittyFlags,
-    };
-    return parts.map((part) => {
-      if (typeof part?.text === "string") {
-        const text: string = part.text.replaceAll("\n", "\r");
-        const isPaste = modes.isOn(2004);
-        const bytes = encoder.encode(isPaste ? bracketedPaste(text) : text);
-        return { bytes, pauseMs: isPaste ? KEY_MS : TEXT_MS };
-      }
-      if (typeof part?.key === "string") {
-        try {
-          const bytes = encoder.encode(encodeKey(part.key, keyModes));
-          return { bytes, pauseMs: KEY_MS };
-        } catch (error) {
-          throw new ProtocolError(messageOf(error));
-        }
-      }
-      if (typeof part?.raw === "string") {
-        try {
-          const raw = Uint8Array.from(atob(part.raw), (c) => c.charCodeAt(0));
-          return { bytes: raw, pauseMs: KEY_MS };
-        } catch (error) {
-          throw new ProtocolError("raw input that is not base64", {
-            cause: error,
-          });
-        }
-      }
-      throw new ProtocolError("a part that is neither text, key nor raw");
-    });
   }
 
   /** Sends output to all who are attached; the questions in it to the leader alone. */
