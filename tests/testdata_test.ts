@@ -29,7 +29,7 @@ const SESSIONS: Readonly<
   "exec-lost": ["exec", null, "out\n"],
   "exec-timeout": ["exec", { signal: "SIGTERM" }, "out\n", "timeout"],
   "repl-0": ["repl", { code: 0 }, "héllo\n"],
-  "pty-0": ["pty", { code: 0 }, "\x1b[1mout\x1b[m\r\n"],
+  "pty-0": ["pty", { code: 0 }, "\x1b[1mout\x1b[m\r\r\n"],
 };
 
 /** A copy of what a version wrote, as a backup restores it. */
