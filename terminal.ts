@@ -229,7 +229,7 @@ export function terminalStatus(
   }
 }
 
-/** Options of {@linkcode waitForScreen} and {@linkcode waitForQuiet}. */
+/** Options of {@linkcode waitForScreen}. */
 export interface WaitForTerminalOptions extends RootOptions {
   /** Gives up, with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -304,53 +304,4 @@ async function connectWatching(
 function fits(screen: ScreenText, pattern: RegExp): boolean {
   pattern.lastIndex = 0;
   return pattern.test(screen.lines.join("\n"));
-}
-
-/**
- * Waits until a terminal session has written nothing for `idleMs`, or has ended.
- *
- * @throws {SessionError} `not_found`, `unsupported`.
- * @throws the signal's reason.
- *
- * @example
- * ```ts
- * import { waitForQuiet } from "./mod.ts";
- * await waitForQuiet("demo", 2000);
- * ```
- */
-export async function waitForQuiet(
-  id: string,
-  idleMs: number,
-  options: WaitForTerminalOptions = {},
-): Promise<void> {
-  const { signal, root } = options;
-  const paths = pathsFor(id, { root });
-  checkTerminal(paths);
-  signal?.throwIfAborted();
-  using relay = await connectWatching(paths);
-  if (relay === undefined) return;
-  const abort = () => relay[Symbol.dispose]();
-  signal?.addEventListener("abort", abort);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    const quiet = Promise.withResolvers<undefined>();
-    // Output before now counts: the journal knows when it was.
-    const { lastOutputAt } = terminalStatus(paths, true) ?? {};
-    const since = Date.now() - (lastOutputAt?.getTime() ?? Date.now());
-    timer = setTimeout(
-      () => quiet.resolve(undefined),
-      Math.max(0, idleMs - Math.max(0, since)),
-    );
-    await relay.next(); // The answer to WATCH, which says that it has begun.
-    for (;;) {
-      const frame = await Promise.race([relay.next(), quiet.promise]);
-      signal?.throwIfAborted();
-      if (frame === undefined || frame.type === Frame.END) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => quiet.resolve(undefined), idleMs);
-    }
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  }
 }

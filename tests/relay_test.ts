@@ -10,9 +10,9 @@ import {
   readScreen,
   sendKeys,
   terminalStatus,
-  waitForQuiet,
   waitForScreen,
 } from "../terminal.ts";
+import { waitFor } from "../wait_for.ts";
 import {
   assert,
   assertEquals,
@@ -396,12 +396,13 @@ for i in range(3): os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
   );
 });
 
-Deno.test("waitForScreen() and waitForQuiet() see what comes, and say when it can't come", async () => {
+Deno.test("waitForScreen() and waitFor() see what comes, and say when it can't come", async () => {
   await using root = new TestRoot();
   const script =
     "for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; read x; echo bye";
   await startTerminal(root.dir, "a", ["sh", "-c", script]);
-  await waitForQuiet("a", 1500, { root: root.dir, ...over });
+  const idle = { for: "idle", idleMs: 1500 } as const;
+  await waitFor("a", idle, { root: root.dir, ...over });
   const screen = await readScreen("a", { root: root.dir });
   assertEquals(screen.lines.slice(0, 5), ["1", "2", "3", "4", "5"]);
   const abort = new AbortController();
