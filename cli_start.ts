@@ -15,6 +15,7 @@ import {
   parseSize,
 } from "./format.ts";
 import type { Parsed } from "./options.ts";
+import type { Scope } from "./scope.ts";
 import { exitStatus } from "./signals.ts";
 import type { Kind } from "./store.ts";
 import { resolveSelector } from "./sessions.ts";
@@ -79,6 +80,7 @@ async function start(
     ),
     timeoutMs: timeout === undefined ? undefined : parsePeriod(timeout),
     rm: call.flags.has("rm"),
+    scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
     beforeStart: ({ id }) => attached = attach?.(id),
   });
   const { id, paths, pids } = session;

@@ -11,6 +11,7 @@
 import { ArgumentError } from "./errors.ts";
 import { type Handler, OK, onlyOperand } from "./cli_io.ts";
 import type { Option } from "./options.ts";
+import { SCOPES } from "./scope.ts";
 import { STATES } from "./store.ts";
 import { type Command, COMMANDS, COMMON } from "./usage.ts";
 
@@ -47,6 +48,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
   {
     "cwd": "folder",
     "env-file": "file",
+    "scope": SCOPES,
     "state": STATES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
     // Of many the most wanted.

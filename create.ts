@@ -9,6 +9,7 @@
  */
 import { ArgumentError, SessionError } from "./errors.ts";
 import { randomName } from "./names.ts";
+import { findScope, type Scope, SCOPES } from "./scope.ts";
 import {
   launch,
   newMeta,
@@ -95,6 +96,13 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly relayCommand?: readonly string[];
   /**
+   * Start it in a scope of its own (systemd), so that the end of the login doesn't end
+   * it: `auto` where it would, `always`, or `never`.
+   *
+   * @default {"auto"}
+   */
+  readonly scope?: Scope;
+  /**
    * Called when the session is complete and its agent not yet started: what
    * subscribes here, synchronously, misses nothing, even if it is deleted at once.
    * If starting fails, the session is deleted.
@@ -143,7 +151,9 @@ export async function createSession(
   check(options);
   const root = await absolute(options.root ?? defaultRoot());
   const cwd = await absolute(options.cwd ?? Deno.cwd());
-  // Imported before the claim: from then on to the start nothing is awaited.
+  // Before the claim: from then on to the start nothing is awaited.
+  const scope = await findScope(options.scope ?? "auto");
+  signal?.throwIfAborted();
   const relay = kind === "pty" ? await import("./relay_command.ts") : undefined;
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
   using _ = prepared;
@@ -170,6 +180,7 @@ export async function createSession(
       timeoutMs,
       graceMs,
       rm,
+      scope,
     });
     return { id: paths.id, paths, meta, pids };
   } catch (error) {
@@ -186,13 +197,18 @@ async function absolute(path: string): Promise<string> {
 }
 
 function check(options: CreateOptions): void {
-  const { command, kind, id, env = {}, labels = {} } = options;
+  const { command, kind, id, env = {}, labels = {}, scope } = options;
   if (id !== undefined) checkId(id);
   if (command.length === 0 || command[0] === "") {
     throw new ArgumentError("Cannot create a session: the command is empty");
   }
   if (kind !== undefined && !["exec", "repl", "pty"].includes(kind)) {
     throw new ArgumentError(`Unknown kind "${kind}": use exec, repl or pty`);
+  }
+  if (scope !== undefined && !SCOPES.includes(scope)) {
+    throw new ArgumentError(
+      `Unknown scope "${scope}": use auto, always or never`,
+    );
   }
   for (const name of Object.keys(env)) {
     if (name === "" || /[=\0]/.test(name)) {

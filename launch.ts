@@ -18,27 +18,28 @@ import {
   getsid,
   mkfifo,
   open,
-  poll,
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  processExists,
-  read,
   readLink,
   setCloseOnExec,
   tryFlock,
 } from "./libc.ts";
-import { readArgv, readEntry } from "./proc.ts";
-import { type ReaperOptions, reaperScript } from "./reaper.ts";
+import {
+  diedUnstarted,
+  exitCodeOf,
+  type Handshake,
+  handshake,
+  soon,
+  startError,
+} from "./handshake.ts";
+import { type ReaperOptions, reaperScript, SCRIPT } from "./reaper.ts";
+import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
 import { SIGNALS } from "./signals.ts";
 import {
-  exists,
   FORMAT,
   type Kind,
   type Meta,
   type Paths,
   type Pids,
-  readEnding,
+  readFile,
   writeAtomic,
 } from "./store.ts";
 
@@ -72,6 +73,11 @@ export class Prepared implements Disposable {
     this.readyFd = readyFd;
   }
 
+  /** Keeps the lock from whom is started from here on, or lends it to them again. */
+  lendLock(lend: boolean): void {
+    if (this.#lockFd !== undefined) setCloseOnExec(this.#lockFd, !lend);
+  }
+
   /** Leaves the lock to those who have inherited it. */
   releaseLock(): void {
     if (this.#lockFd !== undefined) closeQuietly(this.#lockFd);
@@ -86,10 +92,8 @@ export class Prepared implements Disposable {
 
 /** A `SIGKILL`ed creator leaves this file behind; nothing reads it then. */
 const READY = "ready.pipe";
-/** How long a reaper may take to record the end of an agent that is dead. */
-const RECORD_MS = 2_000;
-/** What the reaper runs. */
-const SCRIPT = "reaper.sh";
+/** What systemd-run had to say, until the start has succeeded or failed. */
+const SCOPE_LOG = "scope.log";
 
 /**
  * Makes the files of a session in its existing directory and takes its lock.
@@ -167,6 +171,12 @@ export interface LaunchOptions extends ProcessOptions, ReaperOptions {
    * @default {argv[0]}
    */
   readonly program?: string;
+  /**
+   * Starts it in a scope of its own.
+   *
+   * @default {undefined}
+   */
+  readonly scope?: ScopeLauncher;
 }
 
 /**
@@ -181,18 +191,22 @@ export async function launch(
   prepared: Prepared,
   options: LaunchOptions,
 ): Promise<Pids> {
-  const { argv, program = argv[0] ?? "", cwd = Deno.cwd() } = options;
-  let child: Deno.ChildProcess | undefined;
+  const { argv, program = argv[0] ?? "", cwd = Deno.cwd(), scope } = options;
+  const children: Deno.ChildProcess[] = [];
   try {
-    try {
-      keepOwnLock();
-      child = spawnReaper(paths, cwd, options);
-    } finally {
+    keepOwnLock();
+    let started = start(paths, prepared, cwd, options, children);
+    if (scope !== undefined) {
+      const { pids, report } = await started;
+      if (pids === undefined && report === "") {
+        if (scope.required) throw noScope(readScopeLog(paths));
+        prepared.lendLock(true);
+        const without = { ...options, scope: undefined };
+        started = start(paths, prepared, cwd, without, children);
+      }
       prepared.releaseLock();
     }
-    let over = false;
-    const ended = child.status.finally(() => over = true);
-    const { pids, report } = await handshake(prepared.readyFd, () => over);
+    const { pids, report, ended } = await started;
     if (
       pids !== undefined && (options.relay ? report === "ok" : report === "")
     ) {
@@ -205,18 +219,20 @@ export async function launch(
     throw startError(paths.id, program, cwd, status, report);
   } catch (error) {
     // Its files are about to go: nothing that was started may run on unknown.
-    if (child !== undefined) await endStarted(paths);
+    if (children.length > 0) await endStarted(paths);
     throw error;
   } finally {
-    child?.unref(); // Only now: what is unreferenced is not waited for.
-    removeReady(paths);
+    // Only now: what is unreferenced is not waited for.
+    for (const child of children) child.unref();
+    removeFile(`${paths.dir}/${READY}`);
+    if (scope !== undefined) removeFile(`${paths.dir}/${SCOPE_LOG}`);
   }
 }
 
 /** The agent runs: a file that nothing reads any more, and that can't be removed, changes nothing. */
-function removeReady(paths: Paths): void {
+function removeFile(path: string): void {
   try {
-    Deno.removeSync(`${paths.dir}/${READY}`);
+    Deno.removeSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
   }
@@ -238,12 +254,54 @@ function closeQuietly(fd: number): void {
   }
 }
 
+/** The last line that systemd-run has left. */
+function readScopeLog(paths: Paths): string {
+  const said = readFile(`${paths.dir}/${SCOPE_LOG}`) ?? "";
+  return said.trim().split("\n").at(-1) || "systemd-run failed";
+}
+
+interface Started extends Handshake {
+  /** The reaper's end. */
+  readonly ended: Promise<unknown>;
+}
+
+/** Starts the reaper, before the first await, and waits for what it reports. */
+async function start(
+  paths: Paths,
+  prepared: Prepared,
+  cwd: string,
+  options: LaunchOptions,
+  children: Deno.ChildProcess[],
+): Promise<Started> {
+  const { scope } = options;
+  let child: Deno.ChildProcess;
+  try {
+    child = spawnReaper(paths, cwd, options);
+    children.push(child);
+  } finally {
+    // If there can be no scope, it is needed once more; meanwhile nobody else may inherit it.
+    if (scope === undefined) prepared.releaseLock();
+    else prepared.lendLock(false);
+  }
+  let over = false;
+  const ended = child.status.finally(() => over = true);
+  const isReaper = (argv: readonly string[]) =>
+    argv[1] === `${paths.dir}/${SCRIPT}`;
+  const timer = scope &&
+    setTimeout(() => giveUp(child, isReaper), scope.timeoutMs);
+  try {
+    return { ...await handshake(prepared.readyFd, () => over), ended };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function spawnReaper(
   paths: Paths,
   cwd: string,
   options: LaunchOptions,
 ): Deno.ChildProcess {
-  const { argv, env, clearEnv = false } = options;
+  const { argv, env, clearEnv = false, scope } = options;
   const [program] = argv;
   if (program === undefined || program === "") {
     throw new ArgumentError("Cannot start a session: the command is empty");
@@ -256,9 +314,20 @@ function spawnReaper(
   try {
     const script = `${paths.dir}/${SCRIPT}`;
     Deno.writeTextFileSync(script, reaperScript(options), { mode: 0o600 });
+    const reaper = ["/bin/sh", script, ...argv] as const;
+    let command: readonly [string, ...string[]] = reaper;
+    if (scope !== undefined) {
+      const log = `${paths.dir}/${SCOPE_LOG}`;
+      Deno.writeTextFileSync(log, "", { mode: 0o600 });
+      const inherited = clearEnv ? undefined : scope.inheritedDir;
+      const runtimeDir = env?.XDG_RUNTIME_DIR ?? inherited;
+      const scoped = { id: paths.id, log, runtimeDir };
+      command = scopedCommand(scope, reaper, scoped);
+    }
+    const [file, ...args] = command;
     // detached: setsid(2), before the exec. The shell then ignores SIGHUP itself.
-    const child = new Deno.Command("/bin/sh", {
-      args: [script, ...argv],
+    const child = new Deno.Command(file, {
+      args,
       cwd,
       env: {
         ...env,
@@ -304,128 +373,6 @@ function isDirectory(path: string): boolean {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return false;
   }
-}
-
-interface Handshake {
-  /** The processes, if they came into being. */
-  readonly pids?: Pids;
-  /** What was reported after them; see {@linkcode reaperScript}. */
-  readonly report: string;
-}
-
-/** Waits for the agent's exec to succeed or fail, or the reaper to end. */
-async function handshake(
-  readyFd: number,
-  isOver: () => boolean,
-): Promise<Handshake> {
-  const buffer = new Uint8Array(256);
-  let text = "";
-  for (;;) {
-    const over = isOver();
-    const bits = await poll(readyFd, POLLIN, 50);
-    if (bits & POLLIN) {
-      text += new TextDecoder().decode(
-        buffer.subarray(0, read(readyFd, buffer)),
-      );
-      continue;
-    }
-    // A hang-up without a word is one from before the pipe's first writer.
-    const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
-    if (over || (hungUp && text !== "")) {
-      const [, reaper, agent, report] = /^(?:(\d+) (\d+)\n)?([^]*)$/.exec(
-        text,
-      )!;
-      return {
-        pids: agent === undefined
-          ? undefined
-          : { reaper: Number(reaper), agent: Number(agent) },
-        report: report!.trim(),
-      };
-    }
-    if (bits !== 0) await new Promise((wake) => setTimeout(wake, 1));
-  }
-}
-
-/**
- * Some shells (bash, mksh) can't report a failed exec of their own: tells whether
- * the agent has ended as such a failure does, and would fail if tried again.
- */
-async function diedUnstarted(
-  paths: Paths,
-  pids: Pids,
-  ended: Promise<unknown>,
-  options: LaunchOptions,
-): Promise<boolean> {
-  if (Deno.build.os === "linux") {
-    const argv = readArgv(pids.agent);
-    if (argv !== undefined && argv[1] !== `${paths.dir}/${SCRIPT}`) {
-      return false;
-    }
-    // No arguments: it has ended, or a script's own exec is under way at this instant.
-    if (argv === undefined && readEntry(pids.agent) !== undefined) return false;
-  } else if (processExists(pids.agent)) return false;
-  await soon(ended);
-  const code = exitCodeOf(paths);
-  return (code === 126 || code === 127) && !await canExecute(options);
-}
-
-/** Waits for the reaper's end, but not for one that can't record how the agent ended: on a full disk. */
-async function soon(ended: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise((wake) => timer = setTimeout(wake, RECORD_MS));
-  await Promise.race([ended, late]);
-  clearTimeout(timer);
-}
-
-function exitCodeOf(paths: Paths): number {
-  const ending = readEnding(paths);
-  return ending !== undefined && "code" in ending ? ending.code : -1;
-}
-
-/** Tells whether the program is a file on the agent's PATH that may be executed. */
-async function canExecute(options: LaunchOptions): Promise<boolean> {
-  const { resolve } = await import("./std.ts");
-  const { argv, cwd = Deno.cwd(), env, clearEnv } = options;
-  const program = argv[0] ?? "";
-  const inherited = clearEnv ? undefined : Deno.env.get("PATH");
-  const path = env?.PATH ?? inherited ?? "/usr/local/bin:/usr/bin:/bin";
-  const folders = program.includes("/") ? [""] : path.split(":");
-  return folders.some((folder) => {
-    try {
-      const info = Deno.statSync(resolve(cwd, folder, program));
-      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) throw error;
-      return false;
-    }
-  });
-}
-
-function startError(
-  id: string,
-  program: string,
-  cwd: string,
-  status: number,
-  report: string,
-): SessionError {
-  const cannot = `Cannot start "${program}"`;
-  if (status === 127) {
-    let why = "not found on PATH";
-    if (program.includes("/")) {
-      why = exists(program.startsWith("/") ? program : `${cwd}/${program}`)
-        ? "the interpreter that its first line names is missing"
-        : "no such file";
-    }
-    return new SessionError("program_not_found", `${cannot}: ${why}`, { id });
-  }
-  if (status === 126) {
-    const why = "it is not an executable program (permission or format)";
-    return new SessionError("not_executable", `${cannot}: ${why}`, { id });
-  }
-  const why = status === 125
-    ? "its process id could not be recorded; is the disk full?"
-    : `its supervisor ended early${report ? `: ${report}` : ""}`;
-  return new SessionError("spawn_failed", `${cannot}: ${why}`, { id });
 }
 
 /** Metadata for a session that is about to start. */

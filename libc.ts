@@ -329,10 +329,10 @@ export function geteuid(): number {
   return symbol("geteuid")();
 }
 
-/** Keeps a descriptor from being inherited by what is started from here on. fcntl(2). */
-export function setCloseOnExec(fd: number): void {
+/** Keeps a descriptor from being inherited by what is started from here on, or no longer. fcntl(2). */
+export function setCloseOnExec(fd: number, on = true): void {
   const what = `Cannot set close-on-exec on descriptor ${fd}`;
-  call("fcntl", what, fd, F_SETFD, ...FILL, BigInt(FD_CLOEXEC));
+  call("fcntl", what, fd, F_SETFD, ...FILL, BigInt(on ? FD_CLOEXEC : 0));
 }
 
 /** Makes reads and writes of a descriptor return at once. fcntl(2). */

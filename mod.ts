@@ -53,6 +53,7 @@ export {
   type SessionProcess,
 } from "./processes.ts";
 export { type ProcessOptions } from "./launch.ts";
+export type { Scope } from "./scope.ts";
 export { type Pruned, type PruneOptions, pruneSessions } from "./prune.ts";
 export { codexProgram } from "./program.ts";
 export { spawnExec, type SpawnOptions, spawnRepl } from "./spawn.ts";

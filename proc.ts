@@ -69,6 +69,12 @@ function readProc(path: string): Uint8Array | undefined | null {
   }
 }
 
+/** The text of a file of `/proc` or `/sys`; `undefined` if there is none, or none to read. */
+export function readSystemFile(path: string): string | undefined {
+  const bytes = readProc(path);
+  return bytes ? utf8.decode(bytes) : undefined;
+}
+
 /** The numbers of all processes, the youngest first: they are the soonest gone. */
 function processIds(): number[] {
   let names: string[];

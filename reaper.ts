@@ -22,6 +22,9 @@
  * @module
  */
 
+/** The script's name in the session's directory. */
+export const SCRIPT = "reaper.sh";
+
 /** What the script must do beyond starting and waiting. */
 export interface ReaperOptions {
   /** Serve `stdin.pipe`. @default {false} */

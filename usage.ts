@@ -65,6 +65,11 @@ const START: readonly Option[] = [
   },
   { name: "timeout", value: "D", help: "stop it after this time, such as 30m" },
   { name: "rm", help: "delete it once it has ended" },
+  {
+    name: "scope",
+    value: "WHEN",
+    help: "outlive the login by a systemd scope: auto (default), always, never",
+  },
   { name: "attach", short: "a", help: "attach right away" },
 ];
 

@@ -1,0 +1,150 @@
+/**
+ * The handshake: what a reaper that was just started tells its creator, and what it
+ * means if the agent did not start.
+ *
+ * The reaper reports through a named pipe: the process ids once they are recorded, then
+ * a failed exec of the agent, if it fails; see `reaper.ts`.
+ *
+ * @module
+ */
+import { SessionError } from "./errors.ts";
+import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
+import { readArgv, readEntry } from "./proc.ts";
+import { SCRIPT } from "./reaper.ts";
+import { exists, type Paths, type Pids, readEnding } from "./store.ts";
+
+/** How long a reaper may take to record the end of an agent that is dead. */
+const RECORD_MS = 2_000;
+
+/** How the agent's program is found. */
+interface Searched {
+  readonly argv: readonly string[];
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly clearEnv?: boolean;
+}
+
+/** What the reaper has reported, as far as it got. */
+export interface Handshake {
+  /** The processes, if they came into being. */
+  readonly pids?: Pids;
+  /** What was reported after them; see `reaper.ts`. */
+  readonly report: string;
+}
+
+/** Waits for the agent's exec to succeed or fail, or the reaper to end. */
+export async function handshake(
+  readyFd: number,
+  isOver: () => boolean,
+): Promise<Handshake> {
+  const buffer = new Uint8Array(256);
+  let text = "";
+  for (;;) {
+    const over = isOver();
+    const bits = await poll(readyFd, POLLIN, 50);
+    if (bits & POLLIN) {
+      text += new TextDecoder().decode(
+        buffer.subarray(0, read(readyFd, buffer)),
+      );
+      continue;
+    }
+    // A hang-up without a word is one from before the pipe's first writer.
+    const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
+    if (over || (hungUp && text !== "")) {
+      const [, reaper, agent, report] = /^(?:(\d+) (\d+)\n)?([^]*)$/.exec(
+        text,
+      )!;
+      return {
+        pids: agent === undefined
+          ? undefined
+          : { reaper: Number(reaper), agent: Number(agent) },
+        report: report!.trim(),
+      };
+    }
+    if (bits !== 0) await new Promise((wake) => setTimeout(wake, 1));
+  }
+}
+
+/**
+ * Some shells (bash, mksh) can't report a failed exec of their own: tells whether
+ * the agent has ended as such a failure does, and would fail if tried again.
+ */
+export async function diedUnstarted(
+  paths: Paths,
+  pids: Pids,
+  ended: Promise<unknown>,
+  options: Searched,
+): Promise<boolean> {
+  if (Deno.build.os === "linux") {
+    const argv = readArgv(pids.agent);
+    if (argv !== undefined && argv[1] !== `${paths.dir}/${SCRIPT}`) {
+      return false;
+    }
+    // No arguments: it has ended, or a script's own exec is under way at this instant.
+    if (argv === undefined && readEntry(pids.agent) !== undefined) return false;
+  } else if (processExists(pids.agent)) return false;
+  await soon(ended);
+  const code = exitCodeOf(paths);
+  return (code === 126 || code === 127) && !await canExecute(options);
+}
+
+/** Waits for the reaper's end, but not for one that can't record how the agent ended: on a full disk. */
+export async function soon(ended: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((wake) => timer = setTimeout(wake, RECORD_MS));
+  await Promise.race([ended, late]);
+  clearTimeout(timer);
+}
+
+/** The agent's recorded exit code, -1 without one. */
+export function exitCodeOf(paths: Paths): number {
+  const ending = readEnding(paths);
+  return ending !== undefined && "code" in ending ? ending.code : -1;
+}
+
+/** Tells whether the program is a file on the agent's PATH that may be executed. */
+async function canExecute(options: Searched): Promise<boolean> {
+  const { resolve } = await import("./std.ts");
+  const { argv, cwd = Deno.cwd(), env, clearEnv } = options;
+  const program = argv[0] ?? "";
+  const inherited = clearEnv ? undefined : Deno.env.get("PATH");
+  const path = env?.PATH ?? inherited ?? "/usr/local/bin:/usr/bin:/bin";
+  const folders = program.includes("/") ? [""] : path.split(":");
+  return folders.some((folder) => {
+    try {
+      const info = Deno.statSync(resolve(cwd, folder, program));
+      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      return false;
+    }
+  });
+}
+
+/** Why a session did not start, from the status that its reaper has reported. */
+export function startError(
+  id: string,
+  program: string,
+  cwd: string,
+  status: number,
+  report: string,
+): SessionError {
+  const cannot = `Cannot start "${program}"`;
+  if (status === 127) {
+    let why = "not found on PATH";
+    if (program.includes("/")) {
+      why = exists(program.startsWith("/") ? program : `${cwd}/${program}`)
+        ? "the interpreter that its first line names is missing"
+        : "no such file";
+    }
+    return new SessionError("program_not_found", `${cannot}: ${why}`, { id });
+  }
+  if (status === 126) {
+    const why = "it is not an executable program (permission or format)";
+    return new SessionError("not_executable", `${cannot}: ${why}`, { id });
+  }
+  const why = status === 125
+    ? "its process id could not be recorded; is the disk full?"
+    : `its supervisor ended early${report ? `: ${report}` : ""}`;
+  return new SessionError("spawn_failed", `${cannot}: ${why}`, { id });
+}
