@@ -134,7 +134,7 @@ const killStorm: Fault = {
         }
       }
     }
-    await injectAll(short ? random.sample(cases, 10) : cases);
+    await injectAll(short ? random.sample(cases, 6) : cases);
   },
 };
 
@@ -234,7 +234,7 @@ const reboot: Fault = {
         }
       }
     }
-    await injectAll(short ? random.sample(cases, 10) : cases);
+    await injectAll(short ? random.sample(cases, 6) : cases);
   },
 };
 

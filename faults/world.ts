@@ -344,10 +344,11 @@ export async function cli(
   };
 }
 
-/** Complains about a command line that did not end well: with success, or one clear line. */
+/** Complains about a command line that ended neither with a good status nor with one clear line. */
 export function complainOf(
   ended: Ended,
   allowed: readonly number[] = [0, 1, 2, 3, 4, 124, 126, 127],
+  good: readonly number[] = [0],
 ): string[] {
   const { code, stderr } = ended;
   const shown = JSON.stringify(stderr.slice(0, 600));
@@ -359,8 +360,9 @@ export function complainOf(
   const lines = stderr.split("\n").filter((line) => line !== "");
   if (/^\s+at |\bUncaught\b|^error:/m.test(stderr)) {
     complaints.push(`a stack trace: ${shown}`);
-  } else if (code !== 0) {
-    const told = lines.filter((line) => !line.startsWith("Try: "));
+  } else if (!good.includes(code)) {
+    // A hint, and prune's summary, may follow.
+    const told = lines.filter((line) => !/^(Try: |Deleted \d)/.test(line));
     if (told.length === 0) {
       complaints.push(`it failed with ${code}, silently`);
     }

@@ -1,0 +1,447 @@
+/**
+ * Fuzzing: generated files and command lines, repeatable by the seed.
+ *
+ * Files are read by the library in this very process, thousands a second; command lines
+ * go through the parser and the handlers that only look in this process, too, and a
+ * smaller number through the real program.
+ *
+ * Property: an answer or one clear error, no other exception, no hang, no effect outside.
+ *
+ * @module
+ */
+import { list, show, wait } from "../cli_inspect.ts";
+import { describeError, type Io } from "../cli_io.ts";
+import {
+  ArgumentError,
+  createSession,
+  deleteSession,
+  getSession,
+  listSessions,
+  pathsFor,
+  pruneSessions,
+  readTimes,
+  resolveSelector,
+  SessionError,
+  waitForSession,
+} from "../mod.ts";
+import { parseOptions } from "../options.ts";
+import { readPids, readState, readStopRequest } from "../store.ts";
+import { COMMANDS, COMMON, findCommand } from "../usage.ts";
+import type { Complaint, Context, Fault, Random } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import { cli, complainOf, World } from "./world.ts";
+
+const SCRAPS = [
+  ...["", " ", "\n", "\0", "\t", "\r\n", "-", "--", "=", "/", "..", "0", "1"],
+  ...["-1", "1e309", "9".repeat(30), "NaN", "null", "true", "[]", "{}", '"'],
+  ...[
+    "\\",
+    "\\u0000",
+    "\ufeff",
+    "é",
+    "会",
+    "😀",
+    "\ud800",
+    "\u202e",
+    "\x1b[2J",
+  ],
+  ...[
+    "\x9b",
+    "%s",
+    "$(id)",
+    "`id`",
+    "'",
+    "code",
+    "signal",
+    "code 0\n",
+    "x".repeat(300),
+  ],
+  ...["__proto__", "constructor", "toString", "format", "2026-13-45T99:00:00Z"],
+];
+
+function junk(random: Random, length = 4): string {
+  let text = "";
+  for (let i = random.below(length); i >= 0; i--) {
+    text += random.below(3) === 0
+      ? String.fromCharCode(random.below(256))
+      : random.pick(SCRAPS);
+  }
+  return text;
+}
+
+/** A value of any type, sometimes deep. */
+function anything(random: Random, depth = 0): unknown {
+  switch (random.below(depth > 3 ? 5 : 8)) {
+    case 0:
+      return null;
+    case 1:
+      return random.pick([0, -1, 1.5, 1e308, 2 ** 53, NaN, 1, 2]);
+    case 2:
+      return random.below(2) === 0;
+    case 3:
+    case 4:
+      return junk(random);
+    case 5:
+      return Array.from(
+        { length: random.below(4) },
+        () => anything(random, depth + 1),
+      );
+    default: {
+      const entries = Array.from({ length: random.below(4) }, () => [
+        junk(random, 2),
+        anything(random, depth + 1),
+      ]);
+      return Object.fromEntries(entries);
+    }
+  }
+}
+
+/** Bytes of a text, damaged in a few places. */
+function damage(random: Random, text: string): Uint8Array<ArrayBuffer> {
+  const bytes = [...new TextEncoder().encode(text)];
+  for (let i = random.below(5); i >= 0; i--) {
+    const at = random.below(bytes.length + 1);
+    switch (random.below(5)) {
+      case 0:
+        bytes.length = at;
+        break;
+      case 1:
+        bytes.splice(at, 1);
+        break;
+      case 2:
+        bytes.splice(at, 0, ...new TextEncoder().encode(junk(random)));
+        break;
+      case 3:
+        bytes.splice(at, random.below(20));
+        break;
+      default:
+        if (at < bytes.length) bytes[at] = random.below(256);
+    }
+  }
+  return new Uint8Array(bytes);
+}
+
+const META = {
+  format: 1,
+  id: "subject",
+  kind: "exec",
+  argv: ["true"],
+  cwd: "/",
+  env: ["A"],
+  labels: { a: "b" },
+  prompt: "true",
+  createdAt: "2026-01-01T00:00:00.000Z",
+  timeoutMs: 1000,
+  rm: false,
+};
+
+const STOP =
+  '{"by":"stop","at":"2026-01-01T00:00:00.000Z","signal":"SIGTERM"}\n';
+
+type File = "meta" | "pid" | "exit" | "stop" | "lock";
+
+function content(random: Random, file: File): Uint8Array<ArrayBuffer> {
+  const number = () =>
+    random.pick([
+      "0",
+      "1",
+      "-1",
+      "64",
+      "65",
+      "255",
+      "256",
+      "999",
+      "4194305",
+      "99999999999",
+      "1.5",
+      "1e3",
+      " ",
+      "",
+    ]);
+  switch (file) {
+    case "meta": {
+      if (random.below(3) === 0) return damage(random, JSON.stringify(META));
+      const meta: Record<string, unknown> = { ...META };
+      for (let i = random.below(3); i >= 0; i--) {
+        const key = random.pick([...Object.keys(META), "new"]);
+        if (random.below(4) === 0) delete meta[key];
+        else if (random.below(3) === 0) {
+          meta[key] = random.pick<unknown>([[junk(random)], {
+            [junk(random)]: junk(random),
+          }, junk(random)]);
+        } else meta[key] = anything(random);
+      }
+      return new TextEncoder().encode(JSON.stringify(meta));
+    }
+    case "stop":
+      return random.below(2) === 0
+        ? damage(random, STOP)
+        : new TextEncoder().encode(JSON.stringify(anything(random)));
+    default: {
+      const text = file === "pid"
+        ? `${number()} ${number()} ${number()}\n`
+        : `${
+          random.pick(["code", "signal", "CODE", "", "core"])
+        } ${number()}\n`;
+      return random.below(2) === 0
+        ? new TextEncoder().encode(text)
+        : damage(random, text);
+    }
+  }
+}
+
+/** The caller's terminal, which complains. */
+function fakeIo(said: string[], json: boolean): Io {
+  const decoder = new TextDecoder();
+  const say = (content: string | Uint8Array) => {
+    said.push(typeof content === "string" ? content : decoder.decode(content));
+  };
+  return {
+    out: say,
+    err: say,
+    columns: undefined,
+    color: false,
+    json,
+    stdin: new ReadableStream({ start: (controller) => controller.close() }),
+    stdinIsTerminal: false,
+    interrupted: () => new AbortController().signal,
+  } as Io;
+}
+
+const STEERING =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+
+function isClear(error: unknown): boolean {
+  return error instanceof SessionError || error instanceof ArgumentError ||
+    error instanceof RangeError;
+}
+
+async function fuzzFiles({ short, random, count, seed, over }: Context) {
+  await using world = await World.make();
+  const { root } = world;
+  const paths = pathsFor("subject", { root });
+  Deno.mkdirSync(paths.dir);
+  const complaints: Complaint[] = [];
+  const files: readonly File[] = ["meta", "pid", "exit", "stop", "lock"];
+  const none = { flags: new Set<string>(), operands: [], values: new Map() };
+  const total = short ? 3000 : 60_000;
+  let done = 0;
+  const home = Deno.env.get("CODEX_SESSION_HOME");
+  Deno.env.set("CODEX_SESSION_HOME", root);
+  for (; done < total && !over(); done++) {
+    const contents: Partial<Record<File, string>> = {};
+    for (const file of files) {
+      Deno.writeTextFileSync(
+        paths[file],
+        file === "meta" ? JSON.stringify(META) : "",
+      );
+      if (file !== "lock" && random.below(2) === 0) {
+        Deno.removeSync(paths[file]);
+      }
+      if (random.below(2) === 0) {
+        const bytes = content(random, file);
+        Deno.writeFileSync(paths[file], bytes);
+        contents[file] = new TextDecoder().decode(bytes);
+      }
+    }
+    const complain = (text: string) => {
+      const name = `case ${done} ${JSON.stringify(contents)}`;
+      complaints.push({ case: name, text });
+    };
+    const said: string[] = [];
+    const looks: Record<string, () => unknown> = {
+      listSessions: () => listSessions({ root }),
+      getSession: () => getSession("subject", { root }),
+      resolveSelector: () => resolveSelector("0", { root }),
+      readState: () => readState(paths),
+      readPids: () => readPids(paths),
+      readTimes: () => readTimes(paths),
+      readStopRequest: () => readStopRequest(paths),
+      waitForSession: () => waitForSession("subject", { root, timeoutMs: 0 }),
+      list: () => list(none, fakeIo(said, false)),
+      "list --json": () => list(none, fakeIo(said, true)),
+      ...(done % 20 === 0
+        ? {
+          show: () =>
+            show({ ...none, operands: ["subject"] }, fakeIo(said, false)),
+          wait: () =>
+            wait({
+              ...none,
+              operands: ["subject"],
+              values: new Map([["timeout", ["0"]]]),
+            }, fakeIo(said, false)),
+          prune: () => pruneSessions({ root, dryRun: true }),
+        }
+        : {}),
+    };
+    for (const [name, look] of Object.entries(looks)) {
+      try {
+        await look();
+      } catch (error) {
+        if (!isClear(error)) complain(`${name} throws ${error}`);
+      }
+    }
+    const found = STEERING.exec(said.join(""));
+    if (found !== null) {
+      complain(`prints U+${found[0].charCodeAt(0).toString(16)}`);
+    }
+    if (complaints.length > 20) break;
+  }
+  if (home === undefined) Deno.env.delete("CODEX_SESSION_HOME");
+  else Deno.env.set("CODEX_SESSION_HOME", home);
+  try {
+    await deleteSession("subject", { root, force: true });
+  } catch (error) {
+    if (!isClear(error)) {
+      complaints.push({ case: "the last", text: `${error}` });
+    }
+    Deno.removeSync(paths.dir, { recursive: true });
+  }
+  for (const text of await judge(world)) {
+    complaints.push({ case: `seed ${seed}`, text });
+  }
+  count(done, complaints);
+}
+
+const WORDS = [
+  ...COMMANDS.flatMap(({ name, aliases = [], options }) => [
+    ...[name, ...aliases],
+    ...options.map((option) => `--${option.name}`),
+    ...options.map((option) => `-${option.short ?? "x"}`),
+  ]),
+  ...[
+    "--json",
+    "--help",
+    "-h",
+    "--version",
+    "-V",
+    "--",
+    "-",
+    "subject",
+    "live",
+    "subj",
+  ],
+  ...[
+    "true",
+    "false",
+    "0",
+    "1",
+    "7",
+    "99",
+    "1s",
+    "10ms",
+    "0.1",
+    "-1",
+    "1h30m",
+    "A=1",
+    "=",
+    "A=",
+  ],
+  ...[
+    "TERM",
+    "KILL",
+    "exec",
+    "repl",
+    "pty",
+    "running",
+    "lost",
+    "bash",
+    "/nonexistent",
+    "/dev/null",
+  ],
+];
+
+// What follows, attaches or waits has no end by itself; what runs gets harmless words only.
+const ENDLESS = ["--follow", "-f", "attach", "--attach", "-a", "screen"];
+
+function vector(random: Random): string[] {
+  const args = [random.below(10) === 0 ? junk(random, 2) : random.pick(WORDS)];
+  for (let i = random.below(6); i > 0; i--) {
+    args.push(random.below(4) === 0 ? junk(random, 2) : random.pick(WORDS));
+  }
+  return args.map((word) => word.replaceAll("\0", ""))
+    .filter((word) => !ENDLESS.includes(word));
+}
+
+// deno-lint-ignore require-await
+async function fuzzOptions({ short, random, count, over }: Context) {
+  const complaints: Complaint[] = [];
+  const total = short ? 20_000 : 500_000;
+  let done = 0;
+  for (; done < total && !over(); done++) {
+    const args = vector(random);
+    const command = findCommand(args[0] ?? "") ?? random.pick(COMMANDS);
+    try {
+      parseOptions(
+        args.slice(1),
+        [...command.options, ...COMMON],
+        command.verbatim,
+      );
+    } catch (error) {
+      const { code, message } = describeError(error);
+      if (code === "usage" && message !== "" && !message.includes("\n")) {
+        continue;
+      }
+      complaints.push({ case: JSON.stringify(args), text: `throws ${error}` });
+    }
+  }
+  count(done, complaints);
+}
+
+async function fuzzCommands({ short, random, injectAll }: Context) {
+  const cases = Array.from({ length: short ? 20 : 1500 }, () => {
+    const args = vector(random);
+    return [JSON.stringify(args), async () => {
+      await using world = await World.make();
+      const { root } = world;
+      await createSession({ root, id: "subject", command: world.agent() });
+      await createSession({
+        root,
+        id: "live",
+        kind: "repl",
+        command: world.echo(),
+      });
+      const ended = await cli(root, args, {
+        stdin: "y\n",
+        timeoutMs: 60_000,
+        // "wait" and a follower have to end by themselves in the end.
+        prefix: ["timeout", "-s", "INT", "8"],
+      });
+      // 7 is the agent's own; 124 may be timeout(1)'s, of a command that waits as it is told.
+      const any = Array.from({ length: 256 }, (_, code) => code);
+      const waits = ["wait", "logs"].includes(args[0] ?? "");
+      const complaints = complainOf(ended, waits ? any : undefined);
+      // Several sessions in a call: a line for each that failed.
+      const told = complaints.filter((text) =>
+        !text.startsWith("more than one")
+      );
+      const silent = waits || ended.stdout !== "";
+      return [
+        ...told.filter((text) => !(silent && text.includes("silently"))),
+        ...await judge(world),
+      ];
+    }] as const;
+  });
+  await injectAll(cases);
+}
+
+/** See above. */
+export const FUZZ_FAULTS: readonly Fault[] = [
+  {
+    name: "fuzz-files",
+    about:
+      "meta.json, pid, exit, stop.json and lock, read by the library and list",
+    run: fuzzFiles,
+  },
+  {
+    name: "fuzz-options",
+    about: "argument vectors, parsed",
+    run: fuzzOptions,
+  },
+  {
+    name: "fuzz-commands",
+    about: "argument vectors, run",
+    run: fuzzCommands,
+  },
+];

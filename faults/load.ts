@@ -1,0 +1,196 @@
+/**
+ * Load: many creators at once, many live sessions, a log that grows fast.
+ *
+ * @module
+ */
+import {
+  createSession,
+  deleteSession,
+  followLog,
+  listSessions,
+  readLog,
+  SessionError,
+  stopSession,
+  waitForSession,
+} from "../mod.ts";
+import type { Case, Fault } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import { cli, complainOf, pause, there, until, World } from "./world.ts";
+
+/** All at once, each a program of its own; the last ones all want the same id. */
+function creators(programs: number, calls: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const complaints: string[] = [];
+    const same = Math.ceil(programs / 5);
+    const ended = await Promise.all(
+      Array.from({ length: programs }, (_, i) =>
+        cli(
+          root,
+          [
+            "run",
+            ...(i < same ? ["--id", "same"] : []),
+            "--",
+            ...world.agent(),
+          ],
+          { timeoutMs: 110_000 },
+        )),
+    );
+    const won = ended.slice(0, same).filter(({ code }) => code === 0).length;
+    if (won !== 1) complaints.push(`${won} of ${same} got the same id`);
+    for (const one of ended) complaints.push(...complainOf(one));
+    const made = await Promise.allSettled(
+      Array.from(
+        { length: calls },
+        () => createSession({ root, command: world.agent() }),
+      ),
+    );
+    for (const one of made) {
+      if (one.status === "rejected") complaints.push(`${one.reason}`);
+    }
+    const wanted = programs - same + 1 + calls;
+    await until(
+      async () =>
+        (await listSessions({ root, state: "exited" })).length === wanted,
+      20_000,
+    );
+    const exited = await listSessions({ root, state: "exited" });
+    if (exited.length !== wanted) {
+      complaints.push(
+        `${exited.length} of ${wanted} are there and have exited`,
+      );
+    }
+    return [...complaints, ...await judge(world, { settleMs: 15_000 })];
+  };
+}
+
+/** Many live ones: listed true, one stopped without the others, then all ended. */
+function live(count: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const complaints: string[] = [];
+    const command = ["sleep", "500"];
+    for (let i = 0; i < count; i++) {
+      await createSession({ root, id: `s${i}`, command });
+    }
+    const running = (await listSessions({ root, state: "running" })).length;
+    if (running !== count) {
+      complaints.push(`${running} of ${count} are running`);
+    }
+    await stopSession("s1", { root });
+    const left = (await listSessions({ root, state: "running" })).length;
+    if (left !== count - 1) complaints.push(`${left} are left after one stop`);
+    for (const { pid } of world.processes()) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch {
+        // Its end ended it.
+      }
+    }
+    await until(() => world.processes().length === 0, 20_000);
+    const lost = (await listSessions({ root, state: "running" })).length;
+    if (lost !== 0) complaints.push(`${lost} are said to run`);
+    return [...complaints, ...await judge(world, { reaperKilled: true })];
+  };
+}
+
+/** A log that grows as fast as it can, up to 100 MB/s and a limit, is followed, tailed and deleted. */
+function growing(mebibytes: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const complaints: string[] = [];
+    // Numbered lines of 64 bytes, 1 MiB at a time.
+    const script = `i=0; while [ $i -lt ${mebibytes} ]; do i=$((i + 1))
+      yes "$(printf '%063d' $i)" | head -n 16384; sleep 0.01; done`;
+    await createSession({ root, id: "big", command: ["sh", "-c", script] });
+    let bytes = 0;
+    let line = new Uint8Array();
+    let last = 0;
+    const follow = (async () => {
+      for await (const chunk of followLog("big", { root })) {
+        bytes += chunk.length;
+        const all = new Uint8Array(line.length + chunk.length);
+        all.set(line);
+        all.set(chunk, line.length);
+        const whole = all.length - all.length % 64;
+        for (let at = 0; at < whole; at += 64) {
+          const end = all.subarray(at + 57, at + 64);
+          const number = Number(new TextDecoder().decode(end));
+          if (number < last || number > last + 1) {
+            complaints.push(`line ${number} follows line ${last}`);
+          }
+          last = number;
+        }
+        line = all.slice(whole);
+      }
+    })();
+    for (let i = 0; i < 5; i++) {
+      let tail = "";
+      for await (const chunk of readLog("big", { root, tailLines: 3 })) {
+        tail += new TextDecoder().decode(chunk);
+      }
+      if (!/^(\d{63}\n){0,3}\d{0,63}$/.test(tail)) {
+        complaints.push(`the tail is ${JSON.stringify(tail)}`);
+      }
+      await pause(50);
+    }
+    await waitForSession("big", { root });
+    await follow;
+    if (bytes !== mebibytes * 1024 * 1024) {
+      complaints.push(`${bytes} bytes of ${mebibytes} MiB were followed`);
+    }
+    const command = ["sh", "-c", `yes ${"x".repeat(100)} | head -c 2000000000`];
+    await createSession({ root, id: "gone", command });
+    const followed = cli(root, ["logs", "-f", "-n", "1", "gone"], {
+      prefix: ["sh", "-c", '"$@" | tail -c 1; exit 0', "sh"],
+    });
+    await pause(300);
+    await deleteSession("gone", { root, force: true });
+    if (there(`${root}/gone`)) complaints.push("it was not deleted");
+    complaints.push(...complainOf(await followed));
+    return [...complaints, ...await judge(world)];
+  };
+}
+
+/** One follower for each of many sessions, all in this process. */
+function followers(count: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const complaints: string[] = [];
+    await Promise.all(Array.from({ length: count }, async (_, i) => {
+      const id = `f${i}`;
+      await createSession({ root, id, command: world.agent({ pause: 0.05 }) });
+      let text = "";
+      try {
+        for await (const bytes of followLog(id, { root })) {
+          text += new TextDecoder().decode(bytes);
+        }
+      } catch (error) {
+        if (!(error instanceof SessionError)) throw error;
+        complaints.push(`${id}: ${error.message}`);
+      }
+      if (text.split("\n").length !== 6) complaints.push(`${id}: ${text}`);
+    }));
+    return [...complaints, ...await judge(world)];
+  };
+}
+
+/** See above. */
+export const LOAD_FAULTS: readonly Fault[] = [{
+  name: "load",
+  about:
+    "creators at once, many live sessions, a fast log followed and deleted",
+  run: async ({ short, inject }) => {
+    const [programs, calls, lives, size, many] = short
+      ? [12, 40, 60, 40, 20]
+      : [200, 200, 500, 500, 200];
+    await inject(`${programs} creators at once`, creators(programs!, calls!));
+    await inject(`${lives} live sessions`, live(lives!));
+    await inject(`a log of ${size} MiB`, growing(size!));
+    await inject(`${many} followers`, followers(many!));
+  },
+}];
