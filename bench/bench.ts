@@ -19,6 +19,11 @@ const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
   memory: async () => (await import("./memory.ts")).memory,
   list: async () => (await import("./list.ts")).list,
   follow: async () => (await import("./follow.ts")).follow,
+  echo: async () => (await import("./terminal.ts")).echo,
+  screen: async () => (await import("./terminal.ts")).screen,
+  flood: async () => (await import("./flood.ts")).flood,
+  "tty-memory": async () => (await import("./terminal.ts")).terminalMemory,
+  "tty-start": async () => (await import("./terminal.ts")).terminalStart,
 };
 
 async function main(args: readonly string[]): Promise<number> {

@@ -1,0 +1,151 @@
+/**
+ * A terminal window without a picture: a pseudo-terminal with a program on it, read by the bench.
+ *
+ * The floor of every terminal figure is such a window with the bare program, and
+ * the clients of sessions and of peers run in the same.
+ *
+ * @module
+ */
+import {
+  close,
+  open,
+  openPty,
+  poll,
+  POLLIN,
+  readNow,
+  setWindowSize,
+  writeNow,
+} from "../libc.ts";
+import { startAgent } from "../pty_agent.ts";
+import type { Bench } from "./measure.ts";
+
+/** The size of every window and of every peer's session: the sessions' default. */
+export const SIZE = { columns: 120, rows: 40 } as const;
+
+/** Shells, editors and multiplexers all know this one. */
+const TERM = "xterm-256color";
+
+const encoder = new TextEncoder();
+
+/** What {@linkcode Window.settle} has seen. */
+export interface Settled {
+  /** When the last bytes came, by `performance.now()`. */
+  readonly lastAt: number;
+  /** All of them as text. */
+  readonly text: string;
+}
+
+/** A program on a pseudo-terminal of its own. Disposing of it kills the program. */
+export class Window implements AsyncDisposable {
+  readonly #master: number;
+  // Held open: without any slave the master would report the end of the terminal.
+  readonly #slave: number;
+  readonly #child: Deno.ChildProcess;
+  readonly #buffer = new Uint8Array(1 << 17);
+  #draining: Promise<void> | undefined;
+  #closed = false;
+
+  private constructor(
+    master: number,
+    slave: number,
+    child: Deno.ChildProcess,
+  ) {
+    this.#master = master;
+    this.#slave = slave;
+    this.#child = child;
+  }
+
+  /**
+   * Starts `argv` in a new window and returns once it runs.
+   *
+   * @throws {Error} if it can't be started.
+   */
+  static async open(bench: Bench, argv: readonly string[]): Promise<Window> {
+    const { master, slavePath } = openPty();
+    setWindowSize(master, SIZE.columns, SIZE.rows);
+    const slave = open(slavePath, { access: "both" });
+    const env = { ...bench.env, TERM };
+    const started = await startAgent(slavePath, argv, env);
+    if ("child" in started) return new Window(master, slave, started.child);
+    close(slave);
+    close(master);
+    throw new Error(
+      `Cannot start "${argv.join(" ")}": status ${started.failure}`,
+    );
+  }
+
+  /** Types. */
+  type(text: string): void {
+    writeNow(this.#master, encoder.encode(text));
+  }
+
+  /**
+   * Types one character and returns how many milliseconds later it is on the screen. Spins
+   * meanwhile: the wake-up of a sleeping bench would be measured with it.
+   *
+   * @throws {Error} if it does not appear.
+   */
+  timeEcho(character: string): number {
+    const code = character.charCodeAt(0);
+    const key = encoder.encode(character);
+    const startedAt = performance.now();
+    writeNow(this.#master, key);
+    for (;;) {
+      const count = readNow(this.#master, this.#buffer);
+      const tookMs = performance.now() - startedAt;
+      // A client may move the cursor first, in a write of its own.
+      if (count > 0 && this.#buffer.subarray(0, count).includes(code)) {
+        return tookMs;
+      }
+      if (tookMs > 5000) throw new Error(`No echo of "${character}" in 5 s`);
+    }
+  }
+
+  /** Reads until nothing has come for `quietMs`, and at least until `text` has come. */
+  async settle(quietMs: number, text = ""): Promise<Settled> {
+    const decoder = new TextDecoder();
+    const startedAt = performance.now();
+    const settled = { lastAt: startedAt, text: "" };
+    for (;;) {
+      const ready = await poll(this.#master, POLLIN, quietMs);
+      const count = ready ? readNow(this.#master, this.#buffer) : 0;
+      if (count > 0) {
+        settled.lastAt = performance.now();
+        const bytes = this.#buffer.subarray(0, count);
+        settled.text += decoder.decode(bytes, { stream: true });
+      } else if (settled.text.includes(text)) {
+        return settled;
+      } else if (performance.now() - startedAt > 20_000) {
+        throw new Error(`Waited 20 s for "${text}" in a window`);
+      }
+    }
+  }
+
+  /** From now on reads all that comes, as a terminal does. */
+  drain(): void {
+    this.#draining ??= this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    while (!this.#closed) {
+      await poll(this.#master, POLLIN, 20);
+      while (readNow(this.#master, this.#buffer) > 0);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch (error) {
+      // It has ended by itself.
+      if (
+        !(error instanceof TypeError || error instanceof Deno.errors.NotFound)
+      ) throw error;
+    }
+    await this.#child.status;
+    this.#closed = true;
+    await this.#draining;
+    close(this.#slave);
+    close(this.#master);
+  }
+}
