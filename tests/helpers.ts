@@ -16,7 +16,7 @@ export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 
 // The C library's functions stay loaded for good: before the first test, so that
 // they are no test's leak.
-loadLibc();
+await loadLibc();
 
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
@@ -27,11 +27,21 @@ export class TestRoot {
 
   /** Also waits until they are gone, so that no test leaks a process of its own. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const started = this.strays();
+    // A zombie has no environment to be found by: the reapers are in the records.
+    const started = [...this.strays(), ...this.#reapers()];
     this[Symbol.dispose]();
     await until(() => !started.some((pid) => isThere(pid)), "processes gone");
     // Their parent here learns of it a moment later, from the event loop.
     await new Promise((wake) => setTimeout(wake));
+  }
+
+  /** The reapers that sessions of this root have recorded. */
+  #reapers(): number[] {
+    return [...Deno.readDirSync(this.dir)].flatMap(({ name, isDirectory }) => {
+      if (!isDirectory) return [];
+      const pids = readPids({ pid: `${this.dir}/${name}/pid` } as never);
+      return pids === undefined ? [] : [pids.reaper];
+    });
   }
 
   [Symbol.dispose](): void {
@@ -180,7 +190,7 @@ export async function runCli(
   };
 }
 
-function loadLibc(): void {
+async function loadLibc(): Promise<void> {
   const dir = Deno.makeTempDirSync();
   libc.mkfifo(`${dir}/pipe`);
   const fd = libc.open(`${dir}/pipe`, { access: "both" });
@@ -188,7 +198,7 @@ function loadLibc(): void {
   libc.setCloseOnExec(fd);
   libc.write(fd, new Uint8Array(1));
   libc.read(fd, new Uint8Array(1));
-  libc.poll(fd, libc.POLLIN, 0);
+  await libc.poll(fd, libc.POLLIN, 0);
   libc.getsid(Deno.pid);
   libc.processExists(Deno.pid);
   libc.close(fd);
