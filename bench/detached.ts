@@ -73,13 +73,13 @@ export async function start(effort: Effort): Promise<Table[]> {
   for (const { server } of peers) if (server) timeCall(server(bench));
   bench.keep();
   const measured: Record<string, () => number | Promise<number>> = {
-    bare: () => timeCall({ argv: denoRun(empty) }),
-    version: () => timeCall({ argv: [...cli, "--version"] }),
+    bare: () => timeCall({ argv: denoRun(empty), env: bench.env }),
+    version: () => timeCall({ argv: [...cli, "--version"], env: bench.env }),
     run: starting("run", session(cli)),
   };
   if (hasBinary()) measured.binary = starting("binary", session([BINARY]));
   for (const [name, measure] of Object.entries(measured)) {
-    await measure(); // Fills Deno's caches.
+    for (let i = 0; i < 3; i++) await measure(); // Fills Deno's caches.
     delete startedMs[name];
   }
   const ours = await interleave(effort.pick(30, 8), measured);

@@ -55,7 +55,7 @@ export async function list(effort: Effort): Promise<Table[]> {
   Deno.writeTextFileSync(empty, "");
   const counts = [10, 1000, 10_000];
   const measured: Record<string, () => number> = {
-    bare: () => timeCall({ argv: denoRun(empty) }),
+    bare: () => timeCall({ argv: denoRun(empty), env: bench.env }),
   };
   for (const count of counts) {
     const root = `${bench.dir}/root-${count}`;
@@ -66,7 +66,7 @@ export async function list(effort: Effort): Promise<Table[]> {
         env: { ...bench.env, CODEX_SESSION_HOME: root },
       });
   }
-  await interleave(1, measured); // Fills Deno's and the system's caches.
+  await interleave(3, measured); // Fills Deno's and the system's caches.
   const took = await interleave(effort.pick(15, 5), measured);
   const { bare = [] } = took;
   const of = (count: number) => median(took[count] ?? []);

@@ -181,9 +181,20 @@ export class Bench {
   readonly root: string = `${this.dir}/root`;
   #kept = new Set<number>();
 
+  constructor() {
+    // Other versions of Deno clear the shared caches, and the packages are to be there.
+    const cache = Deno.env.get("DENO_DIR") ??
+      `${
+        Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`
+      }/deno`;
+    Deno.mkdirSync(`${this.dir}/deno`);
+    Deno.symlinkSync(`${cache}/npm`, `${this.dir}/deno/npm`);
+  }
+
   /** What to start programs with: a mark, and every state directory in this one. */
   get env(): Record<string, string> {
     return {
+      DENO_DIR: `${this.dir}/deno`,
       CODEX_SESSION_HOME: this.root,
       CODEX_SESSION_BENCH: this.dir,
       SCREENDIR: `${this.dir}/screen`,

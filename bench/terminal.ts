@@ -256,20 +256,14 @@ export async function terminalStart(effort: Effort): Promise<Table[]> {
   }];
 }
 
-/** The weight of everything but the agents, once it has stayed the same for a while. */
+/** When a relay has given back what it needed to start, in milliseconds: after a second or two of idleness. */
+const IDLE_MS = 4000;
+
+/** The weight of everything but the agents, when nothing happens. */
 async function weighIdle(bench: Bench, agents: ReadonlySet<number>) {
-  const weigh = () => {
-    const pids = bench.processes().filter((pid) => !agents.has(pid));
-    return pids.reduce((total, pid) => total + pssOf(pid), 0);
-  };
-  let last = weigh();
-  for (let same = 0; same < 6;) {
-    await sleep(500);
-    const weight = weigh();
-    same = Math.abs(weight - last) < 0.01 * last ? same + 1 : 0;
-    last = weight;
-  }
-  return last;
+  await sleep(IDLE_MS);
+  const pids = bench.processes().filter((pid) => !agents.has(pid));
+  return pids.reduce((total, pid) => total + pssOf(pid), 0);
 }
 
 /** Memory per idle terminal session. */
@@ -305,7 +299,7 @@ export async function terminalMemory(effort: Effort): Promise<Table[]> {
       row("after its screen was read", read),
     ],
     notes: [
-      "Deno's own pages are shared by all of them, and by this bench",
+      "Deno's own pages are shared by all of them, by this bench and by every other Deno",
       "peers: see the figure memory",
     ],
   }];

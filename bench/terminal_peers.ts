@@ -60,7 +60,7 @@ const PEERS: readonly Keeper[] = [
     start: ({ env }, name, argv) => {
       timeCall({ argv: [...SCREEN, "-dmS", name, ...argv], env });
     },
-    attach: (_bench, name) => [...SCREEN, "-r", name],
+    attach: (_bench, name) => [...SCREEN, "-x", name],
   },
 ];
 
