@@ -201,6 +201,12 @@ async function loadLibc(): Promise<void> {
   await libc.poll(fd, libc.POLLIN, 0);
   libc.getsid(Deno.pid);
   libc.processExists(Deno.pid);
+  libc.readLink(`${dir}/pipe`);
+  const self = libc.pidfdOpen(Deno.pid);
+  if (self !== undefined) {
+    libc.pidfdSendSignal(self, 0);
+    libc.close(self);
+  }
   libc.close(fd);
   Deno.removeSync(dir, { recursive: true });
 }
