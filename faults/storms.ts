@@ -57,6 +57,9 @@ class Stage implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
+    // Not before: a Deno that is stopped while it starts may hold the lock on Deno's own
+    // cache, and with it up every other one.
+    await until(() => hasOpen(client.pid, paths.lock));
     if (kind === "exec") {
       await until(() =>
         listProcesses(paths).some((one) => one.role === "child")
@@ -82,6 +85,17 @@ class Stage implements AsyncDisposable {
 
 function pathsIn(root: string): Paths {
   return pathsFor(ID, { root });
+}
+
+/** Tells whether a process has a file open. */
+function hasOpen(pid: number, path: string): boolean {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === path;
+    });
+  } catch {
+    return false; // It has ended, or has closed that one meanwhile.
+  }
 }
 
 function* permutations<T>(from: readonly T[]): Generator<T[]> {
