@@ -49,6 +49,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   stop: async () => (await import("./cli_control.ts")).stop,
   delete: async () => (await import("./cli_control.ts")).delete_,
   prune: async () => (await import("./cli_control.ts")).prune,
+  doctor: async () => (await import("./cli_doctor.ts")).doctor,
   completions: async () => (await import("./completions.ts")).completions,
 };
 

@@ -135,6 +135,40 @@ function symbol(name: Name): Function_ {
   );
 }
 
+/** What {@linkcode checkSymbols} has found. */
+export interface Symbols {
+  /** The file name of the C library. */
+  readonly library: string | undefined;
+  /** How many functions it was asked for. */
+  readonly count: number;
+  /** Those that nothing works without and that are not there. */
+  readonly missing: readonly string[];
+  /** Those that are not there and can be done without. */
+  readonly lacking: readonly string[];
+}
+
+/** Loads every function that this module may call: what a system lacks, before it is needed. */
+export function checkSymbols(): Symbols {
+  const spare: Name[] = ["pidfd_open", "pidfd_send_signal", "malloc_trim"];
+  const wanted = (Object.keys(SYMBOLS) as Name[]).filter((name) =>
+    name === ERRNO || (name !== "__error" && name !== "__errno_location")
+  );
+  const absent = wanted.filter((name) => {
+    try {
+      return !symbol(name);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotSupported)) throw error;
+      return true;
+    }
+  });
+  return {
+    library,
+    count: wanted.length,
+    missing: absent.filter((name) => !spare.includes(name)),
+    lacking: absent.filter((name) => spare.includes(name)),
+  };
+}
+
 type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
 /** errno to name and class; the numbers that differ are given as [Linux, macOS]. */

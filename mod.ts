@@ -28,6 +28,8 @@ export {
   type CreateOptions,
   createSession,
 } from "./create.ts";
+export { diagnose, type DiagnoseOptions, type Diagnosis } from "./doctor.ts";
+export type { FindingStatus } from "./finding.ts";
 export {
   ArgumentError,
   type ErrorCode,

@@ -103,8 +103,8 @@ export async function pruneSessions(
   return { deleted, bytes, failed };
 }
 
-/** What killed creators and deleters left. */
-function leftovers(root: string): string[] {
+/** What killed creators and deleters left: hidden directories of the root. */
+export function leftovers(root: string): string[] {
   const paths: string[] = [];
   try {
     for (const { name, isDirectory } of Deno.readDirSync(root)) {

@@ -363,6 +363,23 @@ export const COMMANDS: readonly Command[] = [
     examples: [["prune --older-than 7d", "what ended a week ago or earlier"]],
   },
   {
+    name: "doctor",
+    operands: "",
+    summary: "check what sessions need on this machine",
+    details:
+      "A line for each finding: ok; warning (sessions work, but something can be lost); error (they\n" +
+      "don't work); and what to do. Sees a throw-away session of each kind through. Exit status 1 on\n" +
+      "an error.",
+    options: [],
+    examples: [
+      ["doctor", "before trusting a new machine"],
+      [
+        "doctor --json | jq -r '.[] | select(.status != \"ok\").advice'",
+        "what there is to do",
+      ],
+    ],
+  },
+  {
     name: "completions",
     operands: "bash|zsh|fish",
     summary: "print a completion script",

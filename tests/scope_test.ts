@@ -318,6 +318,11 @@ Deno.test({
       ) => [session.id, session.state]);
       // The other one shows that the login did end.
       assertEquals(states, [["unsaved", "lost"], ["saved", "running"]]);
+      const login = JSON.parse(Deno.readTextFileSync(`${dir}/doctor.json`))
+        .find(({ check }: { check: string }) => check === "login manager");
+      assertEquals(login.status, "warning");
+      assertStringIncludes(login.message, "in a scope of your user manager");
+      assertStringIncludes(login.advice, "loginctl enable-linger");
     } finally {
       Deno.removeSync(dir, { recursive: true });
     }
