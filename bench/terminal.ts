@@ -36,7 +36,7 @@ const BATCH = 60;
 export async function echo(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const { peers, notes } = findKeepers();
-  const rounds = effort.pick(25, 4);
+  const rounds = effort.pick(16, 4);
   await using windows = new AsyncDisposableStack();
   const times: Record<string, number[]> = {};
   const measured: Record<string, () => Promise<number>> = {};
@@ -174,7 +174,7 @@ export async function screen(effort: Effort): Promise<Table[]> {
   for (const peer of peers) {
     cases[peer.title] = attaching(peer.title, peer, outputs.short);
   }
-  const first = await interleave(effort.pick(4, 2), cases);
+  const first = await interleave(effort.pick(3, 2), cases);
   return [{
     title: "screen: milliseconds from starting `attach` to the complete screen",
     columns: ["", "first", "max", "again", "target"],
@@ -238,7 +238,7 @@ export async function terminalStart(effort: Effort): Promise<Table[]> {
     measured[title] = starting(() => start(bench, turn, idle));
   }
   await interleave(1, measured); // Fills Deno's caches.
-  const times = await interleave(effort.pick(20, 5), measured);
+  const times = await interleave(effort.pick(15, 5), measured);
   const bare = times["bare: deno run EMPTY"] ?? [];
   return [{
     title: "tty-start: milliseconds until a terminal session's starter returns",
