@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { type Figure, formatTable, TEMPORARY } from "./measure.ts";
+import { disposeAll, type Figure, formatTable, TEMPORARY } from "./measure.ts";
 
 /** The figures by name, each loaded when it is measured. */
 const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
@@ -38,6 +38,12 @@ async function main(args: readonly string[]): Promise<number> {
   if (Deno.build.os !== "linux") {
     console.error("Cannot measure: the figures read /proc, so on Linux only");
     return 1;
+  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, async () => {
+      await disposeAll();
+      Deno.exit(1);
+    });
   }
   const [load = 0] = Deno.loadavg();
   console.log(

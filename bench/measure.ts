@@ -166,6 +166,13 @@ function isDirectory(path: string): boolean {
   }
 }
 
+const LIVE = new Set<Bench>();
+
+/** Disposes of everything at once: for a bench that is interrupted. */
+export async function disposeAll(): Promise<void> {
+  for (const bench of LIVE) await bench[Symbol.asyncDispose]();
+}
+
 /**
  * A temporary directory and the processes that belong to it: those that carry
  * {@linkcode env} in their environment, as everything started with it does.
@@ -182,6 +189,7 @@ export class Bench {
   #kept = new Set<number>();
 
   constructor() {
+    LIVE.add(this);
     // Other versions of Deno clear the shared caches, and the packages are to be there.
     const cache = Deno.env.get("DENO_DIR") ??
       `${
@@ -243,6 +251,7 @@ export class Bench {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#kept.clear();
     await this.end();
+    LIVE.delete(this);
     Deno.removeSync(this.dir, { recursive: true });
   }
 }
