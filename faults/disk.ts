@@ -72,8 +72,12 @@ function creating(kind: string, leave: number): Case {
     if (ended.code !== 0 && made > 0) {
       complaints.push("it says that it failed, and there is a session");
     }
-    const left = [...Deno.readDirSync(world.root)].map(({ name }) => name)
-      .filter((name) => name !== "foreign" && name !== ID);
+    const leftovers = () =>
+      [...Deno.readDirSync(world.root)].map(({ name }) => name)
+        .filter((name) => name !== "foreign" && name !== ID);
+    // With --rm its reaper may be deleting it right now.
+    await until(() => leftovers().length === 0, 2000);
+    const left = leftovers();
     if (left.length > 0) complaints.push(`it leaves ${left}`);
     if (ended.code === 0) await pause(100);
     disk.empty();
