@@ -6,7 +6,7 @@
 import { FAILED, type Handler, type Io, OK } from "./cli_io.ts";
 import { diagnose, type Diagnosis } from "./doctor.ts";
 import { ArgumentError } from "./errors.ts";
-import { formatTable, harmless } from "./format.ts";
+import { formatTable, harmless, harmlessJson } from "./format.ts";
 import { ownLauncher } from "./relay_command.ts";
 
 /** `doctor`: a line for each finding, or JSON; the status tells whether one is an error. */
@@ -19,7 +19,7 @@ export const doctor: Handler = async (call, io) => {
   const diagnoses = await diagnose({ relayCommand });
   io.out(
     io.json
-      ? JSON.stringify(diagnoses, null, 2) + "\n"
+      ? harmlessJson(diagnoses, 2) + "\n"
       : linesOf(diagnoses, io).map((line) => `${line}\n`).join(""),
   );
   return diagnoses.some(({ status }) => status === "error") ? FAILED : OK;
