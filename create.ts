@@ -265,7 +265,6 @@ function claim(
 
 function tryClaim(root: string, meta: Meta): Claim | undefined {
   const paths = pathsFor(meta.id, { root });
-  if (exists(paths.dir)) return undefined; // Spares the work; the rename decides.
   const building = makeBuildDirectory(root);
   let prepared: Prepared | undefined;
   try {

@@ -266,6 +266,11 @@ export function writeAtomic(path: string, text: string): void {
   }
 }
 
+function isStrings(value: unknown): boolean {
+  return Array.isArray(value) &&
+    value.every((item) => typeof item === "string");
+}
+
 /**
  * Parses `meta.json`.
  *
@@ -292,28 +297,26 @@ export function parseMeta(text: string, id: string): Meta {
       `meta.json has format ${meta.format}, this version knows ${FORMAT}: use a newer codex-session`,
     );
   }
-  const isStrings = (value: unknown) =>
-    Array.isArray(value) && value.every((item) => typeof item === "string");
-  const isLabels = (value: unknown) =>
-    typeof value === "object" && value !== null && !Array.isArray(value) &&
-    isStrings(Object.values(value));
-  const shape: Record<string, boolean> = {
-    id: meta.id === id,
-    kind: meta.kind === "exec" || meta.kind === "repl" || meta.kind === "pty",
-    argv: isStrings(meta.argv),
-    cwd: typeof meta.cwd === "string",
-    env: isStrings(meta.env),
-    labels: isLabels(meta.labels),
-    prompt: typeof meta.prompt === "string",
-    createdAt: typeof meta.createdAt === "string" &&
-      !Number.isNaN(Date.parse(meta.createdAt)),
-    timeoutMs: meta.timeoutMs === undefined ||
-      typeof meta.timeoutMs === "number",
-    rm: meta.rm === undefined || typeof meta.rm === "boolean",
-  };
-  for (const [field, good] of Object.entries(shape)) {
-    if (!good) throw damaged(`meta.json has no valid ${field}`);
-  }
+  // Plain comparisons: this is done for every session of a list.
+  const { kind, labels, createdAt, timeoutMs, rm } = meta;
+  let wrong: keyof Meta | undefined;
+  if (meta.id !== id) wrong = "id";
+  else if (kind !== "exec" && kind !== "repl" && kind !== "pty") wrong = "kind";
+  else if (!isStrings(meta.argv)) wrong = "argv";
+  else if (typeof meta.cwd !== "string") wrong = "cwd";
+  else if (!isStrings(meta.env)) wrong = "env";
+  else if (
+    typeof labels !== "object" || labels === null || Array.isArray(labels) ||
+    !isStrings(Object.values(labels))
+  ) wrong = "labels";
+  else if (typeof meta.prompt !== "string") wrong = "prompt";
+  else if (
+    typeof createdAt !== "string" || Number.isNaN(Date.parse(createdAt))
+  ) wrong = "createdAt";
+  else if (timeoutMs !== undefined && typeof timeoutMs !== "number") {
+    wrong = "timeoutMs";
+  } else if (rm !== undefined && typeof rm !== "boolean") wrong = "rm";
+  if (wrong !== undefined) throw damaged(`meta.json has no valid ${wrong}`);
   return meta as Meta;
 }
 
