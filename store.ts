@@ -446,9 +446,13 @@ export function makeBuildDirectory(root: string): string {
       wrong = `others may write to it; run: chmod go-w "${root}"`;
     }
     if (wrong === undefined) return dir;
-    Deno.removeSync(dir);
     throw new Error(wrong);
   } catch (error) {
+    try {
+      Deno.removeSync(dir);
+    } catch {
+      // The reason why it has to go says more.
+    }
     throw rootError(root, error);
   }
 }

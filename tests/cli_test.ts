@@ -121,7 +121,7 @@ Deno.test("create starts the Codex agent with everything after the kind verbatim
   const missing = await runCli(root.dir, ["create", "exec", "x"], none);
   assertEquals(missing.code, 127);
   assertStringIncludes(missing.stderr, "npm install -g @openai/codex");
-  await fails(root, 2, "use exec or repl", "create", "ls");
+  await fails(root, 2, "use exec, repl or pty", "create", "ls");
   await fails(root, 2, "Name the kind", "create");
 });
 
@@ -187,15 +187,15 @@ Deno.test("list shows a table that is harmless and cut to the terminal", async (
   const lines = (await ok(root, "list")).trimEnd().split("\n");
   assertMatch(
     lines[0]!,
-    /^# +ID +PID +KIND +STATE +OUT +ERR +CREATED +COMMAND\/PROMPT$/,
+    /^# +ID +PID +KIND +STATE +CLIENTS +OUT +ERR +LAST +CREATED +COMMAND\/PROMPT$/,
   );
   assertMatch(
     lines[1]!,
-    /^0 +second +\d+ +exec +running +0 +0 +\w+ +sh -c sleep 600 # \\x1b\[31mred/,
+    /^0 +second +\d+ +exec +running +- +0 +0 +- +\w+ +sh -c sleep 600 # \\x1b\[31mred/,
   );
   assertMatch(
     lines[2]!,
-    /^1 +first +- +exec +exited 3 +6 +0 +\w+ +sh -c echo 12345; exit 3$/,
+    /^1 +first +- +exec +exited 3 +- +6 +0 +\w+ +\w+ +sh -c echo 12345; exit 3$/,
   );
   assertEquals(await ok(root, "ps", "-q", "--state", "exited"), "first\n");
   const json = JSON.parse(await ok(root, "ls", "--json"));
