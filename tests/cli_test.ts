@@ -212,8 +212,10 @@ Deno.test("list shows a table that is harmless and cut to the terminal", async (
   });
   const shown = new TextDecoder().decode((await tty.output()).stdout).trimEnd()
     .split("\r\n");
-  assertEquals(shown.map((line) => line.length <= 60), [true, true, true]);
-  assert(shown[1]!.endsWith("…"));
+  // Deno may have something to say of its cache first; that is not ours.
+  const table = shown.slice(-3);
+  assertEquals(table.map((line) => line.length <= 60), [true, true, true]);
+  assert(table[1]!.endsWith("…"));
 });
 
 Deno.test("show tells everything, processes included", async () => {
