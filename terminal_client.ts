@@ -148,10 +148,7 @@ export async function attachTerminal(
         leaving.promise,
       ]);
       if (end === "detached") {
-        await Promise.race([
-          connection.send(encodeFrame(Frame.DETACH)).catch(ignore),
-          sleep(100),
-        ]);
+        await within(100, connection.send(encodeFrame(Frame.DETACH)));
         return { detached: true };
       }
       // Its terminal is closed; how it ended is on disk in an instant.
@@ -169,10 +166,8 @@ export async function attachTerminal(
       watch[Symbol.dispose]();
       connection[Symbol.dispose]();
       input?.release();
-      await Promise.race([
-        output.write(encoder.encode(farewell(size.rows))).catch(ignore),
-        sleep(FAREWELL_MS),
-      ]);
+      const bytes = encoder.encode(farewell(size.rows));
+      await within(FAREWELL_MS, output.write(bytes));
       output.release();
     }
   }
@@ -181,11 +176,12 @@ export async function attachTerminal(
 
 function ignore(): void {}
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((wake) => {
-    const timer = setTimeout(wake, ms);
-    Deno.unrefTimer(timer as unknown as number);
-  });
+/** Waits for something, whatever becomes of it, but not longer than that. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([work.catch(ignore), late.promise]);
+  clearTimeout(timer);
 }
 
 interface Output {
