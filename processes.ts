@@ -32,7 +32,13 @@ import {
   statusOf,
 } from "./proc.ts";
 import { resolve } from "./std.ts";
-import { isLockHeld, type Paths, readEnding, readPids } from "./store.ts";
+import {
+  exists,
+  isLockHeld,
+  type Paths,
+  readEnding,
+  readPids,
+} from "./store.ts";
 
 /**
  * What a process is to its session: the supervisor, the user's program, one of
@@ -178,6 +184,9 @@ export function listProcesses(
   if (members.size === 0) return [];
   const own = ownerOf(paths);
   const agent = readPids(paths)?.agent;
+  // Lost, its record does not hide the agent: it is the reaper's child and not its script.
+  const unrecorded = agent === undefined && exists(paths.meta) &&
+    readEnding(paths) === undefined;
   const argvs = new Map<number, string[]>();
   for (const { pid, name } of members.values()) {
     argvs.set(pid, readArgv(pid) ?? [name]);
@@ -198,6 +207,8 @@ export function listProcesses(
     let role: Role = "child";
     if (pid === sid && isScript(pid)) role = "reaper";
     else if (pid === agent && (above === "reaper" || sid !== ppid)) {
+      role = "agent";
+    } else if (unrecorded && above === "reaper" && !isScript(pid)) {
       role = "agent";
     } else if (above === "reaper" || above === "helper" || isScript(pid)) {
       role = "helper";

@@ -506,3 +506,16 @@ test("pruneSessions() of a root that does not exist deletes nothing", async (roo
   const pruned = await pruneSessions({ root: `${root.dir}/none` });
   assertEquals(pruned, { deleted: [], bytes: 0, failed: [] });
 });
+
+test("stopSession() ends an agent whose pid's record is lost", async (root) => {
+  const options = { root: root.dir };
+  const { paths } = await createSession({
+    ...options,
+    kind: "repl",
+    command: ["cat"],
+  });
+  Deno.removeSync(paths.pid);
+  const { state } = await stopSession(paths.id, { ...options, graceMs: 1000 });
+  const ending = { signal: "SIGTERM" };
+  assertEquals(state as unknown, { state: "exited", ending });
+});
