@@ -10,7 +10,11 @@ import { SessionError } from "./errors.ts";
 import { encodeKey } from "./keys.ts";
 import { decodeJson, encodeFrame, encodeJson, Frame } from "./protocol.ts";
 import type { SendReply } from "./protocol.ts";
-import { connectRelay, type RelayConnection } from "./relay_connection.ts";
+import {
+  connectRelay,
+  isGone,
+  type RelayConnection,
+} from "./relay_connection.ts";
 import type { ScreenText } from "./screen.ts";
 import { type Paths, pathsFor, readState, type RootOptions } from "./store.ts";
 
@@ -269,7 +273,12 @@ export async function waitForScreen(
       const frame = await relay.next();
       signal?.throwIfAborted();
       if (frame === undefined || frame.type === Frame.END) break;
-      if (frame.type === Frame.ACTIVITY) await relay.send(lookAgain);
+      if (frame.type === Frame.ACTIVITY) {
+        // It may end in this instant: what is left to read says so, or its last screen.
+        await relay.send(lookAgain).catch((error) => {
+          if (!isGone(error)) throw error;
+        });
+      }
       if (frame.type !== Frame.SCREEN_REPLY) continue;
       const screen = decodeJson(frame.payload) as unknown as ScreenText;
       if (fits(screen, pattern)) return screen;
