@@ -20,6 +20,7 @@ import { FUZZ_FAULTS } from "./fuzzing.ts";
 import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./pids.ts";
 import { STORM_FAULTS } from "./storms.ts";
+import { World } from "./world.ts";
 
 const FAULTS: readonly Fault[] = [
   ...FUZZ_FAULTS,
@@ -139,6 +140,14 @@ async function main(args: readonly string[]): Promise<number> {
   if (leftOut > 0) console.log(`${leftOut} faults were left out, see above`);
   if (details.length > 0) console.log(`\n${details.join("\n\n")}`);
   return total.injected === total.survived ? 0 : 1;
+}
+
+// Interrupted, it leaves nothing behind.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, async () => {
+    await Promise.all([...World.all].map((one) => one[Symbol.asyncDispose]()));
+    Deno.exit(130);
+  });
 }
 
 // Ended here, with what is awaited by nobody any more: a case that hangs must not hang all.

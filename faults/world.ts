@@ -83,6 +83,9 @@ while :; do read -r _ <&3; done
 
 /** See above; disposing of it ends its processes and removes it. */
 export class World implements AsyncDisposable {
+  /** Those that are there now. */
+  static readonly all: Set<World> = new Set();
+
   readonly dir: string;
   readonly root: string;
   readonly #canary: Deno.ChildProcess;
@@ -124,6 +127,7 @@ export class World implements AsyncDisposable {
     this.#canary = canary;
     this.#canaryTicks = see(canary.pid)!.startTicks;
     this.#outside = this.#lookOutside();
+    World.all.add(this);
   }
 
   /** The command of an agent that writes lines. */
@@ -209,8 +213,14 @@ export class World implements AsyncDisposable {
       for (const { pid } of left) kill(pid, "SIGKILL");
       await pause(5);
     }
+    World.all.delete(this);
     kill(this.#canary.pid, "SIGKILL");
     await this.#canary.status;
+    // A disk of its own, if a case was interrupted.
+    await new Deno.Command("umount", {
+      args: ["-lq", this.root],
+      stderr: "null",
+    }).output();
     await new Deno.Command("rm", { args: ["-rf", this.dir] }).output();
   }
 }
