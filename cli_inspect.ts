@@ -28,7 +28,6 @@ import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import { listSessions, resolveSelector, type Session } from "./sessions.ts";
 import {
-  readFile,
   readPids,
   readStopRequest,
   readTimes,
@@ -36,6 +35,7 @@ import {
   type StateName,
   STATES,
 } from "./store.ts";
+import { terminalStatus } from "./terminal_status.ts";
 import type { Condition } from "./wait_for.ts";
 
 /** `list`: a table, ids, or JSON. */
@@ -101,15 +101,7 @@ function tableOf(sessions: readonly Session[], io: Io): string {
 /** The clients that are attached to a terminal, as its relay has noted. */
 function clientsOf({ meta, paths, state }: Session): number | null {
   if (meta?.kind !== "pty" || state.state !== "running") return null;
-  try {
-    const noted = JSON.parse(
-      readFile(`${paths.dir}/terminal.json`) ?? "null", // It is just starting, or just gone.
-    );
-    return typeof noted?.clients === "number" ? noted.clients : null;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return null;
-  }
+  return terminalStatus(paths, true)?.clients ?? null;
 }
 
 function ageOf(now: number, then: Date | null): string {

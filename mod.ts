@@ -97,9 +97,8 @@ export {
   sendKeys,
   type SendKeysOptions,
   type TerminalInputPart,
-  type TerminalStatus,
-  terminalStatus,
 } from "./terminal.ts";
 export type { ScreenText } from "./screen.ts";
 export { runRelay } from "./relay.ts";
 export { type Condition, waitFor } from "./wait_for.ts";
+export { type TerminalStatus, terminalStatus } from "./terminal_status.ts";

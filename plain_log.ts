@@ -11,6 +11,7 @@
 import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
 import { readLog } from "./logs.ts";
 import { pathsFor, type RootOptions } from "./store.ts";
+import { terminalStatus } from "./terminal_status.ts";
 
 /** Lines that are kept until they are given on; more than any screen is high. */
 const SCROLLBACK = 20_000;
@@ -33,9 +34,9 @@ export async function* readPlainLog(
   id: string,
   options: RootOptions = {},
 ): AsyncGenerator<string, void> {
-  const { columns, rows } = sizeOf(
-    `${pathsFor(id, options).dir}/terminal.json`,
-  );
+  const size = terminalStatus(pathsFor(id, options), false);
+  const columns = size?.columns || 120;
+  const rows = size?.rows || 40;
   const terminal = await loadEmulator({
     columns,
     rows,
@@ -89,16 +90,4 @@ function* linesOf(
     }
     line = undefined;
   }
-}
-
-function sizeOf(path: string): { columns: number; rows: number } {
-  try {
-    const { columns, rows } = JSON.parse(Deno.readTextFileSync(path));
-    if (columns > 0 && rows > 0) return { columns, rows };
-  } catch (error) {
-    if (
-      !(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)
-    ) throw error;
-  }
-  return { columns: 120, rows: 40 };
 }

@@ -34,6 +34,7 @@ import {
   signalNumber,
 } from "./signals.ts";
 import { getSession, type Session } from "./sessions.ts";
+import { sleep } from "./watch.ts";
 
 /** How a session is ended. */
 export interface EndOptions extends RootOptions {
@@ -257,11 +258,6 @@ async function afterwards(
     );
     return { ...before, state: ending ? { state: "exited", ending } : lost };
   }
-}
-
-async function sleep(ms: number, abortSignal?: AbortSignal): Promise<void> {
-  abortSignal?.throwIfAborted();
-  await new Promise((wake) => setTimeout(wake, ms));
 }
 
 /**

@@ -190,49 +190,6 @@ function base64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
-/** What {@linkcode terminalStatus} tells. */
-export interface TerminalStatus {
-  /** The agent's process id; the pid in the session's record is its relay's. */
-  readonly agent: number;
-  /** The width of its window. */
-  readonly columns: number;
-  /** The height of its window. */
-  readonly rows: number;
-  /** How many clients are attached. */
-  readonly clients: number;
-  /** When it wrote something last; `null` if it never did. */
-  readonly lastOutputAt: Date | null;
-}
-
-/**
- * What is known of a terminal session from two small files, cheap enough for lists;
- * `undefined` if it is no terminal. `isRunning` tells whether it still runs: what
- * a killed relay has left says that it has clients.
- */
-export function terminalStatus(
-  paths: Paths,
-  isRunning: boolean,
-): TerminalStatus | undefined {
-  try {
-    const state = JSON.parse(
-      Deno.readTextFileSync(`${paths.dir}/terminal.json`),
-    );
-    const { size, mtime } = Deno.statSync(paths.stdout);
-    return {
-      agent: Number(state.agent) || 0,
-      columns: Number(state.columns) || 0,
-      rows: Number(state.rows) || 0,
-      clients: isRunning ? Number(state.clients) || 0 : 0,
-      lastOutputAt: size > 0 ? mtime : null,
-    };
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound || error instanceof SyntaxError
-    ) return undefined;
-    throw error;
-  }
-}
-
 /** Options of {@linkcode waitForScreen}. */
 export interface WaitForTerminalOptions extends RootOptions {
   /** Gives up, with the signal's reason. */

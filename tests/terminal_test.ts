@@ -7,12 +7,8 @@ import { SessionError } from "../errors.ts";
 import { encodeKey } from "../keys.ts";
 import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../protocol.ts";
 import { connectIn } from "../socket_path.ts";
-import {
-  readScreen,
-  sendKeys,
-  terminalStatus,
-  waitForScreen,
-} from "../terminal.ts";
+import { readScreen, sendKeys, waitForScreen } from "../terminal.ts";
+import { terminalStatus } from "../terminal_status.ts";
 import { attachTerminal } from "../terminal_client.ts";
 import {
   assert,
