@@ -8,7 +8,8 @@
  * @module
  */
 import { bad, doubtful, type Finding, good } from "./finding.ts";
-import { checkSymbols, geteuid } from "./libc.ts";
+import { checkSymbols } from "./ffi.ts";
+import { geteuid } from "./libc.ts";
 import { readOwner, readSystemFile, scan, statusOf } from "./proc.ts";
 import {
   ask,

@@ -7,14 +7,15 @@
  *
  * @module
  */
+import type { Child } from "./child.ts";
 import { SessionError } from "./errors.ts";
 import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
 import { readArgv, readEntry } from "./proc.ts";
 import { SCRIPT } from "./reaper.ts";
 import { exists, type Paths, type Pids, readEnding } from "./store.ts";
 
-/** How long a reaper may take to record the end of an agent that is dead. */
-const RECORD_MS = 2_000;
+/** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
+export const RECORD_MS = 2_000;
 
 /** How the agent's program is found. */
 interface Searched {
@@ -30,6 +31,8 @@ export interface Handshake {
   readonly pids?: Pids;
   /** What was reported after them; see `reaper.ts`. */
   readonly report: string;
+  /** Whether the shell would have reported a failed exec. */
+  readonly isSure: boolean;
 }
 
 /** Waits for the agent's exec to succeed or fail, or the reaper to end. */
@@ -51,14 +54,14 @@ export async function handshake(
     // A hang-up without a word is one from before the pipe's first writer.
     const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
     if (over || (hungUp && text !== "")) {
-      const [, reaper, agent, report] = /^(?:(\d+) (\d+)\n)?([^]*)$/.exec(
-        text,
-      )!;
+      const [, reaper, agent, unsure, report] =
+        /^(?:(\d+) (\d+)( \?)?\n)?([^]*)$/.exec(text)!;
       return {
         pids: agent === undefined
           ? undefined
           : { reaper: Number(reaper), agent: Number(agent) },
         report: report!.trim(),
+        isSure: unsure === undefined,
       };
     }
     // Not setTimeout(): its first use costs a cold start 8 ms. A negative descriptor is none, poll(2).
@@ -67,13 +70,13 @@ export async function handshake(
 }
 
 /**
- * Some shells (bash, mksh) can't report a failed exec of their own: tells whether
+ * For shells that can't report a failed exec of their own (bash, mksh): tells whether
  * the agent has ended as such a failure does, and would fail if tried again.
  */
 export async function diedUnstarted(
   paths: Paths,
   pids: Pids,
-  ended: Promise<unknown>,
+  reaper: Child,
   options: Searched,
 ): Promise<boolean> {
   if (Deno.build.os === "linux") {
@@ -84,17 +87,9 @@ export async function diedUnstarted(
     // No arguments: it has ended, or a script's own exec is under way at this instant.
     if (argv === undefined && readEntry(pids.agent) !== undefined) return false;
   } else if (processExists(pids.agent)) return false;
-  await soon(ended);
+  await reaper.ended(RECORD_MS);
   const code = exitCodeOf(paths);
   return (code === 126 || code === 127) && !await canExecute(options);
-}
-
-/** Waits for the reaper's end, but not for one that can't record how the agent ended: on a full disk. */
-export async function soon(ended: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise((wake) => timer = setTimeout(wake, RECORD_MS));
-  await Promise.race([ended, late]);
-  clearTimeout(timer);
 }
 
 /** The agent's recorded exit code, -1 without one. */

@@ -7,15 +7,15 @@
  * and closing our copy nothing is awaited: no other start of this program can
  * inherit it in between.
  *
- * Needs `--allow-read` and `--allow-write` of the session's directory,
- * `--allow-run=/bin/sh` (with `env`, `--allow-run` in full), `--allow-ffi`.
+ * Needs `--allow-read` and `--allow-write` of the session's directory and
+ * `--allow-ffi`.
  *
  * @module
  */
+import { type Child, spawnLeader } from "./child.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 import {
   close,
-  getsid,
   mkfifo,
   open,
   readLink,
@@ -27,7 +27,7 @@ import {
   exitCodeOf,
   type Handshake,
   handshake,
-  soon,
+  RECORD_MS,
   startError,
 } from "./handshake.ts";
 import { type ReaperOptions, reaperScript, SCRIPT } from "./reaper.ts";
@@ -192,7 +192,7 @@ export async function launch(
   options: LaunchOptions,
 ): Promise<Pids> {
   const { argv, program = argv[0] ?? "", cwd = Deno.cwd(), scope } = options;
-  const children: Deno.ChildProcess[] = [];
+  const children: Child[] = [];
   try {
     keepOwnLock();
     let started = start(paths, prepared, cwd, options, children);
@@ -206,15 +206,15 @@ export async function launch(
       }
       prepared.releaseLock();
     }
-    const { pids, report, ended } = await started;
+    const { pids, report, isSure, child } = await started;
     if (
       pids !== undefined && (options.relay ? report === "ok" : report === "")
     ) {
-      const failed = !options.relay &&
-        await diedUnstarted(paths, pids, ended, options);
+      const failed = !isSure && !options.relay &&
+        await diedUnstarted(paths, pids, child, options);
       if (!failed) return pids;
     }
-    await soon(ended);
+    await child.ended(RECORD_MS);
     const status = Number(report || exitCodeOf(paths));
     throw startError(paths.id, program, cwd, status, report);
   } catch (error) {
@@ -222,8 +222,7 @@ export async function launch(
     if (children.length > 0) await endStarted(paths);
     throw error;
   } finally {
-    // Only now: what is unreferenced is not waited for.
-    for (const child of children) child.unref();
+    for (const child of children) child.release();
     removeFile(`${paths.dir}/${READY}`);
     if (scope !== undefined) removeFile(`${paths.dir}/${SCOPE_LOG}`);
   }
@@ -261,8 +260,8 @@ function readScopeLog(paths: Paths): string {
 }
 
 interface Started extends Handshake {
-  /** The reaper's end. */
-  readonly ended: Promise<unknown>;
+  /** The reaper. */
+  readonly child: Child;
 }
 
 /** Starts the reaper, before the first await, and waits for what it reports. */
@@ -271,10 +270,10 @@ async function start(
   prepared: Prepared,
   cwd: string,
   options: LaunchOptions,
-  children: Deno.ChildProcess[],
+  children: Child[],
 ): Promise<Started> {
   const { scope } = options;
-  let child: Deno.ChildProcess;
+  let child: Child;
   try {
     child = spawnReaper(paths, cwd, options);
     children.push(child);
@@ -283,16 +282,16 @@ async function start(
     if (scope === undefined) prepared.releaseLock();
     else prepared.lendLock(false);
   }
-  let over = false;
-  const ended = child.status.finally(() => over = true);
   const isReaper = (argv: readonly string[]) =>
     argv[1] === `${paths.dir}/${SCRIPT}`;
+  // Without a scope there is no timer: the first one, even to clear none, costs a cold start 9 ms.
   const timer = scope &&
     setTimeout(() => giveUp(child, isReaper), scope.timeoutMs);
   try {
-    return { ...await handshake(prepared.readyFd, () => over), ended };
+    const isOver = () => child.hasEnded();
+    return { ...await handshake(prepared.readyFd, isOver), child };
   } finally {
-    clearTimeout(timer);
+    if (timer !== undefined) clearTimeout(timer);
   }
 }
 
@@ -300,7 +299,7 @@ function spawnReaper(
   paths: Paths,
   cwd: string,
   options: LaunchOptions,
-): Deno.ChildProcess {
+): Child {
   const { argv, env, clearEnv = false, scope } = options;
   const [program] = argv;
   if (program === undefined || program === "") {
@@ -314,8 +313,8 @@ function spawnReaper(
   try {
     const script = `${paths.dir}/${SCRIPT}`;
     Deno.writeTextFileSync(script, reaperScript(options), { mode: 0o600 });
-    const reaper = ["/bin/sh", script, ...argv] as const;
-    let command: readonly [string, ...string[]] = reaper;
+    const reaper = ["/bin/sh", script, ...argv];
+    let command: readonly string[] = reaper;
     if (scope !== undefined) {
       const log = `${paths.dir}/${SCOPE_LOG}`;
       Deno.writeTextFileSync(log, "", { mode: 0o600 });
@@ -324,10 +323,7 @@ function spawnReaper(
       const scoped = { id: paths.id, log, runtimeDir };
       command = scopedCommand(scope, reaper, scoped);
     }
-    const [file, ...args] = command;
-    // detached: setsid(2), before the exec. The shell then ignores SIGHUP itself.
-    const child = new Deno.Command(file, {
-      args,
+    return spawnLeader(command, {
       cwd,
       env: {
         ...env,
@@ -335,16 +331,7 @@ function spawnReaper(
         CODEX_SESSION_DIR: paths.dir,
       },
       clearEnv,
-      detached: true,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    if (getsid(child.pid) !== child.pid) {
-      child.kill("SIGKILL");
-      throw new Error("setsid had no effect");
-    }
-    return child;
+    });
   } catch (error) {
     if (
       error instanceof Deno.errors.NotCapable || error instanceof ArgumentError

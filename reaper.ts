@@ -104,7 +104,8 @@ command -p mv -- "$dir" "$old" && command -p rm -rf -- "$old"`;
  * Tells the creator through `ready.pipe` what became of the agent: its pids once
  * they are recorded, then nothing and a hang-up if its exec succeeded (the
  * descriptor that a shell keeps for undoing a redirection is close-on-exec, so
- * the kernel itself reports it), or else a line with the status. A relay keeps the
+ * the kernel itself reports it), or else a line with the status. A shell that says
+ * nothing of a failed exec adds `?` to the pids (bash, mksh). A relay keeps the
  * descriptor, 9, and reports by itself: `ok`, or a status.
  *
  * @example
@@ -133,7 +134,7 @@ exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
   for pid in /proc/self/task/*; do pid=\${pid##*/}; done
   [ "$pid" != '*' ] || pid=$(exec sh -c 'echo $PPID')
   echo "$$ $pid $holder" >"$dir/pid" || exit 125
-  echo "$$ $pid" >&9
+  echo "$$ $pid\${BASH_VERSION:+ ?}\${KSH_VERSION:+ ?}" >&9 # ?: no trap after a failed exec.
   exec <${
     pipe ? '"$dir/stdin.pipe"' : "/dev/null"
   } >>"$dir/stdout.log" 2>>"$dir/stderr.log"

@@ -25,15 +25,14 @@ import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
 import {
   close,
   open,
-  openPty,
   poll,
   POLLIN,
   readNow,
   setCloseOnExec,
-  setWindowSize,
   trimMemory,
   write,
 } from "./libc.ts";
+import { openPty, setWindowSize } from "./libc_terminal.ts";
 import { endAs, startAgent } from "./pty_agent.ts";
 import { PtyWriter } from "./pty_writer.ts";
 import { RelayServer } from "./relay_server.ts";

@@ -11,7 +11,7 @@
  */
 import type { Query } from "./backlog.ts";
 import { messageOf } from "./errors.ts";
-import { isCanonical, setWindowSize } from "./libc.ts";
+import { isCanonical, setWindowSize } from "./libc_terminal.ts";
 import {
   clampSize,
   decodeJson,

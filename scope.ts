@@ -16,8 +16,10 @@
  *
  * @module
  */
+import type { Child } from "./child.ts";
 import { SessionError } from "./errors.ts";
 import { readArgv, readEntry, readSystemFile } from "./proc.ts";
+import { SIGNALS } from "./signals.ts";
 
 /** When a session starts in a scope of its own: if logind would end it, always, never. */
 export type Scope = "auto" | "always" | "never";
@@ -213,7 +215,7 @@ export function scopedCommand(
   launcher: ScopeLauncher,
   command: readonly string[],
   options: ScopedOptions,
-): [string, ...string[]] {
+): string[] {
   const { id, log, runtimeDir } = options;
   const flags = ["--user", "--scope", "--quiet", "--collect"];
   // The default is the whole command line, prompt included, and goes to the system's journal.
@@ -224,7 +226,7 @@ export function scopedCommand(
     ? [ENTERED, "sh"]
     : [ENTERED_WITH_DIR, "sh", runtimeDir];
   return [
-    ...["/bin/sh", "-c", ENTER, "sh", log, launcher.runtimeDir] as const,
+    ...["/bin/sh", "-c", ENTER, "sh", log, launcher.runtimeDir],
     ...[launcher.systemdRun, ...flags, "--"],
     ...["/bin/sh", "-c", ...entered, ...command],
   ];
@@ -238,20 +240,14 @@ const PAUSE = new Int32Array(new SharedArrayBuffer(4));
  * arguments. Stopped before it is looked at, so that it can't change in between.
  */
 export function giveUp(
-  child: Deno.ChildProcess,
+  child: Child,
   isReaper: (argv: readonly string[]) => boolean,
 ): void {
-  try {
-    child.kill("SIGSTOP");
-    for (let tries = 0; tries < 1000; tries++) {
-      if (readEntry(child.pid)?.stopped !== false) break;
-      Atomics.wait(PAUSE, 0, 0, 1);
-    }
-    child.kill(isReaper(readArgv(child.pid) ?? []) ? "SIGCONT" : "SIGKILL");
-  } catch (error) {
-    // It has ended by itself.
-    if (
-      !(error instanceof TypeError || error instanceof Deno.errors.NotFound)
-    ) throw error;
+  child.kill(SIGNALS.STOP!);
+  for (let tries = 0; tries < 1000; tries++) {
+    if (readEntry(child.pid)?.stopped !== false) break;
+    Atomics.wait(PAUSE, 0, 0, 1);
   }
+  const { CONT, KILL } = SIGNALS;
+  child.kill(isReaper(readArgv(child.pid) ?? []) ? CONT! : KILL!);
 }

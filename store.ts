@@ -253,8 +253,13 @@ export function remove(path: string): void {
 export function writeAtomic(path: string, text: string): void {
   const temporary = `${path}.${Deno.pid}.tmp`;
   try {
-    remove(temporary); // A dead process's, or a link that leads elsewhere.
-    Deno.writeTextFileSync(temporary, text, { createNew: true, mode: 0o600 });
+    try {
+      Deno.writeTextFileSync(temporary, text, { createNew: true, mode: 0o600 });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      remove(temporary); // A dead process's, or a link that leads elsewhere.
+      Deno.writeTextFileSync(temporary, text, { createNew: true, mode: 0o600 });
+    }
     Deno.renameSync(temporary, path);
   } catch (error) {
     try {

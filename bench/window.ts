@@ -6,16 +6,8 @@
  *
  * @module
  */
-import {
-  close,
-  open,
-  openPty,
-  poll,
-  POLLIN,
-  readNow,
-  setWindowSize,
-  writeNow,
-} from "../libc.ts";
+import { close, open, poll, POLLIN, readNow, writeNow } from "../libc.ts";
+import { openPty, setWindowSize } from "../libc_terminal.ts";
 import { startAgent } from "../pty_agent.ts";
 import type { Bench } from "./measure.ts";
 

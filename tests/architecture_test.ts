@@ -8,7 +8,7 @@ import { join } from "../std.ts";
 import { assert, assertEquals, PROJECT } from "./helpers.ts";
 
 /** Import nothing of the project: everything else stands on them. */
-const BOTTOM = ["errors.ts", "libc.ts", "std.ts"];
+const BOTTOM = ["errors.ts", "ffi.ts", "std.ts"];
 
 /** May import from outside: the standard library, the terminal emulator. */
 const DOORS = ["emulator.ts", "std.ts"];
@@ -112,7 +112,7 @@ Deno.test("the modules import each other without a circle", () => {
   for (const name of MODULES) visit(name, []);
 });
 
-Deno.test("errors.ts, libc.ts and std.ts import nothing of the project", () => {
+Deno.test("errors.ts, ffi.ts and std.ts import nothing of the project", () => {
   for (const name of BOTTOM) {
     const own = graph.get(name)!.filter(({ target }) => graph.has(target));
     assertEquals(own, [], name);
@@ -161,9 +161,9 @@ Deno.test("only the programs read arguments, print or exit", () => {
   }
 });
 
-Deno.test("all FFI stands in libc.ts", () => {
+Deno.test("all FFI stands in ffi.ts", () => {
   const found = MODULES
-    .filter((name) => name !== "libc.ts")
+    .filter((name) => name !== "ffi.ts")
     .flatMap((name) => linesWith(name, /\bDeno\.(dlopen|Unsafe\w+)\b/));
   assertEquals(found, []);
 });

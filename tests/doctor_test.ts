@@ -7,7 +7,6 @@
 import { bounded, diagnose, type Diagnosis } from "../doctor.ts";
 import { isOlder, judgeLogin } from "../doctor_system.ts";
 import { good } from "../finding.ts";
-import * as libc from "../libc.ts";
 import { join } from "../std.ts";
 import {
   assert,
@@ -24,9 +23,6 @@ import { pathsFor, readPids, readState } from "../store.ts";
 
 const isWindows = Deno.build.os === "windows";
 const isRoot = !isWindows && Deno.uid() === 0;
-
-// Functions stay loaded for good: before the first test, so that they are no test's leak.
-libc.checkSymbols();
 
 /** What a check has found. */
 const found = (diagnoses: readonly Diagnosis[], check: string) =>

@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "../std.ts";
-import * as libc from "../libc.ts";
+import { checkSymbols } from "../ffi.ts";
 import { readPids } from "../store.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
@@ -14,9 +14,8 @@ export { assertRejects } from "npm:deno-std@1.3.1/assert/rejects.js";
 export { assertStringIncludes } from "npm:deno-std@1.3.1/assert/string_includes.js";
 export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 
-// The C library's functions stay loaded for good: before the first test, so that
-// they are no test's leak.
-await loadLibc();
+// The C library stays open for good: before the first test, so that it is no test's leak.
+checkSymbols();
 
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
@@ -188,25 +187,4 @@ export async function runCli(
     stdout: decoder.decode(stdout),
     stderr: decoder.decode(stderr),
   };
-}
-
-async function loadLibc(): Promise<void> {
-  const dir = Deno.makeTempDirSync();
-  libc.mkfifo(`${dir}/pipe`);
-  const fd = libc.open(`${dir}/pipe`, { access: "both" });
-  libc.tryFlock(fd, "exclusive");
-  libc.setCloseOnExec(fd);
-  libc.write(fd, new Uint8Array(1));
-  libc.read(fd, new Uint8Array(1));
-  await libc.poll(fd, libc.POLLIN, 0);
-  libc.getsid(Deno.pid);
-  libc.processExists(Deno.pid);
-  libc.readLink(`${dir}/pipe`);
-  const self = libc.pidfdOpen(Deno.pid);
-  if (self !== undefined) {
-    libc.pidfdSendSignal(self, 0);
-    libc.close(self);
-  }
-  libc.close(fd);
-  Deno.removeSync(dir, { recursive: true });
 }

@@ -4,35 +4,14 @@
  *
  * @module
  */
-import {
-  close,
-  open,
-  openPty,
-  poll,
-  POLLIN,
-  readNow,
-  setWindowSize,
-  writeNow,
-} from "../libc.ts";
+import { close, open, poll, POLLIN, readNow, writeNow } from "../libc.ts";
+import { openPty, setWindowSize } from "../libc_terminal.ts";
 import { startAgent } from "../pty_agent.ts";
 import { relayCommand, type RelayCommandOptions } from "../relay_command.ts";
 import { Screen } from "../screen.ts";
 import { launch, newMeta, prepare } from "../launch.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { PROJECT, until } from "./helpers.ts";
-
-// Each libc function stays loaded from its first use on: outside of a test, which would
-// be said to leak it.
-{
-  const { master, slavePath } = openPty();
-  const slave = open(slavePath, { access: "both" });
-  setWindowSize(master, 80, 24);
-  writeNow(master, new Uint8Array([4]));
-  await poll(master, POLLIN, 0);
-  readNow(master, new Uint8Array(1));
-  close(slave);
-  close(master);
-}
 
 /** Starts a terminal session of the program `argv` and returns its files. */
 export async function startTerminal(

@@ -1,0 +1,303 @@
+/**
+ * The foreign-function interface to the C library: which functions there are, how one
+ * is called, what a failure means. The only file that opens a library.
+ *
+ * Nothing is opened at import; the first call opens the library, once. A function is
+ * called by its address: for one that is named to `dlopen` Deno compiles a trampoline,
+ * 0.2 ms each, whose calls then are 1 µs shorter, which no use here is worth.
+ *
+ * Variadic functions (`fcntl`, `ioctl`) take their variadic argument on the
+ * stack on Apple silicon and in a register elsewhere: {@linkcode FILL} takes the
+ * remaining argument registers there, so that it lands on the stack.
+ *
+ * All calls need `--allow-ffi`. Linux (glibc and musl) and macOS; untested on macOS.
+ *
+ * @module
+ */
+
+/** Tells macOS from Linux, whose numbers differ. */
+export const darwin: boolean = Deno.build.os === "darwin";
+
+/** Registers to fill before a variadic argument reaches the stack. */
+const VARIADIC = darwin && Deno.build.arch === "aarch64" ? 6 : 0;
+
+/** The arguments that fill them. */
+export const FILL: readonly 0[] = new Array<0>(VARIADIC).fill(0);
+
+const int = (count: number) => new Array<"i32">(count).fill("i32");
+
+const SYMBOLS = {
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  getsid: { parameters: ["i32"], result: "i32" },
+  // Linux only, and only with glibc 2.36 or later.
+  pidfd_open: { parameters: ["i32", "u32"], result: "i32" },
+  pidfd_send_signal: {
+    parameters: ["i32", "i32", "pointer", "u32"],
+    result: "i32",
+  },
+  posix_spawn: {
+    parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
+    result: "i32",
+  },
+  posix_spawnattr_init: { parameters: ["buffer"], result: "i32" },
+  posix_spawnattr_setflags: { parameters: ["buffer", "i16"], result: "i32" },
+  posix_spawnattr_setsigdefault: {
+    parameters: ["buffer", "buffer"],
+    result: "i32",
+  },
+  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
+  posix_spawn_file_actions_addopen: {
+    parameters: ["buffer", "i32", "buffer", "i32", "u32"],
+    result: "i32",
+  },
+  posix_spawn_file_actions_adddup2: {
+    parameters: ["buffer", "i32", "i32"],
+    result: "i32",
+  },
+  // glibc 2.29, musl 1.1.24, macOS 10.15.
+  posix_spawn_file_actions_addchdir_np: {
+    parameters: ["buffer", "buffer"],
+    result: "i32",
+  },
+  posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
+  posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  geteuid: { parameters: [], result: "u32" },
+  fcntl: {
+    parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
+    result: "i32",
+  },
+  ioctl: {
+    parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
+    result: "i32",
+  },
+  poll: {
+    parameters: ["buffer", "u64", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  posix_openpt: { parameters: ["i32"], result: "i32" },
+  grantpt: { parameters: ["i32"], result: "i32" },
+  unlockpt: { parameters: ["i32"], result: "i32" },
+  ptsname: { parameters: ["i32"], result: "pointer" },
+  tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
+  signal: { parameters: ["i32", "usize"], result: "pointer" },
+  // glibc only.
+  malloc_trim: { parameters: ["usize"], result: "i32" },
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  __errno_location: { parameters: [], result: "pointer" },
+  __error: { parameters: [], result: "pointer" },
+  // crt_externs.h.
+  _NSGetEnviron: { parameters: [], result: "pointer" },
+} as const;
+
+/** The only variable. environ(7). */
+const ENVIRON = "environ";
+
+type Name = keyof typeof SYMBOLS;
+const ERRNO: Name = darwin ? "__error" : "__errno_location";
+/** What only the other system has. */
+const FOREIGN: readonly Name[] = darwin
+  ? ["__errno_location"]
+  : ["__error", "_NSGetEnviron"];
+// deno-lint-ignore no-explicit-any
+type Function_ = (...args: any[]) => any;
+type Addresses = Partial<Record<Name | typeof ENVIRON, Deno.PointerValue>>;
+const loaded = new Map<Name, Function_>();
+let library: string | undefined;
+let opened: Addresses | undefined;
+
+/** The C library's file names, most likely first. */
+function candidates(): string[] {
+  if (darwin) return ["libSystem.B.dylib"];
+  const arch = Deno.build.arch === "x86_64" ? "x86_64" : "aarch64";
+  return ["libc.so.6", `libc.musl-${arch}.so.1`, "libc.so"];
+}
+
+/** The addresses of all functions; `null` for one that is not there. */
+function addresses(): Addresses {
+  if (opened !== undefined) return opened;
+  if (Deno.build.os === "windows") {
+    throw new Deno.errors.NotSupported("There is no libc on Windows");
+  }
+  const wanted: Record<string, Deno.ForeignStatic> = {};
+  for (const name of [...Object.keys(SYMBOLS), ENVIRON]) {
+    wanted[name] = { type: "pointer", optional: true };
+  }
+  let failure: unknown;
+  for (const file of candidates()) {
+    try {
+      opened = Deno.dlopen(file, wanted).symbols as Addresses;
+      library = file;
+      return opened;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      failure = error;
+    }
+  }
+  throw new Deno.errors.NotSupported(
+    `Cannot open the C library: tried ${candidates().join(", ")}`,
+    { cause: failure },
+  );
+}
+
+/** Tells whether the C library has a function. */
+export function hasSymbol(name: Name): boolean {
+  return Boolean(addresses()[name]);
+}
+
+/** One function, to be called with the arguments that its row has. */
+export function symbol(name: Name): Function_ {
+  const known = loaded.get(name);
+  if (known !== undefined) return known;
+  // What a failed call leaves in errno must not be disturbed by looking for it.
+  if (name !== ERRNO) symbol(ERRNO);
+  const address = addresses()[name];
+  if (!address) {
+    throw new Deno.errors.NotSupported(`The C library has no ${name}`);
+  }
+  const definition: Deno.ForeignFunction = SYMBOLS[name];
+  // deno-lint-ignore no-explicit-any
+  const pointer = new Deno.UnsafeFnPointer(address as any, definition);
+  const found = pointer.call.bind(pointer) as Function_;
+  loaded.set(name, found);
+  return found;
+}
+
+/** What {@linkcode checkSymbols} has found. */
+export interface Symbols {
+  /** The file name of the C library. */
+  readonly library: string | undefined;
+  /** How many functions it was asked for. */
+  readonly count: number;
+  /** Those that nothing works without and that are not there. */
+  readonly missing: readonly string[];
+  /** Those that are not there and can be done without. */
+  readonly lacking: readonly string[];
+}
+
+/** Looks for every function that may be called: what a system lacks, before it is needed. */
+export function checkSymbols(): Symbols {
+  const spare: Name[] = ["pidfd_open", "pidfd_send_signal", "malloc_trim"];
+  const wanted = (Object.keys(SYMBOLS) as Name[]).filter((name) =>
+    !FOREIGN.includes(name)
+  );
+  const absent = wanted.filter((name) => !hasSymbol(name));
+  return {
+    library,
+    count: wanted.length,
+    missing: absent.filter((name) => !spare.includes(name)),
+    lacking: absent.filter((name) => spare.includes(name)),
+  };
+}
+
+type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
+
+/** errno to name and class; the numbers that differ are given as [Linux, macOS]. */
+const ERRORS: readonly [number, number, string, ErrorClass][] = [
+  [1, 1, "EPERM", Deno.errors.PermissionDenied],
+  [2, 2, "ENOENT", Deno.errors.NotFound],
+  [3, 3, "ESRCH", Deno.errors.NotFound],
+  [4, 4, "EINTR", Deno.errors.Interrupted],
+  [6, 6, "ENXIO", Deno.errors.NotFound],
+  [9, 9, "EBADF", Deno.errors.BadResource],
+  [11, 35, "EAGAIN", Deno.errors.WouldBlock],
+  [13, 13, "EACCES", Deno.errors.PermissionDenied],
+  [17, 17, "EEXIST", Deno.errors.AlreadyExists],
+  [20, 20, "ENOTDIR", Deno.errors.NotADirectory],
+  [21, 21, "EISDIR", Deno.errors.IsADirectory],
+  [32, 32, "EPIPE", Deno.errors.BrokenPipe],
+  [40, 62, "ELOOP", Deno.errors.FilesystemLoop],
+];
+
+const OTHER_NAMES: Readonly<Record<number, string>> = {
+  5: "EIO",
+  7: "E2BIG",
+  22: "EINVAL",
+  23: "ENFILE",
+  24: "EMFILE",
+  28: "ENOSPC",
+  30: "EROFS",
+};
+
+/** The calling thread's errno: valid directly after a failed, not nonblocking, call. */
+export function errno(): number {
+  const where = symbol(ERRNO)();
+  return new Deno.UnsafePointerView(where).getInt32();
+}
+
+/** The error of an errno; its message begins with `what`. */
+export function systemError(number: number, what: string): Error {
+  const known = ERRORS.find((row) => row[darwin ? 1 : 0] === number);
+  const code = known?.[2] ?? OTHER_NAMES[number] ?? `errno ${number}`;
+  const Class = known?.[3] ?? Error;
+  return Object.assign(new Class(`${what}: ${code}`), { code });
+}
+
+/** Calls `name`; a negative result becomes an error that begins with `what`. */
+export function call(name: Name, what: string, ...args: unknown[]): number {
+  const result = Number(symbol(name)(...args));
+  if (result < 0) throw systemError(errno(), what);
+  return result;
+}
+
+const encoder = new TextEncoder();
+
+/** The bytes of a C string. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) {
+    throw new TypeError("A path can't hold a NUL character");
+  }
+  return encoder.encode(text + "\0");
+}
+
+/** The text of a C string, which must not be freed meanwhile. */
+export function readCString(pointer: Deno.PointerObject): string {
+  return Deno.UnsafePointerView.getCString(pointer);
+}
+
+/** C strings one after the other, and the address of each. */
+export function cStrings(
+  texts: readonly string[],
+): { readonly block: Uint8Array<ArrayBuffer>; readonly places: bigint[] } {
+  const parts = texts.map(cString);
+  const size = parts.reduce((sum, { length }) => sum + length, 0);
+  // A buffer of its own: a small array may stand in the heap, which moves.
+  const block = new Uint8Array(new ArrayBuffer(size));
+  const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(block));
+  const places: bigint[] = [];
+  let offset = 0;
+  for (const part of parts) {
+    block.set(part, offset);
+    places.push(start + BigInt(offset));
+    offset += part.length;
+  }
+  return { block, places };
+}
+
+/**
+ * This process's environment as the C library has it: the name of each variable, and
+ * where its `NAME=VALUE` stands until the environment is changed. environ(7). Unlike
+ * `Deno.env` it needs no permission of its own, and a value may hold any bytes.
+ */
+export function environ(): { readonly name: string; readonly at: bigint }[] {
+  // macOS has a function for the place, as a library can't see the variable itself.
+  const place = darwin ? symbol("_NSGetEnviron")() : addresses()[ENVIRON];
+  const array = new Deno.UnsafePointerView(place).getPointer();
+  if (array === null) return [];
+  const view = new Deno.UnsafePointerView(array);
+  const found = [];
+  for (let offset = 0;; offset += 8) {
+    const at = view.getBigUint64(offset);
+    if (at === 0n) return found;
+    const text = readCString(Deno.UnsafePointer.create(at)!);
+    found.push({ name: text.split("=", 1)[0]!, at });
+  }
+}

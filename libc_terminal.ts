@@ -1,0 +1,63 @@
+/**
+ * The C library's pseudo-terminals. All calls need `--allow-ffi`.
+ *
+ * @module
+ */
+import { call, darwin, FILL, readCString, symbol } from "./ffi.ts";
+import {
+  close,
+  O_NOCTTY,
+  O_RDWR,
+  setCloseOnExec,
+  setNonblocking,
+} from "./libc.ts";
+
+const TIOCSWINSZ = darwin ? 0x80087467n : 0x5414n;
+
+/** A pseudo-terminal: the master's descriptor (nonblocking, not inherited) and the slave's path. */
+export interface Pty {
+  /** The master's descriptor. */
+  readonly master: number;
+  /** The slave's path, such as `/dev/pts/3`. */
+  readonly slavePath: string;
+}
+
+/** Opens a new pseudo-terminal. posix_openpt(3), grantpt(3), unlockpt(3), ptsname(3), pty(7). */
+export function openPty(): Pty {
+  const what = "Cannot open a pseudo-terminal";
+  const master = call("posix_openpt", what, O_RDWR | O_NOCTTY);
+  try {
+    setCloseOnExec(master);
+    setNonblocking(master);
+    call("grantpt", what, master);
+    call("unlockpt", what, master);
+    const name = symbol("ptsname")(master);
+    if (name === null) throw new Error(`${what}: its slave has no name`);
+    return { master, slavePath: readCString(name) };
+  } catch (error) {
+    close(master);
+    throw error;
+  }
+}
+
+/** Sets a terminal's size, in characters; its foreground group gets SIGWINCH. ioctl_tty(2). */
+export function setWindowSize(
+  fd: number,
+  columns: number,
+  rows: number,
+): void {
+  const winsize = new Uint8Array(new Uint16Array([rows, columns, 0, 0]).buffer);
+  const what = `Cannot set the terminal's size to ${columns}x${rows}`;
+  call("ioctl", what, fd, TIOCSWINSZ, ...FILL, winsize);
+}
+
+/** Tells whether a terminal edits lines before its program reads them (ICANON). tcgetattr(3). */
+export function isCanonical(fd: number): boolean {
+  const termios = new DataView(new ArrayBuffer(128));
+  const what = `Cannot get the settings of terminal ${fd}`;
+  call("tcgetattr", what, fd, new Uint8Array(termios.buffer));
+  // c_lflag: the fourth field, of 4 bytes each on Linux and 8 on macOS.
+  return darwin
+    ? (termios.getUint32(24, true) & 0x100) !== 0
+    : (termios.getUint32(12, true) & 0x2) !== 0;
+}
