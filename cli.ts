@@ -3,7 +3,7 @@
  * The command line. The only file that reads arguments, prints, or exits.
  *
  * What a command does is in `cli_*.ts`, loaded when it is called: a cold start
- * loads what its command needs and nothing else.
+ * loads what its command needs and nothing else. See also `on_demand.ts`.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import {
   USAGE,
 } from "./cli_io.ts";
 import { ArgumentError } from "./errors.ts";
+import { part } from "./on_demand.ts";
 import { parseOptions } from "./options.ts";
 import {
   commandHelp,
@@ -29,13 +30,10 @@ import {
 /** This version. */
 export const VERSION = "0.1.0";
 
-/** What the relay of a terminal session is started by, where there is no file to run. */
-const RELAY_COMMAND = "__relay";
-
 /** Ended by a closed pipe, as programs are that SIGPIPE kills. */
 const BROKEN_PIPE = 141;
 
-/** Where each command's work is: literal imports, which `deno compile` can see. */
+/** Where each command's work is. */
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await import("./cli_start.ts")).create,
   run: async () => (await import("./cli_start.ts")).run,
@@ -49,8 +47,8 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   stop: async () => (await import("./cli_control.ts")).stop,
   delete: async () => (await import("./cli_control.ts")).delete_,
   prune: async () => (await import("./cli_control.ts")).prune,
-  doctor: async () => (await import("./cli_doctor.ts")).doctor,
-  completions: async () => (await import("./completions.ts")).completions,
+  doctor: async () => (await part("cli_doctor.ts")).doctor,
+  completions: async () => (await part("completions.ts")).completions,
 };
 
 const encoder = new TextEncoder();
@@ -119,9 +117,6 @@ async function main(args: readonly string[]): Promise<number> {
       io.out(`codex-session ${VERSION}\n`);
       return OK;
     }
-    if (name === RELAY_COMMAND) {
-      return await (await import("./relay.ts")).runRelay(rest);
-    }
     const command = findCommand(name);
     const load = HANDLERS[command?.name ?? ""];
     if (command === undefined || load === undefined) {
@@ -154,7 +149,8 @@ function noSuchCommand(name: string): string {
     (near === undefined ? "" : `; did you mean "${near.name}"?`);
 }
 
-if (import.meta.main) {
+/** Runs the call that this process was started for, and ends the process. */
+export async function run(): Promise<never> {
   let status = FAILED;
   try {
     status = await main(Deno.args);
@@ -165,3 +161,5 @@ if (import.meta.main) {
   }
   Deno.exit(status);
 }
+
+if (import.meta.main) await run();

@@ -24,6 +24,7 @@ import {
   parsePair,
   parsePeriod,
 } from "./format.ts";
+import { part } from "./on_demand.ts";
 import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import { listSessions, resolveSelector, type Session } from "./sessions.ts";
@@ -203,7 +204,7 @@ export const show: Handler = async (call, io) => {
 /** `screen`: what a terminal shows. */
 export const screen: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "one session"));
-  const { readScreen } = await import("./terminal.ts");
+  const { readScreen } = await part("terminal.ts");
   const above = valueOf(call, "scrollback");
   const shown = await readScreen(id, {
     ansi: call.flags.has("ansi"),
@@ -258,7 +259,7 @@ async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
       throw new ArgumentError(`Use either --plain or --${other}`);
     }
   }
-  const { readPlainLog } = await import("./plain_log.ts");
+  const { readPlainLog } = await part("plain_log.ts");
   const tail = valueOf(call, "tail");
   const last = tail === undefined
     ? Infinity
@@ -301,7 +302,7 @@ export const wait: Handler = async (call, io) => {
     const status = await forEach([selector], io, async () => {
       const { id } = await resolveSelector(selector);
       if (condition.for !== "exit") {
-        const { waitFor } = await import("./wait_for.ts");
+        const { waitFor } = await part("wait_for.ts");
         await waitFor(id, condition, { timeoutMs });
         io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);
         return OK;

@@ -14,6 +14,7 @@ import {
   parsePeriod,
   parseSize,
 } from "./format.ts";
+import { part } from "./on_demand.ts";
 import type { Parsed } from "./options.ts";
 import type { Scope } from "./scope.ts";
 import { exitStatus } from "./signals.ts";
@@ -176,7 +177,7 @@ async function attachScreen(id: string, io: Io, call: Parsed): Promise<number> {
       { id },
     );
   }
-  const { attachConsole } = await import("./terminal_console.ts");
+  const { attachConsole } = await part("terminal_console.ts");
   const result = await attachConsole(id, {
     detachKeys: valueOf(call, "detach-keys"),
     readOnly: call.flags.has("read-only"),
@@ -195,9 +196,9 @@ async function attacher(
   io: Io,
   { stderr, ...view }: View = {},
 ): Promise<(id: string) => Promise<number>> {
-  const { attachSession } = await import("./attach.ts");
+  const { attachStreams } = await import("./attach_streams.ts");
   return async (id) => {
-    const result = await attachSession(id, {
+    const result = await attachStreams(id, {
       ...view,
       stdin: view.readOnly && !io.stdinIsTerminal ? undefined : stdinOf(io),
       stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),

@@ -20,9 +20,12 @@
 export {
   type Attachment,
   type AttachOptions,
-  type AttachResult,
   attachSession,
 } from "./attach.ts";
+export {
+  type AttachResult,
+  type AttachStreamOptions,
+} from "./attach_streams.ts";
 export {
   type CreatedSession,
   type CreateOptions,
