@@ -168,13 +168,14 @@ export function cut(text: string, columns: number): string {
   return columns > 0 ? kept + "…" : "";
 }
 
+const PLAIN = /^[\x20-\x7e]*$/;
 const WIDE =
   /[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]/gu;
 const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/gu;
 
 /** The cells that text takes in a terminal: East Asian letters and emoji two, marks none. */
 export function widthOf(text: string): number {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  if (PLAIN.test(text)) return text.length;
   const bare = text.replace(NO_WIDTH, "");
   return [...bare].length + (bare.match(WIDE)?.length ?? 0);
 }
@@ -188,19 +189,26 @@ export function formatTable(
   right: readonly number[],
   columns = Infinity,
 ): string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, i) =>
-      widths[i] = Math.max(widths[i] ?? 0, widthOf(cell))
-    );
-  }
-  return rows.map((row) => {
-    const cells = row.map((cell, i) => {
-      const space = " ".repeat(widths[i]! - widthOf(cell));
-      if (right.includes(i)) return space + cell;
-      return i === row.length - 1 ? cell : cell + space;
-    });
-    const line = cells.join("  ");
+  const sizes = rows.map(cellWidths);
+  const widths =
+    sizes[0]?.map((_, i) =>
+      sizes.reduce((most, row) => Math.max(most, row[i]!), 0)
+    ) ?? [];
+  return rows.map((row, at) => {
+    let line = "";
+    for (let i = 0; i < row.length; i++) {
+      const space = " ".repeat(widths[i]! - sizes[at]![i]!);
+      if (i > 0) line += "  ";
+      if (right.includes(i)) line += space + row[i];
+      else line += i === row.length - 1 ? row[i] : row[i] + space;
+    }
     return columns === Infinity ? line : cut(line, columns);
   });
+}
+
+/** The widths of a row's cells; most rows are plain, which is seen in one go. */
+function cellWidths(row: readonly string[]): number[] {
+  return PLAIN.test(row.join(""))
+    ? row.map(({ length }) => length)
+    : row.map(widthOf);
 }

@@ -272,8 +272,20 @@ export function writeAtomic(path: string, text: string): void {
 }
 
 function isStrings(value: unknown): boolean {
-  return Array.isArray(value) &&
-    value.every((item) => typeof item === "string");
+  if (!Array.isArray(value)) return false;
+  for (const item of value) if (typeof item !== "string") return false;
+  return true;
+}
+
+function isStringRecord(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return false;
+  for (const key in value) {
+    if (typeof (value as Record<string, unknown>)[key] !== "string") {
+      return false;
+    }
+  }
+  return true;
 }
 
 /**
@@ -310,10 +322,7 @@ export function parseMeta(text: string, id: string): Meta {
   else if (!isStrings(meta.argv)) wrong = "argv";
   else if (typeof meta.cwd !== "string") wrong = "cwd";
   else if (!isStrings(meta.env)) wrong = "env";
-  else if (
-    typeof labels !== "object" || labels === null || Array.isArray(labels) ||
-    !isStrings(Object.values(labels))
-  ) wrong = "labels";
+  else if (!isStringRecord(labels)) wrong = "labels";
   else if (typeof meta.prompt !== "string") wrong = "prompt";
   else if (
     typeof createdAt !== "string" || Number.isNaN(Date.parse(createdAt))

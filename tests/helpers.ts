@@ -44,14 +44,21 @@ export class TestRoot {
   }
 
   [Symbol.dispose](): void {
-    for (const pid of this.strays()) {
+    for (let attempt = 1;; attempt++) {
+      for (const pid of this.strays()) {
+        try {
+          Deno.kill(pid, "SIGKILL");
+        } catch {
+          // It has ended by itself.
+        }
+      }
       try {
-        Deno.kill(pid, "SIGKILL");
-      } catch {
-        // It has ended by itself.
+        return Deno.removeSync(this.dir, { recursive: true });
+      } catch (error) {
+        // A process that was killed a moment ago was still writing here.
+        if (attempt === 100) throw error;
       }
     }
-    Deno.removeSync(this.dir, { recursive: true });
   }
 
   /** The processes that carry a directory of this root in their environment. */

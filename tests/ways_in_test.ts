@@ -167,6 +167,7 @@ async function exerciseTerminal(call: Call): Promise<void> {
 }
 
 const ROOT_READ = "--allow-read=ROOT";
+const CODE_READ = `--allow-read=${PROJECT}`;
 const ROOT_WRITE = "--allow-write=ROOT";
 const ENV = "--allow-env";
 const FFI = "--allow-ffi";
@@ -179,9 +180,11 @@ const PERMISSIONS: readonly {
   /** Calls that each need all of it. */
   readonly calls: readonly (readonly string[])[];
 }[] = [
+  { flags: [], calls: [["--help"], ["run", "--help"]] },
+  { flags: [CODE_READ], calls: [["completions", "bash"]] },
   {
-    flags: [],
-    calls: [["--help"], ["run", "--help"], ["completions", "bash"]],
+    flags: [ENV, `${ROOT_READ},${PROJECT}`],
+    calls: [["wait", "--for", "output=hello", "ended"]],
   },
   {
     flags: [ENV, ROOT_READ],
@@ -196,18 +199,24 @@ const PERMISSIONS: readonly {
   { flags: [ENV, ROOT_READ, FFI], calls: [["send", "live", "hello"]] },
   { flags: [ENV, ROOT_READ, FFI, SHELL], calls: [["show", "live"]] },
   {
-    flags: [ENV, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL],
+    flags: [ENV, `${ROOT_READ},.`, ROOT_WRITE, FFI],
     calls: [
       ["run", "echo", "hello"],
       ["run", "--rm", "-e", "NAME=value", "--timeout", "1m", "echo", "hello"],
+      ["run", "-e", "LD_LIBRARY_PATH=/tmp", "echo", "hello"],
       ["create", "exec", "hello"],
+    ],
+  },
+  {
+    flags: [ENV, ROOT_READ, ROOT_WRITE, FFI],
+    calls: [
+      ["run", "--cwd", "/", "echo", "hello"],
+      ["run", "-a", "--cwd", "/", "echo", "hello"],
     ],
   },
   {
     flags: [ENV, ROOT_READ, ROOT_WRITE, FFI, SHELL],
     calls: [
-      ["run", "--cwd", "/", "echo", "hello"],
-      ["run", "-a", "--cwd", "/", "echo", "hello"],
       ["stop", "live"],
       ["delete", "-f", "live"],
       ["delete", "ended"],
@@ -314,26 +323,6 @@ Deno.test({
     using root = new TestRoot();
     const flags = [ENV, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL];
     await exerciseTerminal(callWith([...flags, "--allow-net"], root));
-  },
-});
-
-Deno.test({
-  name: `deno run needs --allow-run in full to set a linker's variable${
-    because(onWindows)
-  }`,
-  ignore: isWindows,
-  async fn() {
-    using root = new TestRoot();
-    const flags = [ENV, `${ROOT_READ},.`, ROOT_WRITE, FFI];
-    const args = ["run", "-e", "LD_LIBRARY_PATH=/tmp", "echo", "hello"];
-    const refused = await callWith([...flags, SHELL], root)(args);
-    assertEquals(refused.status, 1);
-    assertMissing(refused.err, "--allow-run");
-    assertEquals(namesIn(root), []);
-    const { status, err } = await callWith([...flags, "--allow-run"], root)(
-      args,
-    );
-    assertEquals(status, 0, err);
   },
 });
 
