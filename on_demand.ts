@@ -32,10 +32,21 @@ export function include(imports: Imports): void {
   included = imports;
 }
 
-/** Imports a part. */
+/**
+ * Imports a part.
+ *
+ * @throws {Deno.errors.NotCapable} without `--allow-read` of this directory.
+ */
 export async function part<Name extends keyof Parts>(
   name: Name,
 ): Promise<Parts[Name]> {
   if (included !== undefined) return await included[name]();
-  return await import(new URL(name, import.meta.url).href);
+  try {
+    return await import(new URL(name, import.meta.url).href);
+  } catch (error) {
+    // From an import, Deno throws it as a TypeError.
+    const message = error instanceof TypeError ? error.message : "";
+    if (!/^Requires \w+ access/.test(message)) throw error;
+    throw new Deno.errors.NotCapable(message, { cause: error });
+  }
 }

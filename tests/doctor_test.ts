@@ -222,14 +222,14 @@ Deno.test({
 
 Deno.test({
   name:
-    "doctor without permissions is a line of error for each check that needs one",
+    "doctor without most permissions is a line of error for each check that needs one",
   ignore: isWindows,
   async fn() {
     await using root = new TestRoot();
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--quiet", "--no-prompt", "--allow-env"],
-        ...[`${PROJECT}cli.ts`, "doctor", "--json"],
+        ...[`--allow-read=${PROJECT}`, `${PROJECT}cli.ts`, "doctor", "--json"],
       ],
       env: { CODEX_SESSION_HOME: root.dir },
     }).output();
