@@ -19,7 +19,6 @@ import type { Parsed } from "./options.ts";
 import type { Scope } from "./scope.ts";
 import { exitStatus } from "./signals.ts";
 import type { Kind } from "./store.ts";
-import { resolveSelector } from "./sessions.ts";
 import type { FinalState } from "./watch.ts";
 
 /** `create`: the Codex agent of a kind. */
@@ -155,6 +154,7 @@ function environmentOf(call: Parsed): Record<string, string> {
 
 /** `attach`: live output and typed lines, or a screen. */
 export const attach: Handler = async (call, io) => {
+  const { resolveSelector } = await import("./sessions.ts");
   const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
   if (meta?.kind === "pty") return await attachScreen(id, io, call);
   const tail = valueOf(call, "tail");

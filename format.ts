@@ -169,15 +169,15 @@ export function cut(text: string, columns: number): string {
 }
 
 const PLAIN = /^[\x20-\x7e]*$/;
-const WIDE =
-  /[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]/gu;
-const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/gu;
-
 /** The cells that text takes in a terminal: East Asian letters and emoji two, marks none. */
 export function widthOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
-  const bare = text.replace(NO_WIDTH, "");
-  return [...bare].length + (bare.match(WIDE)?.length ?? 0);
+  // Here and not above: sets of letters take 0.5 ms to make, and few calls meet one.
+  const noWidth = /[\p{Mn}\p{Me}\p{Cf}]/gu;
+  const wide =
+    /[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]/gu;
+  const bare = text.replace(noWidth, "");
+  return [...bare].length + (bare.match(wide)?.length ?? 0);
 }
 
 /**
