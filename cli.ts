@@ -19,13 +19,7 @@ import {
 import { ArgumentError } from "./errors.ts";
 import { part } from "./on_demand.ts";
 import { parseOptions } from "./options.ts";
-import {
-  commandHelp,
-  COMMANDS,
-  COMMON,
-  findCommand,
-  mainHelp,
-} from "./usage.ts";
+import { COMMANDS, COMMON, findCommand } from "./usage.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";
@@ -110,6 +104,7 @@ async function main(args: readonly string[]): Promise<number> {
       if (rest[0] !== undefined && about === undefined) {
         throw new ArgumentError(noSuchCommand(rest[0]));
       }
+      const { commandHelp, mainHelp } = await import("./help.ts");
       io.out(about === undefined ? mainHelp() : commandHelp(about));
       return args.length === 0 ? USAGE : OK;
     }
@@ -126,7 +121,7 @@ async function main(args: readonly string[]): Promise<number> {
     const call = parseOptions(rest, options, command.verbatim);
     io = newIo(call.flags.has("json"));
     if (call.flags.has("help")) {
-      io.out(commandHelp(command));
+      io.out((await import("./help.ts")).commandHelp(command));
       return OK;
     }
     return await (await load())(call, io);

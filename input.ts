@@ -82,17 +82,11 @@ export async function sendInput(
   input: Input,
   options: SendOptions = {},
 ): Promise<number> {
-  const { timeoutMs = 5000, signal } = options;
-  const to: Target = {
-    paths: pathsFor(id, options),
-    timeoutMs: checkTimeoutMs(timeoutMs),
-    signal,
-    written: 0,
-  };
+  const to = targetOf(id, options);
   using _lock = await lockInput(to);
   using pipe = await openPipe(to, to.paths.stdin);
   if (pipe === undefined) throw endOfFileSent(id);
-  for await (const chunk of chunksOf(input, signal)) {
+  for await (const chunk of chunksOf(input, to.signal)) {
     await writeAll(to, pipe.fd, chunk);
   }
   return to.written;
@@ -117,13 +111,7 @@ export async function sendEof(
   id: string,
   options: SendOptions = {},
 ): Promise<void> {
-  const { timeoutMs = 5000, signal } = options;
-  const to: Target = {
-    paths: pathsFor(id, options),
-    timeoutMs: checkTimeoutMs(timeoutMs),
-    signal,
-    written: 0,
-  };
+  const to = targetOf(id, options);
   using _lock = await lockInput(to);
   // Opened although nothing is written: proof that the agent has opened it, as
   // one that is just starting could not any more without the name.
@@ -144,6 +132,16 @@ interface Target {
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   written: number;
+}
+
+function targetOf(id: string, options: SendOptions): Target {
+  const { timeoutMs = 5000, signal } = options;
+  return {
+    paths: pathsFor(id, options),
+    timeoutMs: checkTimeoutMs(timeoutMs),
+    signal,
+    written: 0,
+  };
 }
 
 function endOfFileSent(id: string): SessionError {
