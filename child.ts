@@ -33,10 +33,18 @@ const WNOHANG = 1;
 /** How often {@linkcode Child.ended} looks. */
 const LOOK_MS = 2;
 
+/** How a process ended: with a code, or by a signal, whose code is then 128 and its number. */
+export interface ChildStatus {
+  /** The exit code. */
+  readonly code: number;
+  /** The signal's number. */
+  readonly signal: number | null;
+}
+
 /** A process that this one has started. */
 export class Child {
   readonly #pid: number;
-  #isOver = false;
+  #end: ChildStatus | undefined;
 
   constructor(pid: number) {
     this.#pid = pid;
@@ -49,18 +57,31 @@ export class Child {
 
   /** Tells whether it has ended, and lets go of its process id if so. waitpid(2). */
   hasEnded(): boolean {
-    // 0: not yet. -1: somebody else has waited for it.
-    this.#isOver ||= symbol("waitpid")(this.#pid, null, WNOHANG) !== 0;
-    return this.#isOver;
+    if (this.#end !== undefined) return true;
+    const status = new Int32Array(1);
+    const pid = symbol("waitpid")(this.#pid, status, WNOHANG);
+    if (pid === 0) return false;
+    const signal = status[0]! & 0x7f;
+    const code = (status[0]! >> 8) & 0xff;
+    // -1: somebody else has waited for it, and knows.
+    if (pid < 0) this.#end = { code: 255, signal: null };
+    else if (signal === 0) this.#end = { code, signal: null };
+    else this.#end = { code: 128 + signal, signal };
+    return true;
   }
 
-  /** Waits until it has ended, or `timeoutMs` are over. */
+  /** Waits until it has ended, or `timeoutMs` are over. For a short time: it looks again and again. */
   async ended(timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     // Not a timer: the first one costs a cold start 8 ms.
     while (!this.hasEnded() && performance.now() < deadline) {
       await poll(-1, 0, LOOK_MS);
     }
+  }
+
+  /** How it ended, once it has. Waiting for this does not keep a program alive. */
+  get status(): Promise<ChildStatus> {
+    return new Promise((resolve) => listenFor(this, () => resolve(this.#end!)));
   }
 
   /** Sends it a signal by number, if it has not ended. */
@@ -70,34 +91,40 @@ export class Child {
 
   /** Leaves it to itself: this process need not live on for it, and waits for it if it does. */
   release(): void {
-    released.add(this);
-    if (released.size > 1) return;
     // A moment later, when a command line has exited: 0.4 ms that it need not spend.
-    poll(-1, 0, 0).then(() => {
-      Deno.addSignalListener("SIGCHLD", waitForReleased);
-      waitForReleased(); // It may have ended before there was a listener.
-    });
+    poll(-1, 0, 0).then(() => listenFor(this, () => {}));
   }
 }
 
-const released = new Set<Child>();
+/** Who is to be called when one has ended. */
+const awaited = new Map<Child, (() => void)[]>();
 
-function waitForReleased(): void {
-  const before = released.size;
-  for (const child of released) if (child.hasEnded()) released.delete(child);
-  if (before > 0 && released.size === 0) {
-    Deno.removeSignalListener("SIGCHLD", waitForReleased);
+function listenFor(child: Child, onEnd: () => void): void {
+  if (awaited.size === 0) Deno.addSignalListener("SIGCHLD", lookAtAll);
+  awaited.set(child, [...awaited.get(child) ?? [], onEnd]);
+  lookAtAll(); // It may have ended before there was a listener.
+}
+
+function lookAtAll(): void {
+  if (awaited.size === 0) return;
+  for (const [child, callbacks] of awaited) {
+    if (!child.hasEnded()) continue;
+    awaited.delete(child);
+    for (const callback of callbacks) callback();
   }
+  if (awaited.size === 0) Deno.removeSignalListener("SIGCHLD", lookAtAll);
 }
 
 /** Options of {@linkcode spawnLeader}. */
 export interface LeaderOptions {
   /** The working directory. */
   readonly cwd: string;
-  /** Environment variables, added to the caller's. @default {{}} */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Environment variables, added to the caller's; `undefined` takes one away. @default {{}} */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Start from an empty environment instead of the caller's. @default {false} */
   readonly clearEnv?: boolean;
+  /** A descriptor that it gets as number 3. @default {undefined} */
+  readonly third?: number;
 }
 
 /**
@@ -113,13 +140,15 @@ export function spawnLeader(
   argv: readonly string[],
   options: LeaderOptions,
 ): Child {
-  const { cwd, env = {}, clearEnv = false } = options;
+  const { cwd, env = {}, clearEnv = false, third } = options;
   const what = `Cannot start "${argv[0]}"`;
   const check = (number: number) => {
     if (number !== 0) throw systemError(number, what);
   };
   const inherited = clearEnv ? [] : environ();
-  const own = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const own = Object.entries(env)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${value}`);
   const { block, places } = cStrings([...argv, ...own]);
   const variables = inherited.filter(({ name }) => !Object.hasOwn(env, name))
     .map(({ at }) => at);
@@ -145,6 +174,7 @@ export function spawnLeader(
     check(open(actions, 0, cString("/dev/null"), O_RDWR, 0));
     const dup2 = symbol("posix_spawn_file_actions_adddup2");
     for (const fd of [1, 2]) check(dup2(actions, 0, fd));
+    if (third !== undefined) check(dup2(actions, third, 3));
     const chdir = symbol("posix_spawn_file_actions_addchdir_np");
     check(chdir(actions, cString(cwd)));
     // The block begins with the path; as an argument it stays alive during the call.

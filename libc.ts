@@ -61,6 +61,16 @@ export function open(path: string, options: OpenOptions = {}): number {
   return call("open", `Cannot open "${path}"`, cString(path), flags);
 }
 
+/** Makes a pipe, neither end of which is inherited. pipe(2). */
+export function pipe(): { readonly reader: number; readonly writer: number } {
+  const ends = new Int32Array(2);
+  call("pipe", "Cannot make a pipe", ends);
+  const [reader = -1, writer = -1] = ends;
+  // Nothing is started in between: no pipe2(2) on macOS.
+  for (const fd of [reader, writer]) setCloseOnExec(fd);
+  return { reader, writer };
+}
+
 /** Closes a descriptor. close(2). */
 export function close(fd: number): void {
   call("close", `Cannot close descriptor ${fd}`, fd);

@@ -10,19 +10,29 @@
  *
  * @module
  */
-import { disableCoreDumps, kill, resetSignal } from "./libc.ts";
+import { type Child, type ChildStatus, spawnLeader } from "./child.ts";
+import {
+  close,
+  disableCoreDumps,
+  kill,
+  pipe,
+  poll,
+  POLLIN,
+  read,
+  resetSignal,
+} from "./libc.ts";
+import { signalName } from "./signals.ts";
 
 /** Marks the shell until it has become the agent. */
 const MARK = "codex-session terminal";
 
 // In dash the trap runs after a failed exec. The brace group's redirection leaves
-// the shell a close-on-exec copy of 8, and the agent none.
+// the shell a close-on-exec copy of 3, and the agent none.
 const SCRIPT = `# ${MARK}
 tty=$1; shift
-exec 8>&1
-trap 'echo "$?" >&8' 0
+trap 'echo "$?" >&3' 0
 exec <>"$tty" >&0 2>&0
-{ exec "$@"; } 8>&-`;
+{ exec "$@"; } 3>&-`;
 
 /** Variables that tell of the creator's terminal, which is not the agent's. */
 // deno-fmt-ignore
@@ -34,7 +44,7 @@ const FOREIGN = [
 
 /** A started agent, or the exit status that stands for why it could not be. */
 export type Started =
-  | { readonly child: Deno.ChildProcess }
+  | { readonly child: Child }
   | { readonly failure: number };
 
 /**
@@ -46,22 +56,24 @@ export async function startAgent(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Started> {
-  const environment = Deno.env.toObject();
-  for (const name of FOREIGN) delete environment[name];
-  for (const [name, value] of Object.entries(env)) {
-    if (value === undefined) delete environment[name];
-    else environment[name] = value;
+  const foreign = FOREIGN.map((name) => [name, undefined] as const);
+  const { reader, writer } = pipe();
+  let child: Child;
+  let report: string;
+  try {
+    try {
+      child = spawnLeader(["/bin/sh", "-c", SCRIPT, MARK, slavePath, ...argv], {
+        cwd: Deno.cwd(),
+        env: { ...Object.fromEntries(foreign), ...env },
+        third: writer,
+      });
+    } finally {
+      close(writer);
+    }
+    report = await readToEnd(reader);
+  } finally {
+    close(reader);
   }
-  const child = new Deno.Command("/bin/sh", {
-    args: ["-c", SCRIPT, MARK, slavePath, ...argv],
-    env: environment,
-    clearEnv: true,
-    detached: true,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const report = (await new Response(child.stdout).text()).trim();
   if (report !== "") {
     await child.status;
     return { failure: Number(report) || 1 };
@@ -70,12 +82,24 @@ export async function startAgent(
   if (!await hasBecomeAgent(child.pid)) {
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {
-      if (!canExecute(argv[0] ?? "", environment.PATH)) {
+      if (!canExecute(argv[0] ?? "", env.PATH ?? Deno.env.get("PATH"))) {
         return { failure: code };
       }
     }
   }
   return { child };
+}
+
+/** What a pipe gives until all who write to it have closed it. */
+async function readToEnd(fd: number): Promise<string> {
+  const buffer = new Uint8Array(256);
+  let text = "";
+  for (;;) {
+    await poll(fd, POLLIN, -1);
+    const count = read(fd, buffer);
+    if (count === 0) return text.trim();
+    text += new TextDecoder().decode(buffer.subarray(0, count));
+  }
 }
 
 /**
@@ -119,14 +143,12 @@ function canExecute(
 const HARMLESS = new Set(["SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"]);
 
 /** Ends this process as the agent has ended: by the same code, or the same signal. */
-export function endAs(status: Deno.CommandStatus): never {
-  const { signal, code } = status;
-  if (signal !== null && !HARMLESS.has(signal)) {
+export function endAs({ signal, code }: ChildStatus): never {
+  if (signal !== null && !HARMLESS.has(signalName(signal))) {
     try {
-      const number = code - 128; // What Deno makes of a signal.
       disableCoreDumps();
-      resetSignal(number);
-      kill(Deno.pid, number);
+      resetSignal(signal);
+      kill(Deno.pid, signal);
       // Delivered before kill returns, or to another thread in the next instant.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
     } catch {

@@ -20,6 +20,7 @@
  *
  * @module
  */
+import type { Child, ChildStatus } from "./child.ts";
 import { messageOf } from "./errors.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
 import {
@@ -188,7 +189,7 @@ class Relay {
   }
 
   /** Relays until the agent has ended. */
-  async run(child: Deno.ChildProcess): Promise<Deno.CommandStatus> {
+  async run(child: Child): Promise<ChildStatus> {
     this.#server.serve(this.#listener!);
     const reading = this.#readOn();
     const status = await child.status;

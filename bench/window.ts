@@ -6,6 +6,8 @@
  *
  * @module
  */
+import type { Child } from "../child.ts";
+import { SIGNALS } from "../signals.ts";
 import { close, open, poll, POLLIN, readNow, writeNow } from "../libc.ts";
 import { openPty, setWindowSize } from "../libc_terminal.ts";
 import { startAgent } from "../pty_agent.ts";
@@ -32,7 +34,7 @@ export class Window implements AsyncDisposable {
   readonly #master: number;
   // Held open: without any slave the master would report the end of the terminal.
   readonly #slave: number;
-  readonly #child: Deno.ChildProcess;
+  readonly #child: Child;
   readonly #buffer = new Uint8Array(1 << 17);
   #draining: Promise<void> | undefined;
   #closed = false;
@@ -40,7 +42,7 @@ export class Window implements AsyncDisposable {
   private constructor(
     master: number,
     slave: number,
-    child: Deno.ChildProcess,
+    child: Child,
   ) {
     this.#master = master;
     this.#slave = slave;
@@ -126,14 +128,7 @@ export class Window implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch (error) {
-      // It has ended by itself.
-      if (
-        !(error instanceof TypeError || error instanceof Deno.errors.NotFound)
-      ) throw error;
-    }
+    this.#child.kill(SIGNALS.KILL!);
     await this.#child.status;
     this.#closed = true;
     await this.#draining;

@@ -4,12 +4,14 @@
  *
  * @module
  */
+import type { Child, ChildStatus } from "../child.ts";
 import { close, open, poll, POLLIN, readNow, writeNow } from "../libc.ts";
 import { openPty, setWindowSize } from "../libc_terminal.ts";
 import { startAgent } from "../pty_agent.ts";
 import { relayCommand, type RelayCommandOptions } from "../relay_command.ts";
 import { Screen } from "../screen.ts";
 import { launch, newMeta, prepare } from "../launch.ts";
+import { SIGNALS } from "../signals.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { PROJECT, until } from "./helpers.ts";
 
@@ -40,10 +42,10 @@ export class TestWindow implements AsyncDisposable {
   readonly screen: Screen;
   /** Everything that the program wrote, as text. */
   output = "";
-  status: Deno.CommandStatus | undefined;
+  status: ChildStatus | undefined;
   readonly #master: number;
   readonly #slave: number;
-  #child: Deno.ChildProcess | undefined;
+  #child: Child | undefined;
   #reading: Promise<void> | undefined;
   #closed = false;
   #paused = false;
@@ -132,16 +134,12 @@ export class TestWindow implements AsyncDisposable {
   }
 
   /** Waits for the end of the program. */
-  async ended(deadlineMs?: number): Promise<Deno.CommandStatus> {
+  async ended(deadlineMs?: number): Promise<ChildStatus> {
     return await until(() => this.status, "the program's end", deadlineMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child?.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
+    this.#child?.kill(SIGNALS.KILL!);
     await this.#child?.status;
     this.#closed = true;
     await this.#reading;
