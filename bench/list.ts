@@ -48,6 +48,21 @@ async function fill(root: string, count: number): Promise<void> {
   }
 }
 
+/** Looks at the files that tell about an ended session, and prints nothing: what listing can't do without. */
+const FLOOR = `
+for (const { name } of Deno.readDirSync(Deno.args[0])) {
+  const dir = Deno.args[0] + "/" + name;
+  for (const file of ["meta.json", "exit"]) {
+    if (Deno.lstatSync(dir + "/" + file).isFile) {
+      Deno.readTextFileSync(dir + "/" + file);
+    }
+  }
+  for (const log of ["stdout.log", "stderr.log"]) {
+    Deno.lstatSync(dir + "/" + log);
+  }
+}
+`;
+
 /** `list` as a user calls it. */
 export async function list(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
@@ -66,6 +81,13 @@ export async function list(effort: Effort): Promise<Table[]> {
         env: { ...bench.env, CODEX_SESSION_HOME: root },
       });
   }
+  const floor = `${bench.dir}/floor.js`;
+  Deno.writeTextFileSync(floor, FLOOR);
+  measured.floor = () =>
+    timeCall({
+      argv: denoRun(floor, `${bench.dir}/root-1000`),
+      env: bench.env,
+    });
   await interleave(3, measured); // Fills Deno's and the system's caches.
   const took = await interleave(effort.pick(15, 5), measured);
   const { bare = [] } = took;
@@ -87,6 +109,7 @@ export async function list(effort: Effort): Promise<Table[]> {
     columns: ["", "median", "min", "x bare", "us/session", "target"],
     rows: [
       row("bare: deno run EMPTY", "bare"),
+      row("floor: a script that reads the files of 1,000", "floor"),
       row("10", 10),
       row(
         "1,000",
