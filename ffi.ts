@@ -69,6 +69,7 @@ const SYMBOLS = {
   posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
   posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
   pipe: { parameters: ["buffer"], result: "i32" },
+  getenv: { parameters: ["buffer"], result: "pointer" },
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   geteuid: { parameters: [], result: "u32" },
   fcntl: {

@@ -9,7 +9,15 @@
  */
 import type { Child } from "./child.ts";
 import { SessionError } from "./errors.ts";
-import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
+import {
+  getenv,
+  poll,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  processExists,
+  read,
+} from "./libc.ts";
 import { readArgv, readEntry } from "./proc.ts";
 import { SCRIPT } from "./reaper.ts";
 import { exists, type Paths, type Pids, readEnding } from "./store.ts";
@@ -103,7 +111,7 @@ async function canExecute(options: Searched): Promise<boolean> {
   const { resolve } = await import("./std.ts");
   const { argv, cwd = Deno.cwd(), env, clearEnv } = options;
   const program = argv[0] ?? "";
-  const inherited = clearEnv ? undefined : Deno.env.get("PATH");
+  const inherited = clearEnv ? undefined : getenv("PATH");
   const path = env?.PATH ?? inherited ?? "/usr/local/bin:/usr/bin:/bin";
   const folders = program.includes("/") ? [""] : path.split(":");
   return folders.some((folder) => {

@@ -14,6 +14,7 @@ import {
   errno,
   FILL,
   hasSymbol,
+  readCString,
   symbol,
 } from "./ffi.ts";
 
@@ -181,6 +182,12 @@ export function processExists(pid: number): boolean {
 /** The id of the session that a process belongs to. getsid(2). */
 export function getsid(pid: number): number {
   return call("getsid", `Cannot get the session of process ${pid}`, pid);
+}
+
+/** A variable of this process's environment, without a permission for it. getenv(3). */
+export function getenv(name: string): string | undefined {
+  const value = symbol("getenv")(cString(name));
+  return value === null ? undefined : readCString(value);
 }
 
 /** The effective user id. geteuid(2). */

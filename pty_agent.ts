@@ -14,6 +14,7 @@ import { type Child, type ChildStatus, spawnLeader } from "./child.ts";
 import {
   close,
   disableCoreDumps,
+  getenv,
   kill,
   pipe,
   poll,
@@ -82,7 +83,7 @@ export async function startAgent(
   if (!await hasBecomeAgent(child.pid)) {
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {
-      if (!canExecute(argv[0] ?? "", env.PATH ?? Deno.env.get("PATH"))) {
+      if (!canExecute(argv[0] ?? "", env.PATH ?? getenv("PATH"))) {
         return { failure: code };
       }
     }

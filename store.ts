@@ -157,7 +157,8 @@ export function defaultRoot(): string {
  *
  * @example
  * ```ts
- *  * console.log(checkId("brave-otter"));
+ * import { checkId } from "./store.ts";
+ * console.log(checkId("brave-otter"));
  * ```
  */
 export function checkId(id: string): string {
