@@ -88,41 +88,28 @@ export async function diedUnstarted(
   options: Searched,
 ): Promise<boolean> {
   if (Deno.build.os === "linux") {
-    const argv = readArgv(pids.agent);
-    if (argv !== undefined && argv[1] !== `${paths.dir}/${SCRIPT}`) {
+    const current = readArgv(pids.agent);
+    if (current !== undefined && current[1] !== `${paths.dir}/${SCRIPT}`) {
       return false;
     }
     // No arguments: it has ended, or a script's own exec is under way at this instant.
-    if (argv === undefined && readEntry(pids.agent) !== undefined) return false;
+    if (current === undefined && readEntry(pids.agent) !== undefined) {
+      return false;
+    }
   } else if (processExists(pids.agent)) return false;
   await reaper.ended(RECORD_MS);
   const code = exitCodeOf(paths);
-  return (code === 126 || code === 127) && !await canExecute(options);
+  if (code !== 126 && code !== 127) return false;
+  const { isExecutable } = await import("./program.ts");
+  const { argv, cwd, env, clearEnv } = options;
+  const path = env?.PATH ?? (clearEnv ? undefined : getenv("PATH"));
+  return !isExecutable(argv[0] ?? "", { path, cwd });
 }
 
 /** The agent's recorded exit code, -1 without one. */
 export function exitCodeOf(paths: Paths): number {
   const ending = readEnding(paths);
   return ending !== undefined && "code" in ending ? ending.code : -1;
-}
-
-/** Tells whether the program is a file on the agent's PATH that may be executed. */
-async function canExecute(options: Searched): Promise<boolean> {
-  const { resolve } = await import("./std.ts");
-  const { argv, cwd = Deno.cwd(), env, clearEnv } = options;
-  const program = argv[0] ?? "";
-  const inherited = clearEnv ? undefined : getenv("PATH");
-  const path = env?.PATH ?? inherited ?? "/usr/local/bin:/usr/bin:/bin";
-  const folders = program.includes("/") ? [""] : path.split(":");
-  return folders.some((folder) => {
-    try {
-      const info = Deno.statSync(resolve(cwd, folder, program));
-      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) throw error;
-      return false;
-    }
-  });
 }
 
 /** Why a session did not start, from the status that its reaper has reported. */

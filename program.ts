@@ -41,8 +41,9 @@ export function codexProgram(kind: Kind): readonly string[] {
   const { variable, candidates } = PROGRAMS[kind];
   const override = Deno.env.get(variable);
   if (override) return splitCommandLine(override, variable);
+  const path = Deno.env.get("PATH") ?? "";
   for (const candidate of candidates) {
-    if (isOnPath(candidate[0] ?? "")) return candidate;
+    if (isExecutable(candidate[0] ?? "", { path })) return candidate;
   }
   const names = candidates.map((words) => `"${words[0]}"`).join(" nor ");
   const install = kind === "repl"
@@ -54,10 +55,30 @@ export function codexProgram(kind: Kind): readonly string[] {
   );
 }
 
-function isOnPath(name: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+/** Where {@linkcode isExecutable} looks. */
+export interface SearchOptions {
+  /** The value of `PATH`. @default {"/usr/local/bin:/usr/bin:/bin"} */
+  readonly path?: string;
+  /** Where a relative path starts. @default {Deno.cwd()} */
+  readonly cwd?: string;
+}
+
+/**
+ * Tells whether a program, a path or a name that is looked for on `PATH`, is a file that
+ * somebody may execute. Needs `--allow-read` of the directories.
+ */
+export function isExecutable(
+  program: string,
+  options: SearchOptions = {},
+): boolean {
+  const { path = "/usr/local/bin:/usr/bin:/bin", cwd = "." } = options;
+  const folders = program.includes("/") ? [""] : path.split(":");
+  return folders.some((folder) => {
+    const file = folder === "" ? program : `${folder}/${program}`;
     try {
-      const info = Deno.statSync(`${folder || "."}/${name}`);
+      const info = Deno.statSync(
+        file.startsWith("/") ? file : `${cwd}/${file}`,
+      );
       return info.isFile && ((info.mode ?? 0o111) & 0o111) !== 0;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;

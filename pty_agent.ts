@@ -22,6 +22,7 @@ import {
   read,
   resetSignal,
 } from "./libc.ts";
+import { isExecutable } from "./program.ts";
 import { signalName } from "./signals.ts";
 
 /** Marks the shell until it has become the agent. */
@@ -83,9 +84,8 @@ export async function startAgent(
   if (!await hasBecomeAgent(child.pid)) {
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {
-      if (!canExecute(argv[0] ?? "", env.PATH ?? getenv("PATH"))) {
-        return { failure: code };
-      }
+      const path = env.PATH ?? getenv("PATH");
+      if (!isExecutable(argv[0] ?? "", { path })) return { failure: code };
     }
   }
   return { child };
@@ -121,23 +121,6 @@ async function hasBecomeAgent(pid: number): Promise<boolean> {
     }
     await new Promise((wake) => setTimeout(wake, 1));
   }
-}
-
-function canExecute(
-  program: string,
-  path = "/usr/local/bin:/usr/bin:/bin",
-): boolean {
-  const folders = program.includes("/") ? [""] : path.split(":");
-  return folders.some((folder) => {
-    try {
-      const info = Deno.statSync(
-        folder === "" ? program : `${folder}/${program}`,
-      );
-      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** Signals whose default effect is not death: they can't have ended the agent. */
