@@ -9,29 +9,19 @@
  */
 import type { Child } from "./child.ts";
 import { SessionError } from "./errors.ts";
-import {
-  getenv,
-  poll,
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  processExists,
-  read,
-} from "./libc.ts";
+import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
 import { readArgv, readEntry } from "./proc.ts";
 import { SCRIPT } from "./reaper.ts";
-import { exists, type Paths, type Pids, readEnding } from "./store.ts";
+import {
+  exists,
+  type Paths,
+  type Pids,
+  readEnding,
+  readFile,
+} from "./store.ts";
 
 /** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
 export const RECORD_MS = 2_000;
-
-/** How the agent's program is found. */
-interface Searched {
-  readonly argv: readonly string[];
-  readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly clearEnv?: boolean;
-}
 
 /** What the reaper has reported, as far as it got. */
 export interface Handshake {
@@ -79,31 +69,29 @@ export async function handshake(
 
 /**
  * For shells that can't report a failed exec of their own (bash, mksh): tells whether
- * the agent has ended as such a failure does, and would fail if tried again.
+ * the agent has ended as such a failure does, with what the shell says of it.
  */
 export async function diedUnstarted(
   paths: Paths,
   pids: Pids,
   reaper: Child,
-  options: Searched,
 ): Promise<boolean> {
   if (Deno.build.os === "linux") {
-    const current = readArgv(pids.agent);
-    if (current !== undefined && current[1] !== `${paths.dir}/${SCRIPT}`) {
-      return false;
+    let argv = readArgv(pids.agent);
+    // Alive without arguments: in the middle of its end, or of an exec of its own.
+    for (let tries = 0; argv === undefined && tries < 1000; tries++) {
+      if (readEntry(pids.agent) === undefined) break;
+      await poll(-1, 0, 1);
+      argv = readArgv(pids.agent);
     }
-    // No arguments: it has ended, or a script's own exec is under way at this instant.
-    if (current === undefined && readEntry(pids.agent) !== undefined) {
-      return false;
-    }
+    const isShell = argv?.[1] === `${paths.dir}/${SCRIPT}`;
+    if (!isShell && readEntry(pids.agent) !== undefined) return false;
   } else if (processExists(pids.agent)) return false;
   await reaper.ended(RECORD_MS);
   const code = exitCodeOf(paths);
-  if (code !== 126 && code !== 127) return false;
-  const { isExecutable } = await import("./program.ts");
-  const { argv, cwd, env, clearEnv } = options;
-  const path = env?.PATH ?? (clearEnv ? undefined : getenv("PATH"));
-  return !isExecutable(argv[0] ?? "", { path, cwd });
+  // It says so by its own name where the agent's errors go.
+  return (code === 126 || code === 127) &&
+    (readFile(paths.stderr) ?? "").includes(`${paths.dir}/${SCRIPT}`);
 }
 
 /** The agent's recorded exit code, -1 without one. */

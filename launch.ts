@@ -211,7 +211,7 @@ export async function launch(
       pids !== undefined && (options.relay ? report === "ok" : report === "")
     ) {
       const failed = !isSure && !options.relay &&
-        await diedUnstarted(paths, pids, child, options);
+        await diedUnstarted(paths, pids, child);
       if (!failed) return pids;
     }
     await child.ended(RECORD_MS);

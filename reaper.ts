@@ -138,7 +138,7 @@ exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
   exec <${
     pipe ? '"$dir/stdin.pipe"' : "/dev/null"
   } >>"$dir/stdout.log" 2>>"$dir/stderr.log"
-  { exec "$@"; }${relay ? "" : " 9>&-"} )
+  ${relay ? 'exec "$@" 9>&9' : '{ exec "$@"; } 9>&-'} )
 code=$?
 # A shell gives 128+n for a signal and for that code alike; it only says more of a signal
 # (bash not as sh -c, and no shell of SIGINT and SIGPIPE).

@@ -9,6 +9,7 @@ import {
   assertRejects,
   assertStringIncludes,
   isRunning,
+  PROJECT,
   TestRoot,
   until,
 } from "./helpers.ts";
@@ -382,3 +383,56 @@ Deno.test("the reaper's watchdog ends no stranger that its agent's pid may have 
   await until(() => readState(paths).state === "exited");
   assert(isRunning(stranger.pid));
 });
+
+const hasMountNamespaces = Deno.build.os === "linux" && Deno.uid() === 0 &&
+  new Deno.Command("unshare", {
+    args: ["-m", "mount", "--bind", "/bin/true", "/bin/false"],
+    stderr: "null",
+  }).outputSync().success;
+
+for (const shell of ["bash", "mksh"]) {
+  const path = ["/bin", "/usr/bin"].map((dir) => `${dir}/${shell}`)
+    .find((path) => existsFile(path));
+  Deno.test({
+    name:
+      `run tells the truth where sh is ${shell}, which can't report a failed exec${
+        path === undefined
+          ? " (skipped: it is not installed)"
+          : hasMountNamespaces
+          ? ""
+          : " (skipped: it takes root and mount namespaces)"
+      }`,
+    ignore: path === undefined || !hasMountNamespaces,
+    async fn() {
+      await using root = new TestRoot();
+      // In a mount namespace of its own, where that shell stands in the place of sh.
+      const script = `mount --bind "$1" "$(readlink -f /bin/sh)" || exit
+        cli="$2"; shift 2
+        for program; do
+          for kind in "" -t; do
+            "$0" run -A --quiet "$cli" run $kind -- "$program" >/dev/null 2>&1
+            echo "$program $?"
+          done
+        done
+        "$0" run -A --quiet "$cli" run --id own -- python3 -c "exit(127)"
+        "$0" run -A --quiet "$cli" wait own`;
+      const { stdout } = await new Deno.Command("unshare", {
+        // deno-fmt-ignore
+        args: ["-m", "bash", "-c", script, Deno.execPath(), path!, `${PROJECT}cli.ts`, "nosuch", "/etc/passwd", "/etc", "true"],
+        env: { CODEX_SESSION_HOME: root.dir },
+      }).output();
+      assertEquals(new TextDecoder().decode(stdout).trim().split("\n"), [
+        ...["nosuch 127", "nosuch 127", "/etc/passwd 126", "/etc/passwd 126"],
+        ...["/etc 126", "/etc 126", "true 0", "true 0", "own", "own 127"],
+      ]);
+    },
+  });
+}
+
+function existsFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
