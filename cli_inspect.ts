@@ -35,7 +35,7 @@ import {
   type State,
   type StateName,
   STATES,
-} from "./store.ts";
+} from "./state.ts";
 import { terminalStatus } from "./terminal_status.ts";
 import type { Condition } from "./wait_for.ts";
 

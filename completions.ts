@@ -12,7 +12,7 @@ import { ArgumentError } from "./errors.ts";
 import { type Handler, OK, onlyOperand } from "./cli_io.ts";
 import type { Option } from "./options.ts";
 import { SCOPES } from "./scope.ts";
-import { STATES } from "./store.ts";
+import { STATES } from "./state.ts";
 import { type Command, COMMANDS, COMMON } from "./usage.ts";
 
 /** `completions`: a script on standard output. */

@@ -17,6 +17,7 @@ import {
   type Prepared,
   type ProcessOptions,
 } from "./launch.ts";
+import type { Pids } from "./state.ts";
 import {
   checkId,
   defaultRoot,
@@ -27,7 +28,6 @@ import {
   type Paths,
   pathsFor,
   pathsIn,
-  type Pids,
   remove,
   rootError,
   type RootOptions,

@@ -15,7 +15,8 @@ import { leftovers } from "./prune.ts";
 import { ask } from "./scope.ts";
 import { listSessions } from "./sessions.ts";
 import { SOCKET } from "./socket_path.ts";
-import { makeBuildDirectory, remove, STATES, statOptional } from "./store.ts";
+import { STATES } from "./state.ts";
+import { makeBuildDirectory, remove, statOptional } from "./store.ts";
 
 /** A hidden directory of the root to try things in; disposing of it leaves the root as it was. */
 export class TrialPlace implements Disposable {

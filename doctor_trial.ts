@@ -11,14 +11,8 @@ import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { formatDuration } from "./format.ts";
 import { sendEof, sendInput } from "./input.ts";
 import { exitStatus, SIGNALS } from "./signals.ts";
-import {
-  exists,
-  type Kind,
-  pathsFor,
-  readFile,
-  readState,
-  remove,
-} from "./store.ts";
+import { readState } from "./state.ts";
+import { exists, type Kind, pathsFor, readFile, remove } from "./store.ts";
 import { waitForSession } from "./wait.ts";
 
 /** How long a session of these may take to end. */

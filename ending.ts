@@ -17,7 +17,8 @@ import {
   signalProcess,
   waitForExit,
 } from "./processes.ts";
-import { type Paths, readPids } from "./store.ts";
+import { readPids } from "./state.ts";
+import { type Paths } from "./store.ts";
 import { SIGNALS } from "./signals.ts";
 
 /** How long what was killed may take to be gone, and the reaper to record it. */

@@ -12,13 +12,8 @@ import { SessionError } from "./errors.ts";
 import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
 import { readArgv, readEntry } from "./proc.ts";
 import { SCRIPT } from "./reaper.ts";
-import {
-  exists,
-  type Paths,
-  type Pids,
-  readEnding,
-  readFile,
-} from "./store.ts";
+import type { Pids } from "./state.ts";
+import { exists, type Paths, readFile } from "./store.ts";
 
 /** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
 export const RECORD_MS = 2_000;
@@ -88,14 +83,15 @@ export async function diedUnstarted(
     if (!isShell && readEntry(pids.agent) !== undefined) return false;
   } else if (processExists(pids.agent)) return false;
   await reaper.ended(RECORD_MS);
-  const code = exitCodeOf(paths);
+  const code = await exitCodeOf(paths);
   // It says so by its own name where the agent's errors go.
   return (code === 126 || code === 127) &&
     (readFile(paths.stderr) ?? "").includes(`${paths.dir}/${SCRIPT}`);
 }
 
 /** The agent's recorded exit code, -1 without one. */
-export function exitCodeOf(paths: Paths): number {
+export async function exitCodeOf(paths: Paths): Promise<number> {
+  const { readEnding } = await import("./state.ts");
   const ending = readEnding(paths);
   return ending !== undefined && "code" in ending ? ending.code : -1;
 }

@@ -16,6 +16,7 @@
  */
 import { ArgumentError, SessionError } from "./errors.ts";
 import { close, open, poll, POLLOUT, write } from "./libc.ts";
+import { readState, type State } from "./state.ts";
 import {
   noSuchSession,
   openFile,
@@ -23,9 +24,7 @@ import {
   type Paths,
   pathsFor,
   readFile,
-  readState,
   type RootOptions,
-  type State,
 } from "./store.ts";
 import { abortable, checkTimeoutMs, sleep } from "./watch.ts";
 

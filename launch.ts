@@ -33,12 +33,12 @@ import {
 import { type ReaperOptions, reaperScript, SCRIPT } from "./reaper.ts";
 import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
 import { SIGNALS } from "./signals.ts";
+import type { Pids } from "./state.ts";
 import {
   FORMAT,
   type Kind,
   type Meta,
   type Paths,
-  type Pids,
   readFile,
   writeAtomic,
 } from "./store.ts";
@@ -215,7 +215,7 @@ export async function launch(
       if (!failed) return pids;
     }
     await child.ended(RECORD_MS);
-    const status = Number(report || exitCodeOf(paths));
+    const status = Number(report || await exitCodeOf(paths));
     throw startError(paths.id, program, cwd, status, report);
   } catch (error) {
     // Its files are about to go: nothing that was started may run on unknown.

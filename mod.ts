@@ -70,18 +70,20 @@ export {
   stopSession,
 } from "./stop.ts";
 export {
+  type Pids,
+  readTimes,
+  type State,
+  type StateName,
+  STATES,
+  type StopRequest,
+} from "./state.ts";
+export {
   defaultRoot,
   type Kind,
   type Meta,
   type Paths,
   pathsFor,
-  type Pids,
-  readTimes,
   type RootOptions,
-  type State,
-  type StateName,
-  STATES,
-  type StopRequest,
 } from "./store.ts";
 export { waitForSession, type WaitOptions, type WaitResult } from "./wait.ts";
 export type { EndState, FinalState } from "./watch.ts";

@@ -32,13 +32,8 @@ import {
   statusOf,
 } from "./proc.ts";
 import { resolve } from "./std.ts";
-import {
-  exists,
-  isLockHeld,
-  type Paths,
-  readEnding,
-  readPids,
-} from "./store.ts";
+import { isLockHeld, readEnding, readPids } from "./state.ts";
+import { exists, type Paths } from "./store.ts";
 
 /**
  * What a process is to its session: the supervisor, the user's program, one of

@@ -8,11 +8,10 @@ import { processFinder } from "./processes.ts";
 import { listSessions } from "./sessions.ts";
 import { resolve } from "./std.ts";
 import { deleteSession, removeSession } from "./stop.ts";
+import { isLockHeld, readTimes } from "./state.ts";
 import {
   defaultRoot,
-  isLockHeld,
   pathsIn,
-  readTimes,
   remove,
   rootError,
   type RootOptions,

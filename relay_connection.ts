@@ -15,7 +15,8 @@ import {
   type Received,
 } from "./protocol.ts";
 import { connectIn } from "./socket_path.ts";
-import { type Paths, readState } from "./store.ts";
+import { readState } from "./state.ts";
+import { type Paths } from "./store.ts";
 
 /** A connection that has been greeted. */
 export interface RelayConnection extends Disposable {

@@ -7,6 +7,7 @@
  * @module
  */
 import { messageOf, SessionError } from "./errors.ts";
+import { readState, type State, type StateName } from "./state.ts";
 import {
   defaultRoot,
   isId,
@@ -17,11 +18,8 @@ import {
   pathsFor,
   pathsIn,
   readFile,
-  readState,
   rootError,
   type RootOptions,
-  type State,
-  type StateName,
   statOptional,
 } from "./store.ts";
 

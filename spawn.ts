@@ -5,7 +5,8 @@
  */
 import { SessionError } from "./errors.ts";
 import { launch, newMeta, prepare, type ProcessOptions } from "./launch.ts";
-import { exists, type Kind, type Paths, type Pids, remove } from "./store.ts";
+import type { Pids } from "./state.ts";
+import { exists, type Kind, type Paths, remove } from "./store.ts";
 
 /** Options of {@linkcode spawnExec} and {@linkcode spawnRepl}. */
 export interface SpawnOptions extends ProcessOptions {

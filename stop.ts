@@ -14,17 +14,19 @@ import { SessionError } from "./errors.ts";
 import { listProcesses } from "./processes.ts";
 import { join, resolve } from "./std.ts";
 import {
+  readEnding,
+  readPids,
+  readState,
+  type State,
+  type StopRequest,
+} from "./state.ts";
+import {
   defaultRoot,
   openFile,
   type Paths,
   pathsFor,
-  readEnding,
-  readPids,
-  readState,
   remove,
   type RootOptions,
-  type State,
-  type StopRequest,
   writeAtomic,
 } from "./store.ts";
 import {

@@ -16,7 +16,8 @@ import {
   type RelayConnection,
 } from "./relay_connection.ts";
 import type { ScreenText } from "./screen.ts";
-import { type Paths, pathsFor, readState, type RootOptions } from "./store.ts";
+import { readState } from "./state.ts";
+import { type Paths, pathsFor, type RootOptions } from "./store.ts";
 
 /** Options of {@linkcode readScreen}. */
 export interface ReadScreenOptions extends RootOptions {

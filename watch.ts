@@ -19,14 +19,8 @@
  * @module
  */
 import { type Ending, parseEnding } from "./signals.ts";
-import {
-  exists,
-  noSuchSession,
-  openFile,
-  type Paths,
-  readState,
-  type State,
-} from "./store.ts";
+import { readState, type State } from "./state.ts";
+import { exists, noSuchSession, openFile, type Paths } from "./store.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;

@@ -4,7 +4,7 @@
  * @module
  */
 import { createSession } from "../create.ts";
-import { readState } from "../store.ts";
+import { readState } from "../state.ts";
 import {
   atMost,
   Bench,

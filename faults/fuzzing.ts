@@ -25,7 +25,7 @@ import {
   waitForSession,
 } from "../mod.ts";
 import { parseOptions } from "../options.ts";
-import { readPids, readState, readStopRequest } from "../store.ts";
+import { readPids, readState, readStopRequest } from "../state.ts";
 import { COMMANDS, COMMON, findCommand } from "../usage.ts";
 import type { Complaint, Context, Fault, Random } from "./fault.ts";
 import { judge } from "./judgement.ts";

@@ -2,7 +2,8 @@ import { attachSession } from "../attach.ts";
 import { SessionError } from "../errors.ts";
 import { sendEof, sendInput } from "../input.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
-import { exists, pathsFor, readState } from "../store.ts";
+import { readState } from "../state.ts";
+import { exists, pathsFor } from "../store.ts";
 import {
   assert,
   assertEquals,

@@ -1,6 +1,7 @@
 import { attachSession } from "../attach.ts";
 import { createSession } from "../create.ts";
-import { pathsFor, readState } from "../store.ts";
+import { readState } from "../state.ts";
+import { pathsFor } from "../store.ts";
 import {
   assertEquals,
   assertMatch,

@@ -6,7 +6,8 @@ import {
   assertStringIncludes,
   isRunning,
 } from "./helpers.ts";
-import { pathsFor, readState } from "../store.ts";
+import { readState } from "../state.ts";
+import { pathsFor } from "../store.ts";
 
 /** Runs a call that must succeed and print nothing on standard error. */
 async function ok(root: TestRoot, ...args: string[]): Promise<string> {

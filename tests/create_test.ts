@@ -2,7 +2,7 @@ import { createSession } from "../create.ts";
 import { SessionError } from "../errors.ts";
 import { getSession, listSessions } from "../sessions.ts";
 import { deleteSession } from "../stop.ts";
-import { readState } from "../store.ts";
+import { readState } from "../state.ts";
 import {
   assert,
   assertEquals,

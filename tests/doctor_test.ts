@@ -19,7 +19,8 @@ import {
   TestRoot,
   until,
 } from "./helpers.ts";
-import { pathsFor, readPids, readState } from "../store.ts";
+import { readPids, readState } from "../state.ts";
+import { pathsFor } from "../store.ts";
 
 const isWindows = Deno.build.os === "windows";
 const isRoot = !isWindows && Deno.uid() === 0;

@@ -5,7 +5,7 @@
  */
 import { join } from "../std.ts";
 import { checkSymbols } from "../ffi.ts";
-import { readPids } from "../store.ts";
+import { readPids } from "../state.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
 export { assertEquals } from "npm:deno-std@1.3.1/assert/equals.js";

@@ -1,7 +1,8 @@
 import { type Input, sendEof, sendInput } from "../input.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
-import { exists, pathsFor, readState } from "../store.ts";
+import { readState } from "../state.ts";
+import { exists, pathsFor } from "../store.ts";
 import {
   assert,
   assertEquals,

@@ -9,7 +9,8 @@ import {
 import { ArgumentError, SessionError } from "../errors.ts";
 import { close, mkfifo, open } from "../libc.ts";
 import { spawnExec } from "../spawn.ts";
-import { pathsFor, readState } from "../store.ts";
+import { readState } from "../state.ts";
+import { pathsFor } from "../store.ts";
 import {
   assert,
   assertEquals,

@@ -5,7 +5,7 @@ import { SessionError } from "../errors.ts";
 import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../protocol.ts";
 import { relayCommand } from "../relay_command.ts";
 import { connectIn } from "../socket_path.ts";
-import { readState } from "../store.ts";
+import { readState } from "../state.ts";
 import { readScreen, sendKeys, waitForScreen } from "../terminal.ts";
 import { terminalStatus } from "../terminal_status.ts";
 import { waitFor } from "../wait_for.ts";

@@ -9,7 +9,8 @@
 import { createSession } from "../create.ts";
 import { launch, newMeta, prepare } from "../launch.ts";
 import { findScope, isKilledAtLogout, isLogin, ownUnit } from "../scope.ts";
-import { pathsFor, readState } from "../store.ts";
+import { readState } from "../state.ts";
+import { pathsFor } from "../store.ts";
 import { waitForSession } from "../wait.ts";
 import {
   assert,

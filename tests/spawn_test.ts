@@ -2,7 +2,8 @@ import { SessionError } from "../errors.ts";
 import { createSession } from "../create.ts";
 import { mkfifo } from "../libc.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
-import { pathsFor, readState } from "../store.ts";
+import { readState } from "../state.ts";
+import { pathsFor } from "../store.ts";
 import {
   assert,
   assertEquals,

@@ -6,13 +6,8 @@ import { spawnExec, spawnRepl } from "../spawn.ts";
 import { deleteSession, stopSession } from "../stop.ts";
 import { pruneSessions } from "../prune.ts";
 import { getSession } from "../sessions.ts";
-import {
-  type Paths,
-  pathsFor,
-  type Pids,
-  readState,
-  readStopRequest,
-} from "../store.ts";
+import { type Pids, readState, readStopRequest } from "../state.ts";
+import { type Paths, pathsFor } from "../store.ts";
 import {
   assert,
   assertEquals,

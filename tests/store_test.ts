@@ -1,14 +1,12 @@
 import { SessionError } from "../errors.ts";
 import { mkfifo } from "../libc.ts";
 import { spawnExec } from "../spawn.ts";
+import { readPids, readState, readStopRequest } from "../state.ts";
 import {
   defaultRoot,
   exists,
   parseMeta,
   pathsFor,
-  readPids,
-  readState,
-  readStopRequest,
   writeAtomic,
 } from "../store.ts";
 import {
