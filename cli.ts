@@ -19,7 +19,7 @@ import {
 import { ArgumentError } from "./errors.ts";
 import { part } from "./on_demand.ts";
 import { parseOptions } from "./options.ts";
-import { COMMANDS, COMMON, findCommand } from "./usage.ts";
+import { type Command, COMMANDS, COMMON, findCommand } from "./usage.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";
@@ -137,9 +137,13 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function noSuchCommand(name: string): string {
-  const near = COMMANDS.find((command) =>
-    command.name.startsWith(name.slice(0, 2)) && !name.startsWith("-")
-  );
+  let near: Command | undefined;
+  if (/^\w{2,}$/.test(name)) {
+    // Letters left out, as in "lst", or a wrong end, as in "stopp".
+    const within = new RegExp(`^${[...name].join(".*")}`);
+    near = COMMANDS.find((command) => within.test(command.name)) ??
+      COMMANDS.find((command) => command.name.startsWith(name.slice(0, 2)));
+  }
   return `Unknown command "${name}"` +
     (near === undefined ? "" : `; did you mean "${near.name}"?`);
 }
