@@ -13,8 +13,10 @@
  * @module
  */
 import { type Fault, type Outcome, runFault } from "./fault.ts";
-import { COMMAND_FAULTS, REAPER_FAULTS } from "./injection.ts";
+import { COMMAND_FAULTS } from "./commands.ts";
+import { REAPER_FAULTS } from "./reapers.ts";
 import { HOSTILE_FAULTS } from "./hostile.ts";
+import { HOSTILE_WORD_FAULTS } from "./hostile_words.ts";
 import { DISK_FAULTS } from "./disk.ts";
 import { FUZZ_FAULTS } from "./fuzzing.ts";
 import { LOAD_FAULTS } from "./load.ts";
@@ -28,6 +30,7 @@ const FAULTS: readonly Fault[] = [
   ...PID_FAULTS,
   ...DISK_FAULTS,
   ...HOSTILE_FAULTS,
+  ...HOSTILE_WORD_FAULTS,
   ...LOAD_FAULTS,
   ...COMMAND_FAULTS,
   ...REAPER_FAULTS,
