@@ -69,6 +69,36 @@ const repl = (world: World) =>
     command: world.echo(),
   }).then(() => {});
 
+/** A terminal whose agent lives, and is ready to be typed at. */
+const terminal = (typed: boolean) => async (world: World) => {
+  await createSession({
+    root: world.root,
+    id: ID,
+    kind: "pty",
+    command: typed ? world.echo() : world.agent({ linger: 600 }),
+  });
+  const count = typed ? 0 : 5;
+  await until(() => world.diaries()[0]?.lines.length === count);
+};
+
+async function endedTerminal(world: World): Promise<void> {
+  const command = world.agent();
+  await createSession({ root: world.root, id: ID, kind: "pty", command });
+  await waitForSession(ID, { root: world.root });
+}
+
+async function hears(world: World, { code }: Ended): Promise<string[]> {
+  const has = () => world.diaries()[0]?.lines.includes("hello there") ?? false;
+  if (code !== 0 || await until(has)) return [];
+  return ["send says that it worked, and the agent has not got it"];
+}
+
+async function dead(world: World, { code }: Ended): Promise<string[]> {
+  return code === 0 && !await until(() => world.processes().length === 0, 200)
+    ? ["stop says that it worked, and it lives"]
+    : [];
+}
+
 /** A command that says it failed must not have started anything; one that says it worked must. */
 // deno-lint-ignore require-await
 async function allOrNothing(world: World, { code }: Ended): Promise<string[]> {
@@ -129,11 +159,7 @@ const SCENARIOS: readonly Scenario[] = [
     name: "send",
     before: repl,
     args: () => ["send", ID, "hello there"],
-    async after(world, { code }) {
-      const hears = () => world.diaries()[0]?.lines.includes("hello there");
-      if (code !== 0 || await until(() => hears() ?? false)) return [];
-      return ["send says that it worked, and the agent has not got it"];
-    },
+    after: hears,
   },
   {
     name: "send-eof",
@@ -157,10 +183,7 @@ const SCENARIOS: readonly Scenario[] = [
     name: "stop",
     before: live,
     args: () => ["stop", "-t", "1", ID],
-    after: async (world, { code }) =>
-      code === 0 && !await until(() => world.processes().length === 0, 200)
-        ? ["stop says that it worked, and it lives"]
-        : [],
+    after: dead,
   },
   { name: "delete", before: ended, args: () => ["delete", ID], after: gone },
   {
@@ -180,6 +203,47 @@ const SCENARIOS: readonly Scenario[] = [
     args: () => ["wait", ID],
     reads: true,
     agents: CODE,
+  },
+  {
+    name: "run-t",
+    args: (world) => ["run", "-t", "--id", ID, "--", ...world.agent()],
+    after: allOrNothing,
+  },
+  {
+    name: "send-t",
+    before: terminal(true),
+    args: () => ["send", ID, "hello there"],
+    after: hears,
+  },
+  {
+    name: "stop-t",
+    before: terminal(false),
+    args: () => ["stop", "-t", "1", ID],
+    after: dead,
+  },
+  {
+    name: "delete-f-t",
+    before: terminal(false),
+    args: () => ["delete", "-f", ID],
+    after: gone,
+  },
+  {
+    name: "screen",
+    before: terminal(false),
+    args: () => ["screen", ID],
+    reads: true,
+  },
+  {
+    name: "screen-ended",
+    before: endedTerminal,
+    args: () => ["screen", ID],
+    reads: true,
+  },
+  {
+    name: "wait-screen",
+    before: terminal(false),
+    args: () => ["wait", "--for", "screen=line 5", ID],
+    reads: true,
   },
 ];
 

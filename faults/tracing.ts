@@ -41,8 +41,9 @@ export function callsIn(log: string, root: string): Call[] {
     const below = /^[^">]*/.exec(line.slice(at))![0];
     const about = below.replace(/\.(new|old)-[\w-]+/, ".$1")
       .replace(/\.\d+\.\w*tmp/, ".tmp");
-    // How often /proc is read varies: a path that does not is a better measure.
-    const literal = about === below;
+    // How often /proc is read varies: a path that does not is a better measure. strace
+    // knows none of a socket's address.
+    const literal = about === below && !["bind", "connect"].includes(name);
     const ordinal = literal ? count(`${name} ${about}`) : among;
     calls.push({ name, ordinal, about, literal });
   }

@@ -62,8 +62,9 @@ echo "exit $5" >>"$diary"
 exit $5
 `;
 
-// $1 diaries, $2 code
+// $1 diaries, $2 code. A terminal would show what is typed as well.
 const ECHO = `diary=$1/$CODEX_SESSION_ID
+[ ! -t 0 ] || stty -echo
 echo "pid $$" >"$diary" || exit 99
 while IFS= read -r line; do
   printf '%s\\n' "$line" && printf 'line %s\\n' "$line" >>"$diary"
