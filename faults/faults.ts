@@ -15,6 +15,7 @@
 import { type Fault, type Outcome, runFault } from "./fault.ts";
 import { COMMAND_FAULTS } from "./commands.ts";
 import { REAPER_FAULTS } from "./reapers.ts";
+import { RELAY_FAULTS } from "./relays.ts";
 import { HOSTILE_FAULTS } from "./hostile.ts";
 import { HOSTILE_WORD_FAULTS } from "./hostile_words.ts";
 import { DISK_FAULTS } from "./disk.ts";
@@ -34,6 +35,7 @@ const FAULTS: readonly Fault[] = [
   ...LOAD_FAULTS,
   ...COMMAND_FAULTS,
   ...REAPER_FAULTS,
+  ...RELAY_FAULTS,
 ];
 
 /** The longest time for the short cut, but for a case that is under way. */
