@@ -51,15 +51,20 @@ const RELAYS: readonly RelayScenario[] = [
     // Somebody looks, attaches, resizes; the journal goes on in a second file.
     name: "busy",
     command: (world) => world.echo(),
-    async then({ root }) {
+    async then(world) {
+      const { root } = world;
       await readScreen(ID, { root, scrollback: 10 });
       const stdout = new WritableStream<Uint8Array>();
       const size = { columns: 90, rows: 20 };
       const attached = await attachTerminal(ID, { root, stdout, ...size });
       attached.resize(100, 30);
-      const line = `${"x".repeat(60)}\n`;
-      await sendKeys(ID, [{ text: line.repeat(150) }], { root });
-      await readScreen(ID, { root });
+      // Not before: until then it would be shown as well.
+      await until(() => world.diaries()[0]?.pid !== undefined);
+      for (const count of [150, 10]) {
+        const text = `${"x".repeat(60)}\n`.repeat(count);
+        await sendKeys(ID, [{ text }], { root });
+        await readScreen(ID, { root });
+      }
       attached.detach();
       await attached.done;
       await sendKeys(ID, [{ key: "ctrl-d" }], { root });
@@ -157,6 +162,9 @@ async function ended(child: Deno.ChildProcess): Promise<boolean> {
 async function readable(world: World): Promise<string[]> {
   if (!there(`${world.root}/${ID}`)) return [];
   const complaints: string[] = [];
+  if (!there(`${world.root}/${ID}/stdout.log`)) {
+    complaints.push("no log is left");
+  }
   for (const command of ["logs", "screen"]) {
     const ended = await cli(world.root, [command, ID]);
     for (const text of complainOf(ended, [0])) {
@@ -203,7 +211,8 @@ function relayCase(scenario: RelayScenario, call: Call, what: string): Case {
       ...await readable(world),
       ...await judge(world, {
         relayKilled: kills,
-        logDamaged: !kills && call.about.includes("stdout.log"),
+        // What could not be written is missing.
+        logDamaged: call.name === "write" && call.about.includes("stdout.log"),
       }),
     ];
   };
