@@ -93,8 +93,11 @@ function parse(args: readonly string[]): RelayOptions {
 /** Tells the creator what became of the agent's exec. */
 function report(text: string): void {
   try {
-    write(REPORT_FD, new TextEncoder().encode(`${text}\n`));
-    close(REPORT_FD);
+    try {
+      write(REPORT_FD, new TextEncoder().encode(`${text}\n`));
+    } finally {
+      close(REPORT_FD); // Whatever was told: the creator waits for that.
+    }
   } catch {
     // Nobody wants to know: it was not started by a reaper.
   }
