@@ -22,12 +22,14 @@ import { DISK_FAULTS } from "./disk.ts";
 import { FUZZ_FAULTS } from "./fuzzing.ts";
 import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./pids.ts";
+import { MACHINE_FAULTS } from "./machine.ts";
 import { STORM_FAULTS } from "./storms.ts";
 import { World } from "./world.ts";
 
 const FAULTS: readonly Fault[] = [
   ...FUZZ_FAULTS,
   ...STORM_FAULTS,
+  ...MACHINE_FAULTS,
   ...PID_FAULTS,
   ...DISK_FAULTS,
   ...HOSTILE_FAULTS,

@@ -193,7 +193,9 @@ function agentOf({ meta, paths }: Session, recorded: number): number {
 /** The log as the agent wrote it: a terminal makes two characters of the end of a line. */
 function logOf({ meta, paths }: Session): string {
   const read = (path: string) => there(path) ? Deno.readTextFileSync(path) : "";
-  if (meta?.kind !== "pty") return read(paths.stdout);
+  // What can't say its kind any more has left its socket.
+  const isTerminal = meta?.kind === "pty" || there(`${paths.dir}/attach.sock`);
+  if (!isTerminal) return read(paths.stdout);
   const text = read(`${paths.stdout}.1`) + read(paths.stdout);
   return text.replaceAll("\r\n", "\n").replace(/\r$/, "");
 }
