@@ -254,3 +254,22 @@ Deno.test("Screen survives output that is cut anywhere, and garbage", async () =
   assertEquals(screen.text().lines.length, 24);
   assert(screen.redraw().length > 0);
 });
+
+Deno.test("Screen takes numbers that would keep the emulator busy for hours", async () => {
+  const start = performance.now();
+  for (const final of "ILMSTZb") {
+    const screen = new Screen(80, 24);
+    await screen.load();
+    screen.append(encoder.encode(`one\r\nx\x1b[2147483647${final}`));
+    const text = screen.text().lines.join("\n").trim();
+    const expected: Record<string, string> = {
+      L: "one",
+      M: "one",
+      S: "",
+      T: "",
+    };
+    if (final === "b") assert(/^(x{80}\n){23}x+$/.test(text), text);
+    else assertEquals(text, expected[final] ?? "one\nx", final);
+  }
+  assert(performance.now() - start < 5000);
+});
