@@ -41,7 +41,7 @@ export interface Line {
   readonly isWrapped: boolean;
   readonly length: number;
   getCell(x: number, cell?: Cell): Cell | undefined;
-  translateToString(trimRight?: boolean): string;
+  translateToString(trimRight?: boolean, from?: number, to?: number): string;
 }
 
 /** One of the two screens. */

@@ -273,3 +273,13 @@ Deno.test("Screen takes numbers that would keep the emulator busy for hours", as
   }
   assert(performance.now() - start < 5000);
 });
+
+Deno.test("Screen ends where the window does, also when it was wider before", async () => {
+  const screen = new Screen(20, 2);
+  await screen.load();
+  screen.append(encoder.encode("\x1b[?1049hfull screen program"));
+  screen.resize(8, 2);
+  const lines = ["full scr", ""];
+  assertEquals(screen.text().lines, lines);
+  assertEquals(screen.text({ ansi: true }).lines, lines);
+});
