@@ -20,6 +20,7 @@ import { HOSTILE_FAULTS } from "./hostile.ts";
 import { HOSTILE_WORD_FAULTS } from "./hostile_words.ts";
 import { DISK_FAULTS } from "./disk.ts";
 import { FUZZ_FAULTS } from "./fuzzing.ts";
+import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
 import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./pids.ts";
 import { MACHINE_FAULTS } from "./machine.ts";
@@ -28,6 +29,7 @@ import { World } from "./world.ts";
 
 const FAULTS: readonly Fault[] = [
   ...FUZZ_FAULTS,
+  ...FUZZ_TERMINAL_FAULTS,
   ...STORM_FAULTS,
   ...MACHINE_FAULTS,
   ...PID_FAULTS,

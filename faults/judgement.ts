@@ -101,7 +101,7 @@ function isTrue(
   processes: readonly Seen[],
   excuses: Excuses,
 ): string[] {
-  const { id, paths, state } = session;
+  const { id, state } = session;
   const complaints: string[] = [];
   const diary = world.diaries().find((one) => one.id === id);
   const agentLives = processes.some(({ pid }) => pid === diary?.pid);
@@ -197,7 +197,9 @@ function logOf({ meta, paths }: Session): string {
   const isTerminal = meta?.kind === "pty" || there(`${paths.dir}/attach.sock`);
   if (!isTerminal) return read(paths.stdout);
   const text = read(`${paths.stdout}.1`) + read(paths.stdout);
-  return text.replaceAll("\r\n", "\n").replace(/\r$/, "");
+  return text.replaceAll("\r\n", "\n").replace(/\r$/, "")
+    // What its shell says of a child, which goes to the terminal as well.
+    .replace(/^(Killed|Terminated|Hangup)\n/gm, "");
 }
 
 /** Deletes all; what can't be deleted is a complaint. */

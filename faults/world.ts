@@ -386,14 +386,15 @@ export function complainOf(
   return complaints;
 }
 
+/** Characters that could steer a terminal, or hide what follows. */
+export const STEERING =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+
 /** Complains about control characters in what is not the agent's own output. */
 export function steering(stdout: string, args: readonly string[]): string[] {
-  if (args[0] === "logs") return [];
-  const found =
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/.exec(
-      stdout,
-    );
+  if (args[0] === "logs" && !args.includes("--plain")) return [];
+  const found = STEERING.exec(stdout);
   if (found === null) return [];
   const code = found[0].charCodeAt(0).toString(16);
   return [`it prints the character U+${code.padStart(4, "0")}`];
