@@ -283,3 +283,18 @@ Deno.test("Screen ends where the window does, also when it was wider before", as
   assertEquals(screen.text().lines, lines);
   assertEquals(screen.text({ ansi: true }).lines, lines);
 });
+
+Deno.test("redraw() sets no colour that a control character has ended", async () => {
+  const [one, two] = [new Screen(20, 2), new Screen(20, 2)];
+  for (const screen of [one, two]) await screen.load();
+  one.append(
+    encoder.encode("\x1b]10;\u0086text\x07 and \x1b]11;#123456\x07more"),
+  );
+  two.append(encoder.encode(one.redraw()));
+  assertEquals(one.text().lines, ["text and more", ""]);
+  assertEquals(two.text().lines, one.text().lines);
+  assertEquals([10, 11].map((n) => two.modes.colorOf(`${n}`)), [
+    undefined,
+    "#123456",
+  ]);
+});
