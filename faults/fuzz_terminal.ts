@@ -279,6 +279,11 @@ const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 // deno-lint-ignore no-control-regex
 const STYLES = /\x1b\[[0-9;:]*[A-Za-z]|\x1b\]8;[^\x00-\x1f]*\x1b\\/g;
 
+/** Its text; what is blank at the ends of lines may be drawn, or left out. */
+function trimmed(screen: Screen): string {
+  return screen.text().lines.map((line) => line.trimEnd()).join("\n");
+}
+
 /** One output, taken as a relay takes it, in pieces, the size changing. */
 async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
   const complaints: string[] = [];
@@ -305,8 +310,8 @@ async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
   const again = new Screen(rest.columns, rest.rows);
   await again.load();
   again.append(new TextEncoder().encode(screen.redraw()));
-  const shown = screen.text().lines.join("\n");
-  const redrawn = again.text().lines.join("\n");
+  const shown = trimmed(screen);
+  const redrawn = trimmed(again);
   // Alone in a cell, what has no width is not drawn again.
   if (shown !== redrawn && !/[\p{Cf}\p{M}]/u.test(shown)) {
     complaints.push(
