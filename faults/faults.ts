@@ -25,6 +25,7 @@ import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./pids.ts";
 import { MACHINE_FAULTS } from "./machine.ts";
 import { STORM_FAULTS } from "./storms.ts";
+import { VERSION_FAULTS } from "./versions.ts";
 import { World } from "./world.ts";
 
 const FAULTS: readonly Fault[] = [
@@ -37,6 +38,7 @@ const FAULTS: readonly Fault[] = [
   ...HOSTILE_FAULTS,
   ...HOSTILE_WORD_FAULTS,
   ...LOAD_FAULTS,
+  ...VERSION_FAULTS,
   ...COMMAND_FAULTS,
   ...REAPER_FAULTS,
   ...RELAY_FAULTS,

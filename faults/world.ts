@@ -303,6 +303,8 @@ export interface Ended {
 
 /** How to run the command line. */
 export interface CliOptions {
+  /** Another one than this. @default {CLI} */
+  readonly program?: readonly string[];
   /** Words before it, such as strace's. */
   readonly prefix?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -327,8 +329,8 @@ export async function cli(
   options: CliOptions = {},
 ): Promise<Ended> {
   const { prefix = [], env, stdin, timeoutMs = 20_000 } = options;
-  const [program, ...rest] = [...prefix, ...CLI, ...args];
-  const child = new Deno.Command(program!, {
+  const [first, ...rest] = [...prefix, ...(options.program ?? CLI), ...args];
+  const child = new Deno.Command(first!, {
     args: rest,
     env: { CODEX_SESSION_HOME: root, NO_COLOR: "1", ...env },
     stdin: stdin === undefined ? "null" : "piped",
