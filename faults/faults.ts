@@ -123,10 +123,10 @@ async function main(args: readonly string[]): Promise<number> {
     seconds: 0,
   };
   const details: string[] = [];
-  let leftOut = 0;
+  const rows = { survived: 0, failed: 0, leftOut: 0 };
   for (const fault of faults) {
     const spent = performance.now() - start;
-    const limitMs = short ? Math.min(8_000, SHORT_MS - spent) : LONG_MS;
+    const limitMs = short ? Math.min(6_000, SHORT_MS - spent) : LONG_MS;
     const outcome = await runFault(fault, {
       short,
       seed,
@@ -137,7 +137,9 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(row(fault.name, outcome));
     total.injected += outcome.injected;
     total.survived += outcome.survived;
-    if (outcome.skipped !== undefined) leftOut++;
+    if (outcome.skipped !== undefined) rows.leftOut++;
+    else if (outcome.injected === outcome.survived) rows.survived++;
+    else rows.failed++;
     for (const { case: name, text } of outcome.complaints) {
       const again =
         `deno task faults ${short ? "--short " : ""}--seed ${seed}` +
@@ -148,8 +150,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   total.seconds = (performance.now() - start) / 1000;
   console.log(row("all", total));
-  if (leftOut > 0) console.log(`${leftOut} faults were left out, see above`);
-  if (details.length > 0) console.log(`\n${details.join("\n\n")}`);
+  if (details.length > 0) console.log(`\n${details.join("\n\n")}\n`);
+  const { survived, failed, leftOut } = rows;
+  console.log(
+    `kinds of fault: ${survived} survived, ${failed} failed, ${leftOut} left out`,
+  );
   return total.injected === total.survived ? 0 : 1;
 }
 

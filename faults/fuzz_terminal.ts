@@ -177,7 +177,7 @@ async function fuzzProtocol({ short, random, count, seed, over }: Context) {
     using good = await connectRelay(paths);
     await screenOf(good);
     const before = files();
-    const total = short ? 3000 : 60_000;
+    const total = short ? 1500 : 60_000;
     for (; done < total && !over(); done++) {
       const bytes = talk(random);
       const complain = (text: string) => {
@@ -336,7 +336,7 @@ async function fuzzOutput({ short, random, count, seed, over }: Context) {
   const complaints: Complaint[] = [];
   await createSession({ root, id: ID, kind: "pty", command: ["true"] });
   await waitForSession(ID, { root });
-  const total = short ? 2000 : 40_000;
+  const total = short ? 800 : 40_000;
   let done = 0;
   for (; done < total && !over(); done++) {
     const bytes = output(random);

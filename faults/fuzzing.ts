@@ -132,7 +132,7 @@ async function fuzzFiles({ short, random, count, seed, over }: Context) {
   const complaints: Complaint[] = [];
   const files: readonly File[] = ["meta", "pid", "exit", "stop", "lock"];
   const none = { flags: new Set<string>(), operands: [], values: new Map() };
-  const total = short ? 3000 : 60_000;
+  const total = short ? 2000 : 60_000;
   let done = 0;
   const home = Deno.env.get("CODEX_SESSION_HOME");
   Deno.env.set("CODEX_SESSION_HOME", root);

@@ -17,7 +17,8 @@ import {
   stopSession,
 } from "../mod.ts";
 import { relayCommand } from "../relay_command.ts";
-import { pathsFor, readPids } from "../store.ts";
+import { readPids } from "../state.ts";
+import { pathsFor } from "../store.ts";
 import { attachTerminal } from "../terminal_client.ts";
 import { type Case, type Context, type Fault, within } from "./fault.ts";
 import { judge } from "./judgement.ts";
@@ -28,7 +29,7 @@ import {
   collect,
   ERRORS,
   injectAt,
-  needsStrace,
+  needsAttaching,
 } from "./tracing.ts";
 import { cli, complainOf, kill, there, until, World } from "./world.ts";
 
@@ -223,7 +224,7 @@ export const RELAY_FAULTS: readonly Fault[] = RELAYS.flatMap((scenario) => [
   {
     name: `kill-relay-${scenario.name}`,
     about: `SIGKILL at each call of the relay (${scenario.name})`,
-    skip: needsStrace,
+    skip: needsAttaching,
     run: async (context: Context) => {
       await context.injectAll(
         await collect(context, relayCases(scenario, []), 4),
@@ -233,7 +234,7 @@ export const RELAY_FAULTS: readonly Fault[] = RELAYS.flatMap((scenario) => [
   {
     name: `error-relay-${scenario.name}`,
     about: `errors from each call of the relay (${scenario.name})`,
-    skip: needsStrace,
+    skip: needsAttaching,
     run: async (context: Context) => {
       await context.injectAll(
         await collect(context, relayCases(scenario, ERRORS), 4),

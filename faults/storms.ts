@@ -12,7 +12,7 @@ import { cli, complainOf, kill, pause, until } from "./world.ts";
 const KINDS: readonly Kind[] = ["exec", "repl", "pty"];
 
 function* permutations<T>(from: readonly T[]): Generator<T[]> {
-  if (from.length <= 1) yield [...from];
+  if (from.length <= 1) return yield [...from];
   for (const [index, one] of from.entries()) {
     const rest = from.filter((_, at) => at !== index);
     for (const order of permutations(rest)) yield [one, ...order];

@@ -81,12 +81,30 @@ export async function collect(
 
 /** Why nothing can be injected here. */
 export function needsStrace(): string | undefined {
-  try {
-    const { success } = new Deno.Command("strace", { args: ["-V"] })
-      .outputSync();
-    if (success) return undefined;
-  } catch {
-    // The same.
-  }
-  return "strace is not installed";
+  return statusOf("strace -V") !== 0
+    ? "strace is not installed"
+    : statusOf("strace -qq -o /dev/null true") !== 0
+    ? "strace may not trace here"
+    : undefined;
+}
+
+let attaching: number | undefined;
+
+/** Why nothing can be injected here into what is no child of ours. */
+export function needsAttaching(): string | undefined {
+  // Told to end after a moment, timeout(1) ends with 124.
+  attaching ??= statusOf(
+    "sleep 5 & timeout 0.3 strace -qq -o /dev/null -p $!; code=$?; kill $!; exit $code",
+  );
+  return needsStrace() ??
+    (attaching === 124
+      ? undefined
+      : "strace may not attach to processes here, see ptrace(2), ptrace_scope");
+}
+
+/** The exit status of a shell command. */
+function statusOf(script: string): number {
+  const none = { stdin: "null", stdout: "null", stderr: "null" } as const;
+  return new Deno.Command("sh", { args: ["-c", script], ...none })
+    .outputSync().code;
 }
