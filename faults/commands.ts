@@ -318,7 +318,7 @@ export const COMMAND_FAULTS: readonly Fault[] = [
     skip: needsStrace,
     run: async (context) => {
       await context.injectAll(
-        await collect(context, casesOf(scenario, []), 4),
+        await collect(context, casesOf(scenario, []), 3),
       );
     },
   })),
@@ -328,7 +328,7 @@ export const COMMAND_FAULTS: readonly Fault[] = [
     skip: needsStrace,
     run: async (context) => {
       await context.injectAll(
-        await collect(context, casesOf(scenario, ERRORS), 3),
+        await collect(context, casesOf(scenario, ERRORS), 2),
       );
     },
   })),

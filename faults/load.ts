@@ -254,7 +254,7 @@ export const LOAD_FAULTS: readonly Fault[] = [{
     "creators at once, many live sessions, a fast log, many followers and windows",
   run: async ({ short, inject }) => {
     const [programs, calls, lives, size, many, lines] = short
-      ? [12, 40, 60, 40, 20, 30_000]
+      ? [8, 20, 30, 20, 10, 30_000]
       : [200, 200, 500, 500, 200, 2_000_000];
     await inject(`${programs} creators at once`, creators(programs!, calls!));
     await inject(`${lives} live sessions`, live(lives!));

@@ -159,7 +159,7 @@ export const REAPER_FAULTS: readonly Fault[] = REAPERS.flatMap((scenario) => [
     skip: needsStrace,
     run: async (context: Context) => {
       await context.injectAll(
-        await collect(context, reaperCases(scenario, []), 4),
+        await collect(context, reaperCases(scenario, []), 3),
       );
     },
   },
@@ -169,7 +169,7 @@ export const REAPER_FAULTS: readonly Fault[] = REAPERS.flatMap((scenario) => [
     skip: needsStrace,
     run: async (context: Context) => {
       await context.injectAll(
-        await collect(context, reaperCases(scenario, ERRORS), 3),
+        await collect(context, reaperCases(scenario, ERRORS), 2),
       );
     },
   },

@@ -227,7 +227,7 @@ export const RELAY_FAULTS: readonly Fault[] = RELAYS.flatMap((scenario) => [
     skip: needsAttaching,
     run: async (context: Context) => {
       await context.injectAll(
-        await collect(context, relayCases(scenario, []), 4),
+        await collect(context, relayCases(scenario, []), 3),
       );
     },
   },
@@ -237,7 +237,7 @@ export const RELAY_FAULTS: readonly Fault[] = RELAYS.flatMap((scenario) => [
     skip: needsAttaching,
     run: async (context: Context) => {
       await context.injectAll(
-        await collect(context, relayCases(scenario, ERRORS), 4),
+        await collect(context, relayCases(scenario, ERRORS), 2),
       );
     },
   },
