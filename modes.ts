@@ -23,6 +23,9 @@ const MOUSE = new Set([9, 1000, 1001, 1002, 1003]);
 const SOFT_RESET = [1, 6, 7, 25, 66];
 const MAX_STACK = 16;
 
+/** Greater than any that means something; as text it is digits only, unlike 1e33. */
+const MAX_NUMBER = 99_999;
+
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
 
@@ -112,7 +115,8 @@ export class Modes {
     if (match === null) return false;
     const [, prefix = "", parameters = "", intermediate = "", final = ""] =
       match;
-    const numbers = parameters.split(";").map((item) => parseInt(item) || 0);
+    const numbers = parameters.split(";")
+      .map((item) => Math.min(parseInt(item) || 0, MAX_NUMBER));
     const [first = 0, second = 0] = numbers;
     switch (prefix + intermediate + final) {
       case "?h":

@@ -298,3 +298,13 @@ Deno.test("redraw() sets no colour that a control character has ended", async ()
     "#123456",
   ]);
 });
+
+Deno.test("redraw() restores modes with numbers of any length as numbers", async () => {
+  const [one, two] = [new Screen(20, 2), new Screen(20, 2)];
+  for (const screen of [one, two]) await screen.load();
+  one.append(
+    encoder.encode(`\x1b[?${"9".repeat(30)}hone\x1b[${"9".repeat(30)} q`),
+  );
+  two.append(encoder.encode(one.redraw()));
+  assertEquals(two.text().lines, ["one", ""]);
+});
