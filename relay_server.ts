@@ -166,6 +166,9 @@ export class RelayServer {
       case Frame.WATCH:
         client.isWatching = true;
         return client.send(encodeFrame(Frame.ACTIVITY));
+      case Frame.REFRESH:
+        if (client.isAttached) client.sendRedraw(this.#ends.screen.redraw());
+        return;
       default:
         throw new ProtocolError(`a frame of unknown type ${type}`);
     }

@@ -67,6 +67,8 @@ export interface TerminalAttachment {
   readonly done: Promise<TerminalResult>;
   /** Tells the session the new size of the user's terminal. */
   resize(columns: number, rows: number): void;
+  /** Draws the whole screen again: something else was on the user's terminal. */
+  refresh(): void;
   /** Leaves; the session runs on. */
   detach(): void;
 }
@@ -123,13 +125,17 @@ export async function attachTerminal(
     throw error;
   }
   const leaving = Promise.withResolvers<"detached">();
-  const size = { columns, rows };
+  const view: View = { rows, isForeign: true };
   const attachment = {
     resize(columns: number, rows: number): void {
-      Object.assign(size, { columns, rows });
+      view.rows = rows;
       connection.send(encodeJson(Frame.RESIZE, { columns, rows })).catch(
         ignore,
       );
+    },
+    refresh(): void {
+      view.isForeign = true;
+      connection.send(encodeFrame(Frame.REFRESH)).catch(ignore);
     },
     detach: () => leaving.resolve("detached"),
   };
@@ -143,7 +149,7 @@ export async function attachTerminal(
         ? new Promise<never>(() => {})
         : forward(input, connection, keys, readOnly, leaving.promise);
       const end = await Promise.race([
-        show(connection, output, size),
+        show(connection, output, view),
         typing,
         leaving.promise,
       ]);
@@ -166,7 +172,7 @@ export async function attachTerminal(
       watch[Symbol.dispose]();
       connection[Symbol.dispose]();
       input?.release();
-      const bytes = encoder.encode(farewell(size.rows));
+      const bytes = encoder.encode(farewell(view.rows));
       await within(FAREWELL_MS, output.write(bytes));
       output.release();
     }
@@ -235,23 +241,29 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
   };
 }
 
+/** The user's terminal. */
+interface View {
+  rows: number;
+  /** Whether what it shows is not the session's. */
+  isForeign: boolean;
+}
+
 /** Writes what the relay sends until it ends. */
 async function show(
   connection: RelayConnection,
   output: Output,
-  size: { readonly rows: number },
+  view: View,
 ): Promise<"ended" | "detached"> {
-  let isFirst = true;
   for (;;) {
     const frame = await connection.next();
     if (frame === undefined) return "ended";
     switch (frame.type) {
       case Frame.REDRAW:
-        if (isFirst) {
+        if (view.isForeign) {
           // What the user had on the screen moves up into his scrollback.
-          const room = `\x1b[${size.rows};1H${"\n".repeat(size.rows)}`;
+          const room = `\x1b[${view.rows};1H${"\n".repeat(view.rows)}`;
           await output.write(encoder.encode(room));
-          isFirst = false;
+          view.isForeign = false;
         }
         await output.write(frame.payload);
         break;
