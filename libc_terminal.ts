@@ -13,6 +13,7 @@ import {
 } from "./libc.ts";
 
 const TIOCSWINSZ = darwin ? 0x80087467n : 0x5414n;
+const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
 
 /** A pseudo-terminal: the master's descriptor (nonblocking, not inherited) and the slave's path. */
 export interface Pty {
@@ -49,6 +50,14 @@ export function setWindowSize(
   const winsize = new Uint8Array(new Uint16Array([rows, columns, 0, 0]).buffer);
   const what = `Cannot set the terminal's size to ${columns}x${rows}`;
   call("ioctl", what, fd, TIOCSWINSZ, ...FILL, winsize);
+}
+
+/** How many bytes a program could read from its terminal, the slave's descriptor. ioctl_tty(2). */
+export function unreadInput(slave: number): number {
+  const count = new Int32Array(1);
+  const what = `Cannot get the input of terminal ${slave}`;
+  call("ioctl", what, slave, FIONREAD, ...FILL, new Uint8Array(count.buffer));
+  return count[0]!;
 }
 
 /** A terminal's settings, struct termios: fields of 4 bytes each on Linux and 8 on macOS. */

@@ -154,7 +154,7 @@ class Relay {
     setWindowSize(master, columns, rows);
     // Kept open: without any slave a master gives EIO, also while the agent, which
     // has closed its terminal, lives on and may open /dev/tty again.
-    open(slavePath, { access: "both" });
+    const slave = open(slavePath, { access: "both" });
     this.#screen = new Screen(columns, rows);
     this.#writer = new PtyWriter(master);
     this.#journal = new Journal(
@@ -164,6 +164,7 @@ class Relay {
     );
     this.#server = new RelayServer({
       master,
+      slave,
       screen: this.#screen,
       writer: this.#writer,
       onChange: () => this.#writeStateSoon(),

@@ -11,7 +11,7 @@
  */
 import type { Query } from "./backlog.ts";
 import { messageOf } from "./errors.ts";
-import { isCanonical, setWindowSize } from "./libc_terminal.ts";
+import { isCanonical, setWindowSize, unreadInput } from "./libc_terminal.ts";
 import {
   clampSize,
   decodeJson,
@@ -34,6 +34,8 @@ import { longestLine, MAX_LINE_BYTES, writesOf } from "./typing.ts";
 const RESIZE_MS = 20;
 /** At most so often a lagging client gets the screen, in milliseconds. */
 const REDRAW_MS = 50;
+/** How long the program may take to read one thing that is typed before the next one comes. */
+const READ_MS = 500;
 /** At most so often watchers are told of output, in milliseconds. */
 const ACTIVITY_MS = 20;
 
@@ -41,6 +43,8 @@ const ACTIVITY_MS = 20;
 export interface TerminalEnds {
   /** The master's descriptor. */
   readonly master: number;
+  /** The slave's. */
+  readonly slave: number;
   readonly screen: Screen;
   readonly writer: PtyWriter;
   /** Called when the number of clients or the size has changed. */
@@ -267,7 +271,7 @@ export class RelayServer {
     let written = 0;
     let pauseMs = 0;
     for (const write of writes) {
-      if (pauseMs > 0) await wait(pauseMs);
+      if (pauseMs > 0) await this.#waitUntilRead(pauseMs);
       if (longestLine(write.bytes) > MAX_LINE_BYTES && isCanonical(master)) {
         return fail(`the terminal takes lines of ${MAX_LINE_BYTES} bytes`);
       }
@@ -279,6 +283,18 @@ export class RelayServer {
       pauseMs = write.pauseMs;
     }
     client.send(encodeJson(Frame.SEND_REPLY, { written, total }));
+  }
+
+  /** A pause after the program has read what was typed, or seems not to want it. */
+  async #waitUntilRead(pauseMs: number): Promise<void> {
+    const deadline = Date.now() + READ_MS;
+    // The kernel passes it on a moment later: only after a pause does 0 mean read.
+    await wait(pauseMs);
+    if (unreadInput(this.#ends.slave) === 0) return;
+    while (unreadInput(this.#ends.slave) > 0 && Date.now() < deadline) {
+      await wait(2);
+    }
+    await wait(pauseMs);
   }
 
   /** Sends output to all who are attached; the questions in it to the leader alone. */

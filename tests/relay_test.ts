@@ -392,6 +392,23 @@ for i in range(3): os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
   );
 });
 
+Deno.test("sendKeys() keeps keystrokes apart for a program that is slow to read them", async () => {
+  await using root = new TestRoot();
+  const program = `
+import os, time, tty
+tty.setraw(0)
+os.write(1, b"\\x1b[?2004hready\\r\\n")
+for i in range(3):
+    time.sleep(0.2)
+    os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
+`;
+  await startTerminal(root.dir, "a", ["python3", "-c", program]);
+  await shows(root.dir, "a", /ready/);
+  const parts = [{ text: "text" }, { key: "enter" }, { key: "up" }];
+  await sendKeys("a", parts, { root: root.dir });
+  await shows(root.dir, "a", /text\\x1b\[201~'\nb'\\r'\nb'\\x1b\[A'/);
+});
+
 Deno.test("waitForScreen() and waitFor() see what comes, and say when it can't come", async () => {
   await using root = new TestRoot();
   const script =
