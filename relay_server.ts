@@ -3,7 +3,7 @@
  *
  * Invariants: between drawing the screen for a client and making it live nothing is
  * awaited, so no byte of output is lost or doubled. One client at a time leads: the one
- * that typed or resized last. The window has its size, and its terminal alone gets the
+ * that typed last. The window has its size, and its terminal alone gets the
  * program's questions, so that they are answered once. Malformed input closes the
  * client that sent it and concerns nobody else.
  *
@@ -27,11 +27,13 @@ import {
 } from "./protocol.ts";
 import type { PtyWriter } from "./pty_writer.ts";
 import { RelayClient } from "./relay_client.ts";
-import type { Screen } from "./screen.ts";
+import { MIN_COLUMNS, type Screen } from "./screen.ts";
 import { longestLine, MAX_LINE_BYTES, writesOf } from "./typing.ts";
 
 /** At most so often a window is resized, in milliseconds. */
 const RESIZE_MS = 20;
+/** After so long without another size everybody is drawn anew, in milliseconds. */
+const SETTLE_MS = 50;
 /** At most so often a lagging client gets the screen, in milliseconds. */
 const REDRAW_MS = 50;
 /** How long the program may take to read one thing that is typed before the next one comes. */
@@ -62,6 +64,8 @@ export class RelayServer {
   #leader: RelayClient | undefined;
   #isResizing = false;
   #wantedSize: Size | undefined;
+  #settlesAt = 0;
+  #isSettling = false;
   #telling = false;
 
   /** A server without clients. */
@@ -155,7 +159,10 @@ export class RelayServer {
       case Frame.RESIZE: {
         const size = this.#sizeOf(decodeJson(payload));
         client.size = size;
-        if (client.isAttached && !client.isReadOnly) this.#lead(client);
+        if (!client.isAttached) return;
+        // Its terminal has moved its lines in its own way, whether the session follows or not.
+        this.#drawAnew(client);
+        if (this.#leader === client) this.#lead(client);
         return;
       }
       case Frame.DETACH:
@@ -171,7 +178,9 @@ export class RelayServer {
         client.isWatching = true;
         return client.send(encodeFrame(Frame.ACTIVITY));
       case Frame.REFRESH:
-        if (client.isAttached) client.sendRedraw(this.#ends.screen.redraw());
+        if (client.isAttached) {
+          client.sendRedraw(this.#ends.screen.redrawBytes());
+        }
         return;
       default:
         throw new ProtocolError(`a frame of unknown type ${type}`);
@@ -181,7 +190,10 @@ export class RelayServer {
   #sizeOf(request: Record<string, unknown>): Size {
     const { screen } = this.#ends;
     return {
-      columns: clampSize(request.columns, screen.columns),
+      columns: Math.max(
+        MIN_COLUMNS,
+        clampSize(request.columns, screen.columns),
+      ),
       rows: clampSize(request.rows, screen.rows),
     };
   }
@@ -201,11 +213,11 @@ export class RelayServer {
       this.#leader = client;
       this.#applySize(client.size);
     }
-    client.sendRedraw(screen.redraw());
+    client.sendRedraw(screen.redrawBytes());
     this.#ends.onChange();
   }
 
-  /** The window becomes that of the client that typed or resized last. */
+  /** The window becomes that of the client that typed last. */
   #lead(client: RelayClient): void {
     this.#leader = client;
     const { size } = client;
@@ -234,14 +246,36 @@ export class RelayServer {
     if (columns === screen.columns && rows === screen.rows) return false;
     screen.resize(columns, rows);
     setWindowSize(master, columns, rows);
+    for (const client of this.#clients) this.#drawAnew(client);
     this.#ends.onChange();
     return true;
+  }
+
+  /** Has a client's screen drawn once no more sizes come: terminals break lines anew in many ways. */
+  async #drawAnew(client: RelayClient): Promise<void> {
+    client.isStale = true;
+    this.#settlesAt = Date.now() + SETTLE_MS;
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    for (;;) {
+      const left = this.#settlesAt - Date.now();
+      if (left <= 0) break;
+      await wait(left);
+    }
+    this.#isSettling = false;
+    let drawing: Uint8Array | undefined;
+    for (const other of this.#clients) {
+      // One that lags gets it once it has drained.
+      if (!other.isAttached || !other.isStale || other.isLagging) continue;
+      drawing ??= this.#ends.screen.redrawBytes();
+      other.sendRedraw(drawing);
+    }
   }
 
   async #redraw(client: RelayClient): Promise<void> {
     await wait(REDRAW_MS);
     if (!client.isAttached || !client.isLagging) return;
-    client.sendRedraw(this.#ends.screen.redraw());
+    client.sendRedraw(this.#ends.screen.redrawBytes());
     if (this.#leader === undefined && !client.isReadOnly) this.#leader = client;
   }
 
@@ -357,7 +391,10 @@ function checkHello(frame: Received): void {
   );
 }
 
-/** Output without the questions that lie in it as a whole. */
+/** Calls off a sequence. ECMA-48. */
+const CAN = 0x18;
+
+/** Output without the questions in it. */
 function withoutQueries(
   bytes: Uint8Array,
   offset: number,
@@ -367,10 +404,11 @@ function withoutQueries(
   let length = 0;
   let from = 0;
   for (const { start, end } of queries) {
-    if (start < offset) continue; // Its beginning is sent already.
-    const piece = bytes.subarray(from, start - offset);
+    const piece = bytes.subarray(from, Math.max(0, start - offset));
     rest.set(piece, length);
     length += piece.length;
+    // Its beginning is sent already: it is called off.
+    if (start < offset) rest[length++] = CAN;
     from = end - offset;
   }
   rest.set(bytes.subarray(from), length);

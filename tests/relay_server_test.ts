@@ -1,0 +1,121 @@
+/**
+ * Sizes: storms of them, from several windows, while a program draws.
+ */
+import { readScreen } from "../terminal.ts";
+import type { Paths } from "../store.ts";
+import { terminalStatus } from "../terminal_status.ts";
+import { assertEquals, TestRoot, until } from "./helpers.ts";
+import { attachCommand, startTerminal, TestWindow } from "./pty.ts";
+
+/** A file with long lines, which wrap or are cut according to the size. */
+const FILE = Deno.makeTempFileSync();
+Deno.writeTextFileSync(
+  FILE,
+  Array.from({ length: 200 }, (_, i) => `${i} ${"word ".repeat(i % 50)}`)
+    .join("\n"),
+);
+globalThis.addEventListener("unload", () => Deno.removeSync(FILE));
+
+/** Draws a frame around the whole screen, again and again, until a line is typed. */
+const PAINTER = `
+import os, signal, sys, threading
+done = threading.Event()
+def draw(*_):
+    c, r = os.get_terminal_size(0)
+    text = "\\x1b[H\\x1b[2J" + "#" * c
+    for y in range(2, r): text += f"\\x1b[{y};1H#\\x1b[{y};{c}H#"
+    text += f"\\x1b[{r};1H" + "#" * c + f"\\x1b[2;3H{c}x{r}"
+    os.write(1, text.encode())
+signal.signal(signal.SIGWINCH, draw)
+os.write(1, b"\\x1b[?1049h\\x1b[?25l")
+def paint():
+    while not done.is_set(): draw()
+    for _ in sys.stdin: draw()
+threading.Thread(target=paint, daemon=True).start()
+sys.stdin.readline()
+done.set()
+while 1: signal.pause()
+`;
+
+const PROGRAMS: readonly {
+  readonly name: string;
+  readonly argv: readonly string[];
+  readonly ready: RegExp;
+  /** Keys that end what it does by itself. */
+  readonly rest: string;
+}[] = [
+  {
+    name: "a painting program",
+    argv: ["python3", "-c", PAINTER],
+    ready: /###/,
+    rest: "\r",
+  },
+  {
+    name: "vim",
+    argv: ["vim", "-u", "NONE", "-N", "+set number", FILE],
+    ready: /9 word/,
+    rest: "50G",
+  },
+  {
+    name: "bash",
+    argv: ["sh", "-c", `cat ${FILE}; PS1='> ' exec bash --norc`],
+    ready: /^> $/m,
+    rest: "echo rest\r",
+  },
+];
+
+/** The size that the relay has noted. */
+function sizeOf(paths: Paths): string {
+  const { columns, rows } = terminalStatus(paths, true)!;
+  return `${columns}x${rows}`;
+}
+
+for (const { name, argv, ready, rest } of PROGRAMS) {
+  Deno.test(`${name} is right after a storm of sizes from three windows`, async () => {
+    await using root = new TestRoot();
+    const { dir } = root;
+    const paths = await startTerminal(dir, "a", argv);
+    await using windows = new AsyncDisposableStack();
+    const terms: TestWindow[] = [];
+    for (const columns of [80, 100, 60]) {
+      const term = await TestWindow.open(attachCommand(dir, "a"), { columns });
+      terms.push(windows.use(term));
+      await term.shows(ready, 30_000);
+    }
+    for (let i = 0; i < 300; i++) {
+      const term = terms[i % 3]!;
+      term.resize(20 + (i * 37) % 140, 5 + (i * 23) % 60);
+      if (i % 10 === 0) term.type(" ");
+      // The clients get a chance to see some of them.
+      if (i % 7 === 0) await until(() => sizeOf(paths), "a size");
+    }
+    // Each in turn, so that none has anything left of the storm.
+    for (const [index, term] of terms.entries()) {
+      term.resize(88 + index, 30);
+      term.type(index === 2 ? rest : " ");
+      await until(() => sizeOf(paths) === `${88 + index}x30`, "its size");
+    }
+    const last = terms[2]!;
+    const inSession = async () => {
+      const { lines } = await readScreen("a", { root: dir });
+      return lines.join("\n");
+    };
+    await until(
+      async () => last.text === await inSession(),
+      "the same screen",
+    ).catch(async () => assertEquals(last.text, await inSession()));
+    await using fresh = await TestWindow.open(
+      attachCommand(dir, "a", "read-only"),
+      { columns: 90, rows: 30 },
+    );
+    await until(() => fresh.text === last.text, "the same screen when fresh")
+      .catch(() => assertEquals(fresh.text, last.text));
+    assertEquals(sizeOf(paths), "90x30");
+    const agent = terminalStatus(paths, true)!.agent;
+    const fd = `/proc/${agent}/fd/1`;
+    const { stdout } = await new Deno.Command("stty", {
+      args: ["-F", Deno.realPathSync(fd), "size"],
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), "30 90\n");
+  });
+}
