@@ -90,7 +90,8 @@ export class TestWindow implements AsyncDisposable {
         continue;
       }
       await poll(this.#master, POLLIN, 20);
-      for (;;) {
+      // Not until there is no more: a program that never pauses would stop everything else.
+      for (let turn = 0; turn < 8; turn++) {
         const count = readNow(this.#master, buffer);
         if (count <= 0) break;
         const bytes = buffer.slice(0, count);
