@@ -32,6 +32,10 @@ import { longestLine, MAX_LINE_BYTES, writesOf } from "./typing.ts";
 
 /** At most so often a window is resized, in milliseconds. */
 const RESIZE_MS = 20;
+/** After so long in which a program reads nothing, what was typed is given up, in milliseconds. */
+const INPUT_MS = 10_000;
+/** Typed input that may wait for the program, in bytes. */
+const MAX_INPUT_BYTES = 4 * 1024 * 1024;
 /** After so long without another size everybody is drawn anew, in milliseconds. */
 const SETTLE_MS = 50;
 /** At most so often a lagging client gets the screen, in milliseconds. */
@@ -154,8 +158,7 @@ export class RelayServer {
         this.#leader = client;
         this.#wantedSize = undefined;
         if (client.size !== undefined) this.#applySize(client.size);
-        await this.#ends.writer.write(payload);
-        return;
+        return await this.#input(payload);
       case Frame.RESIZE: {
         const size = this.#sizeOf(decodeJson(payload));
         client.size = size;
@@ -185,6 +188,13 @@ export class RelayServer {
       default:
         throw new ProtocolError(`a frame of unknown type ${type}`);
     }
+  }
+
+  /** Types without waiting for the program, so that a client is heard whatever it has pasted. */
+  async #input(bytes: Uint8Array): Promise<void> {
+    const { writer } = this.#ends;
+    const taken = writer.write(bytes, INPUT_MS);
+    if (writer.waitingBytes > MAX_INPUT_BYTES) await taken;
   }
 
   #sizeOf(request: Record<string, unknown>): Size {

@@ -11,11 +11,7 @@
 import { DetachKeys } from "./detach_keys.ts";
 import { farewell } from "./modes.ts";
 import { encodeFrame, encodeJson, Frame } from "./protocol.ts";
-import {
-  connectRelay,
-  isGone,
-  type RelayConnection,
-} from "./relay_connection.ts";
+import { connectRelay, type RelayConnection } from "./relay_connection.ts";
 import { pathsFor, type RootOptions } from "./store.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
@@ -33,7 +29,7 @@ export type TerminalOutput = WritableStream<Uint8Array> | {
 export interface AttachTerminalOptions extends RootOptions {
   /** What the user types, as a terminal in raw mode gives it; its end detaches. Without it there is no input. */
   readonly stdin?: TerminalInput;
-  /** The user's terminal. */
+  /** The user's terminal; it must not put a CR before an LF (`stty -opost`), as it does in Deno's raw mode. */
   readonly stdout: TerminalOutput;
   /** The width of the user's terminal in characters. */
   readonly columns: number;
@@ -77,6 +73,9 @@ export interface TerminalAttachment {
 const REPEAT_MS = 250;
 /** How long a terminal that takes no output is given to be restored, in milliseconds. */
 const FAREWELL_MS = 1000;
+
+/** Typed input that may wait for the relay, in bytes. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -289,6 +288,13 @@ async function forward(
   const never = new Promise<never>(() => {});
   let reading: Promise<Uint8Array | null> | undefined;
   let repeat: Promise<"late"> | undefined;
+  // Not waited for, or what was pasted would keep the keys that detach from being heard.
+  let waitingBytes = 0;
+  const type = async (bytes: Uint8Array) => {
+    waitingBytes += bytes.length;
+    await connection.send(encodeFrame(Frame.INPUT, bytes));
+    waitingBytes -= bytes.length;
+  };
   const read = () => input.read().catch(() => null); // Released, or closed under us.
   for (;;) {
     reading ??= read();
@@ -297,12 +303,8 @@ async function forward(
     reading = undefined;
     const { forward, detach } = keys.feed(bytes);
     if (forward.length > 0 && !readOnly) {
-      try {
-        await connection.send(encodeFrame(Frame.INPUT, forward));
-      } catch (error) {
-        if (!isGone(error)) throw error;
-        return await never; // The other half tells how it ended.
-      }
+      const sent = type(forward).catch(ignore); // The other half tells how it ended.
+      if (waitingBytes > MAX_WAITING_BYTES) await Promise.race([sent, leaving]);
     }
     if (detach === "now") return "detached";
     repeat = detach === "maybe" ? repeat ?? sleepUntilRepeat() : undefined;

@@ -1,7 +1,9 @@
 /**
- * Sizes: storms of them, from several windows, while a program draws.
+ * What clients do to a session: storms of sizes from several windows while a program
+ * draws, and more input than it reads.
  */
-import { readScreen } from "../terminal.ts";
+import { readScreen, waitForScreen } from "../terminal.ts";
+import { attachTerminal } from "../terminal_client.ts";
 import type { Paths } from "../store.ts";
 import { terminalStatus } from "../terminal_status.ts";
 import { assertEquals, TestRoot, until } from "./helpers.ts";
@@ -121,3 +123,61 @@ for (const { name, argv, ready, rest } of PROGRAMS) {
     assertEquals(new TextDecoder().decode(stdout), "30 90\n");
   });
 }
+
+/** A client whose typing is a stream. */
+async function attachStream(root: string, id: string) {
+  const keys = new TransformStream<Uint8Array, Uint8Array>();
+  const attached = await attachTerminal(id, {
+    root,
+    columns: 80,
+    rows: 24,
+    stdin: keys.readable,
+    stdout: new WritableStream(),
+  });
+  return { attached, writer: keys.writable.getWriter() };
+}
+
+/** A paste, in the pieces in which a terminal gives it. */
+const PASTE = new TextEncoder().encode("x".repeat(1_000_000));
+const PIECE = 4095;
+
+Deno.test("who has pasted a megabyte to a program that never reads can still leave", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const script = "stty raw -echo; echo raw; exec sleep 1000";
+  const paths = await startTerminal(dir, "a", ["sh", "-c", script]);
+  await waitForScreen("a", /raw/, { root: dir });
+  const { attached, writer } = await attachStream(dir, "a");
+  for (let at = 0; at < PASTE.length; at += PIECE) {
+    await writer.write(PASTE.subarray(at, at + PIECE));
+  }
+  await writer.write(new TextEncoder().encode("\x1c"));
+  assertEquals(await attached.done, { detached: true });
+  await until(() => terminalStatus(paths, true)!.clients === 0, "0", 5000);
+});
+
+Deno.test("a megabyte that is pasted to a slow program arrives whole", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const program = `
+import os, time, tty
+tty.setraw(0)
+os.write(1, b"ready")
+n = 0
+while n < 1000000:
+    n += len(os.read(0, 4095))
+    if n % 3 == 0: time.sleep(0.001)
+os.write(1, b"\\r\\n%d" % n)
+os.read(0, 1)
+`;
+  await startTerminal(dir, "a", ["python3", "-c", program]);
+  await waitForScreen("a", /ready/, { root: dir });
+  const { attached, writer } = await attachStream(dir, "a");
+  for (let at = 0; at < PASTE.length; at += PIECE) {
+    await writer.write(PASTE.subarray(at, at + PIECE));
+  }
+  const signal = AbortSignal.timeout(30_000);
+  await waitForScreen("a", /^1000000$/m, { root: dir, signal });
+  attached.detach();
+  await attached.done;
+});
