@@ -9,7 +9,8 @@ import {
   type AttachStreamOptions,
   attachStreams,
 } from "./attach_streams.ts";
-import { parseMeta, type Paths, pathsFor, readFile } from "./store.ts";
+import { pathsFor } from "./store.ts";
+import { isTerminal } from "./terminal_status.ts";
 
 /** Options of {@linkcode attachSession}. */
 export interface AttachOptions extends AttachStreamOptions {
@@ -92,14 +93,4 @@ export function attachSession(
       onResize();
     },
   });
-}
-
-/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
-function isTerminal(paths: Paths): boolean {
-  try {
-    return parseMeta(readFile(paths.meta) ?? "", paths.id).kind === "pty";
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return false;
-  }
 }

@@ -41,7 +41,7 @@ export interface Line {
   readonly isWrapped: boolean;
   readonly length: number;
   getCell(x: number, cell?: Cell): Cell | undefined;
-  translateToString(trimRight?: boolean): string;
+  translateToString(trimRight?: boolean, from?: number, to?: number): string;
 }
 
 /** One of the two screens. */
@@ -112,6 +112,7 @@ async function load(): Promise<(options: object) => Terminal> {
     terminal.loadAddon(new widths.Unicode11Addon());
     terminal.unicode.activeVersion = "11";
     avoidEraseError(terminal);
+    avoidLongLoops(terminal, (options as { scrollback: number }).scrollback);
     return terminal;
   };
 }
@@ -134,6 +135,39 @@ function avoidEraseError(terminal: any): void {
           { params: [2], length: 1 },
           prefix === "?",
         );
+        return true;
+      },
+    );
+  }
+}
+
+/** Sequences that xterm.js obeys by a loop, by their final character. */
+const LOOPS = {
+  L: "insertLines",
+  M: "deleteLines",
+  S: "scrollUp",
+  T: "scrollDown",
+  I: "cursorForwardTab",
+  Z: "cursorBackwardTab",
+  b: "repeatPrecedingCharacter",
+} as const;
+
+/**
+ * xterm.js does these as often as it is told, up to 2^31 times: a few bytes of output would
+ * keep it busy for hours. What is more than fills the screen, or the scrollback, changes nothing.
+ */
+function avoidLongLoops(terminal: any, scrollback: number): void {
+  const { _inputHandler } = terminal._core;
+  for (const [final, method] of Object.entries(LOOPS)) {
+    terminal.parser.registerCsiHandler(
+      { final },
+      ([count]: (number | number[])[]) => {
+        const { cols, rows } = terminal;
+        const enough = final === "b"
+          ? cols * (rows + scrollback)
+          : Math.max(cols, rows);
+        if (typeof count !== "number" || count <= enough) return false;
+        _inputHandler[method]({ params: [enough], length: 1 });
         return true;
       },
     );

@@ -63,7 +63,6 @@ export class Journal {
       let rest = bytes;
       while (rest.length > 0) rest = rest.subarray(this.#file.writeSync(rest));
       this.#sizeBytes += bytes.length;
-      this.#failed = false;
       const half = this.#limitBytes / 2;
       if (
         this.#sizeBytes >= half - Math.min(SLACK_BYTES, half / 4) &&
@@ -71,6 +70,7 @@ export class Journal {
       ) {
         this.#rotate();
       }
+      this.#failed = false;
     } catch (error) {
       if (!this.#failed) {
         this.#complain(`Cannot write "${this.#path}": ${messageOf(error)}`);
@@ -88,7 +88,13 @@ export class Journal {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
     Deno.renameSync(this.#path, old);
-    const file = this.#open();
+    let file: Deno.FsFile;
+    try {
+      file = this.#open();
+    } catch (error) {
+      Deno.renameSync(old, this.#path); // Tried again at the next write.
+      throw error;
+    }
     this.#file.close();
     this.#file = file;
     this.#sizeBytes = 0;

@@ -23,6 +23,12 @@ const MOUSE = new Set([9, 1000, 1001, 1002, 1003]);
 const SOFT_RESET = [1, 6, 7, 25, 66];
 const MAX_STACK = 16;
 
+/** Greater than any that means something; as text it is digits only, unlike 1e33. */
+const MAX_NUMBER = 99_999;
+
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
+
 /** A terminal's modes. */
 export class Modes {
   readonly #private = new Map<number, boolean>();
@@ -109,7 +115,8 @@ export class Modes {
     if (match === null) return false;
     const [, prefix = "", parameters = "", intermediate = "", final = ""] =
       match;
-    const numbers = parameters.split(";").map((item) => parseInt(item) || 0);
+    const numbers = parameters.split(";")
+      .map((item) => Math.min(parseInt(item) || 0, MAX_NUMBER));
     const [first = 0, second = 0] = numbers;
     switch (prefix + intermediate + final) {
       case "?h":
@@ -210,14 +217,15 @@ export class Modes {
       case "0":
       case "2":
         // A title with controls in it could do anything wherever it is shown.
-        // deno-lint-ignore no-control-regex
-        this.title = rest.replace(/[\x00-\x1f\x7f-\x9f]/g, "").slice(0, 1000);
+        this.title = rest.replace(CONTROLS, "").slice(0, 1000);
         return false;
       case "4":
       case "10":
       case "11":
       case "12":
         if (/(^|;)\?($|;)/.test(rest)) return true;
+        // No colour has controls in it: some end a sequence, and the rest is text then.
+        if (rest.search(CONTROLS) >= 0) return false;
         if (this.#colors.size < 300) {
           const which = command === "4" ? `4;${rest.split(";")[0]}` : command;
           this.#colors.set(which, rest);

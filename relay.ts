@@ -46,6 +46,8 @@ import type { Query } from "./backlog.ts";
 const REPORT_FD = 9;
 /** Output that is handled at a time, in bytes: many reads, one write each to journal and clients. */
 const BATCH_BYTES = 128 * 1024;
+/** After so long what could not be written is written again. */
+const RETRY_MS = 1000;
 /** After so long without output memory is given back. */
 const IDLE_MS = 1000;
 
@@ -91,8 +93,11 @@ function parse(args: readonly string[]): RelayOptions {
 /** Tells the creator what became of the agent's exec. */
 function report(text: string): void {
   try {
-    write(REPORT_FD, new TextEncoder().encode(`${text}\n`));
-    close(REPORT_FD);
+    try {
+      write(REPORT_FD, new TextEncoder().encode(`${text}\n`));
+    } finally {
+      close(REPORT_FD); // Whatever was told: the creator waits for that.
+    }
   } catch {
     // Nobody wants to know: it was not started by a reaper.
   }
@@ -108,7 +113,8 @@ export async function runRelay(args: readonly string[]): Promise<never> {
     // The agent must not inherit it, or the creator would wait for its end.
     try {
       setCloseOnExec(REPORT_FD);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
       // It is not there.
     }
     const options = parse(args);
@@ -141,6 +147,7 @@ class Relay {
   readonly #buffer = new Uint8Array(BATCH_BYTES);
   #agentPid = 0;
   #stateTimer = false;
+  #hasComplained = false;
   #isIdle = false;
   #saving = false;
   #over = false;
@@ -285,13 +292,13 @@ class Relay {
     }
   }
 
-  #writeStateSoon(): void {
+  #writeStateSoon(ms = 10): void {
     if (this.#stateTimer) return;
     this.#stateTimer = true;
     setTimeout(() => {
       this.#stateTimer = false;
       if (!this.#over) this.#writeState();
-    }, 10);
+    }, ms);
   }
 
   #writeState(): void {
@@ -302,7 +309,8 @@ class Relay {
       rows,
       clients: this.#server.attachedCount,
     };
-    this.#writeFile("terminal.json", JSON.stringify(state) + "\n");
+    const isWritten = this.#writeFile("terminal.json", JSON.stringify(state));
+    if (!isWritten) this.#writeStateSoon(RETRY_MS);
   }
 
   /** The last screen, where the journal alone could not give it again. */
@@ -315,20 +323,26 @@ class Relay {
         redraw: screen.redraw(),
         ...screen.text({ scrollback: 1000, ansi: true }),
       };
-      this.#writeFile("screen.json", JSON.stringify(last) + "\n");
+      this.#writeFile("screen.json", JSON.stringify(last));
     } catch (error) {
       console.error(`codex-session relay: ${messageOf(error)}`);
     }
   }
 
-  #writeFile(name: string, text: string): void {
+  /** Tells whether it was written; a full disk, or a session deleted under us, is no reason to end it. */
+  #writeFile(name: string, json: string): boolean {
     const path = `${this.#options.dir}/${name}`;
     try {
-      Deno.writeTextFileSync(`${path}.tmp`, text, { mode: 0o600 });
+      Deno.writeTextFileSync(`${path}.tmp`, json + "\n", { mode: 0o600 });
       Deno.renameSync(`${path}.tmp`, path);
+      this.#hasComplained = false;
+      return true;
     } catch (error) {
-      // A full disk, or a session deleted under us, is no reason to end it.
-      console.error(`codex-session relay: ${messageOf(error)}`);
+      if (!this.#hasComplained) {
+        console.error(`codex-session relay: ${messageOf(error)}`);
+      }
+      this.#hasComplained = true;
+      return false;
     }
   }
 }

@@ -185,7 +185,8 @@ export class Screen {
       lines.push(
         ansi
           ? ansiLine(terminal, buffer, y)
-          : buffer.getLine(y)?.translateToString(true) ?? "",
+          // A line of the alternate screen keeps what a narrower window has cut off.
+          : buffer.getLine(y)?.translateToString(true, 0, terminal.cols) ?? "",
       );
     }
     return {

@@ -18,6 +18,7 @@ import {
 import type { ScreenText } from "./screen.ts";
 import { readState } from "./state.ts";
 import { type Paths, pathsFor, type RootOptions } from "./store.ts";
+import { isTerminal } from "./terminal_status.ts";
 
 /** Options of {@linkcode readScreen}. */
 export interface ReadScreenOptions extends RootOptions {
@@ -108,7 +109,8 @@ function checkTerminal(paths: Paths): void {
         cause,
       });
     }
-    if (readState(paths).state === "starting") return;
+    // Not yet written, or could not be.
+    if (readState(paths).state === "starting" || isTerminal(paths)) return;
     throw new SessionError(
       "unsupported",
       `Session "${id}" has no screen: it is no terminal (kind pty)`,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Paths, readFile, statOptional } from "./store.ts";
+import { parseMeta, type Paths, readFile, statOptional } from "./store.ts";
 
 /** What {@linkcode terminalStatus} tells. */
 export interface TerminalStatus {
@@ -44,4 +44,14 @@ export function terminalStatus(
     clients: isRunning ? Number(state.clients) || 0 : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
   };
+}
+
+/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
+export function isTerminal(paths: Paths): boolean {
+  try {
+    return parseMeta(readFile(paths.meta) ?? "", paths.id).kind === "pty";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
 }

@@ -143,7 +143,7 @@ export const DISK_FAULTS: readonly Fault[] = [{
         }
       }
     }
-    const some = short ? random.sample(cases, 5) : cases;
+    const some = short ? random.sample(cases, 3) : cases;
     const ends = ["room", "killed", "stop", "delete"] as const;
     for (const then of short ? random.sample(ends, 2) : ends) {
       some.push([`full while it ends, then ${then}`, ending(then)]);

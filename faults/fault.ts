@@ -123,6 +123,7 @@ export async function runFault(
   };
   const skipped = fault.skip?.();
   if (skipped !== undefined) return { ...outcome, skipped };
+  if (limitMs <= 0) return { ...outcome, skipped: "out of time" };
   const over = () => performance.now() - start > limitMs;
 
   async function inject(name: string, run: Case): Promise<void> {
@@ -178,7 +179,9 @@ export async function runFault(
     outcome.complaints.push({ case: "", text: `The fault itself: ${said}` });
   }
   outcome.seconds = (performance.now() - start) / 1000;
-  return outcome;
+  return outcome.injected > 0
+    ? outcome
+    : { ...outcome, skipped: over() ? "out of time" : "nothing was hit" };
 }
 
 /** Waits for a promise, but not for longer than so many milliseconds. */

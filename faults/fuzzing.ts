@@ -29,97 +29,8 @@ import { readPids, readState, readStopRequest } from "../state.ts";
 import { COMMANDS, COMMON, findCommand } from "../usage.ts";
 import type { Complaint, Context, Fault, Random } from "./fault.ts";
 import { judge } from "./judgement.ts";
-import { cli, complainOf, World } from "./world.ts";
-
-const SCRAPS = [
-  ...["", " ", "\n", "\0", "\t", "\r\n", "-", "--", "=", "/", "..", "0", "1"],
-  ...["-1", "1e309", "9".repeat(30), "NaN", "null", "true", "[]", "{}", '"'],
-  ...[
-    "\\",
-    "\\u0000",
-    "\ufeff",
-    "é",
-    "会",
-    "😀",
-    "\ud800",
-    "\u202e",
-    "\x1b[2J",
-  ],
-  ...[
-    "\x9b",
-    "%s",
-    "$(id)",
-    "`id`",
-    "'",
-    "code",
-    "signal",
-    "code 0\n",
-    "x".repeat(300),
-  ],
-  ...["__proto__", "constructor", "toString", "format", "2026-13-45T99:00:00Z"],
-];
-
-function junk(random: Random, length = 4): string {
-  let text = "";
-  for (let i = random.below(length); i >= 0; i--) {
-    text += random.below(3) === 0
-      ? String.fromCharCode(random.below(256))
-      : random.pick(SCRAPS);
-  }
-  return text;
-}
-
-/** A value of any type, sometimes deep. */
-function anything(random: Random, depth = 0): unknown {
-  switch (random.below(depth > 3 ? 5 : 8)) {
-    case 0:
-      return null;
-    case 1:
-      return random.pick([0, -1, 1.5, 1e308, 2 ** 53, NaN, 1, 2]);
-    case 2:
-      return random.below(2) === 0;
-    case 3:
-    case 4:
-      return junk(random);
-    case 5:
-      return Array.from(
-        { length: random.below(4) },
-        () => anything(random, depth + 1),
-      );
-    default: {
-      const entries = Array.from({ length: random.below(4) }, () => [
-        junk(random, 2),
-        anything(random, depth + 1),
-      ]);
-      return Object.fromEntries(entries);
-    }
-  }
-}
-
-/** Bytes of a text, damaged in a few places. */
-function damage(random: Random, text: string): Uint8Array<ArrayBuffer> {
-  const bytes = [...new TextEncoder().encode(text)];
-  for (let i = random.below(5); i >= 0; i--) {
-    const at = random.below(bytes.length + 1);
-    switch (random.below(5)) {
-      case 0:
-        bytes.length = at;
-        break;
-      case 1:
-        bytes.splice(at, 1);
-        break;
-      case 2:
-        bytes.splice(at, 0, ...new TextEncoder().encode(junk(random)));
-        break;
-      case 3:
-        bytes.splice(at, random.below(20));
-        break;
-      default:
-        if (at < bytes.length) bytes[at] = random.below(256);
-    }
-  }
-  return new Uint8Array(bytes);
-}
+import { anything, damage, junk } from "./noise.ts";
+import { cli, complainOf, STEERING, World } from "./world.ts";
 
 const META = {
   format: 1,
@@ -208,10 +119,6 @@ function fakeIo(said: string[], json: boolean): Io {
   } as Io;
 }
 
-const STEERING =
-  // deno-lint-ignore no-control-regex
-  /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
-
 function isClear(error: unknown): boolean {
   return error instanceof SessionError || error instanceof ArgumentError ||
     error instanceof RangeError;
@@ -225,7 +132,7 @@ async function fuzzFiles({ short, random, count, seed, over }: Context) {
   const complaints: Complaint[] = [];
   const files: readonly File[] = ["meta", "pid", "exit", "stop", "lock"];
   const none = { flags: new Set<string>(), operands: [], values: new Map() };
-  const total = short ? 3000 : 60_000;
+  const total = short ? 2000 : 60_000;
   let done = 0;
   const home = Deno.env.get("CODEX_SESSION_HOME");
   Deno.env.set("CODEX_SESSION_HOME", root);

@@ -19,6 +19,7 @@ import {
   pruneSessions,
   type Session,
 } from "../mod.ts";
+import { terminalStatus } from "../terminal_status.ts";
 import { within } from "./fault.ts";
 import { pause, see, type Seen, there, type World } from "./world.ts";
 
@@ -26,6 +27,8 @@ import { pause, see, type Seen, there, type World } from "./world.ts";
 export interface Excuses {
   /** The reaper was killed: nobody was there to record an end. */
   readonly reaperKilled?: boolean;
+  /** The relay was killed: what the agent wrote last may be lost with its terminal. */
+  readonly relayKilled?: boolean;
   /** An agent that a signal n ended may be said to have exited with 128+n. */
   readonly asShellsSay?: boolean;
   /** Files of the session were damaged: it may be listed as such, or not at all without any. */
@@ -94,10 +97,11 @@ async function look(world: World, excuses: Excuses): Promise<string[]> {
 /** Whether a session is true to its processes and its agent's diary. */
 function isTrue(
   world: World,
-  { id, paths, state }: Session,
+  session: Session,
   processes: readonly Seen[],
   excuses: Excuses,
 ): string[] {
+  const { id, state } = session;
   const complaints: string[] = [];
   const diary = world.diaries().find((one) => one.id === id);
   const agentLives = processes.some(({ pid }) => pid === diary?.pid);
@@ -114,10 +118,12 @@ function isTrue(
       }
       if (
         state.state === "running" && agentLives && !excuses.forged &&
-        state.pids.agent !== diary!.pid
+        agentOf(session, state.pids.agent) !== diary!.pid
       ) {
         complaints.push(
-          `${id}: agent ${diary!.pid} is listed as ${state.pids.agent}`,
+          `${id}: agent ${diary!.pid} is listed as ${
+            agentOf(session, state.pids.agent)
+          }`,
         );
       }
       break;
@@ -132,13 +138,16 @@ function isTrue(
   }
   if (diary === undefined) return complaints;
   if (!excuses.logDamaged) {
-    const text = there(paths.stdout) ? Deno.readTextFileSync(paths.stdout) : "";
+    const text = logOf(session);
     const written = diary.lines.map((line) => `${line}\n`).join("");
     const rest = text.startsWith(written)
       ? text.slice(written.length)
       : undefined;
+    const isCut = excuses.relayKilled && written.startsWith(text);
     // The line that it had written, but not yet noted, when it was killed.
-    if (rest === undefined || rest.indexOf("\n") < rest.length - 1) {
+    if (
+      !isCut && (rest === undefined || rest.indexOf("\n") < rest.length - 1)
+    ) {
       complaints.push(
         `${id}: the agent wrote ${JSON.stringify(written.slice(-100))}, ` +
           `the log has ${JSON.stringify(text.slice(-100))}`,
@@ -173,6 +182,24 @@ function isTrue(
     );
   }
   return complaints;
+}
+
+/** The agent's number as the session tells it: of a terminal the recorded one is its relay's. */
+function agentOf({ meta, paths }: Session, recorded: number): number {
+  if (meta?.kind !== "pty") return recorded;
+  return terminalStatus(paths, true)?.agent ?? recorded;
+}
+
+/** The log as the agent wrote it: a terminal makes two characters of the end of a line. */
+function logOf({ meta, paths }: Session): string {
+  const read = (path: string) => there(path) ? Deno.readTextFileSync(path) : "";
+  // What can't say its kind any more has left its socket.
+  const isTerminal = meta?.kind === "pty" || there(`${paths.dir}/attach.sock`);
+  if (!isTerminal) return read(paths.stdout);
+  const text = read(`${paths.stdout}.1`) + read(paths.stdout);
+  return text.replaceAll("\r\n", "\n").replace(/\r$/, "")
+    // What its shell says of a child, which goes to the terminal as well.
+    .replace(/^(Killed|Terminated|Hangup)\n/gm, "");
 }
 
 /** Deletes all; what can't be deleted is a complaint. */

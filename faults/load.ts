@@ -1,5 +1,6 @@
 /**
- * Load: many creators at once, many live sessions, a log that grows fast.
+ * Load: many creators at once, many live sessions, a log that grows fast, many windows on one
+ * terminal.
  *
  * @module
  */
@@ -8,14 +9,28 @@ import {
   deleteSession,
   followLog,
   listSessions,
+  pathsFor,
   readLog,
+  readScreen,
+  sendKeys,
   SessionError,
   stopSession,
   waitForSession,
 } from "../mod.ts";
+import { TestWindow } from "../tests/pty.ts";
+import { terminalStatus } from "../terminal_status.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
-import { cli, complainOf, pause, there, until, World } from "./world.ts";
+import {
+  CLI,
+  cli,
+  CODE,
+  complainOf,
+  pause,
+  there,
+  until,
+  World,
+} from "./world.ts";
 
 /** All at once, each a program of its own; the last ones all want the same id. */
 function creators(programs: number, calls: number): Case {
@@ -179,18 +194,72 @@ function followers(count: number): Case {
   };
 }
 
+/**
+ * Windows on one terminal, opened at once, one of them frozen, while a program writes: all
+ * show the same in the end, and end as the agent did.
+ */
+function windows(count: number, lines: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const id = "screen";
+    const script =
+      `read -r _; seq ${lines}; printf all; read -r _; exit ${CODE}`;
+    const command = ["sh", "-c", script];
+    await createSession({ root, id, kind: "pty", command });
+    const env = { CODEX_SESSION_HOME: root, NO_COLOR: "1" };
+    const attach = [...CLI, "attach", id];
+    const complaints: string[] = [];
+    const opened = await Promise.all(
+      Array.from({ length: count }, () => TestWindow.open(attach, { env })),
+    );
+    try {
+      const [frozen, ...others] = opened;
+      const clients = () =>
+        terminalStatus(pathsFor(id, { root }), true)?.clients;
+      if (!await until(() => clients() === count, 60_000)) {
+        complaints.push(`${clients()} of ${count} are attached`);
+      }
+      frozen!.paused = true;
+      const enter = () => sendKeys(id, [{ key: "enter" }], { root });
+      await enter();
+      const same = async (some: readonly TestWindow[]) => {
+        const screen = (await readScreen(id, { root })).lines.join("\n");
+        return screen.includes(`${lines}\nall`) &&
+          some.every(({ text }) => text.trimEnd() === screen.trimEnd());
+      };
+      if (!await until(() => same(others), 60_000)) {
+        complaints.push("the windows don't show the same");
+      }
+      frozen!.paused = false;
+      if (!await until(() => same(opened), 30_000)) {
+        complaints.push(`the one that was frozen shows ${frozen!.text}`);
+      }
+      await enter();
+      for (const window of opened) {
+        const { code } = await window.ended(30_000);
+        if (code !== CODE) complaints.push(`a window ends with ${code}`);
+      }
+    } finally {
+      await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()));
+    }
+    return [...complaints, ...await judge(world)];
+  };
+}
+
 /** See above. */
 export const LOAD_FAULTS: readonly Fault[] = [{
   name: "load",
   about:
-    "creators at once, many live sessions, a fast log followed and deleted",
+    "creators at once, many live sessions, a fast log, many followers and windows",
   run: async ({ short, inject }) => {
-    const [programs, calls, lives, size, many] = short
-      ? [12, 40, 60, 40, 20]
-      : [200, 200, 500, 500, 200];
+    const [programs, calls, lives, size, many, lines] = short
+      ? [8, 20, 30, 20, 10, 30_000]
+      : [200, 200, 500, 500, 200, 2_000_000];
     await inject(`${programs} creators at once`, creators(programs!, calls!));
     await inject(`${lives} live sessions`, live(lives!));
     await inject(`a log of ${size} MiB`, growing(size!));
     await inject(`${many} followers`, followers(many!));
+    await inject(`20 windows, ${lines} lines`, windows(20, lines!));
   },
 }];

@@ -62,8 +62,9 @@ echo "exit $5" >>"$diary"
 exit $5
 `;
 
-// $1 diaries, $2 code
+// $1 diaries, $2 code. A terminal would show what is typed as well.
 const ECHO = `diary=$1/$CODEX_SESSION_ID
+[ ! -t 0 ] || stty -echo
 echo "pid $$" >"$diary" || exit 99
 while IFS= read -r line; do
   printf '%s\\n' "$line" && printf 'line %s\\n' "$line" >>"$diary"
@@ -302,6 +303,8 @@ export interface Ended {
 
 /** How to run the command line. */
 export interface CliOptions {
+  /** Another one than this. @default {CLI} */
+  readonly program?: readonly string[];
   /** Words before it, such as strace's. */
   readonly prefix?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -326,8 +329,8 @@ export async function cli(
   options: CliOptions = {},
 ): Promise<Ended> {
   const { prefix = [], env, stdin, timeoutMs = 20_000 } = options;
-  const [program, ...rest] = [...prefix, ...CLI, ...args];
-  const child = new Deno.Command(program!, {
+  const [first, ...rest] = [...prefix, ...(options.program ?? CLI), ...args];
+  const child = new Deno.Command(first!, {
     args: rest,
     env: { CODEX_SESSION_HOME: root, NO_COLOR: "1", ...env },
     stdin: stdin === undefined ? "null" : "piped",
@@ -383,4 +386,18 @@ export function complainOf(
     complaints.push(`control characters on standard error: ${shown}`);
   }
   return complaints;
+}
+
+/** Characters that could steer a terminal, or hide what follows. */
+export const STEERING =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+
+/** Complains about control characters in what is not the agent's own output. */
+export function steering(stdout: string, args: readonly string[]): string[] {
+  if (args[0] === "logs" && !args.includes("--plain")) return [];
+  const found = STEERING.exec(stdout);
+  if (found === null) return [];
+  const code = found[0].charCodeAt(0).toString(16);
+  return [`it prints the character U+${code.padStart(4, "0")}`];
 }

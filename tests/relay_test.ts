@@ -18,6 +18,7 @@ import {
   assertStringIncludes,
   assertThrows,
   isRunning,
+  PROJECT,
   TestRoot,
   until,
 } from "./helpers.ts";
@@ -249,6 +250,56 @@ Deno.test("relay bounds the journal and still knows the screen", async () => {
     Deno.readTextFileSync(paths.stdout);
   assertStringIncludes(kept, "\r\n299998\r\n299999\r\n300000\r\n");
   assertEquals(Deno.statSync(paths.stdout).mode! & 0o777, 0o600);
+});
+
+Deno.test("relay bounds the journal, too, when it has run out of files meanwhile", async () => {
+  await using root = new TestRoot();
+  const script = `
+    import { Journal } from "${PROJECT}journal.ts";
+    const journal = new Journal("stdout.log", 16384, (text) => console.log(text));
+    const held = [];
+    try {
+      for (;;) held.push(Deno.openSync("/dev/null"));
+    } catch {
+      // That is what was wanted.
+    }
+    const line = (i) => new TextEncoder().encode(String(i).padStart(999) + "\\n");
+    for (let i = 0; i < 10; i++) journal.write(line(i), true);
+    for (const file of held) file.close();
+    for (let i = 10; i < 14; i++) journal.write(line(i), true);`;
+  const { stdout, stderr } = await new Deno.Command("sh", {
+    args: [
+      ...["-c", 'ulimit -n 200; exec "$0" eval "$1"'],
+      ...[Deno.execPath(), script],
+    ],
+    cwd: root.dir,
+  }).output();
+  const said = new TextDecoder().decode(stdout);
+  assertEquals(new TextDecoder().decode(stderr), "");
+  assertEquals(said.split("\n").length, 2, said); // One line, and its end.
+  const [old, young] = ["stdout.log.1", "stdout.log"].map((name) =>
+    Deno.readTextFileSync(`${root.dir}/${name}`).split(/\s+/).filter(Boolean)
+  );
+  const all = Array.from({ length: 14 }, (_, i) => `${i}`);
+  assertEquals([...old!, ...young!], all);
+  assertEquals(young, ["11", "12", "13"]);
+});
+
+Deno.test("relay that can't write terminal.json at first writes it later, and is a terminal meanwhile", async () => {
+  await using root = new TestRoot();
+  // In the place of its temporary name.
+  const inTheWay = `${root.dir}/a/terminal.json.tmp`;
+  Deno.mkdirSync(inTheWay, { recursive: true, mode: 0o700 });
+  Deno.chmodSync(`${root.dir}/a`, 0o700);
+  const paths = await startTerminal(root.dir, "a", ["cat"]);
+  await sendKeys("a", [{ text: "hello" }], { root: root.dir });
+  await shows(root.dir, "a", /hello/);
+  assertEquals(terminalStatus(paths, true), undefined);
+  Deno.removeSync(inTheWay);
+  const { agent } = await until(() => terminalStatus(paths, true));
+  assert(isRunning(agent));
+  const said = Deno.readTextFileSync(paths.stderr);
+  assertEquals(said.trim().split("\n").length, 1, said);
 });
 
 Deno.test("relay serves sessions with a path of 200 characters; nobody else may connect", async () => {

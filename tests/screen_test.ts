@@ -277,3 +277,57 @@ Deno.test("Screen survives output that is cut anywhere, and garbage", async () =
   assertEquals(screen.text().lines.length, 24);
   assert(screen.redraw().length > 0);
 });
+
+Deno.test("Screen takes numbers that would keep the emulator busy for hours", async () => {
+  const start = performance.now();
+  for (const final of "ILMSTZb") {
+    const screen = new Screen(80, 24);
+    await screen.load();
+    screen.append(encoder.encode(`one\r\nx\x1b[2147483647${final}`));
+    const text = screen.text().lines.join("\n").trim();
+    const expected: Record<string, string> = {
+      L: "one",
+      M: "one",
+      S: "",
+      T: "",
+    };
+    if (final === "b") assert(/^(x{80}\n){23}x+$/.test(text), text);
+    else assertEquals(text, expected[final] ?? "one\nx", final);
+  }
+  assert(performance.now() - start < 5000);
+});
+
+Deno.test("Screen ends where the window does, also when it was wider before", async () => {
+  const screen = new Screen(20, 2);
+  await screen.load();
+  screen.append(encoder.encode("\x1b[?1049hfull screen program"));
+  screen.resize(8, 2);
+  const lines = ["full scr", ""];
+  assertEquals(screen.text().lines, lines);
+  assertEquals(screen.text({ ansi: true }).lines, lines);
+});
+
+Deno.test("redraw() sets no colour that a control character has ended", async () => {
+  const [one, two] = [new Screen(20, 2), new Screen(20, 2)];
+  for (const screen of [one, two]) await screen.load();
+  one.append(
+    encoder.encode("\x1b]10;\u0086text\x07 and \x1b]11;#123456\x07more"),
+  );
+  two.append(encoder.encode(one.redraw()));
+  assertEquals(one.text().lines, ["text and more", ""]);
+  assertEquals(two.text().lines, one.text().lines);
+  assertEquals([10, 11].map((n) => two.modes.colorOf(`${n}`)), [
+    undefined,
+    "#123456",
+  ]);
+});
+
+Deno.test("redraw() restores modes with numbers of any length as numbers", async () => {
+  const [one, two] = [new Screen(20, 2), new Screen(20, 2)];
+  for (const screen of [one, two]) await screen.load();
+  one.append(
+    encoder.encode(`\x1b[?${"9".repeat(30)}hone\x1b[${"9".repeat(30)} q`),
+  );
+  two.append(encoder.encode(one.redraw()));
+  assertEquals(two.text().lines, ["one", ""]);
+});

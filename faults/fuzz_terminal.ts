@@ -1,0 +1,415 @@
+/**
+ * Fuzzing of terminals: what clients say to a relay, what programs write to a screen.
+ *
+ * Bytes are thrown at the socket of one live relay, over and over: it has to let go of who
+ * sent them, tell in words why, and keep serving a client that behaves. Output is taken in
+ * this very process, by what keeps, draws and prints a screen, thousands of times; a smaller
+ * number goes through real sessions and the program.
+ *
+ * @module
+ */
+import { createSession, readPlainLog, waitForSession } from "../mod.ts";
+import {
+  decodeJson,
+  encodeFrame,
+  encodeJson,
+  Frame,
+  FrameReader,
+  PROTOCOL,
+} from "../protocol.ts";
+import { connectRelay, type RelayConnection } from "../relay_connection.ts";
+import { Screen } from "../screen.ts";
+import { connectIn } from "../socket_path.ts";
+import { pathsFor } from "../store.ts";
+import { terminalStatus } from "../terminal_status.ts";
+import {
+  type Complaint,
+  type Context,
+  type Fault,
+  type Random,
+  within,
+} from "./fault.ts";
+import { judge } from "./judgement.ts";
+import { anything, damage, junk } from "./noise.ts";
+import { cli, complainOf, see, until, World } from "./world.ts";
+
+const ID = "subject";
+
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, one) => sum + one.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+const HELLO = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+
+/** A frame as a client could send it, right or a little wrong. */
+function frame(random: Random): Uint8Array<ArrayBuffer> {
+  const number = () =>
+    random.pick<unknown>([1, 24, 80, 1000, 0, -1, 1.5, 1e99, "80", null]);
+  const size = () => ({ columns: number(), rows: number() });
+  switch (random.below(11)) {
+    case 0:
+      return encodeJson(Frame.ATTACH, {
+        ...size(),
+        readOnly: random.pick<unknown>([true, false, 7, undefined]),
+      });
+    case 1:
+      return encodeFrame(Frame.INPUT, junk(random));
+    case 2:
+      return encodeJson(Frame.RESIZE, size());
+    case 3:
+      return encodeFrame(Frame.DETACH);
+    case 4:
+      return encodeJson(Frame.SCREEN, {
+        scrollback: number(),
+        ansi: random.below(2) === 0,
+      });
+    case 5: {
+      const part = random.pick<unknown>([
+        { text: junk(random) },
+        { key: random.pick(["enter", "up", "ctrl-c", "nope", "", "f99"]) },
+        { raw: random.pick(["AAAA", "%%%", "A", ""]) },
+        anything(random),
+      ]);
+      const parts = random.pick<unknown>([[part], part, [part, part]]);
+      return encodeJson(Frame.SEND, { parts, timeoutMs: 100 });
+    }
+    case 6:
+      return encodeFrame(Frame.WATCH);
+    case 7:
+      return HELLO;
+    case 8:
+      return encodeJson(random.below(12), anything(random));
+    case 9:
+      return encodeFrame(random.below(256), junk(random));
+    default: {
+      // A length that does not fit what follows.
+      const bytes = encodeFrame(random.below(40), junk(random));
+      const length = random.pick([0, 1, 5, 4096, 8388608, 8388609, 4294967295]);
+      new DataView(bytes.buffer).setUint32(0, length, true);
+      return bytes;
+    }
+  }
+}
+
+/** All that a client says. */
+function talk(random: Random): Uint8Array<ArrayBuffer> {
+  if (random.below(8) === 0) {
+    return Uint8Array.from(
+      { length: random.below(3000) },
+      () => random.below(256),
+    );
+  }
+  const greeting = random.below(5) === 0
+    ? encodeJson(Frame.HELLO, { protocol: anything(random) })
+    : HELLO;
+  const frames = Array.from({ length: random.below(6) }, () => frame(random));
+  const bytes = join([
+    ...(random.below(12) === 0 ? [] : [greeting]),
+    ...frames,
+  ]);
+  return random.below(3) === 0 ? damage(random, bytes) : bytes;
+}
+
+/** Says it to the relay and hears it out; what is wrong with the answer. */
+async function say(dir: string, bytes: Uint8Array): Promise<string[]> {
+  using conn = await connectIn(dir);
+  const reader = new FrameReader(256 * 1024 * 1024);
+  const complaints: string[] = [];
+  const hear = async () => {
+    for (let count; (count = await conn.read(reader.room)) !== null;) {
+      reader.filled(count);
+      for (let heard = reader.next(); heard; heard = reader.next()) {
+        if (heard.type !== Frame.ERROR) continue;
+        const { code, message } = decodeJson(heard.payload);
+        if (code !== "malformed" && code !== "version") {
+          complaints.push(`the code ${code}`);
+        }
+        if (/Cannot read|is not (a function|iterable)|\n/.test(`${message}`)) {
+          complaints.push(`it says ${message}`);
+        }
+      }
+    }
+  };
+  const listening = hear().catch((error) => {
+    // It closes on who has not finished speaking.
+    if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+  });
+  try {
+    for (let at = 0; at < bytes.length;) {
+      at += await conn.write(bytes.subarray(at));
+    }
+    await conn.closeWrite();
+  } catch {
+    // It was let go already.
+  }
+  await within(listening, 10_000);
+  return complaints;
+}
+
+async function screenOf(good: RelayConnection): Promise<void> {
+  await good.send(encodeJson(Frame.SCREEN, { scrollback: 0, ansi: false }));
+  for (;;) {
+    const heard = await good.next();
+    if (heard === undefined) throw new Error("the good client was let go");
+    if (heard.type === Frame.SCREEN_REPLY) return;
+  }
+}
+
+async function fuzzProtocol({ short, random, count, seed, over }: Context) {
+  await using world = await World.make();
+  const { root } = world;
+  const complaints: Complaint[] = [];
+  // What is typed comes back as output, escape sequences and all.
+  const command = ["sh", "-c", "stty raw -echo; echo ready; exec cat"];
+  const session = await createSession({ root, id: ID, kind: "pty", command });
+  const { paths, pids } = session;
+  const ready = () => Deno.readTextFileSync(paths.stdout).includes("ready");
+  await until(ready);
+  const files = () => [...Deno.readDirSync(`/proc/${pids.agent}/fd`)].length;
+  let done = 0;
+  {
+    using good = await connectRelay(paths);
+    await screenOf(good);
+    const before = files();
+    const total = short ? 1500 : 60_000;
+    for (; done < total && !over(); done++) {
+      const bytes = talk(random);
+      const complain = (text: string) => {
+        const hex = [...bytes.subarray(0, 400)]
+          .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+        complaints.push({ case: `case ${done} ${hex}`, text });
+      };
+      try {
+        for (const text of await say(paths.dir, bytes)) complain(text);
+        if (done % 50 === 0) await within(screenOf(good), 10_000);
+      } catch (error) {
+        complain(`${error}`);
+      }
+      if (see(pids.agent) === undefined) complain("the relay is dead");
+      if (complaints.length > 20 || see(pids.agent) === undefined) break;
+    }
+    const none = () => terminalStatus(paths, true)?.clients === 0;
+    if (!await until(() => none() && files() <= before)) {
+      complaints.push({
+        case: `seed ${seed}`,
+        text: `${files()} files are open in the relay, ${before} were`,
+      });
+    }
+  }
+  const said = Deno.readTextFileSync(paths.stderr);
+  if (said !== "") {
+    complaints.push({ case: `seed ${seed}`, text: `the relay says ${said}` });
+  }
+  for (const text of await judge(world)) {
+    complaints.push({ case: `seed ${seed}`, text });
+  }
+  count(done, complaints);
+}
+
+const FINALS = "@ABCDEFGHIJKLMPSTXZ`abcdefghilmnpqrstuxyz{|}~";
+
+/** A piece of what a program writes. */
+function piece(random: Random): string {
+  const number = () =>
+    random.pick(["", "0", "1", "2", "5", "80", "999", "99999999999", "-1"]);
+  const numbers = () =>
+    Array.from({ length: random.below(4) }, number)
+      .join(random.pick([";", ":"]));
+  switch (random.below(13)) {
+    case 0:
+    case 1:
+      return "word ".repeat(random.below(30));
+    case 2:
+      return random.pick(["\r\n", "\n", "\r", "\t", "\b", "\x0b", "\x0c"]);
+    case 3:
+    case 4:
+    case 5:
+      return `\x1b[${random.pick(["", "", "?", ">", "=", "!"])}${numbers()}${
+        random.pick(["", "", "", " ", "$", "'"])
+      }${random.pick([...FINALS])}`;
+    case 6: {
+      const mode = random.pick([1, 5, 6, 7, 12, 25, 47, 69, 1000, 1006, 1047])
+        .toString();
+      const one = random.pick([mode, "1048", "1049", "2004", "2026", "3"]);
+      return `\x1b[?${one}${random.pick(["h", "l"])}`;
+    }
+    case 7:
+      return `\x1b]${
+        random.pick(["0", "2", "4", "8", "10", "52", "1337", ""])
+      };${junk(random)}${random.pick(["\x07", "\x1b\\", "\x9c", ""])}`;
+    case 8:
+      return `\x1b${random.pick(["P", "_", "^", "X"])}${junk(random)}${
+        random.pick(["\x1b\\", "", "\x18"])
+      }`;
+    case 9:
+      return `\x1b${random.pick([..."78=>cDEHMNOZ#8(0)B*A"])}`;
+    case 10:
+      return `\x1b[${numbers()}m${
+        random.pick(["会议", "é", "e\u0301", "👩‍👩‍👧", "🇩🇪", "ｗ", "\u200b"])
+      }`;
+    case 11:
+      return `\x1b[${number()};${number()}${random.pick(["H", "r", "s"])}`;
+    default:
+      return junk(random);
+  }
+}
+
+function output(random: Random): Uint8Array<ArrayBuffer> {
+  const pieces = Array.from({ length: random.below(40) }, () => piece(random));
+  const bytes = new TextEncoder().encode(pieces.join(""));
+  switch (random.below(4)) {
+    case 0:
+      return damage(random, bytes);
+    case 1: // Cut anywhere, also in the middle of a character.
+      return bytes.slice(0, random.below(bytes.length + 1));
+    default:
+      return bytes;
+  }
+}
+
+// What was written is text, and has directions; nothing in it steers a terminal.
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
+// deno-lint-ignore no-control-regex
+const STYLES = /\x1b\[[0-9;:]*[A-Za-z]|\x1b\]8;[^\x00-\x1f]*\x1b\\/g;
+
+/** Its text; what is blank at the ends of lines may be drawn, or left out. */
+function trimmed(screen: Screen): string {
+  return screen.text().lines.map((line) => line.trimEnd()).join("\n");
+}
+
+/** One output, taken as a relay takes it, in pieces, the size changing. */
+async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
+  const complaints: string[] = [];
+  const screen = new Screen(1 + random.below(100), 1 + random.below(40));
+  if (random.below(2) === 0) await screen.load();
+  for (let at = 0; at < bytes.length;) {
+    const length = 1 + random.below(500);
+    screen.append(bytes.subarray(at, at + length));
+    at += length;
+    if (random.below(5) > 0) continue;
+    await screen.load();
+    screen.resize(1 + random.below(100), 1 + random.below(40));
+  }
+  await screen.load();
+  const { lines, ...rest } = screen.text({ scrollback: 50 });
+  for (const line of lines) {
+    if (CONTROL.test(line)) complaints.push(`text: ${JSON.stringify(line)}`);
+  }
+  for (const line of screen.text({ scrollback: 50, ansi: true }).lines) {
+    if (CONTROL.test(line.replace(STYLES, ""))) {
+      complaints.push(`ansi: ${JSON.stringify(line)}`);
+    }
+  }
+  const again = new Screen(rest.columns, rest.rows);
+  await again.load();
+  again.append(new TextEncoder().encode(screen.redraw()));
+  const shown = trimmed(screen);
+  const redrawn = trimmed(again);
+  // Not drawn again: what has no width, alone in a cell; and what is two cells wide where a
+  // narrower window has cut it in half.
+  const isOdd = /[\p{Cf}\p{M}]|[\u1100-\u{10ffff}]$/mu.test(shown);
+  if (shown !== redrawn && !isOdd) {
+    complaints.push(
+      `${JSON.stringify(shown)} is drawn as ${JSON.stringify(redrawn)}`,
+    );
+  }
+  return complaints;
+}
+
+/** The same as the log of a session that has ended, read as text. */
+async function readPlain(root: string, bytes: Uint8Array): Promise<string[]> {
+  Deno.writeFileSync(pathsFor(ID, { root }).stdout, bytes);
+  for await (const line of readPlainLog(ID, { root })) {
+    if (CONTROL.test(line)) return [`logs --plain: ${JSON.stringify(line)}`];
+  }
+  return [];
+}
+
+async function fuzzOutput({ short, random, count, seed, over }: Context) {
+  await using world = await World.make();
+  const { root } = world;
+  const complaints: Complaint[] = [];
+  await createSession({ root, id: ID, kind: "pty", command: ["true"] });
+  await waitForSession(ID, { root });
+  const total = short ? 800 : 40_000;
+  let done = 0;
+  for (; done < total && !over(); done++) {
+    const bytes = output(random);
+    const found: string[] = [];
+    try {
+      found.push(...await within(draw(random, bytes), 10_000));
+      found.push(...await within(readPlain(root, bytes), 10_000));
+    } catch (error) {
+      found.push(`${error instanceof Error ? error.stack : error}`);
+    }
+    const shown = JSON.stringify(new TextDecoder().decode(bytes));
+    for (const text of found) {
+      complaints.push({ case: `case ${done} ${shown}`, text });
+    }
+    if (complaints.length > 20) break;
+  }
+  for (const text of await judge(world)) {
+    complaints.push({ case: `seed ${seed}`, text });
+  }
+  count(done, complaints);
+}
+
+function controls(text: string): string[] {
+  const found = CONTROL.exec(text.replaceAll("\n", ""));
+  return found === null ? [] : [`it prints ${JSON.stringify(found[0])}`];
+}
+
+/** Generated output of real programs, seen by the real commands, live and afterwards. */
+async function fuzzScreens({ short, random, injectAll }: Context) {
+  const cases = Array.from({ length: short ? 6 : 150 }, (_, i) => {
+    const bytes = output(random);
+    return [`case ${i}`, async () => {
+      await using world = await World.make();
+      const { root } = world;
+      const file = `${world.dir}/canary.output`;
+      Deno.writeFileSync(file, bytes);
+      const command = ["sh", "-c", 'cat "$1"; stty raw; read -r _', "sh", file];
+      await createSession({ root, id: ID, kind: "pty", command });
+      const calls = [["screen"], ["screen", "--json"], ["logs", "--plain"]];
+      const complaints: string[] = [];
+      const look = async (args: readonly string[]) => {
+        const ended = await cli(root, args);
+        const found = [...complainOf(ended, [0]), ...controls(ended.stdout)];
+        complaints.push(...found.map((text) => `${args.join(" ")}: ${text}`));
+      };
+      for (const call of calls) await look([...call, ID]);
+      await look(["list"]);
+      await look(["show", ID]);
+      await cli(root, ["stop", "-t", "1", ID]);
+      for (const call of calls) await look([...call, ID]);
+      return [...complaints, ...await judge(world)];
+    }] as const;
+  });
+  await injectAll(cases);
+}
+
+/** See above. */
+export const FUZZ_TERMINAL_FAULTS: readonly Fault[] = [
+  {
+    name: "fuzz-protocol",
+    about: "bytes and frames of the attach protocol, sent to a live relay",
+    run: fuzzProtocol,
+  },
+  {
+    name: "fuzz-output",
+    about: "terminal output, drawn, redrawn and printed",
+    run: fuzzOutput,
+  },
+  {
+    name: "fuzz-screens",
+    about: "terminal output of real sessions, seen by the real commands",
+    run: fuzzScreens,
+  },
+];

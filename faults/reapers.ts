@@ -1,0 +1,176 @@
+/**
+ * SIGKILL at, and errors from, every system call of the reaper that touches the root.
+ *
+ * The reaper is run by hand, in the middle of a session that the library has prepared, and
+ * is traced with what it forks, up to their exec. See `tracing.ts`.
+ *
+ * @module
+ */
+import { stopSession } from "../mod.ts";
+import { newMeta, prepare } from "../launch.ts";
+import { reaperScript } from "../reaper.ts";
+import { makeBuildDirectory, pathsFor, pathsIn } from "../store.ts";
+import type { Case, Context, Fault } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import {
+  type Call,
+  callsIn,
+  canFail,
+  collect,
+  ERRORS,
+  injectAt,
+  needsStrace,
+} from "./tracing.ts";
+import { pause, there, until, World } from "./world.ts";
+
+const ID = "subject";
+
+/** A reaper to break: its kind and options. */
+interface ReaperScenario {
+  readonly name: string;
+  readonly pipe?: boolean;
+  readonly timeoutMs?: number;
+  readonly rm?: boolean;
+  /** What to do once the agent runs. */
+  readonly then?: (world: World) => Promise<void>;
+  readonly linger?: number;
+}
+
+const REAPERS: readonly ReaperScenario[] = [
+  { name: "exec" },
+  {
+    name: "repl",
+    pipe: true,
+    then: async (world) => {
+      const { sendEof, sendInput } = await import("../mod.ts");
+      await sendInput(ID, "hello\n", { root: world.root });
+      await sendEof(ID, { root: world.root });
+    },
+  },
+  { name: "timeout", timeoutMs: 300, linger: 600 },
+  { name: "rm", rm: true },
+  {
+    name: "stopped",
+    linger: 600,
+    then: (world) =>
+      stopSession(ID, { root: world.root, graceMs: 500 }).then(() => {}),
+  },
+];
+
+/** Starts a session whose reaper runs under strace, and waits until it and all of it has ended. */
+async function runReaper(
+  world: World,
+  scenario: ReaperScenario,
+  strace: readonly string[],
+): Promise<string> {
+  const { root } = world;
+  const { pipe = false, timeoutMs, rm, linger } = scenario;
+  const argv = pipe ? world.echo() : world.agent({ linger });
+  const building = makeBuildDirectory(root);
+  const meta = newMeta({
+    id: ID,
+    kind: pipe ? "repl" : "exec",
+    argv,
+    cwd: world.dir,
+    timeoutMs,
+    rm,
+  });
+  const prepared = prepare(pathsIn(building, ID), meta);
+  const paths = pathsFor(ID, { root });
+  Deno.renameSync(building, paths.dir);
+  const log = `${world.dir}/canary.trace`;
+  Deno.writeTextFileSync(
+    `${paths.dir}/reaper.sh`,
+    reaperScript({ pipe, timeoutMs, rm, graceMs: 1000 }),
+  );
+  // The tracer is neither of the session nor in its group, and the reaper leads it.
+  const child = new Deno.Command("setsid", {
+    args: [
+      ...["strace", "-DDD", "-qq", "-f", "-b", "execve", "-o", log],
+      ...["-E", `CODEX_SESSION_ID=${ID}`],
+      ...["-E", `CODEX_SESSION_DIR=${paths.dir}`],
+      ...[...strace, "/bin/sh", `${paths.dir}/reaper.sh`, ...argv],
+    ],
+    env: { CODEX_SESSION_ID: "", CODEX_SESSION_DIR: "" },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  prepared.releaseLock();
+  const { id } = meta;
+  const runs = () => world.diaries().some((one) => one.id === id);
+  let over = false;
+  const status = child.status.finally(() => over = true);
+  await until(() => runs() || over, 5000);
+  try {
+    if (runs()) await scenario.then?.(world);
+  } catch {
+    // The session may be over, its reaper being dead.
+  }
+  await until(() => over, linger === undefined ? 3000 : 1500);
+  if (over) await status;
+  prepared[Symbol.dispose]();
+  await pause(20);
+  return there(log) ? Deno.readTextFileSync(log) : "";
+}
+
+async function* reaperCases(
+  scenario: ReaperScenario,
+  errors: readonly string[],
+): AsyncGenerator<readonly [string, Case]> {
+  await using world = await World.make();
+  const trace = ["-y", "-e", "trace=%file,%desc,%process"];
+  const text = await runReaper(world, scenario, trace);
+  // Each process counts its own calls: an ordinal may hit any of them.
+  const calls = new Map<string, Call>();
+  const byPid = Map.groupBy(text.split("\n"), (line) => line.split(" ")[0]);
+  for (const lines of byPid.values()) {
+    for (const call of callsIn(lines.join("\n"), world.root)) {
+      calls.set(`${call.name}#${call.ordinal} ${call.about}`, call);
+    }
+  }
+  for (const call of calls.values()) {
+    const where = `${call.name}#${call.ordinal} ${call.about}`;
+    const whats = errors.length === 0
+      ? ["signal=KILL"]
+      : (canFail(call) ? errors : []).map((error) => `error=${error}`);
+    for (const what of whats) {
+      const run: Case = async () => {
+        await using world = await World.make();
+        const said = await runReaper(
+          world,
+          scenario,
+          injectAt(call, what, world.root),
+        );
+        if (!/killed by SIGKILL|\(INJECTED\)/.test(said)) return null;
+        // Of SIGTERM a shell that can't read its own words gives the code, 143.
+        return await judge(world, { reaperKilled: true, asShellsSay: true });
+      };
+      yield [`${what.replace(/^\w+=/, "")} at ${where}`, run];
+    }
+  }
+}
+
+/** The reaper, broken by SIGKILL and by errors. */
+export const REAPER_FAULTS: readonly Fault[] = REAPERS.flatMap((scenario) => [
+  {
+    name: `kill-reaper-${scenario.name}`,
+    about: `SIGKILL at each call of the reaper (${scenario.name})`,
+    skip: needsStrace,
+    run: async (context: Context) => {
+      await context.injectAll(
+        await collect(context, reaperCases(scenario, []), 3),
+      );
+    },
+  },
+  {
+    name: `error-reaper-${scenario.name}`,
+    about: `errors from each call of the reaper (${scenario.name})`,
+    skip: needsStrace,
+    run: async (context: Context) => {
+      await context.injectAll(
+        await collect(context, reaperCases(scenario, ERRORS), 2),
+      );
+    },
+  },
+]);

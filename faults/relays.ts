@@ -1,0 +1,246 @@
+/**
+ * SIGKILL at, and errors from, every system call of a terminal's relay that touches the root.
+ *
+ * The relay is started by its reaper, as ever, but by a shell that waits at a gate, a named
+ * pipe, until strace(1) has been attached to it: so the tracer has no part in the session
+ * and holds none of its files. Only the relay's main thread is traced, which does all of its
+ * file work; the agent never is. See `tracing.ts`.
+ *
+ * @module
+ */
+import {
+  createSession,
+  getSession,
+  readScreen,
+  sendKeys,
+  SessionError,
+  stopSession,
+} from "../mod.ts";
+import { relayCommand } from "../relay_command.ts";
+import { readPids } from "../state.ts";
+import { pathsFor } from "../store.ts";
+import { attachTerminal } from "../terminal_client.ts";
+import { type Case, type Context, type Fault, within } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import {
+  type Call,
+  callsIn,
+  canFail,
+  collect,
+  ERRORS,
+  injectAt,
+  needsAttaching,
+} from "./tracing.ts";
+import { cli, complainOf, kill, there, until, World } from "./world.ts";
+
+const ID = "subject";
+
+/** The least journal that a relay keeps: the first half is full soon. */
+const LOG_LIMIT_BYTES = 16 * 1024;
+
+/** A relay to break. */
+interface RelayScenario {
+  readonly name: string;
+  readonly command: (world: World) => string[];
+  /** What is done to its session, once it runs. */
+  readonly then?: (world: World) => Promise<void>;
+}
+
+const RELAYS: readonly RelayScenario[] = [
+  { name: "plain", command: (world) => world.agent() },
+  {
+    // Somebody looks, attaches, resizes; the journal goes on in a second file.
+    name: "busy",
+    command: (world) => world.echo(),
+    async then(world) {
+      const { root } = world;
+      await readScreen(ID, { root, scrollback: 10 });
+      const stdout = new WritableStream<Uint8Array>();
+      const size = { columns: 90, rows: 20 };
+      const attached = await attachTerminal(ID, { root, stdout, ...size });
+      attached.resize(100, 30);
+      // Not before: until then it would be shown as well.
+      await until(() => world.diaries()[0]?.pid !== undefined);
+      for (const count of [150, 10]) {
+        const text = `${"x".repeat(60)}\n`.repeat(count);
+        await sendKeys(ID, [{ text }], { root });
+        await readScreen(ID, { root });
+      }
+      attached.detach();
+      await attached.done;
+      await sendKeys(ID, [{ key: "ctrl-d" }], { root });
+    },
+  },
+  {
+    name: "stopped",
+    command: (world) => world.agent({ linger: 600 }),
+    then: (world) =>
+      stopSession(ID, { root: world.root, graceMs: 500 }).then(() => {}),
+  },
+];
+
+/** What became of a session whose relay was traced. */
+interface Ran {
+  /** What strace has written. */
+  readonly trace: string;
+  readonly complaints: readonly string[];
+}
+
+/** Sees a session through whose relay is traced. */
+async function runRelay(
+  world: World,
+  scenario: RelayScenario,
+  strace: readonly string[],
+): Promise<Ran> {
+  const { root } = world;
+  const log = `${world.dir}/canary.trace`;
+  const gate = `${world.dir}/canary.gate`;
+  const dir = `${root}/${ID}`;
+  const relay = relayCommand({ dir, argv: ["-"] });
+  const complaints: string[] = [];
+  await new Deno.Command("mkfifo", { args: [gate] }).output();
+  let over = false;
+  const creating = createSession({
+    root,
+    id: ID,
+    kind: "pty",
+    command: scenario.command(world),
+    logLimitBytes: LOG_LIMIT_BYTES,
+    relayCommand: [
+      ...["sh", "-c", 'read -r _ <"$0"; exec "$@"', gate],
+      ...relay.slice(0, relay.indexOf(dir)),
+    ],
+  }).finally(() => over = true);
+  creating.catch(() => {}); // Looked at below.
+  const pidOf = () => readPids(pathsFor(ID, { root }))?.agent;
+  await until(() => over || pidOf() !== undefined);
+  const tracer = new Deno.Command("strace", {
+    args: ["-qq", "-o", log, ...strace, "-p", `${pidOf()}`],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const isTraced = () =>
+    !/TracerPid:\t0\n/.test(Deno.readTextFileSync(`/proc/${pidOf()}/status`));
+  await until(isTraced);
+  (await within(Deno.open(gate, { write: true }), 5000)).close();
+  try {
+    await within(creating, 15_000);
+    try {
+      await within(scenario.then?.(world) ?? Promise.resolve(), 15_000);
+    } catch (error) {
+      // Its relay may be dead, or have failed.
+      if (!(error instanceof SessionError)) complaints.push(`${error}`);
+    }
+    const over = async () => {
+      const { state } = await getSession(ID, { root });
+      return state.state !== "running" && state.state !== "starting";
+    };
+    if (!await until(over)) complaints.push("the session goes on and on");
+  } catch (error) {
+    if (!(error instanceof SessionError)) complaints.push(`${error}`);
+    if (there(dir)) complaints.push(`${error}, and there is a session`);
+  }
+  if (!await ended(tracer)) {
+    complaints.push("the relay lives on");
+    kill(tracer.pid, "SIGKILL");
+    await tracer.status;
+  }
+  return { trace: Deno.readTextFileSync(log), complaints };
+}
+
+/** Waits for a child's end; not for ever. */
+async function ended(child: Deno.ChildProcess): Promise<boolean> {
+  try {
+    await within(child.status, 5000);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What is left has to be readable. */
+async function readable(world: World, wasKilled: boolean): Promise<string[]> {
+  const dir = `${world.root}/${ID}`;
+  if (!there(dir)) return [];
+  const complaints: string[] = [];
+  // Killed between two steps, it has only the old one; who reads knows that.
+  const hasLog = there(`${dir}/stdout.log`) ||
+    wasKilled && there(`${dir}/stdout.log.1`);
+  if (!hasLog) complaints.push("no log is left");
+  for (const command of ["logs", "screen"]) {
+    const ended = await cli(world.root, [command, ID]);
+    for (const text of complainOf(ended, [0])) {
+      complaints.push(`${command}: ${text}`);
+    }
+  }
+  return complaints;
+}
+
+async function* relayCases(
+  scenario: RelayScenario,
+  errors: readonly string[],
+): AsyncGenerator<readonly [string, Case]> {
+  await using world = await World.make();
+  const traced = ["-y", "-e", "trace=%file,%desc"];
+  const { trace, complaints } = await runRelay(world, scenario, traced);
+  if (complaints.length > 0) throw new Error(complaints.join("; "));
+  for (const call of callsIn(trace, world.root)) {
+    const where = `${call.name}#${call.ordinal} ${call.about}`;
+    const whats = errors.length === 0
+      ? ["signal=KILL"]
+      : (canFail(call) ? errors : []).map((error) => `error=${error}`);
+    for (const what of whats) {
+      const name = `${what.replace(/^\w+=/, "")} at ${where}`;
+      yield [name, relayCase(scenario, call, what)];
+    }
+  }
+}
+
+function relayCase(scenario: RelayScenario, call: Call, what: string): Case {
+  return async () => {
+    await using world = await World.make();
+    const injection = ["-y", ...injectAt(call, what, world.root)];
+    const { trace, complaints } = await runRelay(world, scenario, injection);
+    const kills = what.startsWith("signal");
+    const hit = trace.split("\n").some((line) =>
+      kills
+        ? line.includes("killed by SIGKILL")
+        : line.includes("(INJECTED)") && line.includes(world.root)
+    );
+    if (!hit) return null;
+    return [
+      ...complaints,
+      ...await readable(world, kills),
+      ...await judge(world, {
+        relayKilled: kills,
+        // What could not be written is missing.
+        logDamaged: call.name === "write" && call.about.includes("stdout.log"),
+      }),
+    ];
+  };
+}
+
+/** The relay, broken by SIGKILL and by errors. */
+export const RELAY_FAULTS: readonly Fault[] = RELAYS.flatMap((scenario) => [
+  {
+    name: `kill-relay-${scenario.name}`,
+    about: `SIGKILL at each call of the relay (${scenario.name})`,
+    skip: needsAttaching,
+    run: async (context: Context) => {
+      await context.injectAll(
+        await collect(context, relayCases(scenario, []), 3),
+      );
+    },
+  },
+  {
+    name: `error-relay-${scenario.name}`,
+    about: `errors from each call of the relay (${scenario.name})`,
+    skip: needsAttaching,
+    run: async (context: Context) => {
+      await context.injectAll(
+        await collect(context, relayCases(scenario, ERRORS), 2),
+      );
+    },
+  },
+]);

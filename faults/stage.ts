@@ -1,0 +1,128 @@
+/**
+ * A running session whose parts all live, a client among them: what storms break.
+ *
+ * @module
+ */
+import {
+  createSession,
+  type Kind,
+  listProcesses,
+  pathsFor,
+  type Role,
+} from "../mod.ts";
+import { terminalStatus } from "../terminal_status.ts";
+import { TestWindow } from "../tests/pty.ts";
+import { CLI, kill, until, World } from "./world.ts";
+
+/** Its id. */
+export const ID = "subject";
+
+/** What a storm may hit. */
+export type Part =
+  | Extract<Role, "reaper" | "agent" | "child" | "helper">
+  | "relay"
+  | "client";
+
+/** The parts of a session, by its kind. */
+export const PARTS: Readonly<Record<Kind, readonly Part[]>> = {
+  exec: ["reaper", "agent", "child", "client"],
+  repl: ["reaper", "agent", "helper", "client"],
+  pty: ["reaper", "relay", "agent", "child", "client"],
+};
+
+interface Client extends AsyncDisposable {
+  readonly pid: number;
+}
+
+/** See above. */
+export class Stage implements AsyncDisposable {
+  readonly #client: Client;
+  readonly #kind: Kind;
+
+  private constructor(readonly world: World, kind: Kind, client: Client) {
+    this.#kind = kind;
+    this.#client = client;
+  }
+
+  /** Sets it for a session of a kind. */
+  static async set(kind: Kind): Promise<Stage> {
+    const world = await World.make();
+    const { root } = world;
+    const command = kind === "repl"
+      ? world.echo()
+      : world.agent({ pause: 0.02, lines: 20, linger: 0.3 });
+    const { paths } = await createSession({ root, id: ID, kind, command });
+    await until(() => world.diaries()[0]?.pid !== undefined);
+    const client = kind === "pty" ? await look(root) : attach(root);
+    // Not before: a Deno that is stopped while it starts may hold the lock on Deno's own
+    // cache, and with it up every other one.
+    await until(() =>
+      kind === "pty"
+        ? terminalStatus(paths, true)?.clients === 1
+        : hasOpen(client.pid, paths.lock)
+    );
+    if (kind !== "repl") {
+      await until(() =>
+        listProcesses(paths).some((one) => one.role === "child")
+      );
+    }
+    return new Stage(world, kind, client);
+  }
+
+  /** The processes of one part. */
+  pids(part: Part): number[] {
+    if (part === "client") return [this.#client.pid];
+    const paths = pathsFor(ID, { root: this.world.root });
+    const all = listProcesses(paths);
+    const byRole = (role: Part) =>
+      all.filter((one) => one.role === role).map(({ pid }) => pid);
+    if (this.#kind !== "pty") return byRole(part);
+    // The recorded one is the relay, which has started the agent.
+    const agent = this.world.diaries()[0]?.pid;
+    if (part === "relay") return byRole("agent");
+    const children = byRole("child");
+    return children.filter((pid) => (pid === agent) === (part === "agent"));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+    await this.world[Symbol.asyncDispose]();
+  }
+}
+
+/** A client of lines. */
+function attach(root: string): Client {
+  const [program, ...args] = CLI;
+  const child = new Deno.Command(program!, {
+    args: [...args, "attach", ID],
+    env: { CODEX_SESSION_HOME: root, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  return {
+    pid: child.pid,
+    async [Symbol.asyncDispose]() {
+      kill(child.pid, "SIGKILL");
+      await child.status;
+    },
+  };
+}
+
+/** A client of a screen, in a window of its own. */
+async function look(root: string): Promise<Client> {
+  return await TestWindow.open([...CLI, "attach", ID], {
+    env: { CODEX_SESSION_HOME: root, NO_COLOR: "1" },
+  });
+}
+
+/** Tells whether a process has a file open. */
+function hasOpen(pid: number, path: string): boolean {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === path;
+    });
+  } catch {
+    return false; // It has ended, or has closed that one meanwhile.
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * A relay and a client of different versions: the other one is a copy of this very program,
+ * which speaks another version of the attach protocol.
+ *
+ * @module
+ */
+import { createSession } from "../mod.ts";
+import { PROTOCOL } from "../protocol.ts";
+import { relayCommand } from "../relay_command.ts";
+import { PROJECT } from "../tests/helpers.ts";
+import type { Case, Fault } from "./fault.ts";
+import { judge } from "./judgement.ts";
+import { CLI, cli, complainOf, until, World } from "./world.ts";
+
+const ID = "subject";
+
+/** What needs the relay's word. */
+const ASKING: readonly (readonly string[])[] = [
+  ["screen", ID],
+  ["screen", "--json", ID],
+  ["send", ID, "from another version"],
+  ["send", ID, "--key", "enter"],
+  ["wait", "--for", "screen=never", "--timeout", "5", ID],
+];
+
+/** What does not. */
+const OTHERS: readonly (readonly string[])[] = [
+  ["list"],
+  ["show", ID],
+  ["logs", ID],
+  ["logs", "--plain", ID],
+];
+
+/** Copies the program, which then speaks a version. */
+function copy(to: string, version: number): void {
+  Deno.mkdirSync(to, { recursive: true });
+  for (const { name, isFile } of Deno.readDirSync(PROJECT)) {
+    if (!isFile || !name.endsWith(".ts")) continue;
+    const text = Deno.readTextFileSync(`${PROJECT}${name}`);
+    const changed = text.replace(
+      `export const PROTOCOL = ${PROTOCOL};`,
+      `export const PROTOCOL = ${version};`,
+    );
+    if (name === "protocol.ts" && changed === text) {
+      throw new Error("protocol.ts names no version");
+    }
+    Deno.writeTextFileSync(`${to}/${name}`, changed);
+  }
+}
+
+function meeting(who: "relay" | "client", version: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const other = `${world.dir}/mine/other`;
+    copy(other, version);
+    const otherCli = [...CLI.slice(0, -1), `${other}/cli.ts`];
+    const relay = relayCommand({ dir: root, argv: ["-"] })
+      .map((word) => word.endsWith("/relay.ts") ? `${other}/relay.ts` : word);
+    await createSession({
+      root,
+      id: ID,
+      kind: "pty",
+      command: world.echo(),
+      relayCommand: who === "relay"
+        ? relay.slice(0, relay.indexOf(root))
+        : undefined,
+    });
+    await until(() => world.diaries()[0]?.pid !== undefined);
+    const complaints: string[] = [];
+    const wrong = who === "relay" ? CLI : otherCli;
+    for (const args of ASKING) {
+      const ended = await cli(root, args, { program: wrong });
+      const found = complainOf(ended, [1]);
+      if (!/version \d+ of the attach protocol/.test(ended.stderr)) {
+        found.push(`it says ${JSON.stringify(ended)}`);
+      }
+      complaints.push(...found.map((text) => `${args.join(" ")}: ${text}`));
+    }
+    for (const args of OTHERS) {
+      const found = complainOf(await cli(root, args, { program: wrong }), [0]);
+      complaints.push(...found.map((text) => `${args.join(" ")}: ${text}`));
+    }
+    const right = { program: who === "relay" ? otherCli : CLI };
+    const said = await cli(root, ["send", ID, "hello there"], right);
+    complaints.push(...complainOf(said, [0]));
+    const hears = () => world.diaries()[0]!.lines.join() === "hello there";
+    if (!await until(hears)) {
+      complaints.push(`the agent has got ${world.diaries()[0]!.lines}`);
+    }
+    const screen = await cli(root, ["screen", ID], right);
+    if (!screen.stdout.includes("hello there")) {
+      complaints.push(`the screen is ${JSON.stringify(screen)}`);
+    }
+    const stop = ["stop", "-t", "1", ID];
+    complaints.push(
+      ...complainOf(await cli(root, stop, { program: wrong }), [0]),
+    );
+    return [...complaints, ...await judge(world)];
+  };
+}
+
+/** See above. */
+export const VERSION_FAULTS: readonly Fault[] = [{
+  name: "versions",
+  about: "a relay and a client that speak different versions, both ways round",
+  run: async ({ injectAll }) => {
+    await injectAll(
+      (["relay", "client"] as const).flatMap((who) =>
+        [PROTOCOL - 1, PROTOCOL + 1].map((version) =>
+          [`${who} of version ${version}`, meeting(who, version)] as const
+        )
+      ),
+    );
+  },
+}];
