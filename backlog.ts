@@ -84,6 +84,11 @@ export class Backlog {
     return this.#scanner.isAtGround;
   }
 
+  /** Where the sequence begins whose end has not come yet; `undefined` between two. */
+  get openSince(): number | undefined {
+    return this.#scanner.openSince;
+  }
+
   /** How much must be fed whatever comes; see {@linkcode MAX_COMPLEX_BYTES}. */
   get complexBytes(): number {
     return Math.max(0, this.#complexEnd - this.#base);

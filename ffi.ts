@@ -90,6 +90,7 @@ const SYMBOLS = {
   unlockpt: { parameters: ["i32"], result: "i32" },
   ptsname: { parameters: ["i32"], result: "pointer" },
   tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
+  tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "pointer" },
   // glibc only.
   malloc_trim: { parameters: ["usize"], result: "i32" },

@@ -13,6 +13,7 @@ import {
 } from "./libc.ts";
 
 const TIOCSWINSZ = darwin ? 0x80087467n : 0x5414n;
+const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
 
 /** A pseudo-terminal: the master's descriptor (nonblocking, not inherited) and the slave's path. */
 export interface Pty {
@@ -51,13 +52,35 @@ export function setWindowSize(
   call("ioctl", what, fd, TIOCSWINSZ, ...FILL, winsize);
 }
 
-/** Tells whether a terminal edits lines before its program reads them (ICANON). tcgetattr(3). */
-export function isCanonical(fd: number): boolean {
+/** How many bytes a program could read from its terminal, the slave's descriptor. ioctl_tty(2). */
+export function unreadInput(slave: number): number {
+  const count = new Int32Array(1);
+  const what = `Cannot get the input of terminal ${slave}`;
+  call("ioctl", what, slave, FIONREAD, ...FILL, new Uint8Array(count.buffer));
+  return count[0]!;
+}
+
+/** A terminal's settings, struct termios: fields of 4 bytes each on Linux and 8 on macOS. */
+function settingsOf(fd: number): DataView<ArrayBuffer> {
   const termios = new DataView(new ArrayBuffer(128));
   const what = `Cannot get the settings of terminal ${fd}`;
   call("tcgetattr", what, fd, new Uint8Array(termios.buffer));
-  // c_lflag: the fourth field, of 4 bytes each on Linux and 8 on macOS.
+  return termios;
+}
+
+/** Tells whether a terminal edits lines before its program reads them (ICANON). tcgetattr(3). */
+export function isCanonical(fd: number): boolean {
+  const termios = settingsOf(fd);
   return darwin
     ? (termios.getUint32(24, true) & 0x100) !== 0
     : (termios.getUint32(12, true) & 0x2) !== 0;
+}
+
+/** Makes a terminal show output as it is written, with no CR before an LF (OPOST off). tcsetattr(3). */
+export function passOutput(fd: number): void {
+  const termios = settingsOf(fd);
+  const at = darwin ? 8 : 4; // c_oflag; OPOST is 1 in it.
+  termios.setUint32(at, termios.getUint32(at, true) & ~1, true);
+  const what = `Cannot change the settings of terminal ${fd}`;
+  call("tcsetattr", what, fd, 0, new Uint8Array(termios.buffer)); // TCSANOW
 }

@@ -34,6 +34,8 @@ export const Frame = {
   SEND: 7,
   /** Asks to be told of output without getting it: answered by ACTIVITY. */
   WATCH: 8,
+  /** Asks for the whole screen again: something else has drawn on the client's terminal. */
+  REFRESH: 9,
   /** Output, live. */
   OUTPUT: 32,
   /** The whole screen, as bytes to write to a cleared terminal. */

@@ -21,6 +21,10 @@ const PIECE_BYTES = 4096;
 export class PtyWriter {
   readonly #fd: number;
   readonly #jobs: Job[] = [];
+  /** Bytes that were ever taken. */
+  #taken = 0;
+  /** Bytes that have not been taken yet. */
+  waitingBytes = 0;
   #running = false;
   #closed = false;
 
@@ -37,7 +41,7 @@ export class PtyWriter {
 
   /**
    * Writes and resolves to how many bytes were taken: all, or fewer if for
-   * `idleMs` none was.
+   * `idleMs` none was, of these or of what was written before.
    */
   write(bytes: Uint8Array, idleMs = 2000): Promise<number> {
     if (bytes.length === 0 || this.#closed) return Promise.resolve(0);
@@ -55,10 +59,11 @@ export class PtyWriter {
     idleMs: number,
   ): Promise<number> {
     return new Promise((resolve) => {
-      let seen = written;
+      let seen = this.#taken;
+      this.waitingBytes += bytes.length - written;
       // A look now and then is enough: the time is a bound, not a measure.
       const timer = setInterval(() => {
-        if (job.written > seen) seen = job.written;
+        if (this.#taken > seen) seen = this.#taken;
         else {
           const at = this.#jobs.indexOf(job);
           if (at >= 0) this.#jobs.splice(at, 1);
@@ -70,6 +75,7 @@ export class PtyWriter {
         written,
         done: (count) => {
           clearInterval(timer);
+          this.waitingBytes -= bytes.length - count;
           resolve(count);
         },
       };
@@ -86,7 +92,11 @@ export class PtyWriter {
       const piece = job.bytes.subarray(job.written, job.written + PIECE_BYTES);
       const count = writeNow(this.#fd, piece);
       if (count === -2) break;
-      if (count > 0) job.written += count;
+      if (count > 0) {
+        job.written += count;
+        this.#taken += count;
+        this.waitingBytes -= count;
+      }
       if (job.written === job.bytes.length) {
         this.#jobs.shift();
         job.done(job.written);

@@ -236,6 +236,11 @@ function restoreCursor(
     pen.change(terminal._core._inputHandler._curAttrData);
 }
 
+/** Clears the main screen line by line: at once, many terminals keep what was there as scrollback. */
+function erase(rows: number): string {
+  return "\x1b[H" + "\x1b[2K\x1b[B".repeat(rows - 1) + "\x1b[J";
+}
+
 /**
  * The bytes that make any terminal of the emulator's size show what the emulator shows,
  * with the same cursor and modes. They begin by resetting and clearing it.
@@ -243,7 +248,7 @@ function restoreCursor(
 export function redraw(terminal: Terminal, modes: Modes): string {
   const { normal, alternate, active } = terminal.buffer;
   const inner = terminal._core.buffers;
-  let text = RESET_MODES + "\x1b[H\x1b[2J" + drawScreen(terminal, normal);
+  let text = RESET_MODES + erase(terminal.rows) + drawScreen(terminal, normal);
   let shown = inner.normal;
   if (active.type === "alternate") {
     const { savedX, savedY, ybase } = inner.normal;

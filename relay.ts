@@ -37,7 +37,7 @@ import { openPty, setWindowSize } from "./libc_terminal.ts";
 import { endAs, startAgent } from "./pty_agent.ts";
 import { PtyWriter } from "./pty_writer.ts";
 import { RelayServer } from "./relay_server.ts";
-import { Screen } from "./screen.ts";
+import { MIN_COLUMNS, Screen } from "./screen.ts";
 import { listenIn, SOCKET } from "./socket_path.ts";
 import { answer, needsScreen } from "./terminal_query.ts";
 import type { Query } from "./backlog.ts";
@@ -82,7 +82,7 @@ function parse(args: readonly string[]): RelayOptions {
   return {
     dir,
     argv,
-    columns: Number(match[1]) || 120,
+    columns: Math.max(MIN_COLUMNS, Number(match[1]) || 120),
     rows: Number(match[2]) || 40,
     term: valueOf("--term") ?? "xterm-256color",
     logLimitBytes: Number(valueOf("--log-limit") ?? LOG_LIMIT_BYTES),
@@ -161,7 +161,7 @@ class Relay {
     setWindowSize(master, columns, rows);
     // Kept open: without any slave a master gives EIO, also while the agent, which
     // has closed its terminal, lives on and may open /dev/tty again.
-    open(slavePath, { access: "both" });
+    const slave = open(slavePath, { access: "both" });
     this.#screen = new Screen(columns, rows);
     this.#writer = new PtyWriter(master);
     this.#journal = new Journal(
@@ -171,6 +171,7 @@ class Relay {
     );
     this.#server = new RelayServer({
       master,
+      slave,
       screen: this.#screen,
       writer: this.#writer,
       onChange: () => this.#writeStateSoon(),

@@ -25,6 +25,8 @@ export class RelayClient {
   isWatching = false;
   /** Whether output was left out, so that it needs the whole screen. */
   isLagging = false;
+  /** Whether its terminal may show something else: its window, or the session's, has another size. */
+  isStale = false;
   /** Its window. */
   size: Size | undefined;
   readonly #conn: Deno.Conn;
@@ -75,8 +77,8 @@ export class RelayClient {
   }
 
   /** Sends the whole screen; output goes on behind it. */
-  sendRedraw(screen: string): void {
-    this.isLagging = false;
+  sendRedraw(screen: Uint8Array): void {
+    this.isLagging = this.isStale = false;
     this.send(encodeFrame(Frame.REDRAW, screen));
   }
 

@@ -22,7 +22,7 @@ import { type Paths } from "./store.ts";
 export interface RelayConnection extends Disposable {
   /** The next frame, `undefined` at the end. Its payload is valid until the next call. */
   next(): Promise<Received | undefined>;
-  /** Sends bytes of frames. */
+  /** Sends whole frames, in the order of the calls. */
   send(bytes: Uint8Array): Promise<void>;
 }
 
@@ -55,10 +55,17 @@ export async function connectRelay(
       reader.filled(count);
     }
   };
-  const send = async (bytes: Uint8Array) => {
+  const write = async (bytes: Uint8Array) => {
     for (let at = 0; at < bytes.length;) {
       at += await conn.write(bytes.subarray(at));
     }
+  };
+  // One after the other: a frame that the socket takes in parts must not be cut by another.
+  let sending = Promise.resolve();
+  const send = (bytes: Uint8Array): Promise<void> => {
+    const sent = sending.then(() => write(bytes));
+    sending = sent.catch(() => {});
+    return sent;
   };
   try {
     const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });

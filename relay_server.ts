@@ -3,7 +3,7 @@
  *
  * Invariants: between drawing the screen for a client and making it live nothing is
  * awaited, so no byte of output is lost or doubled. One client at a time leads: the one
- * that typed or resized last. The window has its size, and its terminal alone gets the
+ * that typed last. The window has its size, and its terminal alone gets the
  * program's questions, so that they are answered once. Malformed input closes the
  * client that sent it and concerns nobody else.
  *
@@ -11,7 +11,7 @@
  */
 import type { Query } from "./backlog.ts";
 import { messageOf } from "./errors.ts";
-import { isCanonical, setWindowSize } from "./libc_terminal.ts";
+import { isCanonical, setWindowSize, unreadInput } from "./libc_terminal.ts";
 import {
   clampSize,
   decodeJson,
@@ -27,13 +27,21 @@ import {
 } from "./protocol.ts";
 import type { PtyWriter } from "./pty_writer.ts";
 import { RelayClient } from "./relay_client.ts";
-import type { Screen } from "./screen.ts";
+import { MIN_COLUMNS, type Screen } from "./screen.ts";
 import { longestLine, MAX_LINE_BYTES, writesOf } from "./typing.ts";
 
 /** At most so often a window is resized, in milliseconds. */
 const RESIZE_MS = 20;
+/** After so long in which a program reads nothing, what was typed is given up, in milliseconds. */
+const INPUT_MS = 10_000;
+/** Typed input that may wait for the program, in bytes. */
+const MAX_INPUT_BYTES = 4 * 1024 * 1024;
+/** After so long without another size everybody is drawn anew, in milliseconds. */
+const SETTLE_MS = 50;
 /** At most so often a lagging client gets the screen, in milliseconds. */
 const REDRAW_MS = 50;
+/** How long the program may take to read one thing that is typed before the next one comes. */
+const READ_MS = 500;
 /** At most so often watchers are told of output, in milliseconds. */
 const ACTIVITY_MS = 20;
 
@@ -41,6 +49,8 @@ const ACTIVITY_MS = 20;
 export interface TerminalEnds {
   /** The master's descriptor. */
   readonly master: number;
+  /** The slave's. */
+  readonly slave: number;
   readonly screen: Screen;
   readonly writer: PtyWriter;
   /** Called when the number of clients or the size has changed. */
@@ -58,6 +68,8 @@ export class RelayServer {
   #leader: RelayClient | undefined;
   #isResizing = false;
   #wantedSize: Size | undefined;
+  #settlesAt = 0;
+  #isSettling = false;
   #telling = false;
 
   /** A server without clients. */
@@ -146,12 +158,14 @@ export class RelayServer {
         this.#leader = client;
         this.#wantedSize = undefined;
         if (client.size !== undefined) this.#applySize(client.size);
-        await this.#ends.writer.write(payload);
-        return;
+        return await this.#input(payload);
       case Frame.RESIZE: {
         const size = this.#sizeOf(decodeJson(payload));
         client.size = size;
-        if (client.isAttached && !client.isReadOnly) this.#lead(client);
+        if (!client.isAttached) return;
+        // Its terminal has moved its lines in its own way, whether the session follows or not.
+        this.#drawAnew(client);
+        if (this.#leader === client) this.#lead(client);
         return;
       }
       case Frame.DETACH:
@@ -166,15 +180,30 @@ export class RelayServer {
       case Frame.WATCH:
         client.isWatching = true;
         return client.send(encodeFrame(Frame.ACTIVITY));
+      case Frame.REFRESH:
+        if (client.isAttached) {
+          client.sendRedraw(this.#ends.screen.redrawBytes());
+        }
+        return;
       default:
         throw new ProtocolError(`a frame of unknown type ${type}`);
     }
   }
 
+  /** Types without waiting for the program, so that a client is heard whatever it has pasted. */
+  async #input(bytes: Uint8Array): Promise<void> {
+    const { writer } = this.#ends;
+    const taken = writer.write(bytes, INPUT_MS);
+    if (writer.waitingBytes > MAX_INPUT_BYTES) await taken;
+  }
+
   #sizeOf(request: Record<string, unknown>): Size {
     const { screen } = this.#ends;
     return {
-      columns: clampSize(request.columns, screen.columns),
+      columns: Math.max(
+        MIN_COLUMNS,
+        clampSize(request.columns, screen.columns),
+      ),
       rows: clampSize(request.rows, screen.rows),
     };
   }
@@ -194,11 +223,11 @@ export class RelayServer {
       this.#leader = client;
       this.#applySize(client.size);
     }
-    client.sendRedraw(screen.redraw());
+    client.sendRedraw(screen.redrawBytes());
     this.#ends.onChange();
   }
 
-  /** The window becomes that of the client that typed or resized last. */
+  /** The window becomes that of the client that typed last. */
   #lead(client: RelayClient): void {
     this.#leader = client;
     const { size } = client;
@@ -227,14 +256,36 @@ export class RelayServer {
     if (columns === screen.columns && rows === screen.rows) return false;
     screen.resize(columns, rows);
     setWindowSize(master, columns, rows);
+    for (const client of this.#clients) this.#drawAnew(client);
     this.#ends.onChange();
     return true;
+  }
+
+  /** Has a client's screen drawn once no more sizes come: terminals break lines anew in many ways. */
+  async #drawAnew(client: RelayClient): Promise<void> {
+    client.isStale = true;
+    this.#settlesAt = Date.now() + SETTLE_MS;
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    for (;;) {
+      const left = this.#settlesAt - Date.now();
+      if (left <= 0) break;
+      await wait(left);
+    }
+    this.#isSettling = false;
+    let drawing: Uint8Array | undefined;
+    for (const other of this.#clients) {
+      // One that lags gets it once it has drained.
+      if (!other.isAttached || !other.isStale || other.isLagging) continue;
+      drawing ??= this.#ends.screen.redrawBytes();
+      other.sendRedraw(drawing);
+    }
   }
 
   async #redraw(client: RelayClient): Promise<void> {
     await wait(REDRAW_MS);
     if (!client.isAttached || !client.isLagging) return;
-    client.sendRedraw(this.#ends.screen.redraw());
+    client.sendRedraw(this.#ends.screen.redrawBytes());
     if (this.#leader === undefined && !client.isReadOnly) this.#leader = client;
   }
 
@@ -264,7 +315,7 @@ export class RelayServer {
     let written = 0;
     let pauseMs = 0;
     for (const write of writes) {
-      if (pauseMs > 0) await wait(pauseMs);
+      if (pauseMs > 0) await this.#waitUntilRead(pauseMs);
       if (longestLine(write.bytes) > MAX_LINE_BYTES && isCanonical(master)) {
         return fail(`the terminal takes lines of ${MAX_LINE_BYTES} bytes`);
       }
@@ -276,6 +327,18 @@ export class RelayServer {
       pauseMs = write.pauseMs;
     }
     client.send(encodeJson(Frame.SEND_REPLY, { written, total }));
+  }
+
+  /** A pause after the program has read what was typed, or seems not to want it. */
+  async #waitUntilRead(pauseMs: number): Promise<void> {
+    const deadline = Date.now() + READ_MS;
+    // The kernel passes it on a moment later: only after a pause does 0 mean read.
+    await wait(pauseMs);
+    if (unreadInput(this.#ends.slave) === 0) return;
+    while (unreadInput(this.#ends.slave) > 0 && Date.now() < deadline) {
+      await wait(2);
+    }
+    await wait(pauseMs);
   }
 
   /** Sends output to all who are attached; the questions in it to the leader alone. */
@@ -338,7 +401,10 @@ function checkHello(frame: Received): void {
   );
 }
 
-/** Output without the questions that lie in it as a whole. */
+/** Calls off a sequence. ECMA-48. */
+const CAN = 0x18;
+
+/** Output without the questions in it. */
 function withoutQueries(
   bytes: Uint8Array,
   offset: number,
@@ -348,10 +414,11 @@ function withoutQueries(
   let length = 0;
   let from = 0;
   for (const { start, end } of queries) {
-    if (start < offset) continue; // Its beginning is sent already.
-    const piece = bytes.subarray(from, start - offset);
+    const piece = bytes.subarray(from, Math.max(0, start - offset));
     rest.set(piece, length);
     length += piece.length;
+    // Its beginning is sent already: it is called off.
+    if (start < offset) rest[length++] = CAN;
     from = end - offset;
   }
   rest.set(bytes.subarray(from), length);

@@ -74,6 +74,11 @@ export class Scanner {
     return this.#state === GROUND;
   }
 
+  /** Where the sequence begins whose end has not come yet; `undefined` between two. */
+  get openSince(): number | undefined {
+    return this.#state === GROUND ? undefined : this.#start;
+  }
+
   /** Scans the next bytes of the stream. */
   scan(bytes: Uint8Array): void {
     const length = bytes.length;

@@ -19,6 +19,12 @@ export const SCROLLBACK = 1000;
 /** The emulator is fed this much at a time, in bytes. */
 const PIECE_BYTES = 16 * 1024;
 
+/** How much of a sequence that has not ended is kept, in bytes: pictures have long ones. */
+const MAX_CUT_BYTES = 64 * 1024;
+
+/** The emulator knows no narrower screen. */
+export const MIN_COLUMNS = 2;
+
 /** A screen as text. */
 export interface ScreenText {
   /** Characters in a line. */
@@ -47,6 +53,8 @@ export class Screen {
   #rows: number;
   #terminal: Terminal | undefined;
   readonly #backlog = new Backlog();
+  /** The beginning of a sequence or a character whose end has not come yet. */
+  #cut = NOTHING;
 
   /** A blank screen. Nothing is loaded yet. */
   constructor(columns: number, rows: number) {
@@ -89,11 +97,24 @@ export class Screen {
   /** Takes output and returns the questions in it. */
   append(bytes: Uint8Array): readonly Query[] {
     const backlog = this.#backlog;
+    const offset = backlog.offset;
     backlog.append(bytes, this.#lines);
+    this.#keepCut(bytes, offset);
     if (backlog.queries.length === 0) return NONE;
     const { queries } = backlog;
     backlog.queries = [];
     return queries;
+  }
+
+  #keepCut(bytes: Uint8Array, offset: number): void {
+    const start = this.#backlog.openSince;
+    if (start === undefined) {
+      this.#cut = cutCharacter(this.#cut, bytes);
+    } else if (start >= offset) {
+      this.#cut = bytes.slice(start - offset);
+    } else if (this.#cut.length < MAX_CUT_BYTES) {
+      this.#cut = concat(this.#cut, bytes);
+    }
   }
 
   /** Whether the emulator has to catch up before more output is taken. */
@@ -142,9 +163,14 @@ export class Screen {
     this.#rows = rows;
   }
 
-  /** The bytes that draw this screen on a terminal of its size. */
+  /** What draws this screen on a terminal of its size. */
   redraw(): string {
     return redraw(this.catchUp(), this.modes);
+  }
+
+  /** The same as bytes, behind which the output can go on, also in the middle of a sequence. */
+  redrawBytes(): Uint8Array {
+    return concat(new TextEncoder().encode(this.redraw()), this.#cut);
   }
 
   /** The screen as text. */
@@ -180,3 +206,25 @@ export class Screen {
 }
 
 const NONE: readonly Query[] = [];
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
+}
+
+/** The UTF-8 character that these bytes, behind such a one, end in the middle of. */
+function cutCharacter(before: Uint8Array, bytes: Uint8Array): Uint8Array {
+  if ((bytes.at(-1) ?? 0) < 0x80) return bytes.length > 0 ? NOTHING : before;
+  const last = concat(before.subarray(-3), bytes.subarray(-3));
+  for (let i = last.length - 1; i >= 0; i--) {
+    const byte = last[i]!;
+    if (byte < 0x80) break;
+    if (byte < 0xc0) continue; // Not its first one.
+    const length = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return last.length - i < length ? last.slice(i) : NOTHING;
+  }
+  return NOTHING;
+}

@@ -11,11 +11,7 @@
 import { DetachKeys } from "./detach_keys.ts";
 import { farewell } from "./modes.ts";
 import { encodeFrame, encodeJson, Frame } from "./protocol.ts";
-import {
-  connectRelay,
-  isGone,
-  type RelayConnection,
-} from "./relay_connection.ts";
+import { connectRelay, type RelayConnection } from "./relay_connection.ts";
 import { pathsFor, type RootOptions } from "./store.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
@@ -33,7 +29,7 @@ export type TerminalOutput = WritableStream<Uint8Array> | {
 export interface AttachTerminalOptions extends RootOptions {
   /** What the user types, as a terminal in raw mode gives it; its end detaches. Without it there is no input. */
   readonly stdin?: TerminalInput;
-  /** The user's terminal. */
+  /** The user's terminal; it must not put a CR before an LF (`stty -opost`), as it does in Deno's raw mode. */
   readonly stdout: TerminalOutput;
   /** The width of the user's terminal in characters. */
   readonly columns: number;
@@ -67,6 +63,8 @@ export interface TerminalAttachment {
   readonly done: Promise<TerminalResult>;
   /** Tells the session the new size of the user's terminal. */
   resize(columns: number, rows: number): void;
+  /** Draws the whole screen again: something else was on the user's terminal. */
+  refresh(): void;
   /** Leaves; the session runs on. */
   detach(): void;
 }
@@ -75,6 +73,9 @@ export interface TerminalAttachment {
 const REPEAT_MS = 250;
 /** How long a terminal that takes no output is given to be restored, in milliseconds. */
 const FAREWELL_MS = 1000;
+
+/** Typed input that may wait for the relay, in bytes. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -123,13 +124,17 @@ export async function attachTerminal(
     throw error;
   }
   const leaving = Promise.withResolvers<"detached">();
-  const size = { columns, rows };
+  const view: View = { rows, isForeign: true };
   const attachment = {
     resize(columns: number, rows: number): void {
-      Object.assign(size, { columns, rows });
+      view.rows = rows;
       connection.send(encodeJson(Frame.RESIZE, { columns, rows })).catch(
         ignore,
       );
+    },
+    refresh(): void {
+      view.isForeign = true;
+      connection.send(encodeFrame(Frame.REFRESH)).catch(ignore);
     },
     detach: () => leaving.resolve("detached"),
   };
@@ -143,7 +148,7 @@ export async function attachTerminal(
         ? new Promise<never>(() => {})
         : forward(input, connection, keys, readOnly, leaving.promise);
       const end = await Promise.race([
-        show(connection, output, size),
+        show(connection, output, view),
         typing,
         leaving.promise,
       ]);
@@ -166,7 +171,7 @@ export async function attachTerminal(
       watch[Symbol.dispose]();
       connection[Symbol.dispose]();
       input?.release();
-      const bytes = encoder.encode(farewell(size.rows));
+      const bytes = encoder.encode(farewell(view.rows));
       await within(FAREWELL_MS, output.write(bytes));
       output.release();
     }
@@ -235,23 +240,29 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
   };
 }
 
+/** The user's terminal. */
+interface View {
+  rows: number;
+  /** Whether what it shows is not the session's. */
+  isForeign: boolean;
+}
+
 /** Writes what the relay sends until it ends. */
 async function show(
   connection: RelayConnection,
   output: Output,
-  size: { readonly rows: number },
+  view: View,
 ): Promise<"ended" | "detached"> {
-  let isFirst = true;
   for (;;) {
     const frame = await connection.next();
     if (frame === undefined) return "ended";
     switch (frame.type) {
       case Frame.REDRAW:
-        if (isFirst) {
+        if (view.isForeign) {
           // What the user had on the screen moves up into his scrollback.
-          const room = `\x1b[${size.rows};1H${"\n".repeat(size.rows)}`;
+          const room = `\x1b[${view.rows};1H${"\n".repeat(view.rows)}`;
           await output.write(encoder.encode(room));
-          isFirst = false;
+          view.isForeign = false;
         }
         await output.write(frame.payload);
         break;
@@ -277,6 +288,13 @@ async function forward(
   const never = new Promise<never>(() => {});
   let reading: Promise<Uint8Array | null> | undefined;
   let repeat: Promise<"late"> | undefined;
+  // Not waited for, or what was pasted would keep the keys that detach from being heard.
+  let waitingBytes = 0;
+  const type = async (bytes: Uint8Array) => {
+    waitingBytes += bytes.length;
+    await connection.send(encodeFrame(Frame.INPUT, bytes));
+    waitingBytes -= bytes.length;
+  };
   const read = () => input.read().catch(() => null); // Released, or closed under us.
   for (;;) {
     reading ??= read();
@@ -285,12 +303,8 @@ async function forward(
     reading = undefined;
     const { forward, detach } = keys.feed(bytes);
     if (forward.length > 0 && !readOnly) {
-      try {
-        await connection.send(encodeFrame(Frame.INPUT, forward));
-      } catch (error) {
-        if (!isGone(error)) throw error;
-        return await never; // The other half tells how it ended.
-      }
+      const sent = type(forward).catch(ignore); // The other half tells how it ended.
+      if (waitingBytes > MAX_WAITING_BYTES) await Promise.race([sent, leaving]);
     }
     if (detach === "now") return "detached";
     repeat = detach === "maybe" ? repeat ?? sleepUntilRepeat() : undefined;

@@ -1,8 +1,16 @@
 /**
  * Attaching with the terminal that this program runs in: raw mode, window size, signals.
  *
+ * Who is stopped (SIGTSTP) gives the terminal back first; after SIGSTOP, which nobody can
+ * see coming, only what the shell restores is right. Continued, it takes the terminal again
+ * and has the screen drawn anew: anything may have been done to both.
+ *
  * @module
  */
+import { kill } from "./libc.ts";
+import { passOutput } from "./libc_terminal.ts";
+import { farewell } from "./modes.ts";
+import { SIGNALS } from "./signals.ts";
 import {
   attachTerminal,
   type AttachTerminalOptions,
@@ -14,6 +22,8 @@ export type AttachConsoleOptions = Omit<
   AttachTerminalOptions,
   "stdin" | "stdout" | "columns" | "rows"
 >;
+
+const STDIN_FD = 0;
 
 /** The signals that end a client; its terminal is restored first. */
 const LEAVING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
@@ -32,7 +42,7 @@ export async function attachConsole(
   id: string,
   options: AttachConsoleOptions = {},
 ): Promise<TerminalResult> {
-  const { stdin, stdout } = Deno;
+  const { pid, stdin, stdout } = Deno;
   if (!stdin.isTerminal() || !stdout.isTerminal()) {
     throw new TypeError(
       `Cannot attach to session "${id}": standard input and output must be a terminal`,
@@ -56,14 +66,42 @@ export async function attachConsole(
     const { columns, rows } = consoleSize();
     attachment.resize(columns, rows);
   };
-  for (const name of LEAVING) Deno.addSignalListener(name, onLeave);
-  Deno.addSignalListener("SIGWINCH", onResize);
-  try {
+  const takeTerminal = () => {
     stdin.setRaw(true);
+    passOutput(STDIN_FD); // Deno leaves that as it was.
+  };
+  const onStop = () => {
+    stdout.writeSync(new TextEncoder().encode(farewell(consoleSize().rows)));
+    stdin.setRaw(false);
+    kill(pid, SIGNALS.STOP!);
+  };
+  const onContinue = () => {
+    takeTerminal();
+    onResize();
+    attachment.refresh();
+  };
+  const handlers: [Deno.Signal, () => void][] = [
+    ...LEAVING.map((name) => [name, onLeave] as [Deno.Signal, () => void]),
+    ["SIGWINCH", onResize],
+    ["SIGTSTP", onStop],
+    ["SIGCONT", onContinue],
+  ];
+  const listen = handlers.map(([name, handler]) => {
+    const careful = () => {
+      try {
+        handler();
+      } catch {
+        // The terminal is gone, of which SIGHUP tells, too.
+      }
+    };
+    Deno.addSignalListener(name, careful);
+    return () => Deno.removeSignalListener(name, careful);
+  });
+  try {
+    takeTerminal();
     return await attachment.done;
   } finally {
-    for (const name of LEAVING) Deno.removeSignalListener(name, onLeave);
-    Deno.removeSignalListener("SIGWINCH", onResize);
+    for (const unlisten of listen) unlisten();
     try {
       stdin.setRaw(false);
     } catch {

@@ -11,7 +11,7 @@ import { ProtocolError } from "./protocol.ts";
 const encoder = new TextEncoder();
 
 /**
- * Pauses behind what was typed, in milliseconds, for the program to read it: what
+ * Pauses behind what was typed and read, in milliseconds, for the program to act on it: what
  * comes in one read is one thing to many. Some (Codex) also take fast typing for a paste,
  * and Enter right behind it for a part of that, unless it was marked as a paste.
  */

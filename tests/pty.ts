@@ -6,7 +6,7 @@
  */
 import type { Child, ChildStatus } from "../child.ts";
 import { close, open, poll, POLLIN, readNow, writeNow } from "../libc.ts";
-import { openPty, setWindowSize } from "../libc_terminal.ts";
+import { isCanonical, openPty, setWindowSize } from "../libc_terminal.ts";
 import { startAgent } from "../pty_agent.ts";
 import { relayCommand, type RelayCommandOptions } from "../relay_command.ts";
 import { Screen } from "../screen.ts";
@@ -90,7 +90,8 @@ export class TestWindow implements AsyncDisposable {
         continue;
       }
       await poll(this.#master, POLLIN, 20);
-      for (;;) {
+      // Not until there is no more: a program that never pauses would stop everything else.
+      for (let turn = 0; turn < 8; turn++) {
         const count = readNow(this.#master, buffer);
         if (count <= 0) break;
         const bytes = buffer.slice(0, count);
@@ -99,6 +100,11 @@ export class TestWindow implements AsyncDisposable {
         if (this.screen.isBehind) this.screen.catchUp();
       }
     }
+  }
+
+  /** Whether its programs get keys as they are typed, not lines: raw mode. */
+  get isRaw(): boolean {
+    return !isCanonical(this.#master);
   }
 
   /** Stops reading: a frozen terminal. */

@@ -2,10 +2,12 @@
  * The relay as its agent and the outside see it: start, end, journal, questions, floods.
  */
 import { SessionError } from "../errors.ts";
+import { geteuid } from "../libc.ts";
 import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../protocol.ts";
 import { relayCommand } from "../relay_command.ts";
 import { connectIn } from "../socket_path.ts";
 import { readState } from "../state.ts";
+import { stopSession } from "../stop.ts";
 import { readScreen, sendKeys, waitForScreen } from "../terminal.ts";
 import { terminalStatus } from "../terminal_status.ts";
 import { waitFor } from "../wait_for.ts";
@@ -323,6 +325,42 @@ Deno.test("relay serves sessions with a path of 200 characters; nobody else may 
   for (const pid of root.strays()) Deno.kill(pid, "SIGKILL");
 });
 
+Deno.test({
+  name: "relay is out of reach for another user",
+  ignore: geteuid() !== 0, // Only root can be somebody else.
+  async fn() {
+    await using root = new TestRoot();
+    const paths = await startTerminal(root.dir, "a", ["cat"]);
+    Deno.chmodSync(root.dir, 0o755);
+    const connect = "import socket, sys\n" +
+      "socket.socket(socket.AF_UNIX).connect(sys.argv[1])";
+    const attempt = async (...prefix: string[]) => {
+      const argv = [...prefix, "/usr/bin/python3", "-c", connect];
+      const { stderr } = await new Deno.Command(argv[0]!, {
+        args: [...argv.slice(1), `${paths.dir}/attach.sock`],
+      }).output();
+      return new TextDecoder().decode(stderr).trim().split("\n").at(-1);
+    };
+    assertEquals(await attempt(), "");
+    const nobody = ["setpriv", "--reuid=65534", "--clear-groups"];
+    const refused = "PermissionError: [Errno 13] Permission denied";
+    assertEquals(await attempt(...nobody), refused);
+    // Not by its directory alone.
+    Deno.chmodSync(paths.dir, 0o755);
+    assertEquals(await attempt(...nobody), refused);
+  },
+});
+
+Deno.test("a terminal session that ignores SIGTERM is stopped all the same", async () => {
+  await using root = new TestRoot();
+  const script = "trap '' TERM HUP; echo deaf; while :; do sleep 0.1; done";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await shows(root.dir, "a", /deaf/);
+  await stopSession("a", { root: root.dir, graceMs: 200 });
+  assertEquals(await ending(paths), { signal: "SIGKILL" });
+  await until(() => root.strays().length === 0, "nothing left");
+});
+
 Deno.test("relay closes a client that talks nonsense, or another version, and only that", async () => {
   await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["cat"]);
@@ -441,6 +479,23 @@ for i in range(3): os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
     TypeError,
     "Unknown key",
   );
+});
+
+Deno.test("sendKeys() keeps keystrokes apart for a program that is slow to read them", async () => {
+  await using root = new TestRoot();
+  const program = `
+import os, time, tty
+tty.setraw(0)
+os.write(1, b"\\x1b[?2004hready\\r\\n")
+for i in range(3):
+    time.sleep(0.2)
+    os.write(1, (repr(os.read(0, 4096)) + "\\r\\n").encode())
+`;
+  await startTerminal(root.dir, "a", ["python3", "-c", program]);
+  await shows(root.dir, "a", /ready/);
+  const parts = [{ text: "text" }, { key: "enter" }, { key: "up" }];
+  await sendKeys("a", parts, { root: root.dir });
+  await shows(root.dir, "a", /text\\x1b\[201~'\nb'\\r'\nb'\\x1b\[A'/);
 });
 
 Deno.test("waitForScreen() and waitFor() see what comes, and say when it can't come", async () => {

@@ -174,6 +174,29 @@ Deno.test("redraw() draws the same screen on another terminal, whatever was writ
   }
 });
 
+Deno.test("redrawBytes() can be followed by the output that goes on, wherever it was cut", async () => {
+  const output = encoder.encode(
+    "plain ä 漢字 🎉 \x1b[1;38;5;123mcolor\x1b]2;a title\x07\x1b[5;5Hthere" +
+      "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\\x1bP+q436f\x1b\\\u009b4;9Hc1\x1b(0q\x1b(B",
+  );
+  const [whole, again] = await Promise.all(
+    [0, 1].map(() => loadEmulator({ columns: 40, rows: 12, scrollback: 100 })),
+  );
+  whole!._core._inputHandler.parse(output);
+  for (let at = 0; at <= output.length; at++) {
+    const screen = new Screen(40, 12);
+    // In one piece, or byte by byte.
+    const size = at % 2 ? 1 : output.length;
+    for (let i = 0; i < at; i += size) {
+      screen.append(output.subarray(i, Math.min(i + size, at)));
+    }
+    await screen.load();
+    again!._core._inputHandler.parse(screen.redrawBytes());
+    again!._core._inputHandler.parse(output.subarray(at));
+    assertEquals(cells(again!), cells(whole!), `cut at ${at}`);
+  }
+});
+
 Deno.test("Screen shows after megabytes of text what an emulator shows that has seen it all", async () => {
   for (let seed = 1; seed <= 6; seed++) {
     const next = random(seed);

@@ -333,7 +333,9 @@ Deno.test("several clients see the same; the window follows the one that typed l
   small.type("stty size\r");
   await big.shows(/20 60/);
   big.resize(90, 25);
+  big.type("\x15");
   await until(async () => await size() === "90x25");
+  small.resize(61, 21); // Nobody types there.
   for (let columns = 40; columns < 140; columns++) big.resize(columns, 24);
   big.resize(88, 22);
   await until(async () => await size() === "88x22");
@@ -353,10 +355,12 @@ os.write(1, b"ready")
 while 1:
     k = os.read(0, 1)
     if k == b"c": os.write(1, b"\\x1b[c")
+    elif k == b"e": os.write(1, b"[half]\\x1b[")
+    elif k == b"f": os.write(1, b"c")
     else: os.write(1, b"[" + k.replace(b"\\x1b", b"ESC") + b"]")
 `;
   const paths = await startTerminal(root.dir, "a", ["python3", "-c", program]);
-  const questions = [0, 0];
+  const shown = ["", ""];
   await shows(root.dir, "a", /ready/);
   const clients = await Promise.all([0, 1].map((index) =>
     attachTerminal("a", {
@@ -365,7 +369,7 @@ while 1:
       rows: 24,
       stdout: new WritableStream({
         write(bytes) {
-          questions[index]! += decoder.decode(bytes).split("\x1b[c").length - 1;
+          shown[index] += decoder.decode(bytes);
         },
       }),
     })
@@ -373,10 +377,23 @@ while 1:
   await until(() => terminalStatus(paths, true)!.clients === 2);
   await sendKeys("a", [{ raw: encoder.encode("c.") }], { root: root.dir });
   await shows(root.dir, "a", /\[\.\]/);
-  await until(() => questions[0]! + questions[1]! > 0);
-  assertEquals(questions[0]! + questions[1]!, 1);
+  const [first, second] = await until(() => {
+    const asked = shown.map((text) => text.split("\x1b[c").length - 1);
+    return asked.some(Boolean) ? asked : undefined;
+  });
+  assertEquals(first! + second!, 1);
+  // Cut in two, its beginning has been sent to both.
+  await sendKeys("a", [{ raw: encoder.encode("e") }], { root: root.dir });
+  await shows(root.dir, "a", /\[half\]/);
+  await sendKeys("a", [{ raw: encoder.encode("f.") }], { root: root.dir });
+  await shows(root.dir, "a", /\[\.\]\[half\]\[\.\]/);
+  await until(() => shown.every((text) => text.endsWith("[.]")));
+  assertEquals(
+    shown.map((text) => text.slice(text.lastIndexOf("[half]"))).sort(),
+    ["[half]\x1b[\x18[.]", "[half]\x1b[c[.]"],
+  );
   const { lines } = await readScreen("a", { root: root.dir });
-  assertEquals(lines[0], "ready[.]");
+  assertEquals(lines[0], "ready[.][half][.]");
   for (const client of clients) client.detach();
   for (const client of clients) {
     assertEquals(await client.done, { detached: true });
