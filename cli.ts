@@ -17,7 +17,7 @@ import {
   USAGE,
 } from "./cli_io.ts";
 import { ArgumentError } from "./errors.ts";
-import { part } from "./on_demand.ts";
+import type { Parts } from "./on_demand.ts";
 import { parseOptions } from "./options.ts";
 import { type Command, COMMANDS, COMMON, findCommand } from "./usage.ts";
 
@@ -41,9 +41,14 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   stop: async () => (await import("./cli_control.ts")).stop,
   delete: async () => (await import("./cli_control.ts")).delete_,
   prune: async () => (await import("./cli_control.ts")).prune,
-  doctor: async () => (await part("cli_doctor.ts")).doctor,
-  completions: async () => (await part("completions.ts")).completions,
+  doctor: async () => (await rare("cli_doctor.ts")).doctor,
+  completions: async () => (await rare("completions.ts")).completions,
 };
+
+async function rare<Name extends keyof Parts>(name: Name) {
+  const { part } = await import("./on_demand.ts");
+  return await part(name);
+}
 
 const encoder = new TextEncoder();
 

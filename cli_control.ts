@@ -13,7 +13,6 @@ import {
 } from "./cli_io.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
 import { formatSize, harmlessJson, parseDuration } from "./format.ts";
-import { part } from "./on_demand.ts";
 import { resolveSelector } from "./sessions.ts";
 import { signalNumber } from "./signals.ts";
 
@@ -41,6 +40,7 @@ export const send: Handler = async (call, io) => {
         { id },
       );
     }
+    const { part } = await import("./on_demand.ts");
     const { sendKeys } = await part("terminal.ts");
     if (call.flags.has("stdin")) {
       for await (const raw of io.stdin) await sendKeys(id, [{ raw }], options);

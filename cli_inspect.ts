@@ -24,7 +24,6 @@ import {
   parsePair,
   parsePeriod,
 } from "./format.ts";
-import { part } from "./on_demand.ts";
 import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import { listSessions, resolveSelector, type Session } from "./sessions.ts";
@@ -204,6 +203,7 @@ export const show: Handler = async (call, io) => {
 /** `screen`: what a terminal shows. */
 export const screen: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "one session"));
+  const { part } = await import("./on_demand.ts");
   const { readScreen } = await part("terminal.ts");
   const above = valueOf(call, "scrollback");
   const shown = await readScreen(id, {
@@ -259,6 +259,7 @@ async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
       throw new ArgumentError(`Use either --plain or --${other}`);
     }
   }
+  const { part } = await import("./on_demand.ts");
   const { readPlainLog } = await part("plain_log.ts");
   const tail = valueOf(call, "tail");
   const last = tail === undefined
@@ -302,6 +303,7 @@ export const wait: Handler = async (call, io) => {
     const status = await forEach([selector], io, async () => {
       const { id } = await resolveSelector(selector);
       if (condition.for !== "exit") {
+        const { part } = await import("./on_demand.ts");
         const { waitFor } = await part("wait_for.ts");
         await waitFor(id, condition, { timeoutMs });
         io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);

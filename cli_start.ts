@@ -14,7 +14,6 @@ import {
   parsePeriod,
   parseSize,
 } from "./format.ts";
-import { part } from "./on_demand.ts";
 import type { Parsed } from "./options.ts";
 import type { Scope } from "./scope.ts";
 import { exitStatus } from "./signals.ts";
@@ -177,6 +176,7 @@ async function attachScreen(id: string, io: Io, call: Parsed): Promise<number> {
       { id },
     );
   }
+  const { part } = await import("./on_demand.ts");
   const { attachConsole } = await part("terminal_console.ts");
   const result = await attachConsole(id, {
     detachKeys: valueOf(call, "detach-keys"),

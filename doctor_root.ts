@@ -9,8 +9,16 @@
  */
 import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { formatSize } from "./format.ts";
-import { close, geteuid, mkfifo, open, read, tryFlock, write } from "./libc.ts";
-import { readSystemFile } from "./proc.ts";
+import {
+  close,
+  geteuid,
+  mkfifo,
+  open,
+  read,
+  readSystemFile,
+  tryFlock,
+  write,
+} from "./libc.ts";
 import { leftovers } from "./prune.ts";
 import { ask } from "./scope.ts";
 import { listSessions } from "./sessions.ts";

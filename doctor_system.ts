@@ -9,8 +9,8 @@
  */
 import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { checkSymbols } from "./ffi.ts";
-import { geteuid } from "./libc.ts";
-import { readOwner, readSystemFile, scan, statusOf } from "./proc.ts";
+import { geteuid, readSystemFile } from "./libc.ts";
+import { readOwner, scan, statusOf } from "./proc.ts";
 import {
   ask,
   isKilledAtLogout,

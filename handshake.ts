@@ -10,7 +10,6 @@
 import type { Child } from "./child.ts";
 import { SessionError } from "./errors.ts";
 import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
-import { readArgv, readEntry } from "./proc.ts";
 import { SCRIPT } from "./reaper.ts";
 import type { Pids } from "./state.ts";
 import { exists, type Paths, readFile } from "./store.ts";
@@ -72,6 +71,7 @@ export async function diedUnstarted(
   reaper: Child,
 ): Promise<boolean> {
   if (Deno.build.os === "linux") {
+    const { readArgv, readEntry } = await import("./proc.ts");
     let argv = readArgv(pids.agent);
     // Alive without arguments: in the middle of its end, or of an exec of its own.
     for (let tries = 0; argv === undefined && tries < 1000; tries++) {

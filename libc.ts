@@ -87,6 +87,44 @@ export function write(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
   return call("write", "Cannot write", fd, bytes, BigInt(bytes.length));
 }
 
+let buffer = new Uint8Array(16 * 1024);
+
+/**
+ * A file of `/proc` or `/sys`, in a buffer that the next call reuses; `undefined`: gone;
+ * `null`: forbidden. Deno itself wants `--allow-all` to read one.
+ */
+export function readSystemBytes(path: string): Uint8Array | undefined | null {
+  let fd = -1;
+  try {
+    fd = open(path);
+    let length = 0;
+    for (;;) {
+      if (length === buffer.length) {
+        const larger = new Uint8Array(length * 4);
+        larger.set(buffer);
+        buffer = larger;
+      }
+      const room = buffer.subarray(length);
+      const count = read(fd, room);
+      length += count;
+      // These files give as much as there is: less than the room is the end.
+      if (count < room.length) return buffer.subarray(0, length);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.PermissionDenied) return null;
+    throw error;
+  } finally {
+    if (fd >= 0) close(fd);
+  }
+}
+
+/** The text of a file of `/proc` or `/sys`; `undefined` if there is none, or none to read. */
+export function readSystemFile(path: string): string | undefined {
+  const bytes = readSystemBytes(path);
+  return bytes ? new TextDecoder().decode(bytes) : undefined;
+}
+
 /** The errno of a call that would have had to wait. */
 const EAGAIN = darwin ? 35 : 11;
 const EINTR = 4;

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { close, getsid, open, read } from "./libc.ts";
+import { getsid, readSystemBytes } from "./libc.ts";
 
 /** A process as the system shows it. */
 export interface Entry {
@@ -40,41 +40,6 @@ const latin1 = new TextDecoder("latin1");
 /** Never woken: waiting for it is a pause, in milliseconds. */
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
-let buffer = new Uint8Array(16 * 1024);
-
-/** A file of `/proc`, in a buffer that the next call reuses; `undefined`: gone; `null`: forbidden. */
-function readProc(path: string): Uint8Array | undefined | null {
-  let fd = -1;
-  try {
-    fd = open(path);
-    let length = 0;
-    for (;;) {
-      if (length === buffer.length) {
-        const larger = new Uint8Array(length * 4);
-        larger.set(buffer);
-        buffer = larger;
-      }
-      const room = buffer.subarray(length);
-      const count = read(fd, room);
-      length += count;
-      // These files give as much as there is: less than the room is the end.
-      if (count < room.length) return buffer.subarray(0, length);
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    if (error instanceof Deno.errors.PermissionDenied) return null;
-    throw error;
-  } finally {
-    if (fd >= 0) close(fd);
-  }
-}
-
-/** The text of a file of `/proc` or `/sys`; `undefined` if there is none, or none to read. */
-export function readSystemFile(path: string): string | undefined {
-  const bytes = readProc(path);
-  return bytes ? utf8.decode(bytes) : undefined;
-}
-
 /** The numbers of all processes, the youngest first: they are the soonest gone. */
 function processIds(): number[] {
   let names: string[];
@@ -104,7 +69,7 @@ function ownerIn(environment: string): string | undefined {
 
 /** The owner of one process, as in {@linkcode Entry}. */
 export function readOwner(pid: number): string | undefined | null {
-  const bytes = readProc(`/proc/${pid}/environ`);
+  const bytes = readSystemBytes(`/proc/${pid}/environ`);
   return bytes && ownerIn(latin1.decode(bytes));
 }
 
@@ -115,14 +80,15 @@ export function readOwner(pid: number): string | undefined | null {
  */
 function setOwner(entry: Entry): boolean {
   const { pid } = entry;
-  const bytes = readProc(`/proc/${pid}/environ`);
+  const bytes = readSystemBytes(`/proc/${pid}/environ`);
   entry.owner = bytes && ownerIn(latin1.decode(bytes));
-  return bytes?.length !== 0 || readProc(`/proc/${pid}/cmdline`)?.length !== 0;
+  return bytes?.length !== 0 ||
+    readSystemBytes(`/proc/${pid}/cmdline`)?.length !== 0;
 }
 
 /** A living process without its owner; `undefined` for zombies and the kernel's own. proc_pid_stat(5). */
 function readStat(pid: number): Omit<Entry, "owner"> | undefined {
-  const bytes = readProc(`/proc/${pid}/stat`);
+  const bytes = readSystemBytes(`/proc/${pid}/stat`);
   if (!bytes) return undefined;
   const text = utf8.decode(bytes);
   // The name stands in parentheses and may hold some itself.
@@ -196,14 +162,14 @@ function scanDarwin(): Entry[] {
 
 /** A value of `/proc/PID/status`; empty without one. */
 export function statusOf(pid: number | "self", key: string): string {
-  const bytes = readProc(`/proc/${pid}/status`);
+  const bytes = readSystemBytes(`/proc/${pid}/status`);
   const text = bytes ? latin1.decode(bytes) : "";
   return new RegExp(`^${key}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";
 }
 
 /** The arguments of a process; `undefined` if it has none, or is gone. */
 export function readArgv(pid: number): string[] | undefined {
-  const bytes = readProc(`/proc/${pid}/cmdline`);
+  const bytes = readSystemBytes(`/proc/${pid}/cmdline`);
   const text = bytes ? utf8.decode(bytes).replace(/\0+$/, "") : "";
   return text === "" ? undefined : text.split("\0");
 }

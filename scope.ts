@@ -18,7 +18,7 @@
  */
 import type { Child } from "./child.ts";
 import { SessionError } from "./errors.ts";
-import { readArgv, readEntry, readSystemFile } from "./proc.ts";
+import { poll, readSystemFile } from "./libc.ts";
 import { SIGNALS } from "./signals.ts";
 
 /** When a session starts in a scope of its own: if logind would end it, always, never. */
@@ -232,21 +232,19 @@ export function scopedCommand(
   ];
 }
 
-/** Never woken: waiting for it is a pause, in milliseconds. */
-const PAUSE = new Int32Array(new SharedArrayBuffer(4));
-
 /**
  * Kills what should have become the reaper, unless it has: `isReaper` tells by its
  * arguments. Stopped before it is looked at, so that it can't change in between.
  */
-export function giveUp(
+export async function giveUp(
   child: Child,
   isReaper: (argv: readonly string[]) => boolean,
-): void {
+): Promise<void> {
   child.kill(SIGNALS.STOP!);
+  const { readArgv, readEntry } = await import("./proc.ts");
   for (let tries = 0; tries < 1000; tries++) {
     if (readEntry(child.pid)?.stopped !== false) break;
-    Atomics.wait(PAUSE, 0, 0, 1);
+    await poll(-1, 0, 1);
   }
   const { CONT, KILL } = SIGNALS;
   child.kill(isReaper(readArgv(child.pid) ?? []) ? CONT! : KILL!);
