@@ -2,7 +2,7 @@
  * The foreign-function interface to the C library: which functions there are, how one
  * is called, what a failure means. The only file that opens a library.
  *
- * Nothing is opened at import; the first call opens the library, once. A function is
+ * Nothing is opened at import; the first calls open the library. A function is
  * called by its address: for one that is named to `dlopen` Deno compiles a trampoline,
  * 0.2 ms each, whose calls then are 1 µs shorter, which no use here is worth.
  *
@@ -26,22 +26,14 @@ export const FILL: readonly 0[] = new Array<0>(VARIADIC).fill(0);
 
 const int = (count: number) => new Array<"i32">(count).fill("i32");
 
-const SYMBOLS = {
+/** What starting a session takes. */
+const STARTING = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
-  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
-  kill: { parameters: ["i32", "i32"], result: "i32" },
   getsid: { parameters: ["i32"], result: "i32" },
-  // Linux only, and only with glibc 2.36 or later.
-  pidfd_open: { parameters: ["i32", "u32"], result: "i32" },
-  pidfd_send_signal: {
-    parameters: ["i32", "i32", "pointer", "u32"],
-    result: "i32",
-  },
   posix_spawn: {
     parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
     result: "i32",
@@ -68,22 +60,39 @@ const SYMBOLS = {
   },
   posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
   posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
-  pipe: { parameters: ["buffer"], result: "i32" },
-  getenv: { parameters: ["buffer"], result: "pointer" },
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-  geteuid: { parameters: [], result: "u32" },
   fcntl: {
     parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
-    result: "i32",
-  },
-  ioctl: {
-    parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
     result: "i32",
   },
   poll: {
     parameters: ["buffer", "u64", "i32"],
     result: "i32",
     nonblocking: true,
+  },
+  __errno_location: { parameters: [], result: "pointer" },
+  __error: { parameters: [], result: "pointer" },
+  // crt_externs.h.
+  _NSGetEnviron: { parameters: [], result: "pointer" },
+} as const;
+
+/** All else: each name that is looked for costs a cold start 12 µs. */
+const FURTHER = {
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  // Linux only, and only with glibc 2.36 or later.
+  pidfd_open: { parameters: ["i32", "u32"], result: "i32" },
+  pidfd_send_signal: {
+    parameters: ["i32", "i32", "pointer", "u32"],
+    result: "i32",
+  },
+  pipe: { parameters: ["buffer"], result: "i32" },
+  getenv: { parameters: ["buffer"], result: "pointer" },
+  geteuid: { parameters: [], result: "u32" },
+  ioctl: {
+    parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
+    result: "i32",
   },
   posix_openpt: { parameters: ["i32"], result: "i32" },
   grantpt: { parameters: ["i32"], result: "i32" },
@@ -95,11 +104,9 @@ const SYMBOLS = {
   // glibc only.
   malloc_trim: { parameters: ["usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
-  __errno_location: { parameters: [], result: "pointer" },
-  __error: { parameters: [], result: "pointer" },
-  // crt_externs.h.
-  _NSGetEnviron: { parameters: [], result: "pointer" },
 } as const;
+
+const SYMBOLS = { ...STARTING, ...FURTHER };
 
 /** The only variable. environ(7). */
 const ENVIRON = "environ";
@@ -115,7 +122,7 @@ type Function_ = (...args: any[]) => any;
 type Addresses = Partial<Record<Name | typeof ENVIRON, Deno.PointerValue>>;
 const loaded = new Map<Name, Function_>();
 let library: string | undefined;
-let opened: Addresses | undefined;
+const opened = new Map<object, Addresses>();
 
 /** The C library's file names, most likely first. */
 function candidates(): string[] {
@@ -124,22 +131,24 @@ function candidates(): string[] {
   return ["libc.so.6", `libc.musl-${arch}.so.1`, "libc.so"];
 }
 
-/** The addresses of all functions; `null` for one that is not there. */
-function addresses(): Addresses {
-  if (opened !== undefined) return opened;
+/** The addresses of a group of functions, and of the variable; `null` for what is not there. */
+function addresses(group: object): Addresses {
+  const known = opened.get(group);
+  if (known !== undefined) return known;
   if (Deno.build.os === "windows") {
     throw new Deno.errors.NotSupported("There is no libc on Windows");
   }
   const wanted: Record<string, Deno.ForeignStatic> = {};
-  for (const name of [...Object.keys(SYMBOLS), ENVIRON]) {
+  for (const name of [...Object.keys(group), ENVIRON]) {
     wanted[name] = { type: "pointer", optional: true };
   }
   let failure: unknown;
   for (const file of candidates()) {
     try {
-      opened = Deno.dlopen(file, wanted).symbols as Addresses;
+      const found = Deno.dlopen(file, wanted).symbols as Addresses;
+      opened.set(group, found);
       library = file;
-      return opened;
+      return found;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       failure = error;
@@ -151,9 +160,13 @@ function addresses(): Addresses {
   );
 }
 
+function addressOf(name: Name): Deno.PointerValue | undefined {
+  return addresses(name in STARTING ? STARTING : FURTHER)[name];
+}
+
 /** Tells whether the C library has a function. */
 export function hasSymbol(name: Name): boolean {
-  return Boolean(addresses()[name]);
+  return Boolean(addressOf(name));
 }
 
 /** One function, to be called with the arguments that its row has. */
@@ -162,7 +175,7 @@ export function symbol(name: Name): Function_ {
   if (known !== undefined) return known;
   // What a failed call leaves in errno must not be disturbed by looking for it.
   if (name !== ERRNO) symbol(ERRNO);
-  const address = addresses()[name];
+  const address = addressOf(name);
   if (!address) {
     throw new Deno.errors.NotSupported(`The C library has no ${name}`);
   }
@@ -292,7 +305,9 @@ export function cStrings(
  */
 export function environ(): { readonly name: string; readonly at: bigint }[] {
   // macOS has a function for the place, as a library can't see the variable itself.
-  const place = darwin ? symbol("_NSGetEnviron")() : addresses()[ENVIRON];
+  const place = darwin
+    ? symbol("_NSGetEnviron")()
+    : addresses(STARTING)[ENVIRON];
   const array = new Deno.UnsafePointerView(place).getPointer();
   if (array === null) return [];
   const view = new Deno.UnsafePointerView(array);
