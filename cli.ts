@@ -17,7 +17,7 @@ import {
   USAGE,
 } from "./cli_io.ts";
 import { ArgumentError } from "./errors.ts";
-import type { Parts } from "./on_demand.ts";
+import { part } from "./on_demand.ts";
 import { parseOptions } from "./options.ts";
 import { type Command, COMMANDS, COMMON, findCommand } from "./usage.ts";
 
@@ -29,26 +29,29 @@ const BROKEN_PIPE = 141;
 
 /** Where each command's work is. */
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
-  create: async () => (await import("./cli_start.ts")).create,
-  run: async () => (await import("./cli_start.ts")).run,
-  attach: async () => (await import("./cli_start.ts")).attach,
-  list: async () => (await import("./cli_inspect.ts")).list,
-  show: async () => (await import("./cli_inspect.ts")).show,
-  screen: async () => (await import("./cli_inspect.ts")).screen,
-  logs: async () => (await import("./cli_inspect.ts")).logs,
-  wait: async () => (await import("./cli_inspect.ts")).wait,
-  send: async () => (await import("./cli_control.ts")).send,
-  stop: async () => (await import("./cli_control.ts")).stop,
-  delete: async () => (await import("./cli_control.ts")).delete_,
-  prune: async () => (await import("./cli_control.ts")).prune,
-  doctor: async () => (await rare("cli_doctor.ts")).doctor,
-  completions: async () => (await rare("completions.ts")).completions,
+  create: async () => (await start()).create,
+  run: async () => (await start()).run,
+  attach: async () =>
+    (await part<typeof import("./cli_attach.ts")>("cli_attach.ts")).attach,
+  list: async () => (await inspect()).list,
+  show: async () => (await inspect()).show,
+  screen: async () => (await inspect()).screen,
+  logs: async () => (await inspect()).logs,
+  wait: async () => (await inspect()).wait,
+  send: async () => (await control()).send,
+  stop: async () => (await control()).stop,
+  delete: async () => (await control()).delete_,
+  prune: async () => (await control()).prune,
+  doctor: async () =>
+    (await part<typeof import("./cli_doctor.ts")>("cli_doctor.ts")).doctor,
+  completions: async () =>
+    (await part<typeof import("./completions.ts")>("completions.ts"))
+      .completions,
 };
 
-async function rare<Name extends keyof Parts>(name: Name) {
-  const { part } = await import("./on_demand.ts");
-  return await part(name);
-}
+const start = () => part<typeof import("./cli_start.ts")>("cli_start.ts");
+const inspect = () => part<typeof import("./cli_inspect.ts")>("cli_inspect.ts");
+const control = () => part<typeof import("./cli_control.ts")>("cli_control.ts");
 
 const encoder = new TextEncoder();
 

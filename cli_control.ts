@@ -13,6 +13,7 @@ import {
 } from "./cli_io.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
 import { formatSize, harmlessJson, parseDuration } from "./format.ts";
+import { part } from "./on_demand.ts";
 import { resolveSelector } from "./sessions.ts";
 import { signalNumber } from "./signals.ts";
 
@@ -40,8 +41,9 @@ export const send: Handler = async (call, io) => {
         { id },
       );
     }
-    const { part } = await import("./on_demand.ts");
-    const { sendKeys } = await part("terminal.ts");
+    const { sendKeys } = await part<typeof import("./terminal.ts")>(
+      "terminal.ts",
+    );
     if (call.flags.has("stdin")) {
       for await (const raw of io.stdin) await sendKeys(id, [{ raw }], options);
     } else {

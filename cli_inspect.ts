@@ -24,6 +24,7 @@ import {
   parsePair,
   parsePeriod,
 } from "./format.ts";
+import { part } from "./on_demand.ts";
 import type { Parsed } from "./options.ts";
 import { exitStatus } from "./signals.ts";
 import { listSessions, resolveSelector, type Session } from "./sessions.ts";
@@ -203,8 +204,9 @@ export const show: Handler = async (call, io) => {
 /** `screen`: what a terminal shows. */
 export const screen: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "one session"));
-  const { part } = await import("./on_demand.ts");
-  const { readScreen } = await part("terminal.ts");
+  const { readScreen } = await part<typeof import("./terminal.ts")>(
+    "terminal.ts",
+  );
   const above = valueOf(call, "scrollback");
   const shown = await readScreen(id, {
     ansi: call.flags.has("ansi"),
@@ -259,8 +261,9 @@ async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
       throw new ArgumentError(`Use either --plain or --${other}`);
     }
   }
-  const { part } = await import("./on_demand.ts");
-  const { readPlainLog } = await part("plain_log.ts");
+  const { readPlainLog } = await part<typeof import("./plain_log.ts")>(
+    "plain_log.ts",
+  );
   const tail = valueOf(call, "tail");
   const last = tail === undefined
     ? Infinity
@@ -303,8 +306,9 @@ export const wait: Handler = async (call, io) => {
     const status = await forEach([selector], io, async () => {
       const { id } = await resolveSelector(selector);
       if (condition.for !== "exit") {
-        const { part } = await import("./on_demand.ts");
-        const { waitFor } = await part("wait_for.ts");
+        const { waitFor } = await part<typeof import("./wait_for.ts")>(
+          "wait_for.ts",
+        );
         await waitFor(id, condition, { timeoutMs });
         io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);
         return OK;

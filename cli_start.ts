@@ -1,24 +1,16 @@
 /**
- * The commands that start and attach: `create`, `run`, `attach`.
+ * The commands that start: `create`, `run`.
  *
  * @module
  */
-import { type Handler, type Io, OK, onlyOperand, valueOf } from "./cli_io.ts";
+import { type Handler, type Io, OK, valueOf } from "./cli_io.ts";
 import { type CreateOptions, createSession } from "./create.ts";
-import { ArgumentError, SessionError } from "./errors.ts";
-import {
-  harmless,
-  harmlessJson,
-  parseCount,
-  parsePair,
-  parsePeriod,
-  parseSize,
-} from "./format.ts";
+import { ArgumentError } from "./errors.ts";
+import { harmlessJson, parsePair, parsePeriod, parseSize } from "./format.ts";
+import { part } from "./on_demand.ts";
 import type { Parsed } from "./options.ts";
 import type { Scope } from "./scope.ts";
-import { exitStatus } from "./signals.ts";
 import type { Kind } from "./store.ts";
-import type { FinalState } from "./watch.ts";
 
 /** `create`: the Codex agent of a kind. */
 export const create: Handler = async (call, io) => {
@@ -64,9 +56,10 @@ async function start(
   const terminal = await terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm it may be over and gone at once.
-  const attach = attaching && what.kind !== "pty"
-    ? await attacher(io)
+  const attachment = attaching
+    ? await part<typeof import("./cli_attach.ts")>("cli_attach.ts")
     : undefined;
+  const attach = what.kind === "pty" ? undefined : attachment?.attacher(io);
   let attached: Promise<number> | undefined;
   const session = await createSession({
     ...what,
@@ -87,7 +80,7 @@ async function start(
     io.err(`Session ${id}\n`);
     return await attached;
   }
-  if (attaching) return await attachScreen(id, io, call);
+  if (attachment) return await attachment.attachScreen(id, io, call);
   io.out(
     io.json
       ? harmlessJson({ id, dir: paths.dir, pid: pids.agent }) + "\n"
@@ -149,119 +142,4 @@ function environmentOf(call: Parsed): Record<string, string> {
     env[name] = value;
   }
   return env;
-}
-
-/** `attach`: live output and typed lines, or a screen. */
-export const attach: Handler = async (call, io) => {
-  const { resolveSelector } = await import("./sessions.ts");
-  const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
-  if (meta?.kind === "pty") return await attachScreen(id, io, call);
-  const tail = valueOf(call, "tail");
-  const attach = await attacher(io, {
-    tailLines: tail === undefined
-      ? undefined
-      : parseCount(tail, "number of lines"),
-    stderr: call.flags.has("stderr"),
-    readOnly: call.flags.has("read-only"),
-  });
-  return await attach(id);
-};
-
-/** Attaches this terminal to that of a session. */
-async function attachScreen(id: string, io: Io, call: Parsed): Promise<number> {
-  if (!io.stdinIsTerminal || io.columns === undefined) {
-    throw new SessionError(
-      "unsupported",
-      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; see also: codex-session screen, logs, send`,
-      { id },
-    );
-  }
-  const { part } = await import("./on_demand.ts");
-  const { attachConsole } = await part("terminal_console.ts");
-  const result = await attachConsole(id, {
-    detachKeys: valueOf(call, "detach-keys"),
-    readOnly: call.flags.has("read-only"),
-  });
-  return afterwards(id, result, io);
-}
-
-interface View {
-  readonly tailLines?: number;
-  readonly stderr?: boolean;
-  readonly readOnly?: boolean;
-}
-
-/** Attaches this terminal to a session, beginning before it returns. */
-async function attacher(
-  io: Io,
-  { stderr, ...view }: View = {},
-): Promise<(id: string) => Promise<number>> {
-  const { attachStreams } = await import("./attach_streams.ts");
-  return async (id) => {
-    const result = await attachStreams(id, {
-      ...view,
-      stdin: view.readOnly && !io.stdinIsTerminal ? undefined : stdinOf(io),
-      stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),
-      stderr: stderr ? markedStream(io) : undefined,
-      signal: io.interrupted(),
-      onNotice: (message) => io.err(`codex-session: ${harmless(message)}\n`),
-    });
-    return afterwards(id, result, io);
-  };
-}
-
-/** A terminal's end of file leaves; a file's or pipe's only ends the input. */
-function stdinOf(io: Io): ReadableStream<Uint8Array> {
-  if (io.stdinIsTerminal) return io.stdin;
-  const reader = io.stdin.getReader();
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (done) await new Promise(() => {});
-      else controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
-}
-
-/** Standard error of the agent, each of its lines marked. */
-function markedStream(io: Io): WritableStream<Uint8Array> {
-  const decoder = new TextDecoder();
-  const mark = io.color ? "\x1b[31m[stderr]\x1b[0m " : "[stderr] ";
-  let atStart = true;
-  return new WritableStream({
-    write(bytes) {
-      const text = decoder.decode(bytes, { stream: true });
-      if (text === "") return;
-      io.err((atStart ? mark : "") + text.replace(/\n(?=[^])/g, `\n${mark}`));
-      atStart = text.endsWith("\n");
-    },
-  });
-}
-
-/** How it ended or was left, as this program's own exit status. */
-function afterwards(
-  id: string,
-  result: { readonly detached: true } | { readonly state: FinalState },
-  io: Io,
-): number {
-  if ("detached" in result) {
-    io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
-    return OK;
-  }
-  const { state } = result;
-  if (state.state === "exited") {
-    if ("signal" in state.ending) {
-      io.err(`Session ${id} ended by ${state.ending.signal}\n`);
-    }
-    return exitStatus(state.ending);
-  }
-  const why = state.state === "lost"
-    ? "is lost: its supervisor was killed"
-    : "was deleted";
-  throw new SessionError(
-    "wrong_state",
-    `Session "${id}" ${why}; how the agent ended is not known`,
-    { id },
-  );
 }

@@ -8,7 +8,11 @@ import { include } from "./on_demand.ts";
 import { RELAY_COMMAND } from "./relay_command.ts";
 
 include({
+  "cli_attach.ts": () => import("./cli_attach.ts"),
+  "cli_control.ts": () => import("./cli_control.ts"),
   "cli_doctor.ts": () => import("./cli_doctor.ts"),
+  "cli_inspect.ts": () => import("./cli_inspect.ts"),
+  "cli_start.ts": () => import("./cli_start.ts"),
   "completions.ts": () => import("./completions.ts"),
   "plain_log.ts": () => import("./plain_log.ts"),
   "terminal.ts": () => import("./terminal.ts"),

@@ -146,6 +146,17 @@ Deno.test("dynamic imports have literal specifiers, which compile and bundle can
   assertEquals(computed, []);
 });
 
+Deno.test("standalone.ts includes every part that is imported on demand", () => {
+  const used = MODULES.flatMap((name) =>
+    [...codeOf(name).matchAll(/\bpart<[^>]*>\(\s*"([^"]+)"/g)]
+      .map(([, part]) => part!)
+  );
+  const included = [...codeOf("standalone.ts").matchAll(/^ {2}"([^"]+)":/gm)]
+    .map(([, part]) => part!);
+  assertEquals(included, [...new Set(used)].sort());
+  for (const name of used) assert(MODULES.includes(name), name);
+});
+
 Deno.test("only the programs read arguments, print or exit", () => {
   const pattern =
     /\bDeno\.(args|exit|exitCode|stdin|stdout|stderr)\b|\bconsole\.|\b(alert|confirm|prompt)\(/;

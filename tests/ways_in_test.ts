@@ -166,8 +166,8 @@ async function exerciseTerminal(call: Call): Promise<void> {
   await ok("delete", "term");
 }
 
-const ROOT_READ = "--allow-read=ROOT";
-const CODE_READ = `--allow-read=${PROJECT}`;
+const CODE_READ = "--allow-read=CODE";
+const ROOT_READ = `${CODE_READ},ROOT`;
 const ROOT_WRITE = "--allow-write=ROOT";
 const ENV = "--allow-env";
 const FFI = "--allow-ffi";
@@ -175,7 +175,7 @@ const SHELL = "--allow-run=/bin/sh";
 
 /** The permissions that commands need, as the docs list them. */
 const PERMISSIONS: readonly {
-  /** Everything that is needed; ROOT stands for the state directory. */
+  /** Everything that is needed; ROOT stands for the state directory, CODE for ours. */
   readonly flags: readonly string[];
   /** Calls that each need all of it. */
   readonly calls: readonly (readonly string[])[];
@@ -183,16 +183,14 @@ const PERMISSIONS: readonly {
   { flags: [], calls: [["--help"], ["run", "--help"]] },
   { flags: [CODE_READ], calls: [["completions", "bash"]] },
   {
-    flags: [ENV, `${ROOT_READ},${PROJECT}`],
-    calls: [["wait", "--for", "output=hello", "ended"]],
-  },
-  {
     flags: [ENV, ROOT_READ],
     calls: [
       ["list"],
       ["logs", "ended"],
       ["logs", "-f", "ended"],
       ["wait", "ended"],
+      ["wait", "--for", "output=hello", "ended"],
+      ["logs", "--plain", "ended"],
       ["attach", "--read-only", "ended"],
     ],
   },
@@ -227,7 +225,9 @@ const PERMISSIONS: readonly {
 
 /** `deno run` with these permissions, in the project's directory. */
 function callWith(flags: readonly string[], root: TestRoot): Call {
-  const given = flags.map((flag) => flag.replace("ROOT", root.dir));
+  const given = flags.map((flag) =>
+    flag.replace("ROOT", root.dir).replace("CODE", PROJECT)
+  );
   return (args, input) =>
     execute(
       Deno.execPath(),
