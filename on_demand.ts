@@ -10,6 +10,8 @@
  * @module
  */
 
+import { SessionError } from "./errors.ts";
+
 /** How each part is imported, by the name of its file. */
 export type Imports = Readonly<Record<string, () => Promise<unknown>>>;
 
@@ -24,9 +26,16 @@ export function include(imports: Imports): void {
  * Imports a part: `part<typeof import("./terminal.ts")>("terminal.ts")`.
  *
  * @throws {Deno.errors.NotCapable} without `--allow-read` of this directory.
+ * @throws {SessionError} `unsupported` in a binary that was not made of `standalone.ts`.
  */
 export async function part<Module>(name: string): Promise<Module> {
   if (included !== undefined) return await included[name]!() as Module;
+  if (Deno.build.standalone) {
+    throw new SessionError(
+      "unsupported",
+      `This binary was made of cli.ts and holds no ${name}: make it of standalone.ts (deno task compile)`,
+    );
+  }
   try {
     return await import(new URL(name, import.meta.url).href);
   } catch (error) {

@@ -24,8 +24,8 @@ export interface SpawnOptions extends ProcessOptions {
  * `stdout.log` and `stderr.log`, in a session of its own with SIGHUP ignored.
  * Returns the process ids as soon as the program runs.
  *
- * Needs `--allow-read` and `--allow-write` of the directory, `--allow-run`,
- * `--allow-env` and `--allow-ffi`.
+ * Needs `--allow-read` and `--allow-write` of the directory, `--allow-env` and
+ * `--allow-ffi`.
  *
  * @throws {SessionError} `exists`, `program_not_found`, `not_executable`,
  * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows; what was made for
