@@ -226,7 +226,7 @@ const PERMISSIONS: readonly {
 /** `deno run` with these permissions, in the project's directory. */
 function callWith(flags: readonly string[], root: TestRoot): Call {
   const given = flags.map((flag) =>
-    flag.replace("ROOT", root.dir).replace("CODE", PROJECT)
+    flag.replace(/\bROOT\b/, root.dir).replace(/\bCODE\b/, PROJECT)
   );
   return (args, input) =>
     execute(
