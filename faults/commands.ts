@@ -10,11 +10,10 @@ import { createSession, waitForSession } from "../mod.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import {
+  brokenAtCalls,
   type Call,
   callsIn,
-  canFail,
-  collect,
-  ERRORS,
+  casesAt,
   injectAt,
   needsStrace,
 } from "./tracing.ts";
@@ -296,40 +295,22 @@ async function* casesOf(
   errors: readonly string[],
 ): AsyncGenerator<readonly [string, Case]> {
   for (const call of await trace(scenario)) {
-    const where = `${call.name}#${call.ordinal} ${call.about}`;
-    if (errors.length === 0) {
-      const kill = caseOf(scenario, call, "signal=KILL");
-      yield [`KILL at ${where}`, kill];
-    }
-    for (const error of canFail(call) ? errors : []) {
-      yield [
-        `${error} from ${where}`,
-        caseOf(scenario, call, `error=${error}`),
-      ];
-    }
+    yield* casesAt(call, errors, (what) => caseOf(scenario, call, what));
   }
 }
 
+const BROKEN = SCENARIOS.map((scenario) => ({
+  ...brokenAtCalls({
+    name: scenario.name,
+    subject: scenario.name,
+    skip: needsStrace,
+    cases: (errors) => casesOf(scenario, errors),
+  }),
+  reads: scenario.reads,
+}));
+
 /** Every scenario, broken by SIGKILL, then by errors. */
 export const COMMAND_FAULTS: readonly Fault[] = [
-  ...SCENARIOS.filter(({ reads }) => !reads).map((scenario): Fault => ({
-    name: `kill-${scenario.name}`,
-    about: `SIGKILL at each call of ${scenario.name}`,
-    skip: needsStrace,
-    run: async (context) => {
-      await context.injectAll(
-        await collect(context, casesOf(scenario, []), 3),
-      );
-    },
-  })),
-  ...SCENARIOS.map((scenario): Fault => ({
-    name: `error-${scenario.name}`,
-    about: `${ERRORS.join(", ")} from each call of ${scenario.name}`,
-    skip: needsStrace,
-    run: async (context) => {
-      await context.injectAll(
-        await collect(context, casesOf(scenario, ERRORS), 2),
-      );
-    },
-  })),
+  ...BROKEN.filter(({ reads }) => !reads).map(({ kill }) => kill),
+  ...BROKEN.map(({ error }) => error),
 ];

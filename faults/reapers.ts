@@ -10,14 +10,13 @@ import { stopSession } from "../mod.ts";
 import { newMeta, prepare } from "../launch.ts";
 import { reaperScript } from "../reaper.ts";
 import { makeBuildDirectory, pathsFor, pathsIn } from "../store.ts";
-import type { Case, Context, Fault } from "./fault.ts";
+import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import {
+  brokenAtCalls,
   type Call,
   callsIn,
-  canFail,
-  collect,
-  ERRORS,
+  casesAt,
   injectAt,
   needsStrace,
 } from "./tracing.ts";
@@ -130,47 +129,27 @@ async function* reaperCases(
     }
   }
   for (const call of calls.values()) {
-    const where = `${call.name}#${call.ordinal} ${call.about}`;
-    const whats = errors.length === 0
-      ? ["signal=KILL"]
-      : (canFail(call) ? errors : []).map((error) => `error=${error}`);
-    for (const what of whats) {
-      const run: Case = async () => {
-        await using world = await World.make();
-        const said = await runReaper(
-          world,
-          scenario,
-          injectAt(call, what, world.root),
-        );
-        if (!/killed by SIGKILL|\(INJECTED\)/.test(said)) return null;
-        // Of SIGTERM a shell that can't read its own words gives the code, 143.
-        return await judge(world, { reaperKilled: true, asShellsSay: true });
-      };
-      yield [`${what.replace(/^\w+=/, "")} at ${where}`, run];
-    }
+    yield* casesAt(call, errors, (what) => async () => {
+      await using world = await World.make();
+      const said = await runReaper(
+        world,
+        scenario,
+        injectAt(call, what, world.root),
+      );
+      if (!/killed by SIGKILL|\(INJECTED\)/.test(said)) return null;
+      // Of SIGTERM a shell that can't read its own words gives the code, 143.
+      return await judge(world, { reaperKilled: true, asShellsSay: true });
+    });
   }
 }
 
 /** The reaper, broken by SIGKILL and by errors. */
-export const REAPER_FAULTS: readonly Fault[] = REAPERS.flatMap((scenario) => [
-  {
-    name: `kill-reaper-${scenario.name}`,
-    about: `SIGKILL at each call of the reaper (${scenario.name})`,
+export const REAPER_FAULTS: readonly Fault[] = REAPERS.flatMap((scenario) => {
+  const { kill, error } = brokenAtCalls({
+    name: `reaper-${scenario.name}`,
+    subject: `the reaper (${scenario.name})`,
     skip: needsStrace,
-    run: async (context: Context) => {
-      await context.injectAll(
-        await collect(context, reaperCases(scenario, []), 3),
-      );
-    },
-  },
-  {
-    name: `error-reaper-${scenario.name}`,
-    about: `errors from each call of the reaper (${scenario.name})`,
-    skip: needsStrace,
-    run: async (context: Context) => {
-      await context.injectAll(
-        await collect(context, reaperCases(scenario, ERRORS), 2),
-      );
-    },
-  },
-]);
+    cases: (errors) => reaperCases(scenario, errors),
+  });
+  return [kill, error];
+});

@@ -20,14 +20,13 @@ import { relayCommand } from "../relay_command.ts";
 import { readPids } from "../state.ts";
 import { pathsFor } from "../store.ts";
 import { attachTerminal } from "../terminal_client.ts";
-import { type Case, type Context, type Fault, within } from "./fault.ts";
+import { type Case, type Fault, within } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import {
+  brokenAtCalls,
   type Call,
   callsIn,
-  canFail,
-  collect,
-  ERRORS,
+  casesAt,
   injectAt,
   needsAttaching,
 } from "./tracing.ts";
@@ -186,14 +185,7 @@ async function* relayCases(
   const { trace, complaints } = await runRelay(world, scenario, traced);
   if (complaints.length > 0) throw new Error(complaints.join("; "));
   for (const call of callsIn(trace, world.root)) {
-    const where = `${call.name}#${call.ordinal} ${call.about}`;
-    const whats = errors.length === 0
-      ? ["signal=KILL"]
-      : (canFail(call) ? errors : []).map((error) => `error=${error}`);
-    for (const what of whats) {
-      const name = `${what.replace(/^\w+=/, "")} at ${where}`;
-      yield [name, relayCase(scenario, call, what)];
-    }
+    yield* casesAt(call, errors, (what) => relayCase(scenario, call, what));
   }
 }
 
@@ -222,25 +214,12 @@ function relayCase(scenario: RelayScenario, call: Call, what: string): Case {
 }
 
 /** The relay, broken by SIGKILL and by errors. */
-export const RELAY_FAULTS: readonly Fault[] = RELAYS.flatMap((scenario) => [
-  {
-    name: `kill-relay-${scenario.name}`,
-    about: `SIGKILL at each call of the relay (${scenario.name})`,
+export const RELAY_FAULTS: readonly Fault[] = RELAYS.flatMap((scenario) => {
+  const { kill, error } = brokenAtCalls({
+    name: `relay-${scenario.name}`,
+    subject: `the relay (${scenario.name})`,
     skip: needsAttaching,
-    run: async (context: Context) => {
-      await context.injectAll(
-        await collect(context, relayCases(scenario, []), 3),
-      );
-    },
-  },
-  {
-    name: `error-relay-${scenario.name}`,
-    about: `errors from each call of the relay (${scenario.name})`,
-    skip: needsAttaching,
-    run: async (context: Context) => {
-      await context.injectAll(
-        await collect(context, relayCases(scenario, ERRORS), 2),
-      );
-    },
-  },
-]);
+    cases: (errors) => relayCases(scenario, errors),
+  });
+  return [kill, error];
+});

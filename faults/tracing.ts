@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { Case, Context } from "./fault.ts";
+import type { Case, Context, Fault } from "./fault.ts";
 
 /** One system call that touches the root. */
 export interface Call {
@@ -22,7 +22,7 @@ export interface Call {
 }
 
 /** What is injected beside SIGKILL. */
-export const ERRORS = ["ENOSPC", "EIO", "EACCES", "EMFILE", "EINTR"];
+const ERRORS = ["ENOSPC", "EIO", "EACCES", "EMFILE", "EINTR"];
 
 /** The calls in a trace that touch the root. */
 export function callsIn(log: string, root: string): Call[] {
@@ -64,13 +64,64 @@ export function injectAt(call: Call, what: string, root: string): string[] {
  * Whether a call can fail: closing a directory never does, and Rust panics if it does; and
  * a descriptor that stays open, as if injected, never stays open: close(2) frees it.
  */
-export function canFail({ name, about }: Call): boolean {
+function canFail({ name, about }: Call): boolean {
   return name !== "close" ||
     /\/[^/.]+\/[^/]+$/.test(about) && !about.endsWith("/ready.pipe");
 }
 
+/** What can be done to a call, each with its name: SIGKILL, or with errors these of them that it can give. */
+export function* casesAt(
+  call: Call,
+  errors: readonly string[],
+  caseOf: (what: string) => Case,
+): Generator<readonly [string, Case]> {
+  const where = `${call.name}#${call.ordinal} ${call.about}`;
+  if (errors.length === 0) yield [`KILL at ${where}`, caseOf("signal=KILL")];
+  for (const error of canFail(call) ? errors : []) {
+    yield [`${error} at ${where}`, caseOf(`error=${error}`)];
+  }
+}
+
+/** What {@linkcode brokenAtCalls} breaks. */
+interface Broken {
+  /** A part of the faults' names. */
+  readonly name: string;
+  /** What is broken, in words. */
+  readonly subject: string;
+  readonly skip: Fault["skip"];
+  /** What to inject, given the errors; none of them means SIGKILL. */
+  readonly cases: (
+    errors: readonly string[],
+  ) => AsyncIterable<readonly [string, Case]>;
+}
+
+/** The faults of what makes system calls: SIGKILL at each of them, and errors from each. */
+export function brokenAtCalls(
+  { name, subject, skip, cases }: Broken,
+): { readonly kill: Fault; readonly error: Fault } {
+  const inject =
+    (errors: readonly string[], least: number): Fault["run"] =>
+    async (context) => {
+      await context.injectAll(await collect(context, cases(errors), least));
+    };
+  return {
+    kill: {
+      name: `kill-${name}`,
+      about: `SIGKILL at each call of ${subject}`,
+      skip,
+      run: inject([], 3),
+    },
+    error: {
+      name: `error-${name}`,
+      about: `${ERRORS.join(", ")} from each call of ${subject}`,
+      skip,
+      run: inject(ERRORS, 2),
+    },
+  };
+}
+
 /** The cases, or in short a sample of them. */
-export async function collect(
+async function collect(
   { short, random }: Context,
   cases: AsyncIterable<readonly [string, Case]>,
   count: number,
