@@ -117,8 +117,8 @@ function lookAtAll(): void {
 
 /** Options of {@linkcode spawnLeader}. */
 export interface LeaderOptions {
-  /** The working directory. */
-  readonly cwd: string;
+  /** The working directory. @default {the caller's} */
+  readonly cwd?: string;
   /** Environment variables, added to the caller's; `undefined` takes one away. @default {{}} */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Start from an empty environment instead of the caller's. @default {false} */
@@ -175,8 +175,10 @@ export function spawnLeader(
     const dup2 = symbol("posix_spawn_file_actions_adddup2");
     for (const fd of [1, 2]) check(dup2(actions, 0, fd));
     if (third !== undefined) check(dup2(actions, third, 3));
-    const chdir = symbol("posix_spawn_file_actions_addchdir_np");
-    check(chdir(actions, cString(cwd)));
+    if (cwd !== undefined) {
+      const chdir = symbol("posix_spawn_file_actions_addchdir_np");
+      check(chdir(actions, cString(cwd)));
+    }
     // The block begins with the path; as an argument it stays alive during the call.
     const spawn = symbol("posix_spawn");
     check(spawn(pid, block, actions, attributes, args, environment));

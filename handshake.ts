@@ -71,16 +71,10 @@ export async function diedUnstarted(
   reaper: Child,
 ): Promise<boolean> {
   if (Deno.build.os === "linux") {
-    const { readArgv, readEntry } = await import("./proc.ts");
-    let argv = readArgv(pids.agent);
-    // Alive without arguments: in the middle of its end, or of an exec of its own.
-    for (let tries = 0; argv === undefined && tries < 1000; tries++) {
-      if (readEntry(pids.agent) === undefined) break;
-      await poll(-1, 0, 1);
-      argv = readArgv(pids.agent);
-    }
-    const isShell = argv?.[1] === `${paths.dir}/${SCRIPT}`;
-    if (!isShell && readEntry(pids.agent) !== undefined) return false;
+    const { hasLeftShell } = await import("./proc.ts");
+    const isShell = (argv: readonly string[]) =>
+      argv[1] === `${paths.dir}/${SCRIPT}`;
+    if (await hasLeftShell(pids.agent, isShell)) return false;
   } else if (processExists(pids.agent)) return false;
   await reaper.ended(RECORD_MS);
   const code = await exitCodeOf(paths);

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { getsid, readSystemBytes } from "./libc.ts";
+import { getsid, poll, readSystemBytes } from "./libc.ts";
 
 /** A process as the system shows it. */
 export interface Entry {
@@ -179,6 +179,29 @@ export function readEntry(pid: number): Omit<Entry, "owner"> | undefined {
   return Deno.build.os === "darwin"
     ? scanDarwin().find((entry) => entry.pid === pid)
     : readStat(pid);
+}
+
+/** How long an exec may take whose process is not seen to be anything yet. */
+const EXEC_MS = 2_000;
+
+/**
+ * Tells whether a process that was started as a shell has become another program, by
+ * exec(2); `false` once it has ended. While it is still the shell, or has no arguments,
+ * as in the middle of an exec or of its end, it is looked at again; what then still
+ * lives counts as another program. Linux only.
+ */
+export async function hasLeftShell(
+  pid: number,
+  isShell: (argv: readonly string[]) => boolean,
+): Promise<boolean> {
+  const deadline = performance.now() + EXEC_MS;
+  while (readEntry(pid) !== undefined) {
+    const argv = readArgv(pid);
+    if (argv !== undefined && !isShell(argv)) return true;
+    if (performance.now() > deadline) return true;
+    await poll(-1, 0, 1); // A pause, without a timer.
+  }
+  return false;
 }
 
 /** Text with one character for each byte of its UTF-8, as an owner is given. */

@@ -22,16 +22,16 @@ import {
   read,
   resetSignal,
 } from "./libc.ts";
+import { hasLeftShell } from "./proc.ts";
 import { isExecutable } from "./program.ts";
 import { signalName } from "./signals.ts";
 
-/** Marks the shell until it has become the agent. */
-const MARK = "codex-session terminal";
+/** The shell's name in what it says. */
+const NAME = "codex-session terminal";
 
 // In dash the trap runs after a failed exec. The brace group's redirection leaves
 // the shell a close-on-exec copy of 3, and the agent none.
-const SCRIPT = `# ${MARK}
-tty=$1; shift
+const SCRIPT = `tty=$1; shift
 trap 'echo "$?" >&3' 0
 exec <>"$tty" >&0 2>&0
 { exec "$@"; } 3>&-`;
@@ -64,8 +64,7 @@ export async function startAgent(
   let report: string;
   try {
     try {
-      child = spawnLeader(["/bin/sh", "-c", SCRIPT, MARK, slavePath, ...argv], {
-        cwd: Deno.cwd(),
+      child = spawnLeader(["/bin/sh", "-c", SCRIPT, NAME, slavePath, ...argv], {
         env: { ...Object.fromEntries(foreign), ...env },
         third: writer,
       });
@@ -81,7 +80,10 @@ export async function startAgent(
     return { failure: Number(report) || 1 };
   }
   // A shell that can't report (bash, mksh) has ended with the status instead.
-  if (!await hasBecomeAgent(child.pid)) {
+  const isShell = (argv: readonly string[]) => argv[2] === SCRIPT;
+  if (
+    Deno.build.os === "linux" && !await hasLeftShell(child.pid, isShell)
+  ) {
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {
       const path = env.PATH ?? getenv("PATH");
@@ -100,26 +102,6 @@ async function readToEnd(fd: number): Promise<string> {
     const count = read(fd, buffer);
     if (count === 0) return text.trim();
     text += new TextDecoder().decode(buffer.subarray(0, count));
-  }
-}
-
-/**
- * Tells whether the shell, whose report is over, has become the agent; not if it
- * has ended. In the middle of an exec its descriptors are closed and its command line
- * is still empty: then it is looked at again.
- */
-async function hasBecomeAgent(pid: number): Promise<boolean> {
-  if (Deno.build.os !== "linux") return true;
-  for (;;) {
-    try {
-      const commandLine = Deno.readTextFileSync(`/proc/${pid}/cmdline`);
-      if (commandLine !== "" && !commandLine.includes(MARK)) return true;
-      const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-      if (/\) [ZX] /.test(stat)) return false;
-    } catch {
-      return false; // It has ended and is reaped.
-    }
-    await new Promise((wake) => setTimeout(wake, 1));
   }
 }
 

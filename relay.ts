@@ -39,6 +39,7 @@ import { PtyWriter } from "./pty_writer.ts";
 import { RelayServer } from "./relay_server.ts";
 import { MIN_COLUMNS, Screen } from "./screen.ts";
 import { listenIn, SOCKET } from "./socket_path.ts";
+import { writeAtomic } from "./store.ts";
 import { answer, needsScreen } from "./terminal_query.ts";
 import type { Query } from "./backlog.ts";
 
@@ -331,10 +332,8 @@ class Relay {
 
   /** Tells whether it was written; a full disk, or a session deleted under us, is no reason to end it. */
   #writeFile(name: string, json: string): boolean {
-    const path = `${this.#options.dir}/${name}`;
     try {
-      Deno.writeTextFileSync(`${path}.tmp`, json + "\n", { mode: 0o600 });
-      Deno.renameSync(`${path}.tmp`, path);
+      writeAtomic(`${this.#options.dir}/${name}`, json + "\n");
       this.#hasComplained = false;
       return true;
     } catch (error) {

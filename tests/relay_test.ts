@@ -77,6 +77,14 @@ Deno.test("relay reports truthfully what can't be started", async () => {
   await until(() => root.strays().length === 0);
 });
 
+Deno.test("relay starts an agent whatever its arguments say", async () => {
+  await using root = new TestRoot();
+  // The name of the shell that becomes the agent: once that was taken for the shell.
+  const words = "sleep 600; : codex-session terminal";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", words]);
+  assertEquals(readState(paths).state, "running");
+});
+
 Deno.test("relay ends as the agent ends: by code and by signal, without a core file", async () => {
   await using root = new TestRoot();
   const ends: [string, unknown][] = [
@@ -287,8 +295,8 @@ Deno.test("relay bounds the journal, too, when it has run out of files meanwhile
 
 Deno.test("relay that can't write terminal.json at first writes it later, and is a terminal meanwhile", async () => {
   await using root = new TestRoot();
-  // In the place of its temporary name.
-  const inTheWay = `${root.dir}/a/terminal.json.tmp`;
+  // In its place: no file can be renamed to a directory.
+  const inTheWay = `${root.dir}/a/terminal.json`;
   Deno.mkdirSync(inTheWay, { recursive: true, mode: 0o700 });
   Deno.chmodSync(`${root.dir}/a`, 0o700);
   const paths = await startTerminal(root.dir, "a", ["cat"]);
