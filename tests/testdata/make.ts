@@ -9,6 +9,7 @@ import { VERSION } from "../../cli.ts";
 import { sendEof, sendInput } from "../../input.ts";
 import { type CreateOptions, createSession, stopSession } from "../../mod.ts";
 import { waitForSession } from "../../wait.ts";
+import { waitFor } from "../../wait_for.ts";
 
 const root = new URL(`./${VERSION}`, import.meta.url).pathname;
 
@@ -27,17 +28,18 @@ async function make(
   await waitForSession(id, { root });
 }
 
-const ready = () => new Promise((wake) => setTimeout(wake, 300));
+const ready = (id: string) =>
+  waitFor(id, { for: "output", pattern: /out/ }, { root });
 const endless = ["sh", "-c", "echo out; exec sleep 600"];
 
 await make("exec-0", {});
 await make("exec-3", { command: ["sh", "-c", "echo out; exit 3"] });
 await make("exec-stopped", { command: endless }, async () => {
-  await ready();
+  await ready("exec-stopped");
   await stopSession("exec-stopped", { root });
 });
 await make("exec-lost", { command: endless }, async () => {
-  await ready();
+  await ready("exec-lost");
   const pids = Deno.readTextFileSync(`${root}/exec-lost/pid`).trim().split(" ");
   for (const pid of pids) Deno.kill(Number(pid), "SIGKILL");
 });
