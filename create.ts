@@ -18,15 +18,15 @@ import {
   type ProcessOptions,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
+import { join, resolve } from "./std.ts";
 import {
   checkId,
-  defaultRoot,
   exists,
   type Kind,
   makeBuildDirectory,
   type Meta,
+  openRoot,
   type Paths,
-  pathsFor,
   pathsIn,
   remove,
   rootError,
@@ -150,8 +150,8 @@ export async function createSession(
   const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
   signal?.throwIfAborted();
   check(options);
-  const root = await absolute(options.root ?? defaultRoot());
-  const cwd = await absolute(options.cwd ?? Deno.cwd());
+  const root = openRoot(options);
+  const cwd = resolve(options.cwd ?? Deno.cwd());
   // Before the claim: from then on to the start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
@@ -188,13 +188,6 @@ export async function createSession(
     remove(paths.dir);
     throw error;
   }
-}
-
-/** Only a relative path needs the library for it, which a cold start would pay for. */
-async function absolute(path: string): Promise<string> {
-  if (path.startsWith("/")) return path;
-  const { resolve } = await import("./std.ts");
-  return resolve(path);
 }
 
 function check(options: CreateOptions): void {
@@ -265,7 +258,7 @@ function claim(
 }
 
 function tryClaim(root: string, meta: Meta): Claim | undefined {
-  const paths = pathsFor(meta.id, { root });
+  const paths = pathsIn(join(root, meta.id), meta.id);
   const building = makeBuildDirectory(root);
   let prepared: Prepared | undefined;
   try {

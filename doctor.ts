@@ -28,8 +28,7 @@ import {
 import { endTrial, trySession } from "./doctor_trial.ts";
 import { messageOf, SessionError } from "./errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
-import { resolve } from "./std.ts";
-import { defaultRoot, exists, type RootOptions } from "./store.ts";
+import { exists, openRoot, type RootOptions } from "./store.ts";
 
 /** What one check has found. */
 export interface Diagnosis {
@@ -99,7 +98,7 @@ export async function diagnose(
   await check("agents", checkAgents);
   let tried: { readonly root: string; readonly place: TrialPlace } | undefined;
   await check("state directory", () => {
-    const root = resolve(options.root ?? defaultRoot());
+    const root = openRoot(options);
     const isNew = !exists(root);
     tried = { root, place: new TrialPlace(root) };
     return checkRoot(root, isNew);

@@ -6,11 +6,11 @@
 import { SessionError } from "./errors.ts";
 import { processFinder } from "./processes.ts";
 import { listSessions } from "./sessions.ts";
-import { resolve } from "./std.ts";
+import { join } from "./std.ts";
 import { deleteSession, removeSession } from "./stop.ts";
 import { isLockHeld, readTimes } from "./state.ts";
 import {
-  defaultRoot,
+  openRoot,
   pathsIn,
   remove,
   rootError,
@@ -66,7 +66,7 @@ export async function pruneSessions(
   options: PruneOptions = {},
 ): Promise<Pruned> {
   const { olderThanMs = 0, dryRun = false, abortSignal } = options;
-  const root = resolve(options.root ?? defaultRoot());
+  const root = openRoot(options);
   const deleted: { id: string; bytes: number }[] = [];
   const failed: { id: string; error: unknown }[] = [];
   const latest = Date.now() - olderThanMs;
@@ -107,7 +107,7 @@ export function leftovers(root: string): string[] {
   const paths: string[] = [];
   try {
     for (const { name, isDirectory } of Deno.readDirSync(root)) {
-      const path = `${root}/${name}`;
+      const path = join(root, name);
       if (!isDirectory) continue;
       if (name.startsWith(".old-")) paths.push(path);
       if (name.startsWith(".new-") && isAbandoned(path)) paths.push(path);

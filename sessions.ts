@@ -7,12 +7,13 @@
  * @module
  */
 import { messageOf, SessionError } from "./errors.ts";
+import { join } from "./std.ts";
 import { readState, type State, type StateName } from "./state.ts";
 import {
-  defaultRoot,
   isId,
   type Meta,
   noSuchSession,
+  openRoot,
   parseMeta,
   type Paths,
   pathsFor,
@@ -136,11 +137,12 @@ function sessionNames(root: string): string[] {
 export async function listSessions(
   options: ListOptions = {},
 ): Promise<Session[]> {
-  const { root = defaultRoot(), state, labels = {} } = options;
+  const { state, labels = {} } = options;
+  const root = openRoot(options);
   const wanted = Object.entries(labels);
   const sessions: Session[] = [];
   for (const name of sessionNames(root)) {
-    const session = readSession(pathsIn(`${root}/${name}`, name));
+    const session = readSession(pathsIn(join(root, name), name));
     if (session === undefined) continue;
     if (state !== undefined && session.state.state !== state) continue;
     const has = session.meta?.labels ?? {};
@@ -194,9 +196,9 @@ export async function resolveSelector(
   selector: string,
   options: RootOptions = {},
 ): Promise<Session> {
-  const root = options.root ?? defaultRoot();
+  const root = openRoot(options);
   if (!isId(selector)) throw noSuchSession(selector);
-  const exact = readSession(pathsFor(selector, { root }));
+  const exact = readSession(pathsIn(join(root, selector), selector));
   if (exact !== undefined) return exact;
   if (/^\d{1,9}$/.test(selector)) {
     const session = (await listSessions({ root }))[Number(selector)];
@@ -204,7 +206,7 @@ export async function resolveSelector(
   }
   const fitting = sessionNames(root)
     .filter((name) => name.startsWith(selector))
-    .map((name) => readSession(pathsIn(`${root}/${name}`, name)))
+    .map((name) => readSession(pathsIn(join(root, name), name)))
     .filter((session) => session !== undefined)
     .sort(newestFirst);
   const [first, second] = fitting;

@@ -6,7 +6,15 @@
 import { SessionError } from "./errors.ts";
 import { launch, newMeta, prepare, type ProcessOptions } from "./launch.ts";
 import type { Pids } from "./state.ts";
-import { exists, type Kind, type Paths, remove } from "./store.ts";
+import { resolve } from "./std.ts";
+import {
+  checkDirectory,
+  exists,
+  type Kind,
+  makeDirectory,
+  type Paths,
+  remove,
+} from "./store.ts";
 
 /** Options of {@linkcode spawnExec} and {@linkcode spawnRepl}. */
 export interface SpawnOptions extends ProcessOptions {
@@ -77,14 +85,14 @@ async function spawnAt(
   options: SpawnOptions,
 ): Promise<Pids> {
   const { program = [], env = {}, ...rest } = options;
-  const { resolve } = await import("./std.ts");
   const cwd = resolve(options.cwd ?? Deno.cwd());
   const argv = [
     ...(typeof program === "string" ? [program] : program),
     ...args,
   ];
   const made = !exists(paths.dir);
-  Deno.mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
+  makeDirectory(paths.dir);
+  checkDirectory(paths.dir);
   const before = new Set([...Deno.readDirSync(paths.dir)].map((e) => e.name));
   try {
     using prepared = prepare(

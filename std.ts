@@ -5,14 +5,19 @@
  * no import map, resolves them. `deno-std` on npm holds the modules of `@std/*`
  * as JavaScript without types; each name gets its type here, once.
  *
- * On the way to a cold start's result it is imported dynamically, where it is
- * needed at all: the first npm import costs 4 ms of a bare start's 20.
- *
  * @module
  */
 // deno-lint-ignore-file no-explicit-any
+import { basename as basenameJs } from "npm:deno-std@1.3.1/path/basename.js";
+import { dirname as dirnameJs } from "npm:deno-std@1.3.1/path/dirname.js";
 import { join as joinJs } from "npm:deno-std@1.3.1/path/join.js";
 import { resolve as resolveJs } from "npm:deno-std@1.3.1/path/resolve.js";
+
+/** `basename` of `@std/path`. */
+export const basename: (path: string) => string = basenameJs as any;
+
+/** `dirname` of `@std/path`. */
+export const dirname: (path: string) => string = dirnameJs as any;
 
 /** `join` of `@std/path`. */
 export const join: (first: string, ...rest: string[]) => string = joinJs as any;

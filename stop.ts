@@ -12,7 +12,7 @@
 import { type EndingOptions, endProcesses } from "./ending.ts";
 import { SessionError } from "./errors.ts";
 import { listProcesses } from "./processes.ts";
-import { join, resolve } from "./std.ts";
+import { join } from "./std.ts";
 import {
   readEnding,
   readPids,
@@ -21,10 +21,9 @@ import {
   type StopRequest,
 } from "./state.ts";
 import {
-  defaultRoot,
   openFile,
+  openRoot,
   type Paths,
-  pathsFor,
   remove,
   type RootOptions,
   writeAtomic,
@@ -116,7 +115,7 @@ async function stopAt(
   const { signal = "SIGTERM", graceMs = 10_000, abortSignal } = options;
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
-  const root = resolve(options.root ?? defaultRoot());
+  const root = openRoot(options);
   const session = await sessionAt(id, root);
   const { paths } = session;
   await untilThereAreProcesses(session, root, abortSignal);
@@ -285,7 +284,7 @@ export async function deleteSession(
     options;
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
-  const root = resolve(options.root ?? defaultRoot());
+  const root = openRoot(options);
   const { paths, state } = await sessionAt(id, root);
   if (!force && (isLive(state) || state.state === "damaged")) {
     const [code, hint] = isLive(state)
@@ -326,7 +325,7 @@ export function removeSession(root: string, id: string): void {
   const random = Math.random().toString(36).slice(2, 10);
   const old = join(root, `.old-${id}-${Deno.pid}-${random}`);
   try {
-    Deno.renameSync(pathsFor(id, { root }).dir, old);
+    Deno.renameSync(join(root, id), old);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return; // Another was quicker.
     throw error;

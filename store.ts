@@ -10,6 +10,7 @@
  * @module
  */
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
+import { basename, dirname, join, resolve } from "./std.ts";
 
 /** The format that this version writes; readers refuse a greater one. */
 export const FORMAT = 1;
@@ -78,10 +79,11 @@ export interface Meta {
 }
 
 /**
- * The state directory: `$CODEX_SESSION_HOME`, else
+ * The state directory as the environment names it: `$CODEX_SESSION_HOME`, else
  * `$XDG_STATE_HOME/codex-session`, else `~/.local/state/codex-session`; on
  * Windows `%LOCALAPPDATA%\codex-session`. A relative `$XDG_STATE_HOME` is
- * ignored, as its specification demands. Needs `--allow-env`.
+ * ignored, as its specification demands. Needs `--allow-env`, and for a relative
+ * `$CODEX_SESSION_HOME` `--allow-read` of the current directory.
  *
  * @throws {SessionError} `root_unusable` if none of the variables is set.
  *
@@ -93,20 +95,109 @@ export interface Meta {
  */
 export function defaultRoot(): string {
   const own = Deno.env.get("CODEX_SESSION_HOME");
-  if (own) return own.startsWith("/") ? own : `${Deno.cwd()}/${own}`;
+  if (own) return resolve(own);
   if (Deno.build.os === "windows") {
     const local = Deno.env.get("LOCALAPPDATA");
-    if (local) return `${local}\\codex-session`;
+    if (local) return join(local, "codex-session");
   } else {
     const state = Deno.env.get("XDG_STATE_HOME");
-    if (state?.startsWith("/")) return `${state}/codex-session`;
+    if (state?.startsWith("/")) return join(state, "codex-session");
     const home = Deno.env.get("HOME");
-    if (home) return `${home}/.local/state/codex-session`;
+    if (home) return join(home, ".local", "state", "codex-session");
   }
   throw new SessionError(
     "root_unusable",
     "Cannot find the state directory: HOME is not set; set CODEX_SESSION_HOME to a directory",
   );
+}
+
+/**
+ * The state directory as every function uses it: absolute, links resolved, and checked.
+ * The one place that decides which directory that is and whether it is safe to use. It
+ * may not exist yet.
+ *
+ * Needs `--allow-read` of the directory and `--allow-sys=uid`; where a link is on the way
+ * to it, also `--allow-read` of what the path leads through; without `root` what
+ * {@linkcode defaultRoot} needs.
+ *
+ * @throws {SessionError} `root_unusable` if it belongs to another user, if others may write to
+ * it, if another user's link leads to it, or if it is no directory.
+ */
+export function openRoot(options: RootOptions = {}): string {
+  const asked = resolve(options.root ?? defaultRoot());
+  try {
+    // Tools that find a session's processes by lines would find others, too.
+    if (asked.includes("\n")) throw new Error("its path holds a line break");
+    const root = realPath(asked);
+    if (root !== asked) checkLinks(asked);
+    checkDirectory(root);
+    return root;
+  } catch (error) {
+    throw rootError(asked, error);
+  }
+}
+
+/** A path with all links resolved; what does not exist at its end stays as it is. */
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    const parent = dirname(path);
+    if (!(error instanceof Deno.errors.NotFound) || parent === path) {
+      throw error;
+    }
+    // A dangling link would be made into a directory at a place that nobody has checked.
+    if (statOptional(path) !== undefined) throw error;
+    return join(realPath(parent), basename(path));
+  }
+}
+
+/** Refuses links of other users on a path: their owners decide where they lead. */
+function checkLinks(path: string): void {
+  const user = Deno.uid();
+  if (user === null) return; // Windows.
+  const names = path.split("/");
+  let dir = "/";
+  // As the kernel follows a path, path_resolution(7). It is known to have no circle.
+  for (let name; (name = names.shift()) !== undefined;) {
+    if (name === "" || name === ".") continue;
+    const at = resolve(dir, name);
+    const info = name === ".." ? undefined : statOptional(at);
+    if (!info?.isSymlink) {
+      dir = at;
+      continue;
+    }
+    if (info.uid !== user && info.uid !== 0) {
+      throw new Error(
+        `the link "${at}" on its path belongs to user ${info.uid}, you are user ${user}`,
+      );
+    }
+    const target = Deno.readLinkSync(at);
+    if (target.startsWith("/")) dir = "/";
+    names.unshift(...target.split("/"));
+  }
+}
+
+/** Refuses a directory that isn't ours, or that others may write to; a missing one is fine. */
+export function checkDirectory(path: string): void {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  if (!info.isDirectory) throw new Error("it is not a directory");
+  const user = Deno.uid();
+  if (user === null) return; // Windows.
+  if (info.uid !== user) {
+    throw new Error(
+      `it belongs to user ${info.uid}, you are user ${user}; choose another one in CODEX_SESSION_HOME`,
+    );
+  }
+  if (((info.mode ?? 0) & 0o022) !== 0) {
+    throw new Error(`others may write to it; run: chmod go-w "${path}"`);
+  }
 }
 
 /**
@@ -129,9 +220,11 @@ export function checkId(id: string): string {
 }
 
 /**
- * The paths of a session's files. Pure; needs `--allow-env` without `root`.
+ * The paths of a session's files, in the state directory as {@linkcode openRoot} finds it.
+ * Needs `--allow-read` of the root and `--allow-sys=uid`, without `root` `--allow-env`.
  *
  * @throws {ArgumentError} if the id is malformed.
+ * @throws {SessionError} `root_unusable`.
  *
  * @example
  * ```ts
@@ -140,12 +233,12 @@ export function checkId(id: string): string {
  * ```
  */
 export function pathsFor(id: string, options: RootOptions = {}): Paths {
-  return pathsIn(`${options.root ?? defaultRoot()}/${checkId(id)}`, id);
+  checkId(id);
+  return pathsIn(join(openRoot(options), id), id);
 }
 
 /** The paths of a session whose files stand in `dir`. */
 export function pathsIn(dir: string, id: string): Paths {
-  // Plain concatenation, here and above: an npm import costs a cold start 4 ms.
   return {
     id,
     dir,
@@ -329,34 +422,34 @@ export function noSuchSession(id: string, cause?: unknown): SessionError {
   return new SessionError("not_found", `No such session: "${id}"`, options);
 }
 
+/** Makes a directory where it is missing, its parents, too, each for its owner alone. */
+export function makeDirectory(path: string): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    makeDirectory(dirname(path));
+    return makeDirectory(path);
+  }
+  Deno.chmodSync(path, 0o700); // The umask may have taken something away.
+}
+
 /**
- * Makes the root if it is missing, and in it a hidden directory to build a
- * session in; makes sure that the root is ours alone to write.
+ * Makes the root if it is missing, and in it a hidden directory to build a session in.
  *
  * @throws {SessionError} `root_unusable`.
  */
 export function makeBuildDirectory(root: string): string {
   const random = Math.random().toString(36).slice(2, 10);
-  const dir = `${root}/.new-${Deno.pid}-${random}`;
+  const dir = join(root, `.new-${Deno.pid}-${random}`);
   try {
-    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeDirectory(root);
+    checkDirectory(root); // Somebody else may have been quicker to make it.
     Deno.mkdirSync(dir, { mode: 0o700 });
-    // A directory of our own tells whose the root should be, without asking for our id.
-    const { uid, mode } = Deno.statSync(root);
-    const own = Deno.statSync(dir).uid;
-    let wrong: string | undefined;
-    if (uid !== own) wrong = `it belongs to user ${uid}, you are user ${own}`;
-    else if (((mode ?? 0) & 0o022) !== 0) {
-      wrong = `others may write to it; run: chmod go-w "${root}"`;
-    }
-    if (wrong === undefined) return dir;
-    throw new Error(wrong);
+    Deno.chmodSync(dir, 0o700);
+    return dir;
   } catch (error) {
-    try {
-      Deno.removeSync(dir);
-    } catch {
-      // The reason why it has to go says more.
-    }
     throw rootError(root, error);
   }
 }
