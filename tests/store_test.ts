@@ -1,10 +1,16 @@
+import { createSession } from "../create.ts";
 import { SessionError } from "../errors.ts";
+import { sendInput } from "../input.ts";
 import { mkfifo } from "../libc.ts";
+import { followLog, readLog } from "../logs.ts";
+import { pruneSessions } from "../prune.ts";
 import { spawnExec } from "../spawn.ts";
 import { readPids, readState, readStopRequest } from "../state.ts";
 import {
   defaultRoot,
   exists,
+  makeBuildDirectory,
+  openRoot,
   parseMeta,
   pathsFor,
   writeAtomic,
@@ -16,11 +22,18 @@ import {
   signalNumber,
 } from "../signals.ts";
 import { getSession, listSessions, resolveSelector } from "../sessions.ts";
+import { deleteSession, stopSession } from "../stop.ts";
+import { readScreen, sendKeys } from "../terminal.ts";
+import { waitForSession } from "../wait.ts";
+import { waitFor } from "../wait_for.ts";
 import {
+  assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
   assertThrows,
+  runCli,
   TestRoot,
   until,
 } from "./helpers.ts";
@@ -76,6 +89,123 @@ Deno.test("pathsFor() keeps every path inside the root", () => {
     );
   }
   assertEquals(pathsFor("x".repeat(64), { root: "/r" }).id.length, 64);
+});
+
+Deno.test("openRoot() is the same directory however its path is written", async () => {
+  await using root = new TestRoot();
+  const real = Deno.realPathSync(root.dir);
+  Deno.mkdirSync(`${real}/h`, { mode: 0o700 });
+  Deno.symlinkSync("h", `${real}/link`);
+  Deno.symlinkSync(`${real}/link`, `${real}/again`);
+  const cwd = Deno.cwd();
+  Deno.chdir(real);
+  try {
+    for (
+      const path of [
+        ...["h", "./h", "h/", "h/../h//", "link", "./again/"],
+        ...[`${real}/h/`, `${real}/./h`, `${real}//link`],
+      ]
+    ) assertEquals(openRoot({ root: path }), `${real}/h`, path);
+    assertEquals(openRoot({ root: "link/not/yet" }), `${real}/h/not/yet`);
+  } finally {
+    Deno.chdir(cwd);
+  }
+});
+
+Deno.test("openRoot() refuses what is no directory, open to others, or two lines", async () => {
+  await using root = new TestRoot();
+  const refuse = (name: string, why: string) => {
+    const open = () => openRoot({ root: `${root.dir}/${name}` });
+    const error = assertThrows(open, SessionError, why);
+    assertEquals(error.code, "root_unusable");
+  };
+  Deno.writeTextFileSync(`${root.dir}/file`, "");
+  refuse("file", "it is not a directory");
+  Deno.mkdirSync(`${root.dir}/shared`);
+  Deno.chmodSync(`${root.dir}/shared`, 0o770);
+  refuse("shared", "chmod go-w");
+  Deno.symlinkSync("nowhere", `${root.dir}/dangling`);
+  refuse("dangling", "No such file");
+  refuse("two\nlines", "line break");
+});
+
+/** Makes a file or link belong to a user who is neither root nor we. */
+function giveAway(path: string): void {
+  const chown = { args: ["-h", "65534:65534", path] };
+  assert(new Deno.Command("chown", chown).outputSync().success);
+}
+
+Deno.test({
+  name: "every function refuses the root, and the link to it, of another user",
+  ignore: Deno.build.os === "windows" || Deno.uid() !== 0,
+  async fn() {
+    await using base = new TestRoot();
+    const theirs = `${base.dir}/theirs`;
+    const ours = `${base.dir}/ours`;
+    for (const root of [theirs, ours]) {
+      Deno.mkdirSync(root, { mode: 0o700 });
+      makeSession(root, "a");
+    }
+    giveAway(theirs);
+    Deno.symlinkSync(ours, `${base.dir}/link`);
+    giveAway(`${base.dir}/link`);
+    // The link that is theirs is a step on the way, and not the last one.
+    Deno.symlinkSync("link", `${base.dir}/first`);
+    const roots = ["theirs", "link", "first"].map((it) => `${base.dir}/${it}`);
+    for (const root of roots) {
+      const calls: readonly (() => unknown)[] = [
+        () => createSession({ command: ["true"], root }),
+        () => listSessions({ root }),
+        () => getSession("a", { root }),
+        () => resolveSelector("0", { root }),
+        () => stopSession("a", { root }),
+        () => deleteSession("a", { root }),
+        () => pruneSessions({ root }),
+        () => sendInput("a", "text", { root }),
+        () => sendKeys("a", [{ key: "enter" }], { root }),
+        () => readScreen("a", { root }),
+        () => waitForSession("a", { root }),
+        () => waitFor("a", { for: "idle", idleMs: 1 }, { root }),
+        () => readLog("a", { root }),
+        () => followLog("a", { root }),
+      ];
+      for (const call of calls) {
+        const error = await assertRejects(
+          async () => await call(),
+          SessionError,
+          "belongs to user 65534, you are user 0",
+        );
+        assertEquals(error.code, "root_unusable");
+      }
+      const listed = await runCli(root, ["list"]);
+      assertEquals([listed.code, listed.stdout], [1, ""]);
+      assertMatch(listed.stderr, /^codex-session: .* belongs to user .*\n$/);
+      const doctor = await runCli(root, ["doctor"]);
+      assertEquals(doctor.code, 1);
+      assertMatch(doctor.stdout, /^error +state directory .*belongs to user/m);
+    }
+  },
+});
+
+Deno.test("makeBuildDirectory() makes what is missing for us alone, whatever the umask", async () => {
+  await using root = new TestRoot();
+  const modes = (...paths: string[]) =>
+    paths.map((path) => Deno.statSync(path).mode! & 0o777);
+  const before = Deno.umask();
+  try {
+    for (const mask of [0, 0o022, 0o177, 0o777]) {
+      Deno.umask(mask);
+      const parent = `${root.dir}/${mask}`;
+      const dir = makeBuildDirectory(`${parent}/h`);
+      assertEquals(
+        modes(parent, `${parent}/h`, dir),
+        [0o700, 0o700, 0o700],
+        `umask ${mask}`,
+      );
+    }
+  } finally {
+    Deno.umask(before);
+  }
 });
 
 Deno.test("defaultRoot() follows CODEX_SESSION_HOME, XDG_STATE_HOME, HOME", () => {

@@ -170,6 +170,7 @@ const CODE_READ = "--allow-read=CODE";
 const ROOT_READ = `${CODE_READ},ROOT`;
 const ROOT_WRITE = "--allow-write=ROOT";
 const ENV = "--allow-env";
+const USER = "--allow-sys=uid";
 const FFI = "--allow-ffi";
 const SHELL = "--allow-run=/bin/sh";
 
@@ -183,7 +184,7 @@ const PERMISSIONS: readonly {
   { flags: [], calls: [["--help"], ["run", "--help"]] },
   { flags: [CODE_READ], calls: [["completions", "bash"]] },
   {
-    flags: [ENV, ROOT_READ],
+    flags: [ENV, USER, ROOT_READ],
     calls: [
       ["list"],
       ["logs", "ended"],
@@ -194,10 +195,10 @@ const PERMISSIONS: readonly {
       ["attach", "--read-only", "ended"],
     ],
   },
-  { flags: [ENV, ROOT_READ, FFI], calls: [["send", "live", "hello"]] },
-  { flags: [ENV, ROOT_READ, FFI, SHELL], calls: [["show", "live"]] },
+  { flags: [ENV, USER, ROOT_READ, FFI], calls: [["send", "live", "hello"]] },
+  { flags: [ENV, USER, ROOT_READ, FFI, SHELL], calls: [["show", "live"]] },
   {
-    flags: [ENV, `${ROOT_READ},.`, ROOT_WRITE, FFI],
+    flags: [ENV, USER, `${ROOT_READ},.`, ROOT_WRITE, FFI],
     calls: [
       ["run", "echo", "hello"],
       ["run", "--rm", "-e", "NAME=value", "--timeout", "1m", "echo", "hello"],
@@ -206,14 +207,14 @@ const PERMISSIONS: readonly {
     ],
   },
   {
-    flags: [ENV, ROOT_READ, ROOT_WRITE, FFI],
+    flags: [ENV, USER, ROOT_READ, ROOT_WRITE, FFI],
     calls: [
       ["run", "--cwd", "/", "echo", "hello"],
       ["run", "-a", "--cwd", "/", "echo", "hello"],
     ],
   },
   {
-    flags: [ENV, ROOT_READ, ROOT_WRITE, FFI, SHELL],
+    flags: [ENV, USER, ROOT_READ, ROOT_WRITE, FFI, SHELL],
     calls: [
       ["stop", "live"],
       ["delete", "-f", "live"],
@@ -301,6 +302,7 @@ Deno.test({
     );
     const flags = [
       `--allow-env=${names.join(",")}`,
+      USER,
       `${ROOT_READ},.`,
       ROOT_WRITE,
       FFI,
@@ -321,7 +323,7 @@ Deno.test({
   ignore: isWindows,
   async fn() {
     using root = new TestRoot();
-    const flags = [ENV, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL];
+    const flags = [ENV, USER, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL];
     await exerciseTerminal(callWith([...flags, "--allow-net"], root));
   },
 });
@@ -335,6 +337,7 @@ Deno.test({
     using root = new TestRoot();
     const [, read, write, ...rest] = [
       ENV,
+      USER,
       `${ROOT_READ},.`,
       ROOT_WRITE,
       FFI,
