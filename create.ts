@@ -18,17 +18,16 @@ import {
   type ProcessOptions,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
+import { exists, remove } from "./files.ts";
 import {
   checkId,
   defaultRoot,
-  exists,
   type Kind,
   makeBuildDirectory,
   type Meta,
   type Paths,
   pathsFor,
   pathsIn,
-  remove,
   rootError,
   type RootOptions,
 } from "./store.ts";

@@ -29,7 +29,8 @@ import { endTrial, trySession } from "./doctor_trial.ts";
 import { messageOf, SessionError } from "./errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
 import { resolve } from "./std.ts";
-import { defaultRoot, exists, type RootOptions } from "./store.ts";
+import { exists } from "./files.ts";
+import { defaultRoot, type RootOptions } from "./store.ts";
 
 /** What one check has found. */
 export interface Diagnosis {

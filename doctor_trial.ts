@@ -12,7 +12,8 @@ import { formatDuration } from "./format.ts";
 import { sendEof, sendInput } from "./input.ts";
 import { exitStatus, SIGNALS } from "./signals.ts";
 import { readState } from "./state.ts";
-import { exists, type Kind, pathsFor, readFile, remove } from "./store.ts";
+import { exists, readFile, remove } from "./files.ts";
+import { type Kind, pathsFor } from "./store.ts";
 import { waitForSession } from "./wait.ts";
 
 /** How long a session of these may take to end. */

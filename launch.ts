@@ -34,13 +34,13 @@ import { type ReaperOptions, reaperScript, SCRIPT } from "./reaper.ts";
 import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
 import { SIGNALS } from "./signals.ts";
 import type { Pids } from "./state.ts";
+import { readFile, writeAtomic } from "./files.ts";
 import {
   FORMAT,
   type Kind,
   type Meta,
+  META_BYTES,
   type Paths,
-  readFile,
-  writeAtomic,
 } from "./store.ts";
 
 /** What the agent's process gets. */
@@ -100,7 +100,7 @@ const SCOPE_LOG = "scope.log";
  * What it returns is the caller's to pass to {@linkcode launch}, without an await
  * between, and to dispose of.
  *
- * @throws {Deno.errors.AlreadyExists} if a session has lived in this directory.
+ * @throws {SessionError} `exists` if a session has lived in this directory: nothing was made then.
  */
 export function prepare(paths: Paths, meta: Meta): Prepared {
   if (Deno.build.os === "windows") {
@@ -110,30 +110,54 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     );
   }
   // The lock comes first: `createNew` makes it decide who owns the directory.
-  const lock = { createNew: true, write: true, mode: 0o600 };
-  Deno.openSync(paths.lock, lock).close();
-  const lockFd = open(paths.lock, { inherit: true });
+  makeLock(paths);
+  const lockFd = open(paths.lock, { inherit: true, noFollow: true });
   try {
     if (!tryFlock(lockFd, "exclusive")) {
       throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);
     }
-    writeAtomic(paths.meta, JSON.stringify(meta, null, 2) + "\n");
-    const file = { create: true, append: true, mode: 0o600 };
+    writeAtomic(paths.meta, textOfMeta(meta));
     for (const name of ["pid", "stdout.log", "stderr.log"]) {
-      Deno.openSync(`${paths.dir}/${name}`, file).close();
+      makeFile(`${paths.dir}/${name}`, "");
     }
     // Not empty, so that on a full disk it has room left for what the shell says of a signal.
-    Deno.writeTextFileSync(`${paths.dir}/reaper.log`, "reaper:\n", file);
+    makeFile(`${paths.dir}/reaper.log`, "reaper:\n");
     if (meta.kind === "repl") {
       makePipe(paths.stdin);
       makePipe(`${paths.dir}/eof.pipe`);
     }
     makePipe(`${paths.dir}/${READY}`);
-    return new Prepared(lockFd, open(`${paths.dir}/${READY}`));
+    const ready = open(`${paths.dir}/${READY}`, { noFollow: true });
+    return new Prepared(lockFd, ready);
   } catch (error) {
     close(lockFd);
     throw error;
   }
+}
+
+function makeLock(paths: Paths): void {
+  try {
+    makeFile(paths.lock, "");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw alreadyThere(paths.id, "a session", error);
+  }
+}
+
+/** That a directory is not free for a session, as an error. */
+export function alreadyThere(
+  id: string,
+  what: string,
+  cause?: unknown,
+): SessionError {
+  const message =
+    `Cannot start session "${id}": its directory holds ${what} already`;
+  return new SessionError("exists", message, { id, cause });
+}
+
+/** Makes a file anew: into what is there, or where a link leads, nothing is written. */
+function makeFile(path: string, text: string): void {
+  Deno.writeTextFileSync(path, text, { createNew: true, mode: 0o600 });
 }
 
 /** Makes a named pipe; one that is there already, whoever made it, is fine. */
@@ -275,7 +299,7 @@ async function start(
   const { scope } = options;
   let child: Child;
   try {
-    child = spawnReaper(paths, cwd, options);
+    child = spawnReaper(paths, cwd, options, children.length === 0);
     children.push(child);
   } finally {
     // If there can be no scope, it is needed once more; meanwhile nobody else may inherit it.
@@ -299,6 +323,7 @@ function spawnReaper(
   paths: Paths,
   cwd: string,
   options: LaunchOptions,
+  isFirst: boolean,
 ): Child {
   const { argv, env, clearEnv = false, scope } = options;
   const [program] = argv;
@@ -312,12 +337,12 @@ function spawnReaper(
   }
   try {
     const script = `${paths.dir}/${SCRIPT}`;
-    Deno.writeTextFileSync(script, reaperScript(options), { mode: 0o600 });
+    if (isFirst) makeFile(script, reaperScript(options));
     const reaper = ["/bin/sh", script, ...argv];
     let command: readonly string[] = reaper;
     if (scope !== undefined) {
       const log = `${paths.dir}/${SCOPE_LOG}`;
-      Deno.writeTextFileSync(log, "", { mode: 0o600 });
+      makeFile(log, "");
       const inherited = clearEnv ? undefined : scope.inheritedDir;
       const runtimeDir = env?.XDG_RUNTIME_DIR ?? inherited;
       const scoped = { id: paths.id, log, runtimeDir };
@@ -362,7 +387,15 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** Metadata for a session that is about to start. */
+function textOfMeta(meta: Meta): string {
+  return JSON.stringify(meta, null, 2) + "\n";
+}
+
+/**
+ * Metadata for a session that is about to start.
+ *
+ * @throws {ArgumentError} if it is more than readers read.
+ */
 export function newMeta(facts: {
   readonly id: string;
   readonly kind: Kind;
@@ -375,7 +408,7 @@ export function newMeta(facts: {
   readonly rm?: boolean;
 }): Meta {
   const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
-  return {
+  const meta: Meta = {
     format: FORMAT,
     id: facts.id,
     kind: facts.kind,
@@ -388,4 +421,9 @@ export function newMeta(facts: {
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
   };
+  const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
+  if (sizeBytes <= META_BYTES) return meta;
+  throw new ArgumentError(
+    `Cannot create a session: arguments, labels and names of variables take ${sizeBytes} bytes in meta.json, 1 MiB at most`,
+  );
 }

@@ -13,14 +13,12 @@
  * @module
  */
 import { ArgumentError } from "./errors.ts";
+import { exists, identityAt, type OpenFile, openFile } from "./files.ts";
 import {
-  exists,
   noSuchSession,
-  openFile,
   type Paths,
   pathsFor,
   type RootOptions,
-  statOptional,
 } from "./store.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
@@ -273,7 +271,7 @@ function openLog(path: string, tailLines: number): Log {
       if (files.length === 0) files = openFiles(path);
       else addNewer(path, files);
       for (const log of files) {
-        log.end = log.file.statSync().size;
+        log.end = log.file.size();
         // Truncated. What was written since then is at the beginning.
         if (log.end < log.position) log.position = 0;
       }
@@ -290,35 +288,33 @@ function openLog(path: string, tailLines: number): Log {
         if (log.position < log.end) {
           buffer ??= new Uint8Array(BLOCK_BYTES);
           const wanted = Math.min(log.end - log.position, BLOCK_BYTES);
-          log.file.seekSync(log.position, Deno.SeekMode.Start);
-          const length = await log.file.read(buffer.subarray(0, wanted)) ?? 0;
+          const room = buffer.subarray(0, wanted);
+          const length = await log.file.read(room, log.position);
           log.position += length;
           // 0: truncated since the mark. The next mark will tell.
           return length === 0 ? undefined : buffer.slice(0, length);
         }
         if (newer.length === 0) return undefined;
-        log.file.close();
+        log.file[Symbol.dispose]();
         files = newer;
       }
     },
     [Symbol.dispose]() {
-      for (const { file } of files) file.close();
+      for (const { file } of files) file[Symbol.dispose]();
     },
   };
 }
 
 /** A log file that is being read. */
 interface LogFile {
-  readonly file: Deno.FsFile;
-  readonly inode: number | null;
+  readonly file: OpenFile;
   position: number;
   end: number;
 }
 
 function openLogFile(path: string): LogFile | undefined {
   const file = openFile(path);
-  if (file === undefined) return undefined;
-  return { file, inode: file.statSync().ino, position: 0, end: 0 };
+  return file && { file, position: 0, end: 0 };
 }
 
 /** A log and, before it, what the journal of a terminal has put aside; see journal.ts. */
@@ -326,8 +322,8 @@ function openFiles(path: string): LogFile[] {
   const log = openLogFile(path);
   const older = openLogFile(`${path}.1`);
   // Put aside between the two: then the newer one is found by the next look.
-  if (older !== undefined && older.inode === log?.inode) {
-    older.file.close();
+  if (older !== undefined && older.file.identity === log?.file.identity) {
+    older.file[Symbol.dispose]();
     return [log!];
   }
   return [older, log].filter((one) => one !== undefined);
@@ -336,10 +332,12 @@ function openFiles(path: string): LogFile[] {
 /** Adds what has come after the last of `files`, if that was put aside. */
 function addNewer(path: string, files: LogFile[]): void {
   const last = files.at(-1);
-  if (statOptional(path)?.ino === last?.inode) return;
+  if (identityAt(path) === last?.file.identity) return;
   for (const log of openFiles(path)) {
-    if (files.some(({ inode }) => inode === log.inode)) log.file.close();
-    else files.push(log);
+    const { identity } = log.file;
+    if (files.some(({ file }) => file.identity === identity)) {
+      log.file[Symbol.dispose]();
+    } else files.push(log);
   }
 }
 
@@ -358,7 +356,7 @@ async function skipToTail(files: LogFile[], lines: number): Promise<void> {
  * backwards, and how many lines there were too few.
  */
 async function findTail(
-  file: Deno.FsFile,
+  file: OpenFile,
   size: number,
   lines: number,
 ): Promise<{ readonly position: number; readonly left: number }> {
@@ -368,13 +366,8 @@ async function findTail(
   for (let start = size; start > 0;) {
     const wanted = Math.min(BLOCK_BYTES, start);
     start -= wanted;
-    await file.seek(start, Deno.SeekMode.Start);
-    let length = 0;
-    while (length < wanted) {
-      const count = await file.read(buffer.subarray(length, wanted));
-      if (count === null) break; // Truncated meanwhile.
-      length += count;
-    }
+    // Less than wanted: truncated meanwhile.
+    const length = await file.read(buffer.subarray(0, wanted), start);
     for (let at = length; at > 0;) {
       at = buffer.lastIndexOf(NEWLINE, at - 1);
       if (at < 0) break;

@@ -9,13 +9,8 @@ import { listSessions } from "./sessions.ts";
 import { resolve } from "./std.ts";
 import { deleteSession, removeSession } from "./stop.ts";
 import { isLockHeld, readTimes } from "./state.ts";
-import {
-  defaultRoot,
-  pathsIn,
-  remove,
-  rootError,
-  type RootOptions,
-} from "./store.ts";
+import { remove } from "./files.ts";
+import { defaultRoot, pathsIn, rootError, type RootOptions } from "./store.ts";
 
 /** Options of {@linkcode pruneSessions}. */
 export interface PruneOptions extends RootOptions {

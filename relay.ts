@@ -39,7 +39,7 @@ import { PtyWriter } from "./pty_writer.ts";
 import { RelayServer } from "./relay_server.ts";
 import { MIN_COLUMNS, Screen } from "./screen.ts";
 import { listenIn, SOCKET } from "./socket_path.ts";
-import { writeAtomic } from "./store.ts";
+import { writeAtomic } from "./files.ts";
 import { answer, needsScreen } from "./terminal_query.ts";
 import type { Query } from "./backlog.ts";
 

@@ -8,19 +8,19 @@
  */
 import { messageOf, SessionError } from "./errors.ts";
 import { readState, type State, type StateName } from "./state.ts";
+import { readFile, statOptional } from "./files.ts";
 import {
   defaultRoot,
   isId,
   type Meta,
+  META_BYTES,
   noSuchSession,
   parseMeta,
   type Paths,
   pathsFor,
   pathsIn,
-  readFile,
   rootError,
   type RootOptions,
-  statOptional,
 } from "./store.ts";
 
 /** One session as it was at the moment of reading. */
@@ -47,7 +47,7 @@ function readSession(paths: Paths): Session | undefined {
   let state: State | undefined;
   let createdAt: Date | undefined;
   try {
-    const text = readFile(paths.meta);
+    const text = readFile(paths.meta, META_BYTES);
     if (text !== undefined) {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
@@ -55,7 +55,12 @@ function readSession(paths: Paths): Session | undefined {
     } else {
       // A foreign directory has no lock either; a session that lost its metadata has.
       if (statOptional(paths.lock) === undefined) return undefined;
-      const why = statOptional(paths.meta) ? "not a regular file" : "missing";
+      const info = statOptional(paths.meta);
+      const why = info === undefined
+        ? "missing"
+        : info.isFile
+        ? "larger than 1 MiB"
+        : "not a regular file";
       state = { state: "damaged", reason: `meta.json is ${why}` };
     }
   } catch (error) {

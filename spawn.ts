@@ -4,9 +4,16 @@
  * @module
  */
 import { SessionError } from "./errors.ts";
-import { launch, newMeta, prepare, type ProcessOptions } from "./launch.ts";
+import {
+  alreadyThere,
+  launch,
+  newMeta,
+  prepare,
+  type ProcessOptions,
+} from "./launch.ts";
 import type { Pids } from "./state.ts";
-import { exists, type Kind, type Paths, remove } from "./store.ts";
+import { remove } from "./files.ts";
+import { type Kind, type Paths } from "./store.ts";
 
 /** Options of {@linkcode spawnExec} and {@linkcode spawnRepl}. */
 export interface SpawnOptions extends ProcessOptions {
@@ -70,6 +77,27 @@ export function spawnRepl(
   return spawnAt(paths, "repl", args, { program: "codex-repl", ...options });
 }
 
+/** What makes a directory another session's, or would be believed of the new one. */
+const RECORDS: readonly string[] = [
+  ...["lock", "meta.json", "pid", "exit", "stop.json"],
+  ...["stdout.log", "stderr.log", "reaper.log", "reaper.sh", "scope.log"],
+];
+
+/** Makes a directory and what is missing of its path; tells whether it was missing itself. */
+function makeDirectory(dir: string): boolean {
+  for (;;) {
+    try {
+      Deno.mkdirSync(dir, { mode: 0o700 });
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) return false;
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      const above = dir.slice(0, Math.max(0, dir.lastIndexOf("/"))) || "/";
+      Deno.mkdirSync(above, { recursive: true, mode: 0o700 });
+    }
+  }
+}
+
 async function spawnAt(
   paths: Paths,
   kind: Kind,
@@ -83,9 +111,13 @@ async function spawnAt(
     ...(typeof program === "string" ? [program] : program),
     ...args,
   ];
-  const made = !exists(paths.dir);
-  Deno.mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
+  const made = makeDirectory(paths.dir);
   const before = new Set([...Deno.readDirSync(paths.dir)].map((e) => e.name));
+  const taken = RECORDS.find((name) => before.has(name));
+  if (taken !== undefined) {
+    const what = taken === "lock" ? "a session" : `the file ${taken}`;
+    throw alreadyThere(paths.id, what);
+  }
   try {
     using prepared = prepare(
       paths,
@@ -99,13 +131,8 @@ async function spawnAt(
       pipe: kind === "repl",
     });
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists && before.has("lock")) {
-      throw new SessionError(
-        "exists",
-        `Cannot start session "${paths.id}": its directory holds one already`,
-        { id: paths.id, cause: error },
-      );
-    }
+    // Another was quicker: all that is there is his.
+    if (error instanceof SessionError && error.code === "exists") throw error;
     if (made) remove(paths.dir);
     else {
       for (const { name } of [...Deno.readDirSync(paths.dir)]) {

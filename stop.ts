@@ -21,13 +21,17 @@ import {
   type StopRequest,
 } from "./state.ts";
 import {
-  defaultRoot,
+  type OpenFile,
   openFile,
+  remove,
+  textOf,
+  writeAtomic,
+} from "./files.ts";
+import {
+  defaultRoot,
   type Paths,
   pathsFor,
-  remove,
   type RootOptions,
-  writeAtomic,
 } from "./store.ts";
 import {
   exitStatus,
@@ -212,7 +216,7 @@ function record(paths: Paths, by: StopRequest["by"], signal: string): void {
 }
 
 /** The lock file, which at the end also tells the ending, even of a removed session. */
-function openLock(paths: Paths): Deno.FsFile | null {
+function openLock(paths: Paths): OpenFile | null {
   return openFile(paths.lock) ?? null;
 }
 
@@ -238,7 +242,7 @@ function keepAlive(number: number): Disposable {
 async function afterwards(
   before: Session,
   root: string,
-  lock: Deno.FsFile | null,
+  lock: OpenFile | null,
 ): Promise<Session> {
   const { id, paths } = before;
   const lost: State = { state: "lost", pids: readPids(paths) ?? null };
@@ -253,11 +257,7 @@ async function afterwards(
       throw error;
     }
     // Its reaper has deleted it, as it was asked to when it was created.
-    const buffer = new Uint8Array(64);
-    const count = lock?.readSync(buffer) ?? 0;
-    const ending = parseEnding(
-      new TextDecoder().decode(buffer.subarray(0, count)),
-    );
+    const ending = parseEnding(lock && textOf(lock) || "");
     return { ...before, state: ending ? { state: "exited", ending } : lost };
   }
 }

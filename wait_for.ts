@@ -8,7 +8,8 @@
  */
 import { SessionError } from "./errors.ts";
 import { followLog } from "./logs.ts";
-import { type Paths, pathsFor, statOptional } from "./store.ts";
+import { statOptional } from "./files.ts";
+import { type Paths, pathsFor } from "./store.ts";
 import { waitForSession, type WaitOptions } from "./wait.ts";
 import { watchSession } from "./watch.ts";
 

@@ -20,7 +20,15 @@
  */
 import { type Ending, parseEnding } from "./signals.ts";
 import { readState, type State } from "./state.ts";
-import { exists, noSuchSession, openFile, type Paths } from "./store.ts";
+import {
+  exists,
+  identityAt,
+  isAbsence,
+  type OpenFile,
+  openFile,
+  textOf,
+} from "./files.ts";
+import { noSuchSession, type Paths } from "./store.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -90,7 +98,7 @@ export function watchSession(
   const { files = [], signal } = options;
   signal?.throwIfAborted();
   const lock = openLock(paths);
-  const key = lock && inodeOf(lock.statSync());
+  const key = lock?.identity;
   let final: FinalState | undefined;
   let ending = false;
   let rung = false;
@@ -103,7 +111,7 @@ export function watchSession(
   const dispose = () => {
     wake?.(); // Of who lost interest in it, its timer goes too.
     for (const subscription of events) subscription.close();
-    lock?.close();
+    lock?.[Symbol.dispose]();
   };
   let tickMs = TICK_MS;
   try {
@@ -122,7 +130,7 @@ export function watchSession(
     const state = readState(paths);
     // A session without a lock file has no processes: nothing will change.
     // Whether it still is this session is asked last: then all of the state is.
-    if (lock === undefined || inodeAt(paths.lock) === key) {
+    if (lock === undefined || identityAt(paths.lock) === key) {
       if (state.state === "exited" || state.state === "lost") return state;
       ending = lock !== undefined && readRecord(lock) !== undefined;
       return undefined;
@@ -162,36 +170,15 @@ export function watchSession(
 }
 
 /** Opens the lock file; `undefined` if the session has lost it. */
-function openLock(paths: Paths): Deno.FsFile | undefined {
+function openLock(paths: Paths): OpenFile | undefined {
   const lock = openFile(paths.lock);
   if (lock === undefined && !exists(paths.meta)) throw noSuchSession(paths.id);
   return lock;
 }
 
-function isAbsence(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound ||
-    error instanceof Deno.errors.NotADirectory;
-}
-
-function inodeOf(info: Deno.FileInfo): string {
-  return `${info.dev}:${info.ino}`;
-}
-
-function inodeAt(path: string): string | undefined {
-  try {
-    return inodeOf(Deno.lstatSync(path));
-  } catch (error) {
-    if (isAbsence(error)) return undefined;
-    throw error;
-  }
-}
-
 /** The end record in an open lock file. */
-function readRecord(lock: Deno.FsFile): Ending | undefined {
-  const buffer = new Uint8Array(32);
-  lock.seekSync(0, Deno.SeekMode.Start);
-  const length = lock.readSync(buffer) ?? 0;
-  return parseEnding(new TextDecoder().decode(buffer.subarray(0, length)));
+function readRecord(lock: OpenFile): Ending | undefined {
+  return parseEnding(textOf(lock) ?? "");
 }
 
 /** One file's watcher, shared by all that watch it in this program. */

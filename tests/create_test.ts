@@ -105,6 +105,21 @@ Deno.test("createSession() refuses what is malformed before it makes anything", 
   assertEquals(names(root.dir), []);
 });
 
+Deno.test("createSession() refuses what no reader would read", async () => {
+  await using root = new TestRoot();
+  const long = "\x01".repeat(100_000); // Six bytes each in JSON.
+  await assertRejects(
+    () => createSession({ root: root.dir, command: ["true", long, long] }),
+    TypeError,
+    "1 MiB at most",
+  );
+  assertEquals([...Deno.readDirSync(root.dir)], []);
+  const command = ["true", "x".repeat(100_000), "y".repeat(100_000)];
+  const { id } = await createSession({ root: root.dir, command });
+  const { meta } = await getSession(id, { root: root.dir });
+  assertEquals(meta?.argv, command);
+});
+
 Deno.test("createSession() says what is wrong with a root", async () => {
   await using root = new TestRoot();
   const command = ["true"];

@@ -213,10 +213,31 @@ Deno.test("spawnExec() never starts a second agent in a directory", async () => 
   const error = await assertRejects(
     () => spawnExec(paths, []),
     SessionError,
-    "holds one already",
+    "holds a session already",
   );
   assertEquals(error.code, "exists");
   assertEquals(readState(paths).state, "running");
+});
+
+Deno.test("spawnExec() writes into nothing that stands in its directory", async () => {
+  await using root = new TestRoot();
+  const outside = `${root.dir}/outside`;
+  for (
+    const name of ["reaper.sh", "pid", "stdout.log", "reaper.log", "exit"]
+  ) {
+    Deno.writeTextFileSync(outside, "precious");
+    const paths = pathsFor(name.replace(".", "-"), { root: root.dir });
+    Deno.mkdirSync(paths.dir);
+    Deno.symlinkSync(outside, `${paths.dir}/${name}`);
+    const error = await assertRejects(
+      () => spawnExec(paths, ["600"], { program: "sleep" }),
+      SessionError,
+      `holds the file ${name} already`,
+    );
+    assertEquals(error.code, "exists");
+    assertEquals(Deno.readTextFileSync(outside), "precious");
+    assertEquals([...Deno.readDirSync(paths.dir)].length, 1);
+  }
 });
 
 Deno.test("spawnRepl() keeps the input open while nobody sends, and an existing pipe is fine", async () => {

@@ -2,13 +2,8 @@ import { SessionError } from "../errors.ts";
 import { mkfifo } from "../libc.ts";
 import { spawnExec } from "../spawn.ts";
 import { readPids, readState, readStopRequest } from "../state.ts";
-import {
-  defaultRoot,
-  exists,
-  parseMeta,
-  pathsFor,
-  writeAtomic,
-} from "../store.ts";
+import { exists, writeAtomic } from "../files.ts";
+import { defaultRoot, parseMeta, pathsFor } from "../store.ts";
 import {
   exitStatus,
   parseEnding,
@@ -303,10 +298,30 @@ Deno.test("writeAtomic() follows no link in the place of its temporary file", ()
   const outside = `${root.dir}/outside`;
   Deno.writeTextFileSync(outside, "precious");
   const path = `${root.dir}/stop.json`;
-  Deno.symlinkSync(outside, `${path}.${Deno.pid}.tmp`);
+  const { random } = Math;
+  Math.random = () => 0.5;
+  try {
+    Deno.symlinkSync(outside, `${path}.${Deno.pid}.itmp`);
+    assertThrows(() => writeAtomic(path, "{}"), Deno.errors.AlreadyExists);
+  } finally {
+    Math.random = random;
+  }
   writeAtomic(path, "{}");
   assertEquals(Deno.readTextFileSync(path), "{}");
   assertEquals(Deno.readTextFileSync(outside), "precious");
+});
+
+Deno.test("getSession() calls a session damaged whose meta.json has more than 1 MiB", async () => {
+  using root = new TestRoot();
+  const { meta } = makeSession(root.dir, "large", { prompt: "x".repeat(9e5) });
+  const state = async () =>
+    (await getSession("large", { root: root.dir })).state;
+  assertEquals((await state()).state, "exited");
+  makeSession(root.dir, "large", { prompt: "x".repeat(2 ** 20) });
+  const reason = "meta.json is larger than 1 MiB";
+  assertEquals(await state(), { state: "damaged", reason });
+  Deno.truncateSync(meta, 2 ** 40); // Nobody reads that to its end.
+  assertEquals(await state(), { state: "damaged", reason });
 });
 
 Deno.test("records that can't be are none", () => {
