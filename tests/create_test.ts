@@ -1,5 +1,6 @@
 import { createSession } from "../create.ts";
 import { SessionError } from "../errors.ts";
+import { exists } from "../files.ts";
 import { getSession, listSessions } from "../sessions.ts";
 import { deleteSession } from "../stop.ts";
 import { readState } from "../state.ts";
@@ -206,6 +207,29 @@ Deno.test("createSession() with rm leaves nothing once it has ended, strays incl
     SessionError,
     "No such session",
   );
+});
+
+Deno.test("createSession() with rm moves nothing to where a link of its reaper's leads", async () => {
+  await using root = new TestRoot();
+  const outside = Deno.makeTempDirSync({ dir: root.dir, prefix: "outside" });
+  const { paths, pids } = await createSession({
+    root: root.dir,
+    id: "gone",
+    command: ["sh", "-c", 'until [ -e "$0" ]; do sleep 0.01; done', "go"],
+    cwd: root.dir,
+    rm: true,
+  });
+  const old = `${root.dir}/.old-gone-${pids.reaper}`;
+  Deno.symlinkSync(outside, old);
+  Deno.writeTextFileSync(`${root.dir}/go`, "");
+  await until(() => !exists(paths.dir));
+  await until(() => !isRunning(pids.reaper));
+  assertEquals(names(outside), []);
+  assertEquals(names(root.dir).sort(), [
+    old.slice(root.dir.length + 1),
+    "go",
+    outside.slice(root.dir.length + 1),
+  ]);
 });
 
 Deno.test("createSession() finds unused names among thousands", async () => {
