@@ -18,7 +18,7 @@ import {
   type ProcessOptions,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
-import { exists, remove } from "./files.ts";
+import { remove } from "./files.ts";
 import {
   checkId,
   defaultRoot,
@@ -184,7 +184,8 @@ export async function createSession(
     });
     return { id: paths.id, paths, meta, pids };
   } catch (error) {
-    remove(paths.dir);
+    // If another is quicker in deleting it, or its id is used again, that is fine.
+    if (await prepared.hold.lock()) prepared.hold.remove();
     throw error;
   }
 }
@@ -270,11 +271,18 @@ function tryClaim(root: string, meta: Meta): Claim | undefined {
   try {
     prepared = prepare(pathsIn(building, meta.id), meta);
     Deno.renameSync(building, paths.dir);
+    prepared.hold.moved(paths.dir);
     return { paths, meta, prepared };
   } catch (error) {
     prepared?.[Symbol.dispose]();
     remove(building);
-    if (prepared !== undefined && exists(paths.dir)) return undefined;
+    if (prepared !== undefined && isTaken(error)) return undefined;
     throw rootError(root, error);
   }
+}
+
+/** Tells whether a rename(2) failed because of what stands there, which may be gone by now. */
+function isTaken(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(String(code));
 }

@@ -38,6 +38,8 @@ export interface EndingOptions {
   readonly graceMs: number;
   /** Kill the reaper, too, if it can't record the end. @default {false} */
   readonly evenReaper?: boolean;
+  /** Tells whether the directory's name still means this session, see `hold.ts`. */
+  readonly isStill: () => boolean;
   /** Give up waiting. */
   readonly abortSignal?: AbortSignal;
 }
@@ -54,11 +56,16 @@ export async function endProcesses(
   paths: Paths,
   options: EndingOptions,
 ): Promise<void> {
-  const { signalNumber, graceMs, evenReaper = false, abortSignal } = options;
+  const { signalNumber, graceMs, evenReaper = false, isStill, abortSignal } =
+    options;
   const known = new Map<number, number>();
   const denied = new Set<string>();
   const look = (): SessionProcess[] => {
-    const all = listProcesses(paths, { known });
+    let all = listProcesses(paths, { known });
+    // In this order: what was there before the name was another session's is none of that.
+    if (!isStill()) {
+      all = all.filter(({ pid, startTicks }) => known.get(pid) === startTicks);
+    }
     for (const { pid, startTicks } of all) known.set(pid, startTicks);
     // It waits for the agent; if that is us, it waits for longer than we can.
     const waitsForUs = targetsOf(all).length === 0 &&

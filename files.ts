@@ -222,7 +222,8 @@ class DenoFile implements OpenFile {
   }
 }
 
-function identityOf({ dev, ino }: Pick<Facts, "dev" | "ino">): string {
+/** The {@linkcode OpenFile.identity} that facts tell. */
+export function identityOf({ dev, ino }: Pick<Facts, "dev" | "ino">): string {
   return `${dev}:${ino}`;
 }
 

@@ -35,6 +35,7 @@ import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
 import { SIGNALS } from "./signals.ts";
 import type { Pids } from "./state.ts";
 import { readFile, writeAtomic } from "./files.ts";
+import { Hold } from "./hold.ts";
 import {
   FORMAT,
   type Kind,
@@ -63,12 +64,15 @@ export interface ProcessOptions {
 
 /** What a reaper needs of its creator: disposing of it gives it all back. */
 export class Prepared implements Disposable {
+  /** The session's directory. */
+  readonly hold: Hold;
   /** The reading side of `ready.pipe`. */
   readonly readyFd: number;
   /** The held lock: inherited by what is started while it is open. */
   #lockFd: number | undefined;
 
-  constructor(lockFd: number, readyFd: number) {
+  constructor(hold: Hold, lockFd: number, readyFd: number) {
+    this.hold = hold;
     this.#lockFd = lockFd;
     this.readyFd = readyFd;
   }
@@ -87,6 +91,7 @@ export class Prepared implements Disposable {
   [Symbol.dispose](): void {
     this.releaseLock();
     closeQuietly(this.readyFd);
+    this.hold[Symbol.dispose]();
   }
 }
 
@@ -128,7 +133,7 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     }
     makePipe(`${paths.dir}/${READY}`);
     const ready = open(`${paths.dir}/${READY}`, { noFollow: true });
-    return new Prepared(lockFd, ready);
+    return new Prepared(Hold.take(paths)!, lockFd, ready);
   } catch (error) {
     close(lockFd);
     throw error;
@@ -243,29 +248,24 @@ export async function launch(
     throw startError(paths.id, program, cwd, status, report);
   } catch (error) {
     // Its files are about to go: nothing that was started may run on unknown.
-    if (children.length > 0) await endStarted(paths);
+    if (children.length > 0) await endStarted(paths, prepared.hold);
     throw error;
   } finally {
     for (const child of children) child.release();
-    removeFile(`${paths.dir}/${READY}`);
-    if (scope !== undefined) removeFile(`${paths.dir}/${SCOPE_LOG}`);
-  }
-}
-
-/** The agent runs: a file that nothing reads any more, and that can't be removed, changes nothing. */
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
+    prepared.hold.removeFile(READY);
+    if (scope !== undefined) prepared.hold.removeFile(SCOPE_LOG);
   }
 }
 
 /** Ends what was started of a session that could not be. */
-async function endStarted(paths: Paths): Promise<void> {
+async function endStarted(paths: Paths, hold: Hold): Promise<void> {
   const { endProcesses } = await import("./ending.ts");
-  const kill = { signalNumber: SIGNALS.KILL!, graceMs: 0, evenReaper: true };
-  await endProcesses(paths, kill);
+  await endProcesses(paths, {
+    signalNumber: SIGNALS.KILL!,
+    graceMs: 0,
+    evenReaper: true,
+    isStill: () => hold.isStill(),
+  });
 }
 
 /** close(2) frees a descriptor whatever it says, and nothing can be done about that. */

@@ -276,6 +276,11 @@ export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
   }
 }
 
+/** Removes a file of an open directory, if it is there and can be removed. unlinkat(2). */
+export function unlinkAt(directory: number, name: string): void {
+  symbol("unlinkat")(directory, cString(name), 0);
+}
+
 /** Makes a named pipe with mode 0600. mkfifo(3). */
 export function mkfifo(path: string): void {
   call("mkfifo", `Cannot make the pipe "${path}"`, cString(path), 0o600);

@@ -47,14 +47,20 @@ function readSession(paths: Paths): Session | undefined {
   let state: State | undefined;
   let createdAt: Date | undefined;
   try {
-    const text = readFile(paths.meta, META_BYTES);
+    let text = readFile(paths.meta, META_BYTES);
+    if (text === undefined) {
+      // A foreign directory has no lock either; a session that lost its metadata has.
+      if (statOptional(paths.lock) === undefined) return undefined;
+      // It may have appeared between the two looks, whole.
+      text = readFile(paths.meta, META_BYTES);
+    }
     if (text !== undefined) {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
       state = readState(paths);
+      // Deleted between two looks.
+      if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
-      // A foreign directory has no lock either; a session that lost its metadata has.
-      if (statOptional(paths.lock) === undefined) return undefined;
       const info = statOptional(paths.meta);
       const why = info === undefined
         ? "missing"

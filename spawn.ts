@@ -9,6 +9,7 @@ import {
   launch,
   newMeta,
   prepare,
+  type Prepared,
   type ProcessOptions,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
@@ -118,8 +119,9 @@ async function spawnAt(
     const what = taken === "lock" ? "a session" : `the file ${taken}`;
     throw alreadyThere(paths.id, what);
   }
+  let prepared: Prepared | undefined;
   try {
-    using prepared = prepare(
+    prepared = prepare(
       paths,
       newMeta({ id: paths.id, kind, argv, cwd, env }),
     );
@@ -131,8 +133,9 @@ async function spawnAt(
       pipe: kind === "repl",
     });
   } catch (error) {
-    // Another was quicker: all that is there is his.
+    // Another was quicker, in starting or in deleting: what is there is his.
     if (error instanceof SessionError && error.code === "exists") throw error;
+    if (prepared && !await prepared.hold.lock()) throw error;
     if (made) remove(paths.dir);
     else {
       for (const { name } of [...Deno.readDirSync(paths.dir)]) {
@@ -140,5 +143,7 @@ async function spawnAt(
       }
     }
     throw error;
+  } finally {
+    prepared?.[Symbol.dispose]();
   }
 }
