@@ -87,7 +87,7 @@ export async function endProcesses(
   };
 
   let all = look();
-  const graceEnd = Date.now() + (signalNumber === KILL ? 0 : graceMs);
+  const graceEnd = performance.now() + (signalNumber === KILL ? 0 : graceMs);
   const asked = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
     // What a living process starts after the signal is its way of ending: not asked.
@@ -103,15 +103,15 @@ export async function endProcesses(
     }
   };
   if (signalNumber !== KILL) ask(targetsOf(all));
-  while (all.length > 0 && Date.now() < graceEnd) {
+  while (all.length > 0 && performance.now() < graceEnd) {
     wakeReaper(all);
-    const left = Math.min(LOOK_MS, graceEnd - Date.now());
+    const left = Math.min(LOOK_MS, graceEnd - performance.now());
     await allGone(all, left, abortSignal);
     all = look();
     ask(targetsOf(all));
   }
 
-  const killEnd = Date.now() + KILLED_MS;
+  const killEnd = performance.now() + KILLED_MS;
   while (all.length > 0) {
     const frozen = new Set<string>();
     for (let round = 0; round < 50; round++) {
@@ -123,7 +123,7 @@ export async function endProcesses(
       }
       all = look();
     }
-    const late = Date.now() > killEnd;
+    const late = performance.now() > killEnd;
     const targets = late && evenReaper ? all : targetsOf(all);
     for (const process of targets) send(process, KILL);
     const [first] = targets;
@@ -134,7 +134,7 @@ export async function endProcesses(
     }
     wakeReaper(all);
     await allGone(all, LOOK_MS, abortSignal);
-    if (Date.now() > killEnd + (evenReaper ? KILLED_MS : 0)) {
+    if (performance.now() > killEnd + (evenReaper ? KILLED_MS : 0)) {
       throw undying(paths, all);
     }
     all = look();
@@ -170,11 +170,11 @@ async function allGone(
   timeoutMs: number,
   abortSignal?: AbortSignal,
 ): Promise<void> {
-  const end = Date.now() + timeoutMs;
+  const end = performance.now() + timeoutMs;
   for (const process of processes) {
     while (isAlive(process)) {
       abortSignal?.throwIfAborted();
-      const left = end - Date.now();
+      const left = end - performance.now();
       if (left <= 0) return;
       await waitForExit(process, left);
     }

@@ -270,8 +270,8 @@ const OTHER_NAMES: Readonly<Record<number, string>> = {
   30: "EROFS",
 };
 
-/** The calling thread's errno: valid directly after a failed, not nonblocking, call. */
-export function errno(): number {
+/** The calling thread's errno, which V8's own system calls may have set since the last call. */
+function errno(): number {
   const where = symbol(ERRNO)();
   return new Deno.UnsafePointerView(where).getInt32();
 }
@@ -284,10 +284,29 @@ export function systemError(number: number, what: string): Error {
   return Object.assign(new Class(`${what}: ${code}`), { code });
 }
 
+/** To be tried once: what a failed close(2) has freed, and a process's number, may be another's at once. */
+const ONCE: readonly Name[] = ["close", "kill"];
+
+/**
+ * Calls `name`, and gives `-errno` if it fails. Between a call and the look at errno V8 may make
+ * system calls that fail: the first time that it waits for a lock, it looks for the
+ * processor's frequency in a file that few systems have (ENOENT). So a failure is believed
+ * when it is the same twice in a row; a call that fails has had no effect.
+ */
+export function attempt(name: Name, ...args: unknown[]): number {
+  for (let before = 0;;) {
+    const result = Number(symbol(name)(...args));
+    if (result >= 0) return result;
+    const number = errno();
+    if (number === before || ONCE.includes(name)) return -number;
+    before = number;
+  }
+}
+
 /** Calls `name`; a negative result becomes an error that begins with `what`. */
 export function call(name: Name, what: string, ...args: unknown[]): number {
-  const result = Number(symbol(name)(...args));
-  if (result < 0) throw systemError(errno(), what);
+  const result = attempt(name, ...args);
+  if (result < 0) throw systemError(-result, what);
   return result;
 }
 

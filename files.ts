@@ -248,8 +248,17 @@ export function exists(path: string): boolean {
   return identityAt(path) !== undefined;
 }
 
-/** The facts about a file, of a link its own; `undefined` if there is none, or none to see. */
+/**
+ * The facts about a file, of a link its own; `undefined` if there is none, or none to see.
+ * Without a time if that is one that no date can tell, as somebody may set it.
+ */
 export function statOptional(path: string): Facts | undefined {
+  const info = lookAt(path);
+  if (!Number.isNaN(info?.mtime?.getTime())) return info;
+  return { ...info!, mtime: null };
+}
+
+function lookAt(path: string): Facts | undefined {
   if (libcOpens() && readsAll && Deno.build.os === "linux") {
     return factsAt(path);
   }

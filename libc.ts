@@ -8,11 +8,11 @@
  * @module
  */
 import {
+  attempt,
   call,
   cPath,
   cString,
   darwin,
-  errno,
   FILL,
   hasSymbol,
   readCString,
@@ -83,11 +83,10 @@ const ABSENT: readonly number[] = [2, 6, 20, darwin ? 62 : 40];
  */
 export function openItself(path: string): number {
   const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  const fd = symbol("open")(cPath(path), flags);
+  const fd = attempt("open", cPath(path), flags);
   if (fd >= 0) return fd;
-  const number = errno();
-  if (ABSENT.includes(number)) return -1;
-  throw systemError(number, `Cannot open "${path}"`);
+  if (ABSENT.includes(-fd)) return -1;
+  throw systemError(-fd, `Cannot open "${path}"`);
 }
 
 /** What is known of a file, in Deno's words. */
@@ -167,11 +166,10 @@ export function readAt(
   buffer: Uint8Array<ArrayBuffer>,
   offset: number,
 ): number {
-  const count = symbol("pread")(fd, buffer, buffer.length, offset);
+  const count = attempt("pread", fd, buffer, buffer.length, offset);
   if (count >= 0) return count;
-  const number = errno();
-  if (number === ESPIPE || number === EISDIR) return -1;
-  throw systemError(number, "Cannot read");
+  if (count === -ESPIPE || count === -EISDIR) return -1;
+  throw systemError(-count, "Cannot read");
 }
 
 /** Makes a pipe, neither end of which is inherited. pipe(2). */
@@ -249,19 +247,16 @@ const ESPIPE = 29;
  * pseudo-terminal is gone). For loops that read at full speed.
  */
 export function readNow(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
-  const count = Number(symbol("read")(fd, buffer, BigInt(buffer.length)));
+  const count = attempt("read", fd, buffer, BigInt(buffer.length));
   if (count > 0) return count;
-  if (count === 0) return -2;
-  const number = errno();
-  return number === EAGAIN || number === EINTR ? -1 : -2;
+  return count === -EAGAIN || count === -EINTR ? -1 : -2;
 }
 
 /** Like {@linkcode write}: -1 means that it would have to wait, -2 an error. */
 export function writeNow(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
-  const count = Number(symbol("write")(fd, bytes, BigInt(bytes.length)));
+  const count = attempt("write", fd, bytes, BigInt(bytes.length));
   if (count >= 0) return count;
-  const number = errno();
-  return number === EAGAIN || number === EINTR ? -1 : -2;
+  return count === -EAGAIN || count === -EINTR ? -1 : -2;
 }
 
 /** Takes the lock of an open file and tells whether that worked, without waiting. flock(2). */

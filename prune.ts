@@ -10,7 +10,7 @@ import { SIGNALS } from "./signals.ts";
 import { resolve } from "./std.ts";
 import { deleteHeld, type Held, holdSession } from "./stop.ts";
 import { isLockHeld, readTimes } from "./state.ts";
-import { remove } from "./files.ts";
+import { remove, statOptional } from "./files.ts";
 import { defaultRoot, pathsIn, rootError, type RootOptions } from "./store.ts";
 
 /** Options of {@linkcode pruneSessions}. */
@@ -38,7 +38,7 @@ export interface Pruned {
   readonly deleted: readonly { readonly id: string; readonly bytes: number }[];
   /** The sizes of all files together, those of the leftovers included. */
   readonly bytes: number;
-  /** Sessions that could not be deleted, and why. */
+  /** Sessions, and hidden entries of the root, that could not be deleted, and why. */
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
 }
 
@@ -73,7 +73,8 @@ export async function pruneSessions(
   let bytes = deleted.reduce((sum, one) => sum + one.bytes, 0);
   for (const path of leftovers(root)) {
     bytes += sizeOf(path);
-    if (!dryRun) remove(path);
+    const id = path.slice(root.length + 1);
+    if (!dryRun) await pruning.attempt(id, () => remove(path));
   }
   return { deleted, bytes, failed: pruning.failed };
 }
@@ -106,7 +107,7 @@ class Pruning {
     for (let at = 0; at < due.length; at += BATCH) {
       const ids = due.slice(at, at + BATCH).map(({ id }) => id);
       for (const id of await this.#deleteIdle(ids)) {
-        await this.#attempt(id, () => this.#deleteBusy(id));
+        await this.attempt(id, () => this.#deleteBusy(id));
       }
     }
     return this.#deleted;
@@ -118,7 +119,7 @@ class Pruning {
     const busy: string[] = [];
     const locked: Held[] = [];
     for (const id of ids) {
-      await this.#attempt(id, async () => {
+      await this.attempt(id, async () => {
         const held = await holdSession(id, this.#root);
         stack.use(held.hold);
         if (!this.isDue(held.session)) return;
@@ -131,7 +132,7 @@ class Pruning {
     for (const { session: { id, paths }, hold } of locked) {
       if (hasProcesses(paths)) busy.push(id);
       else {
-        await this.#attempt(id, () => {
+        await this.attempt(id, () => {
           const bytes = sizeOf(paths.dir);
           if (hold.remove()) this.#deleted.push({ id, bytes });
         });
@@ -152,7 +153,7 @@ class Pruning {
   }
 
   /** One that can't be deleted keeps none of the others. */
-  async #attempt(id: string, work: () => void | Promise<void>): Promise<void> {
+  async attempt(id: string, work: () => void | Promise<void>): Promise<void> {
     try {
       this.#abortSignal?.throwIfAborted();
       await work();
@@ -185,15 +186,11 @@ export function leftovers(root: string): string[] {
 
 /** A creator makes its directory first and locks it then: a young one may be about to. */
 function isAbandoned(dir: string): boolean {
-  try {
-    const madeAt = Deno.statSync(dir).mtime?.getTime() ?? 0;
-    // Or so far in the time to come: the clock was set.
-    return Math.abs(Date.now() - madeAt) > LEFTOVER_MS &&
-      !isLockHeld(pathsIn(dir, "new"));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  const info = statOptional(dir);
+  const madeAt = info?.mtime?.getTime() ?? 0;
+  // Or so far in the time to come: the clock was set.
+  return info !== undefined && Math.abs(Date.now() - madeAt) > LEFTOVER_MS &&
+    !isLockHeld(pathsIn(dir, "new"));
 }
 
 /** The sizes of all files in a directory together; links count as nothing. */
@@ -205,7 +202,8 @@ function sizeOf(dir: string): number {
       else if (isFile) bytes += Deno.lstatSync(`${dir}/${name}`).size;
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    // Gone meanwhile, too deep for a path, or closed to us: a sum is not worth failing for.
+    if (error instanceof Deno.errors.NotCapable) throw error;
   }
   return bytes;
 }

@@ -179,12 +179,12 @@ async function untilThereAreProcesses(
   root: string,
   abortSignal?: AbortSignal,
 ): Promise<void> {
-  const end = Date.now() + STARTING_MS;
+  const end = performance.now() + STARTING_MS;
   while (listProcesses(paths).length === 0) {
     const { state } = await getSession(id, { root });
     // We hold its lock ourselves if we are all that is left of it.
     const alone = state.state === "running" && within(paths);
-    if (alone || state.state !== "starting" || Date.now() > end) {
+    if (alone || state.state !== "starting" || performance.now() > end) {
       throw nothingToStop(id, state);
     }
     await sleep(10, abortSignal);

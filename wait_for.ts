@@ -11,7 +11,7 @@ import { followLog } from "./logs.ts";
 import { statOptional } from "./files.ts";
 import { type Paths, pathsFor } from "./store.ts";
 import { waitForSession, type WaitOptions } from "./wait.ts";
-import { watchSession } from "./watch.ts";
+import { startTimer, watchSession } from "./watch.ts";
 
 /** What {@linkcode waitFor} waits for. */
 export type Condition =
@@ -92,18 +92,16 @@ export async function waitFor(
 /** A timeout and the caller's signal in one; disposing of it stops its clock. */
 class Deadline implements Disposable {
   readonly signal: AbortSignal;
-  readonly #timer?: ReturnType<typeof setTimeout>;
+  readonly #timer: Disposable;
 
   constructor(timeoutMs = Infinity, signal?: AbortSignal) {
     const over = new AbortController();
-    if (Number.isFinite(timeoutMs)) {
-      this.#timer = setTimeout(() => over.abort(), timeoutMs);
-    }
+    this.#timer = startTimer(timeoutMs, () => over.abort());
     this.signal = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer[Symbol.dispose]();
   }
 }
 
@@ -146,20 +144,35 @@ async function waitForIdle(
   signal: AbortSignal,
 ): Promise<void> {
   using watch = watchSession(paths, { signal });
-  const lastOutput = () =>
-    Math.max(
-      ...[paths.pid, paths.stdout, paths.stderr].map((path) =>
-        statOptional(path)?.mtime?.getTime() ?? 0
-      ),
-    );
+  // Looks often enough to be late by a tenth.
+  const everyMs = Math.max(10, idleMs / 10);
+  let seen: string | undefined;
+  let quietSince = 0;
   for (;;) {
     if (watch.finalState() !== undefined) {
       throw endedBefore(paths.id, "being idle");
     }
-    const left = idleMs - (Date.now() - lastOutput());
-    if (left <= 0) return;
-    await watch.next(Math.min(left, idleMs));
+    const now = performance.now();
+    const output = lastOutput(paths);
+    if (output.mark !== seen) {
+      // The clock on the wall may be set, or be another one than the disk's: it only tells
+      // how old the output was at the first look, and a time to come is now.
+      const isFirst = seen === undefined;
+      quietSince = now - (isFirst ? Math.max(0, Date.now() - output.at) : 0);
+      seen = output.mark;
+    }
+    const leftMs = idleMs - (now - quietSince);
+    if (leftMs <= 0) return;
+    await watch.next(Math.min(leftMs, everyMs));
   }
+}
+
+/** When a session has written something last, or was started, and what changes with that. */
+function lastOutput(paths: Paths): { readonly at: number; mark: string } {
+  const files = [paths.pid, paths.stdout, paths.stderr].map(statOptional);
+  const times = files.map((info) => info?.mtime?.getTime() ?? 0);
+  const sizes = files.map((info) => info?.size);
+  return { at: Math.max(...times), mark: [...times, ...sizes].join() };
 }
 
 function endedBefore(id: string, what: string): SessionError {

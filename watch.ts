@@ -294,15 +294,27 @@ export async function abortable<T>(
   }
 }
 
+/** The longest time that setTimeout() takes, 24.8 days: for more it fires at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Calls `fire` once so many milliseconds are over, `Infinity` never; disposing of it stops that. */
+export function startTimer(ms: number, fire: () => void): Disposable {
+  const end = performance.now() + ms;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const wind = () => {
+    const leftMs = end - performance.now();
+    if (leftMs > 0) timer = setTimeout(wind, Math.min(leftMs, LONGEST_MS));
+    else fire();
+  };
+  if (ms !== Infinity) timer = setTimeout(wind, Math.min(ms, LONGEST_MS));
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
 /** Waits so long. Rejects with the signal's reason, once it is aborted. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  try {
-    await abortable(promise, signal);
-  } finally {
-    clearTimeout(timer);
-  }
+  using _ = startTimer(ms, resolve);
+  await abortable(promise, signal);
 }
 
 /** Checks a number of milliseconds to wait; `Infinity` is one. */

@@ -114,6 +114,25 @@ Deno.test("openFile() reads anywhere, locks, and knows which file it is", async 
   assertEquals(textOf(file), "0123456789");
 });
 
+Deno.test("tryLock() is not fooled by what V8's own system calls leave in errno", () => {
+  using root = new TestRoot();
+  const path = `${root.dir}/file`;
+  Deno.writeTextFileSync(path, "");
+  using holder = openFile(path)!;
+  using other = openFile(path)!;
+  assert(holder.tryLock("exclusive"));
+  const { getInt32 } = Deno.UnsafePointerView.prototype;
+  Deno.UnsafePointerView.prototype.getInt32 = function () {
+    Deno.UnsafePointerView.prototype.getInt32 = getInt32;
+    return 2; // ENOENT, once.
+  };
+  try {
+    assert(!other.tryLock("shared"));
+  } finally {
+    Deno.UnsafePointerView.prototype.getInt32 = getInt32;
+  }
+});
+
 Deno.test({
   name: "readFile() does not wait for who holds a lease on the file",
   ignore: Deno.build.os !== "linux",

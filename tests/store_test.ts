@@ -324,6 +324,26 @@ Deno.test("getSession() calls a session damaged whose meta.json has more than 1 
   assertEquals(await state(), { state: "damaged", reason });
 });
 
+Deno.test({
+  name: "listSessions() copes with a time that no date can tell",
+  // Where a file may have one: not on ext4.
+  ignore: !exists("/dev/shm"),
+  async fn() {
+    const root = Deno.makeTempDirSync({ dir: "/dev/shm" });
+    try {
+      const { stdout } = makeSession(root, "odd");
+      Deno.writeTextFileSync(stdout, "x");
+      for (const seconds of [99_999_999_999_999, -99_999_999_999_999]) {
+        Deno.utimeSync(stdout, 0, seconds);
+        const [session] = await listSessions({ root });
+        assertEquals(session?.lastOutputAt, null);
+      }
+    } finally {
+      Deno.removeSync(root, { recursive: true });
+    }
+  },
+});
+
 Deno.test("records that can't be are none", () => {
   using root = new TestRoot();
   const paths = makeSession(root.dir, "forged");
