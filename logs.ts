@@ -100,9 +100,39 @@ async function* readNow(
   stream: LogStream,
   tailLines: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  using log = openLog(paths[stream], tailLines);
+  using log = openLog(paths[stream], tailOf(tailLines));
   if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
   for (let bytes; (bytes = await log.read());) yield bytes;
+}
+
+/** A piece of the end of a log. */
+export interface LogEnd {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Whether there is output before the first of these pieces. */
+  readonly isCut: boolean;
+}
+
+/**
+ * The last so many bytes of what a session has written to its standard output.
+ *
+ * @throws {SessionError} `not_found`, when iterated.
+ */
+export async function* readEndOfLog(
+  paths: Paths,
+  bytes: number,
+): AsyncGenerator<LogEnd, void> {
+  let isCut = false;
+  using log = openLog(paths.stdout, (files) => {
+    let left = bytes;
+    for (const file of files.toReversed()) {
+      file.position = Math.max(0, file.end - left);
+      left -= file.end - file.position;
+      if (file.position > 0) isCut = true;
+    }
+    return Promise.resolve();
+  });
+  if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
+  for (let bytes; (bytes = await log.read());) yield { bytes, isCut };
 }
 
 function isSession(paths: Paths): boolean {
@@ -212,7 +242,8 @@ async function* follow(
   leave?.addEventListener("abort", watch.ring);
   stack.defer(() => leave?.removeEventListener("abort", watch.ring));
   const logs = streams.map((stream) => {
-    return { stream, log: stack.use(openLog(paths[stream], tailLines)) };
+    const log = stack.use(openLog(paths[stream], tailOf(tailLines)));
+    return { stream, log };
   });
   // Opened with the first mark, before anything is awaited: a session that is deleted while
   // the consumer is busy with one stream gives the other one all the same.
@@ -261,11 +292,17 @@ interface Log extends Disposable {
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
 }
 
-function openLog(path: string, tailLines: number): Log {
+/** Sets the positions in the files to where reading begins, before the first reading. */
+type Skip = (files: LogFile[]) => Promise<void>;
+
+function tailOf(lines: number): Skip | undefined {
+  return lines === Infinity ? undefined : (files) => skipToTail(files, lines);
+}
+
+function openLog(path: string, skip?: Skip): Log {
   /** The files to read, in order; a new one is added when the last was renamed to `.1`. */
   let files: LogFile[] = [];
   let buffer: Uint8Array<ArrayBuffer> | undefined;
-  let tail = tailLines !== Infinity;
   return {
     mark() {
       if (files.length === 0) files = openFiles(path);
@@ -278,10 +315,9 @@ function openLog(path: string, tailLines: number): Log {
       return files.length > 0;
     },
     async read() {
-      if (tail) {
-        tail = false;
-        await skipToTail(files, tailLines);
-      }
+      const first = skip;
+      skip = undefined;
+      await first?.(files);
       for (;;) {
         const [log, ...newer] = files;
         if (log === undefined) return undefined;
@@ -388,7 +424,8 @@ function checkStream(stream: LogStream): LogStream {
   );
 }
 
-function checkTailLines(lines: number): void {
+/** Checks a number of last lines; `Infinity` is one. */
+export function checkTailLines(lines: number): void {
   if (lines === Infinity || Number.isSafeInteger(lines) && lines >= 0) return;
   throw new RangeError(
     `Cannot read the last ${lines} lines: give a whole number, 0 or more`,
