@@ -287,18 +287,22 @@ export function systemError(number: number, what: string): Error {
 /** To be tried once: what a failed close(2) has freed, and a process's number, may be another's at once. */
 const ONCE: readonly Name[] = ["close", "kill"];
 
+/** What V8 may leave in errno: ENOENT, EINTR, EAGAIN, ETIMEDOUT. */
+const DOUBTFUL: readonly number[] = darwin ? [2, 4, 35, 60] : [2, 4, 11, 110];
+
 /**
  * Calls `name`, and gives `-errno` if it fails. Between a call and the look at errno V8 may make
  * system calls that fail: the first time that it waits for a lock, it looks for the
- * processor's frequency in a file that few systems have (ENOENT). So a failure is believed
- * when it is the same twice in a row; a call that fails has had no effect.
+ * processor's frequency in a file that few systems have (ENOENT). So what it may have left is
+ * believed when it is the same twice in a row; a call that fails has had no effect.
  */
 export function attempt(name: Name, ...args: unknown[]): number {
   for (let before = 0;;) {
     const result = Number(symbol(name)(...args));
     if (result >= 0) return result;
     const number = errno();
-    if (number === before || ONCE.includes(name)) return -number;
+    const isDoubtful = DOUBTFUL.includes(number) && !ONCE.includes(name);
+    if (!isDoubtful || number === before) return -number;
     before = number;
   }
 }

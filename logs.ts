@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { ArgumentError } from "./errors.ts";
 import { exists, identityAt, type OpenFile, openFile } from "./files.ts";
 import {
@@ -426,6 +427,7 @@ function checkStream(stream: LogStream): LogStream {
 
 /** Checks a number of last lines; `Infinity` is one. */
 export function checkTailLines(lines: number): void {
+  checkType("tailLines", lines, "number");
   if (lines === Infinity || Number.isSafeInteger(lines) && lines >= 0) return;
   throw new RangeError(
     `Cannot read the last ${lines} lines: give a whole number, 0 or more`,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { SessionError } from "./errors.ts";
 import { processFinder } from "./processes.ts";
 import { listSessions, type Session } from "./sessions.ts";
@@ -52,6 +53,7 @@ const BATCH = 250;
  * Needs what {@linkcode stopSession} needs.
  *
  * @throws {SessionError} `root_unusable` if the root can't be read.
+ * @throws {RangeError} if `olderThanMs` is negative; {ArgumentError} if it is no number.
  *
  * @example
  * ```ts
@@ -63,7 +65,11 @@ const BATCH = 250;
 export async function pruneSessions(
   options: PruneOptions = {},
 ): Promise<Pruned> {
-  const { dryRun = false } = options;
+  const { olderThanMs = 0, dryRun = false } = options;
+  checkType("olderThanMs", olderThanMs, "number");
+  if (!(olderThanMs >= 0)) {
+    throw new RangeError(`olderThanMs must be 0 or more, got ${olderThanMs}`);
+  }
   const root = resolve(options.root ?? defaultRoot());
   const pruning = new Pruning(root, options);
   const due = (await listSessions({ root })).filter(pruning.isDue);

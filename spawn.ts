@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkStringRecord, checkStrings } from "./arguments.ts";
 import { SessionError } from "./errors.ts";
 import {
   alreadyThere,
@@ -106,6 +107,9 @@ async function spawnAt(
   options: SpawnOptions,
 ): Promise<Pids> {
   const { program = [], env = {}, ...rest } = options;
+  checkStrings("args", args);
+  if (typeof program !== "string") checkStrings("program", program);
+  checkStringRecord("env", env);
   const { resolve } = await import("./std.ts");
   const cwd = resolve(options.cwd ?? Deno.cwd());
   const argv = [

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { type EndingOptions, endProcesses } from "./ending.ts";
 import { SessionError } from "./errors.ts";
 import { listProcesses } from "./processes.ts";
@@ -168,6 +169,8 @@ async function stopHeld(
 }
 
 function checkSignal(signal: string, graceMs: number): number {
+  checkType("signal", signal, "string");
+  checkType("graceMs", graceMs, "number");
   if (!(graceMs >= 0)) {
     throw new RangeError(`graceMs must not be negative, got ${graceMs}`);
   }

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 
 /** The format that this version writes; readers refuse a greater one. */
@@ -124,6 +125,7 @@ export function defaultRoot(): string {
  * ```
  */
 export function checkId(id: string): string {
+  checkType("id", id, "string");
   if (isId(id)) return id;
   const shown = JSON.stringify(id.length > 80 ? id.slice(0, 77) + "…" : id);
   throw new ArgumentError(

@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { SessionError } from "./errors.ts";
+import { ArgumentError, SessionError } from "./errors.ts";
 import { followLog } from "./logs.ts";
 import { statOptional } from "./files.ts";
 import { type Paths, pathsFor } from "./store.ts";
 import { waitForSession, type WaitOptions } from "./wait.ts";
-import { startTimer, watchSession } from "./watch.ts";
+import { checkTimeoutMs, startTimer, watchSession } from "./watch.ts";
 
 /** What {@linkcode waitFor} waits for. */
 export type Condition =
@@ -33,6 +33,7 @@ export type Condition =
  *
  * @throws {SessionError} `not_found`; `wrong_state` if the session ends before; `timeout`;
  * `unsupported` for the screen of a session that has none.
+ * @throws {ArgumentError} if the condition or its pattern is none; {RangeError} for a negative time.
  * @throws the signal's reason, once it is aborted.
  *
  * @example
@@ -47,11 +48,13 @@ export async function waitFor(
   condition: Condition,
   options: WaitOptions = {},
 ): Promise<void> {
+  checkCondition(condition);
   if (condition.for === "exit") {
     await waitForSession(id, options);
     return;
   }
   const { timeoutMs, signal, root } = options;
+  if (timeoutMs !== undefined) checkTimeoutMs(timeoutMs);
   using deadline = new Deadline(timeoutMs, signal);
   try {
     switch (condition.for) {
@@ -86,6 +89,20 @@ export async function waitFor(
       `Session "${id}" has not got there within ${timeoutMs} ms`,
       { id, cause: error },
     );
+  }
+}
+
+function checkCondition(condition: Condition): void {
+  const asked: unknown = condition?.for;
+  if (asked === "exit") return;
+  if (asked === "idle") {
+    checkTimeoutMs((condition as { readonly idleMs: number }).idleMs);
+  } else if (asked !== "output" && asked !== "screen") {
+    throw new ArgumentError(
+      "Cannot wait for that: use exit, output, idle or screen",
+    );
+  } else if (!("pattern" in condition && condition.pattern instanceof RegExp)) {
+    throw new ArgumentError("pattern must be a regular expression");
   }
 }
 

@@ -18,6 +18,7 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { type Ending, parseEnding } from "./signals.ts";
 import { readState, type State } from "./state.ts";
 import {
@@ -319,6 +320,7 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 
 /** Checks a number of milliseconds to wait; `Infinity` is one. */
 export function checkTimeoutMs(timeoutMs: number): number {
+  checkType("timeoutMs", timeoutMs, "number");
   if (timeoutMs >= 0) return timeoutMs;
   throw new RangeError(`Cannot wait for ${timeoutMs} ms: give 0 or more`);
 }

@@ -1,5 +1,5 @@
 import { createSession } from "../create.ts";
-import { SessionError } from "../errors.ts";
+import { ArgumentError, SessionError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { getSession, listSessions } from "../sessions.ts";
 import { deleteSession } from "../stop.ts";
@@ -103,6 +103,45 @@ Deno.test("createSession() refuses what is malformed before it makes anything", 
     () => createSession({ root: dir, command: ["ls"], timeoutMs: 0 }),
     RangeError,
   );
+  assertEquals(names(root.dir), []);
+});
+
+Deno.test("createSession() names the argument that has the wrong type or size", async () => {
+  await using root = new TestRoot();
+  const dir = `${root.dir}/never`;
+  const command = ["ls"];
+  const wrong: [string, Record<string, unknown>][] = [
+    ["command must be an array of strings, got a string", { command: "ls" }],
+    ["command must be an array", { command: null }],
+    ["command[1] must be a string, got a number", { command: ["ls", 1] }],
+    ["command[0] must be a string, got undefined", { command: [, "ls"] }],
+    ["env must have strings as values", { command, env: { A: 1 } }],
+    ["env must be an object, got an array", { command, env: ["A=1"] }],
+    ["labels must have strings", { command, labels: { a: undefined } }],
+    ["a value is one line", { command, labels: { a: "b\nc" } }],
+    ["no control characters", { command, labels: { "a\x1b": "b" } }],
+    ["1000", { command, labels: { a: "b".repeat(1001) } }],
+    ["timeoutMs must be a number, got a string", { command, timeoutMs: "5" }],
+    ["rm must be a boolean", { command, rm: "yes" }],
+    ["id must be a string", { command, id: 7 }],
+    ["root must be a string", { command, root: 7 }],
+  ];
+  for (const [words, options] of wrong) {
+    await assertRejects(
+      () => createSession({ root: dir, ...options } as never),
+      ArgumentError,
+      words,
+    );
+  }
+  for (const name of ["logLimitBytes", "columns", "rows"]) {
+    for (const value of [NaN, -1, 1.5, Infinity]) {
+      await assertRejects(
+        () => createSession({ root: dir, kind: "pty", command, [name]: value }),
+        RangeError,
+        `${name} must be a whole number`,
+      );
+    }
+  }
   assertEquals(names(root.dir), []);
 });
 

@@ -544,6 +544,10 @@ test("pruneSessions() deletes what ended at a time to come, and what is too deep
 test("pruneSessions() of a root that does not exist deletes nothing", async (root) => {
   const pruned = await pruneSessions({ root: `${root.dir}/none` });
   assertEquals(pruned, { deleted: [], bytes: 0, failed: [] });
+  for (const olderThanMs of [-1, NaN, "7d" as never]) {
+    const work = () => pruneSessions({ root: root.dir, olderThanMs });
+    await assertRejects(work, Error, "olderThanMs must be");
+  }
 });
 
 test("stopSession() ends an agent whose pid's record is lost", async (root) => {

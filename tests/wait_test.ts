@@ -132,6 +132,16 @@ Deno.test("waitFor() waits as long as it is told, also for longer than a timer t
   const output = { for: "output", pattern: /ready/ } as const;
   const timeoutMs = 25 * 86_400_000;
   await waitFor("a", output, { root: root.dir, timeoutMs });
+  const within = (timeoutMs: unknown) => () =>
+    waitFor("a", output, { root: root.dir, timeoutMs: timeoutMs as number });
+  await assertRejects(within("5"), TypeError, "timeoutMs must be a number");
+  await assertRejects(within(NaN), RangeError, "NaN");
+  const text = { for: "output", pattern: "ready" } as never;
+  await assertRejects(
+    () => waitFor("a", text, { root: root.dir }),
+    TypeError,
+    "regular expression",
+  );
   assertEquals(
     await codeOf(waitFor("a", { for: "output", pattern: /never/ }, {
       root: root.dir,
