@@ -14,7 +14,7 @@
  */
 import { compile } from "./ffi.ts";
 import {
-  close,
+  closeQuietly,
   type Facts,
   factsAt,
   factsOf,
@@ -87,7 +87,7 @@ export function readFile(
       // Neither pipe nor directory can be read at an offset: no look is needed.
       return readText((room, offset) => readAt(fd, room, offset), maxBytes);
     } finally {
-      close(fd);
+      closeQuietly(fd);
     }
   }
   using file = openFile(path);
@@ -131,10 +131,10 @@ export function openFile(path: string): OpenFile | undefined {
     const facts = factsOf(fd, path);
     if (facts.isFile) return new Descriptor(fd, path, identityOf(facts));
   } catch (error) {
-    close(fd);
+    closeQuietly(fd);
     throw error;
   }
-  close(fd);
+  closeQuietly(fd);
   return undefined;
 }
 
@@ -172,7 +172,7 @@ class Descriptor implements OpenFile {
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd >= 0) close(this.#fd);
+    if (this.#fd >= 0) closeQuietly(this.#fd);
     this.#fd = -1;
   }
 }

@@ -15,7 +15,14 @@
  * @module
  */
 import { identityAt, identityOf, remove } from "./files.ts";
-import { close, factsOf, open, poll, tryFlock, unlinkAt } from "./libc.ts";
+import {
+  closeQuietly,
+  factsOf,
+  open,
+  poll,
+  tryFlock,
+  unlinkAt,
+} from "./libc.ts";
 import type { Paths } from "./store.ts";
 
 /** A session's directory, held open; disposing of it lets go. */
@@ -104,7 +111,7 @@ export class Hold implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd >= 0) close(this.#fd);
+    if (this.#fd >= 0) closeQuietly(this.#fd);
     this.#fd = -1;
   }
 }

@@ -16,6 +16,7 @@ import { type Child, spawnLeader } from "./child.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 import {
   close,
+  closeQuietly,
   mkfifo,
   open,
   readLink,
@@ -266,15 +267,6 @@ async function endStarted(paths: Paths, hold: Hold): Promise<void> {
     evenReaper: true,
     isStill: () => hold.isStill(),
   });
-}
-
-/** close(2) frees a descriptor whatever it says, and nothing can be done about that. */
-function closeQuietly(fd: number): void {
-  try {
-    close(fd);
-  } catch {
-    // See above.
-  }
 }
 
 /** The last line that systemd-run has left. */

@@ -187,6 +187,11 @@ export function close(fd: number): void {
   call("close", `Cannot close descriptor ${fd}`, fd);
 }
 
+/** Closes what was only read: close(2) frees a descriptor whatever it says. */
+export function closeQuietly(fd: number): void {
+  attempt("close", fd);
+}
+
 /** Reads up to `buffer.length` bytes; 0 is the end. read(2); EAGAIN: `Deno.errors.WouldBlock`. */
 export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   return call("read", "Cannot read", fd, buffer, BigInt(buffer.length));
