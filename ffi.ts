@@ -137,6 +137,7 @@ const FOREIGN: readonly Name[] = darwin
 type Function_ = (...args: any[]) => any;
 type Addresses = Partial<Record<Name | typeof ENVIRON, Deno.PointerValue>>;
 const loaded = new Map<Name, Function_>();
+const compiled = new Set<Name>();
 let library: string | undefined;
 const opened = new Map<object, Addresses>();
 
@@ -187,13 +188,17 @@ export function hasSymbol(name: Name): boolean {
 
 /** Has Deno compile trampolines for functions that will be called by the thousand. */
 export function compile(names: readonly Name[]): void {
-  for (const name of names) symbol(name);
-  const wanted = Object.fromEntries(names.map((name) => [name, SYMBOLS[name]]));
-  const { symbols } = Deno.dlopen(
-    library!,
-    wanted as Deno.ForeignLibraryInterface,
-  );
-  for (const name of names) loaded.set(name, symbols[name] as Function_);
+  symbol(ERRNO); // Before the first call that fails.
+  const wanted: Record<string, Deno.ForeignFunction> = {};
+  for (const name of names) {
+    if (hasSymbol(name) && !compiled.has(name)) wanted[name] = SYMBOLS[name];
+  }
+  if (Object.keys(wanted).length === 0) return;
+  const { symbols } = Deno.dlopen(library!, wanted);
+  for (const [name, found] of Object.entries(symbols)) {
+    loaded.set(name as Name, found as Function_);
+    compiled.add(name as Name);
+  }
 }
 
 /** One function, to be called with the arguments that its row has. */

@@ -157,13 +157,15 @@ Deno.test({
       ],
       stdout: "piped",
     }).spawn();
+    const reader = holder.stdout.getReader();
     try {
-      const said = await holder.stdout.getReader().read();
+      const said = await reader.read();
       assertEquals(new TextDecoder().decode(said.value), "0\n");
       assertThrows(() => readFile(path), Deno.errors.WouldBlock, "EAGAIN");
       assertThrows(() => openFile(path), Deno.errors.WouldBlock, "EAGAIN");
     } finally {
       holder.kill("SIGKILL");
+      await reader.cancel();
       await holder.status;
     }
   },
