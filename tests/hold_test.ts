@@ -114,7 +114,7 @@ Deno.test("deleteSession() leaves a running session alone whose id was an ended 
   assertEquals(readState(paths).state, "running");
 });
 
-Deno.test("deleteSession() says so when another is deleting and comes to no end", async () => {
+Deno.test("deleteSession() waits for another who is deleting, until it is aborted", async () => {
   await using root = new TestRoot();
   const paths = await startEnded(root);
   using other = Hold.take(paths)!;
