@@ -45,15 +45,6 @@ const SMALL_BYTES = 64 * 1024;
 let usesLibc: boolean | undefined;
 let readsAll = false;
 
-/** How many small files are worth compiling the calls for. */
-const MANY = 300;
-let count = 0;
-
-/** Compiles the calls that reading takes, see ffi.ts: 2 ms, which a list of hundreds is worth. */
-export function readQuickly(): void {
-  compile(["open", "pread", "close", "statx"]);
-}
-
 /** Asked, not tried: on a terminal Deno would ask the user for what it takes. */
 function libcOpens(): boolean {
   const granted = (name: "ffi" | "read") =>
@@ -63,6 +54,11 @@ function libcOpens(): boolean {
     readsAll = usesLibc && granted("read");
   }
   return usesLibc;
+}
+
+/** Compiles the calls that reading takes, see ffi.ts: 2 ms, which hundreds of files are worth. */
+export function readQuickly(): void {
+  if (libcOpens()) compile(["open", "pread", "close", "statx"]);
 }
 
 /** The descriptor of a file, by libc; -1 if there is none. */
@@ -85,7 +81,6 @@ export function readFile(
   maxBytes = SMALL_BYTES,
 ): string | undefined {
   if (libcOpens()) {
-    if (++count === MANY) readQuickly();
     const fd = openByLibc(path);
     if (fd < 0) return undefined;
     try {

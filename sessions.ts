@@ -8,7 +8,7 @@
  */
 import { messageOf, SessionError } from "./errors.ts";
 import { readState, type State, type StateName } from "./state.ts";
-import { readFile, statOptional } from "./files.ts";
+import { readFile, readQuickly, statOptional } from "./files.ts";
 import {
   defaultRoot,
   isId,
@@ -107,6 +107,9 @@ function reasonOf(error: unknown): string {
   return messageOf(error).replace(/^Session "[^"]*" is damaged: /, "");
 }
 
+/** How many sessions are worth a preparation for reading their files. */
+const MANY = 250;
+
 /** Which sessions {@linkcode listSessions} gives. */
 export interface ListOptions extends RootOptions {
   /** Only those in this state. */
@@ -150,7 +153,9 @@ export async function listSessions(
   const { root = defaultRoot(), state, labels = {} } = options;
   const wanted = Object.entries(labels);
   const sessions: Session[] = [];
-  for (const name of sessionNames(root)) {
+  const names = sessionNames(root);
+  if (names.length > MANY) readQuickly();
+  for (const name of names) {
     const session = readSession(pathsIn(`${root}/${name}`, name));
     if (session === undefined) continue;
     if (state !== undefined && session.state.state !== state) continue;
