@@ -11,7 +11,12 @@ import { messageOf } from "./errors.ts";
 import { sendInput } from "./input.ts";
 import { followStreams, type LogStream } from "./logs.ts";
 import { pathsFor, type RootOptions } from "./store.ts";
-import { abortable, checkTimeoutMs, type FinalState } from "./watch.ts";
+import {
+  abortable,
+  checkTimeoutMs,
+  type FinalState,
+  startTimer,
+} from "./watch.ts";
 
 /** The streams to attach, and how. */
 export interface AttachStreamOptions extends RootOptions {
@@ -194,17 +199,15 @@ async function tryToSend(
   bytes: Uint8Array,
   { send, over, onNotice, noticeAfterMs }: Forwarding,
 ): Promise<string | undefined> {
-  const timer = setTimeout(() => {
+  using _ = startTimer(noticeAfterMs, () => {
     onNotice(
       "Input is waiting: the agent is not reading it, or somebody else is sending",
     );
-  }, Math.min(noticeAfterMs, 2 ** 31 - 1)); // setTimeout takes no more than that.
+  });
   try {
     await send(bytes);
   } catch (error) {
     if (!over.aborted) return messageOf(error);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

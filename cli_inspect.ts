@@ -265,15 +265,12 @@ async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
     "plain_log.ts",
   );
   const tail = valueOf(call, "tail");
-  const last = tail === undefined
-    ? Infinity
+  const tailLines = tail === undefined
+    ? undefined
     : parseCount(tail, "number of lines");
-  const lines: string[] = [];
-  for await (const line of readPlainLog(id)) {
-    if (last === Infinity) io.out(`${line}\n`);
-    else if (lines.push(line) > last) lines.shift();
+  for await (const line of readPlainLog(id, { tailLines })) {
+    io.out(`${line}\n`);
   }
-  io.out(lines.map((line) => `${line}\n`).join(""));
   return OK;
 }
 

@@ -131,15 +131,24 @@ function environmentOf(call: Parsed): Record<string, string> {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw new ArgumentError(`Cannot read "${file}": there is no such file`);
     }
-    for (const line of text.split(/\r?\n/)) {
+    for (const [index, line] of text.split(/\r?\n/).entries()) {
       if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
-      const [name, value] = parsePair(line, `line in ${file}`);
-      env[name.trim()] = value;
+      const at = line.indexOf("=");
+      const name = line.slice(0, Math.max(0, at)).trim();
+      if (!/^[^\s\0]+$/.test(name)) {
+        // Not the line itself: it may be a key that somebody has pasted there.
+        throw new ArgumentError(
+          `Invalid line ${index + 1} in "${file}": use NAME=VALUE`,
+        );
+      }
+      env[name] = line.slice(at + 1);
     }
   }
   for (const text of call.values.get("env") ?? []) {
-    const [name, value] = parsePair(text, "environment variable");
-    env[name] = value;
+    const at = text.indexOf("=");
+    // Not what was given: it may be a key without its name.
+    if (at < 1) throw new ArgumentError("Invalid --env: use KEY=VALUE");
+    env[text.slice(0, at)] = text.slice(at + 1);
   }
   return env;
 }

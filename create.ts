@@ -7,6 +7,12 @@
  *
  * @module
  */
+import {
+  checkStringRecord,
+  checkStrings,
+  checkType,
+  checkWhole,
+} from "./arguments.ts";
 import { ArgumentError, SessionError } from "./errors.ts";
 import { randomName } from "./names.ts";
 import { findScope, type Scope, SCOPES } from "./scope.ts";
@@ -19,16 +25,15 @@ import {
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
 import { join, resolve } from "./std.ts";
+import { remove } from "./files.ts";
 import {
   checkId,
-  exists,
   type Kind,
   makeBuildDirectory,
   type Meta,
   openRoot,
   type Paths,
   pathsIn,
-  remove,
   rootError,
   type RootOptions,
 } from "./store.ts";
@@ -50,7 +55,10 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    * @default {a memorable, unused one}
    */
   readonly id?: string;
-  /** Labels to find it by. */
+  /**
+   * Labels to find it by: keys without spaces and `=`, of 100 characters at most; values
+   * of one line, of 1000 characters at most.
+   */
   readonly labels?: Readonly<Record<string, string>>;
   /**
    * What lists show for it.
@@ -85,7 +93,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly rows?: number;
   /**
-   * How much output of a terminal is kept, in bytes; the oldest goes first.
+   * How much output of a terminal is kept, in bytes, 16 KiB at least; the oldest goes first.
    *
    * @default {67108864}
    */
@@ -134,8 +142,9 @@ export interface CreatedSession {
  *
  * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
  * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported`.
- * @throws {ArgumentError} if the id, the command or a variable's name is malformed.
- * @throws {RangeError} if a time is not positive.
+ * @throws {ArgumentError} if the id, the command, a label or a variable's name is malformed, an
+ * argument has the wrong type, or all of it is more than 1 MiB as JSON.
+ * @throws {RangeError} if a time is not positive, or a size no whole number within its bounds.
  *
  * @example
  * ```ts
@@ -185,13 +194,69 @@ export async function createSession(
     });
     return { id: paths.id, paths, meta, pids };
   } catch (error) {
-    remove(paths.dir);
+    // If another is quicker in deleting it, or its id is used again, that is fine.
+    if (await prepared.hold.lock()) prepared.hold.remove();
     throw error;
   }
 }
 
+/** Labels are lines of text, for lists and for options: what could steer a terminal is none. */
+const STEERING =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+const LABEL_KEY_LENGTH = 100;
+const LABEL_VALUE_LENGTH = 1000;
+
+function checkTypes(options: CreateOptions): void {
+  checkStrings("command", options.command);
+  for (
+    const name of ["root", "kind", "id", "prompt", "cwd", "scope"] as const
+  ) {
+    checkType(name, options[name], "string");
+  }
+  for (const name of ["env", "labels"] as const) {
+    checkStringRecord(name, options[name]);
+  }
+  for (const name of ["timeoutMs", "graceMs"] as const) {
+    checkType(name, options[name], "number");
+  }
+  for (const name of ["rm", "clearEnv"] as const) {
+    checkType(name, options[name], "boolean");
+  }
+  checkType("beforeStart", options.beforeStart, "function");
+  if (options.relayCommand !== undefined) {
+    checkStrings("relayCommand", options.relayCommand);
+  }
+  checkWhole("columns", options.columns, 1, 1000);
+  checkWhole("rows", options.rows, 1, 1000);
+  checkWhole("logLimitBytes", options.logLimitBytes, 0);
+}
+
+function checkLabels(labels: Readonly<Record<string, string>>): void {
+  for (const [key, value] of Object.entries(labels)) {
+    const shown = JSON.stringify(key.slice(0, 80));
+    if (!/^[^\s=]+$/.test(key) || STEERING.test(key)) {
+      throw new ArgumentError(
+        `Invalid label ${shown}: a key has no spaces, no "=" and no control characters`,
+      );
+    }
+    if (STEERING.test(value)) {
+      throw new ArgumentError(
+        `Invalid label ${shown}: a value is one line without control characters`,
+      );
+    }
+    if (key.length > LABEL_KEY_LENGTH || value.length > LABEL_VALUE_LENGTH) {
+      throw new ArgumentError(
+        `Invalid label ${shown}: a key has ${LABEL_KEY_LENGTH} characters at most, a value ${LABEL_VALUE_LENGTH}`,
+      );
+    }
+  }
+}
+
 function check(options: CreateOptions): void {
-  const { command, kind, id, env = {}, labels = {}, scope } = options;
+  checkTypes(options);
+  checkLabels(options.labels ?? {});
+  const { command, kind, id, env = {}, scope } = options;
   if (id !== undefined) checkId(id);
   if (command.length === 0 || command[0] === "") {
     throw new ArgumentError("Cannot create a session: the command is empty");
@@ -207,11 +272,6 @@ function check(options: CreateOptions): void {
   for (const name of Object.keys(env)) {
     if (name === "" || /[=\0]/.test(name)) {
       throw new ArgumentError(`Invalid environment variable name "${name}"`);
-    }
-  }
-  for (const key of Object.keys(labels)) {
-    if (!/^[^\s=]+$/.test(key)) {
-      throw new ArgumentError(`Invalid label "${key}"`);
     }
   }
   for (const text of [...command, ...Object.values(env)]) {
@@ -264,11 +324,18 @@ function tryClaim(root: string, meta: Meta): Claim | undefined {
   try {
     prepared = prepare(pathsIn(building, meta.id), meta);
     Deno.renameSync(building, paths.dir);
+    prepared.hold.moved(paths.dir);
     return { paths, meta, prepared };
   } catch (error) {
     prepared?.[Symbol.dispose]();
     remove(building);
-    if (prepared !== undefined && exists(paths.dir)) return undefined;
+    if (prepared !== undefined && isTaken(error)) return undefined;
     throw rootError(root, error);
   }
+}
+
+/** Tells whether a rename(2) failed because of what stands there, which may be gone by now. */
+function isTaken(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(String(code));
 }

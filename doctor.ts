@@ -28,7 +28,9 @@ import {
 import { endTrial, trySession } from "./doctor_trial.ts";
 import { messageOf, SessionError } from "./errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
-import { exists, openRoot, type RootOptions } from "./store.ts";
+import { exists } from "./files.ts";
+import { openRoot, type RootOptions } from "./store.ts";
+import { startTimer } from "./watch.ts";
 
 /** What one check has found. */
 export interface Diagnosis {
@@ -129,18 +131,14 @@ export async function bounded(
   work: Work,
   timeoutMs: number,
 ): Promise<Finding[]> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<Finding>((resolve) => {
-    const message = `no answer within ${timeoutMs} ms`;
-    const found = bad(message, "see whether the machine or a disk hangs");
-    timer = setTimeout(() => resolve(found), timeoutMs);
-  });
+  const { promise: late, resolve } = Promise.withResolvers<Finding>();
+  const message = `no answer within ${timeoutMs} ms`;
+  const found = bad(message, "see whether the machine or a disk hangs");
+  using _ = startTimer(timeoutMs, () => resolve(found));
   try {
     return [await Promise.race([(async () => await work())(), late])].flat();
   } catch (error) {
     return [failure(error)];
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -24,7 +24,8 @@ import { ask } from "./scope.ts";
 import { listSessions } from "./sessions.ts";
 import { SOCKET } from "./socket_path.ts";
 import { STATES } from "./state.ts";
-import { makeBuildDirectory, remove, statOptional } from "./store.ts";
+import { remove, statOptional } from "./files.ts";
+import { makeBuildDirectory } from "./store.ts";
 
 /** A hidden directory of the root to try things in; disposing of it leaves the root as it was. */
 export class TrialPlace implements Disposable {

@@ -19,7 +19,7 @@ import {
   ownUnit,
   valueIn,
 } from "./scope.ts";
-import { readFile, statOptional } from "./store.ts";
+import { readFile, statOptional } from "./files.ts";
 
 /** The oldest version of Deno that the tests pass on. */
 const OLDEST_DENO = "2.7.11";
@@ -314,7 +314,7 @@ function versionOf(program: string): string {
     dir = dir.slice(0, dir.lastIndexOf("/"));
     try {
       const { name, version } = JSON.parse(
-        readFile(`${dir}/package.json`) ?? "{}",
+        readFile(`${dir}/package.json`, 1024 * 1024) ?? "{}",
       );
       if (/codex|claude/.test(name) && typeof version === "string") {
         return ` (${version})`;

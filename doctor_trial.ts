@@ -12,7 +12,8 @@ import { formatDuration } from "./format.ts";
 import { sendEof, sendInput } from "./input.ts";
 import { exitStatus, SIGNALS } from "./signals.ts";
 import { readState } from "./state.ts";
-import { exists, type Kind, pathsFor, readFile, remove } from "./store.ts";
+import { exists, readFile, remove } from "./files.ts";
+import { type Kind, pathsFor } from "./store.ts";
 import { waitForSession } from "./wait.ts";
 
 /** How long a session of these may take to end. */
@@ -90,8 +91,10 @@ export async function trySession(
 export async function endTrial(kind: Kind, root: string): Promise<void> {
   const paths = pathsFor(`trial-${kind}`, { root });
   if (!exists(paths.dir)) return;
+  // Nobody else knows of it, and nobody uses its id again.
+  const isStill = () => true;
   const kill = { signalNumber: SIGNALS.KILL!, graceMs: 0, evenReaper: true };
-  await endProcesses(paths, kill);
+  await endProcesses(paths, { ...kill, isStill });
   remove(paths.dir);
 }
 

@@ -38,6 +38,8 @@ export interface EndingOptions {
   readonly graceMs: number;
   /** Kill the reaper, too, if it can't record the end. @default {false} */
   readonly evenReaper?: boolean;
+  /** Tells whether the directory's name still means this session, see `hold.ts`. */
+  readonly isStill: () => boolean;
   /** Give up waiting. */
   readonly abortSignal?: AbortSignal;
 }
@@ -54,11 +56,16 @@ export async function endProcesses(
   paths: Paths,
   options: EndingOptions,
 ): Promise<void> {
-  const { signalNumber, graceMs, evenReaper = false, abortSignal } = options;
+  const { signalNumber, graceMs, evenReaper = false, isStill, abortSignal } =
+    options;
   const known = new Map<number, number>();
   const denied = new Set<string>();
   const look = (): SessionProcess[] => {
-    const all = listProcesses(paths, { known });
+    let all = listProcesses(paths, { known });
+    // In this order: what was there before the name was another session's is none of that.
+    if (!isStill()) {
+      all = all.filter(({ pid, startTicks }) => known.get(pid) === startTicks);
+    }
     for (const { pid, startTicks } of all) known.set(pid, startTicks);
     // It waits for the agent; if that is us, it waits for longer than we can.
     const waitsForUs = targetsOf(all).length === 0 &&
@@ -80,7 +87,7 @@ export async function endProcesses(
   };
 
   let all = look();
-  const graceEnd = Date.now() + (signalNumber === KILL ? 0 : graceMs);
+  const graceEnd = performance.now() + (signalNumber === KILL ? 0 : graceMs);
   const asked = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
     // What a living process starts after the signal is its way of ending: not asked.
@@ -96,15 +103,15 @@ export async function endProcesses(
     }
   };
   if (signalNumber !== KILL) ask(targetsOf(all));
-  while (all.length > 0 && Date.now() < graceEnd) {
+  while (all.length > 0 && performance.now() < graceEnd) {
     wakeReaper(all);
-    const left = Math.min(LOOK_MS, graceEnd - Date.now());
+    const left = Math.min(LOOK_MS, graceEnd - performance.now());
     await allGone(all, left, abortSignal);
     all = look();
     ask(targetsOf(all));
   }
 
-  const killEnd = Date.now() + KILLED_MS;
+  const killEnd = performance.now() + KILLED_MS;
   while (all.length > 0) {
     const frozen = new Set<string>();
     for (let round = 0; round < 50; round++) {
@@ -116,7 +123,7 @@ export async function endProcesses(
       }
       all = look();
     }
-    const late = Date.now() > killEnd;
+    const late = performance.now() > killEnd;
     const targets = late && evenReaper ? all : targetsOf(all);
     for (const process of targets) send(process, KILL);
     const [first] = targets;
@@ -127,7 +134,7 @@ export async function endProcesses(
     }
     wakeReaper(all);
     await allGone(all, LOOK_MS, abortSignal);
-    if (Date.now() > killEnd + (evenReaper ? KILLED_MS : 0)) {
+    if (performance.now() > killEnd + (evenReaper ? KILLED_MS : 0)) {
       throw undying(paths, all);
     }
     all = look();
@@ -163,11 +170,11 @@ async function allGone(
   timeoutMs: number,
   abortSignal?: AbortSignal,
 ): Promise<void> {
-  const end = Date.now() + timeoutMs;
+  const end = performance.now() + timeoutMs;
   for (const process of processes) {
     while (isAlive(process)) {
       abortSignal?.throwIfAborted();
-      const left = end - Date.now();
+      const left = end - performance.now();
       if (left <= 0) return;
       await waitForExit(process, left);
     }

@@ -12,7 +12,8 @@ import { SessionError } from "./errors.ts";
 import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
 import { SCRIPT } from "./reaper.ts";
 import type { Pids } from "./state.ts";
-import { exists, type Paths, readFile } from "./store.ts";
+import { exists, readFile } from "./files.ts";
+import { type Paths } from "./store.ts";
 
 /** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
 export const RECORD_MS = 2_000;
@@ -78,7 +79,7 @@ export async function diedUnstarted(
   } else if (processExists(pids.agent)) return false;
   await reaper.ended(RECORD_MS);
   const code = await exitCodeOf(paths);
-  // It says so by its own name where the agent's errors go.
+  // It says so by its own name where the agent's errors go; then that is all there is.
   return (code === 126 || code === 127) &&
     (readFile(paths.stderr) ?? "").includes(`${paths.dir}/${SCRIPT}`);
 }

@@ -15,15 +15,15 @@
  * @module
  */
 import { ArgumentError, SessionError } from "./errors.ts";
-import { close, open, poll, POLLOUT, write } from "./libc.ts";
+import { close, factsOf, open, poll, POLLOUT, write } from "./libc.ts";
 import { readState, type State } from "./state.ts";
+import { openFile, textOf } from "./files.ts";
 import {
+  META_BYTES,
   noSuchSession,
-  openFile,
   parseMeta,
   type Paths,
   pathsFor,
-  readFile,
   type RootOptions,
 } from "./store.ts";
 import { abortable, checkTimeoutMs, sleep } from "./watch.ts";
@@ -165,7 +165,7 @@ async function lockInput(to: Target): Promise<Disposable> {
   const file = openFile(meta);
   if (file === undefined) throw noSuchSession(id);
   try {
-    const { kind } = parseMeta(readFile(meta) ?? "", id);
+    const { kind } = parseMeta(textOf(file, META_BYTES) ?? "", id);
     if (kind === "exec") {
       throw failure(id, "wrong_state", "it takes no input (kind exec)", 0);
     }
@@ -173,7 +173,7 @@ async function lockInput(to: Target): Promise<Disposable> {
       throw failure(id, "unsupported", "it is a terminal (kind pty)", 0);
     }
     const deadline = performance.now() + timeoutMs;
-    for (let waitMs = 1; !file.tryLockSync(true); waitMs *= 2) {
+    for (let waitMs = 1; !file.tryLock("exclusive"); waitMs *= 2) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) {
         const why = `another sender was not done within ${timeoutMs} ms`;
@@ -182,7 +182,7 @@ async function lockInput(to: Target): Promise<Disposable> {
       await sleep(Math.min(waitMs, POLL_MS, leftMs), signal);
     }
   } catch (error) {
-    file.close();
+    file[Symbol.dispose]();
     throw error;
   }
   return file;
@@ -209,13 +209,11 @@ async function openPipe(
     const waitedMs = performance.now() - start;
     if (state.state === "running") {
       try {
-        // What else stands in its place is not written to, wherever a link leads.
-        if (!Deno.lstatSync(path).isFifo) throw noPipe(to, path);
-        const fd = open(path, { access: "write" });
-        return { fd, [Symbol.dispose]: () => close(fd) };
+        return openFifo(to, path);
       } catch (error) {
         const code = errnoOf(error);
         if (code === "ENOENT") return undefined;
+        if (code === "ELOOP" || code === "EISDIR") throw noPipe(to, path);
         if (code !== "ENXIO") throw error;
       }
       // It may be about to open it, or to end.
@@ -226,6 +224,18 @@ async function openPipe(
     }
     await sleep(5, signal);
   }
+}
+
+/** What else stands in its place is not written to, wherever a link leads. */
+function openFifo(to: Target, path: string): Descriptor {
+  // libc asks for no permission of Deno.
+  Deno.lstatSync(path);
+  const fd = open(path, { access: "write", noFollow: true });
+  if (factsOf(fd, path).isFifo) {
+    return { fd, [Symbol.dispose]: () => close(fd) };
+  }
+  close(fd);
+  throw noPipe(to, path);
 }
 
 function errnoOf(error: unknown): unknown {

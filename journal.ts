@@ -16,6 +16,7 @@
  * @module
  */
 import { messageOf } from "./errors.ts";
+import { restoreMode } from "./files.ts";
 
 /** The default of how much output is kept, in bytes. */
 export const LOG_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -42,16 +43,15 @@ export class Journal {
     this.#path = path;
     this.#limitBytes = Math.max(16 * 1024, limitBytes);
     this.#complain = complain;
-    this.#file = this.#open();
+    this.#file = this.#open({ create: true });
     this.#sizeBytes = this.#file.statSync().size;
   }
 
-  #open(): Deno.FsFile {
-    return Deno.openSync(this.#path, {
-      append: true,
-      create: true,
-      mode: 0o600,
-    });
+  #open(how: Deno.OpenOptions): Deno.FsFile {
+    const options = { append: true, mode: 0o600, ...how };
+    const file = Deno.openSync(this.#path, options);
+    restoreMode(this.#path);
+    return file;
   }
 
   /**
@@ -90,7 +90,8 @@ export class Journal {
     Deno.renameSync(this.#path, old);
     let file: Deno.FsFile;
     try {
-      file = this.#open();
+      // Anew: what the agent has put there meanwhile, a link for one, is not written to.
+      file = this.#open({ createNew: true });
     } catch (error) {
       Deno.renameSync(old, this.#path); // Tried again at the next write.
       throw error;

@@ -16,6 +16,7 @@ import { type Child, spawnLeader } from "./child.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 import {
   close,
+  closeQuietly,
   mkfifo,
   open,
   readLink,
@@ -34,13 +35,14 @@ import { type ReaperOptions, reaperScript, SCRIPT } from "./reaper.ts";
 import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
 import { SIGNALS } from "./signals.ts";
 import type { Pids } from "./state.ts";
+import { makeFile, readFile, restoreMode, writeAtomic } from "./files.ts";
+import { Hold } from "./hold.ts";
 import {
   FORMAT,
   type Kind,
   type Meta,
+  META_BYTES,
   type Paths,
-  readFile,
-  writeAtomic,
 } from "./store.ts";
 
 /** What the agent's process gets. */
@@ -63,12 +65,15 @@ export interface ProcessOptions {
 
 /** What a reaper needs of its creator: disposing of it gives it all back. */
 export class Prepared implements Disposable {
+  /** The session's directory. */
+  readonly hold: Hold;
   /** The reading side of `ready.pipe`. */
   readonly readyFd: number;
   /** The held lock: inherited by what is started while it is open. */
   #lockFd: number | undefined;
 
-  constructor(lockFd: number, readyFd: number) {
+  constructor(hold: Hold, lockFd: number, readyFd: number) {
+    this.hold = hold;
     this.#lockFd = lockFd;
     this.readyFd = readyFd;
   }
@@ -87,6 +92,7 @@ export class Prepared implements Disposable {
   [Symbol.dispose](): void {
     this.releaseLock();
     closeQuietly(this.readyFd);
+    this.hold[Symbol.dispose]();
   }
 }
 
@@ -100,7 +106,7 @@ const SCOPE_LOG = "scope.log";
  * What it returns is the caller's to pass to {@linkcode launch}, without an await
  * between, and to dispose of.
  *
- * @throws {Deno.errors.AlreadyExists} if a session has lived in this directory.
+ * @throws {SessionError} `exists` if a session has lived in this directory: nothing was made then.
  */
 export function prepare(paths: Paths, meta: Meta): Prepared {
   if (Deno.build.os === "windows") {
@@ -110,36 +116,56 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     );
   }
   // The lock comes first: `createNew` makes it decide who owns the directory.
-  const lock = { createNew: true, write: true, mode: 0o600 };
-  Deno.openSync(paths.lock, lock).close();
-  const lockFd = open(paths.lock, { inherit: true });
+  makeLock(paths);
+  const lockFd = open(paths.lock, { inherit: true, noFollow: true });
   try {
     if (!tryFlock(lockFd, "exclusive")) {
       throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);
     }
-    writeAtomic(paths.meta, JSON.stringify(meta, null, 2) + "\n");
-    const file = { create: true, append: true, mode: 0o600 };
+    writeAtomic(paths.meta, textOfMeta(meta));
     for (const name of ["pid", "stdout.log", "stderr.log"]) {
-      Deno.openSync(`${paths.dir}/${name}`, file).close();
+      makeFile(`${paths.dir}/${name}`, "");
     }
     // Not empty, so that on a full disk it has room left for what the shell says of a signal.
-    Deno.writeTextFileSync(`${paths.dir}/reaper.log`, "reaper:\n", file);
+    makeFile(`${paths.dir}/reaper.log`, "reaper:\n");
     if (meta.kind === "repl") {
       makePipe(paths.stdin);
       makePipe(`${paths.dir}/eof.pipe`);
     }
     makePipe(`${paths.dir}/${READY}`);
-    return new Prepared(lockFd, open(`${paths.dir}/${READY}`));
+    const ready = open(`${paths.dir}/${READY}`, { noFollow: true });
+    return new Prepared(Hold.take(paths)!, lockFd, ready);
   } catch (error) {
     close(lockFd);
     throw error;
   }
 }
 
+function makeLock(paths: Paths): void {
+  try {
+    makeFile(paths.lock, "");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw alreadyThere(paths.id, "a session", error);
+  }
+}
+
+/** That a directory is not free for a session, as an error. */
+export function alreadyThere(
+  id: string,
+  what: string,
+  cause?: unknown,
+): SessionError {
+  const message =
+    `Cannot start session "${id}": its directory holds ${what} already`;
+  return new SessionError("exists", message, { id, cause });
+}
+
 /** Makes a named pipe; one that is there already, whoever made it, is fine. */
 function makePipe(path: string): void {
   try {
     mkfifo(path);
+    restoreMode(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     if (!Deno.lstatSync(path).isFifo) throw error;
@@ -219,38 +245,24 @@ export async function launch(
     throw startError(paths.id, program, cwd, status, report);
   } catch (error) {
     // Its files are about to go: nothing that was started may run on unknown.
-    if (children.length > 0) await endStarted(paths);
+    if (children.length > 0) await endStarted(paths, prepared.hold);
     throw error;
   } finally {
     for (const child of children) child.release();
-    removeFile(`${paths.dir}/${READY}`);
-    if (scope !== undefined) removeFile(`${paths.dir}/${SCOPE_LOG}`);
-  }
-}
-
-/** The agent runs: a file that nothing reads any more, and that can't be removed, changes nothing. */
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
+    prepared.hold.removeFile(READY);
+    if (scope !== undefined) prepared.hold.removeFile(SCOPE_LOG);
   }
 }
 
 /** Ends what was started of a session that could not be. */
-async function endStarted(paths: Paths): Promise<void> {
+async function endStarted(paths: Paths, hold: Hold): Promise<void> {
   const { endProcesses } = await import("./ending.ts");
-  const kill = { signalNumber: SIGNALS.KILL!, graceMs: 0, evenReaper: true };
-  await endProcesses(paths, kill);
-}
-
-/** close(2) frees a descriptor whatever it says, and nothing can be done about that. */
-function closeQuietly(fd: number): void {
-  try {
-    close(fd);
-  } catch {
-    // See above.
-  }
+  await endProcesses(paths, {
+    signalNumber: SIGNALS.KILL!,
+    graceMs: 0,
+    evenReaper: true,
+    isStill: () => hold.isStill(),
+  });
 }
 
 /** The last line that systemd-run has left. */
@@ -275,7 +287,7 @@ async function start(
   const { scope } = options;
   let child: Child;
   try {
-    child = spawnReaper(paths, cwd, options);
+    child = spawnReaper(paths, cwd, options, children.length === 0);
     children.push(child);
   } finally {
     // If there can be no scope, it is needed once more; meanwhile nobody else may inherit it.
@@ -299,6 +311,7 @@ function spawnReaper(
   paths: Paths,
   cwd: string,
   options: LaunchOptions,
+  isFirst: boolean,
 ): Child {
   const { argv, env, clearEnv = false, scope } = options;
   const [program] = argv;
@@ -312,12 +325,12 @@ function spawnReaper(
   }
   try {
     const script = `${paths.dir}/${SCRIPT}`;
-    Deno.writeTextFileSync(script, reaperScript(options), { mode: 0o600 });
+    if (isFirst) makeFile(script, reaperScript(options));
     const reaper = ["/bin/sh", script, ...argv];
     let command: readonly string[] = reaper;
     if (scope !== undefined) {
       const log = `${paths.dir}/${SCOPE_LOG}`;
-      Deno.writeTextFileSync(log, "", { mode: 0o600 });
+      makeFile(log, "");
       const inherited = clearEnv ? undefined : scope.inheritedDir;
       const runtimeDir = env?.XDG_RUNTIME_DIR ?? inherited;
       const scoped = { id: paths.id, log, runtimeDir };
@@ -362,7 +375,15 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** Metadata for a session that is about to start. */
+function textOfMeta(meta: Meta): string {
+  return JSON.stringify(meta, null, 2) + "\n";
+}
+
+/**
+ * Metadata for a session that is about to start.
+ *
+ * @throws {ArgumentError} if it is more than readers read.
+ */
 export function newMeta(facts: {
   readonly id: string;
   readonly kind: Kind;
@@ -375,7 +396,7 @@ export function newMeta(facts: {
   readonly rm?: boolean;
 }): Meta {
   const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
-  return {
+  const meta: Meta = {
     format: FORMAT,
     id: facts.id,
     kind: facts.kind,
@@ -388,4 +409,9 @@ export function newMeta(facts: {
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
   };
+  const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
+  if (sizeBytes <= META_BYTES) return meta;
+  throw new ArgumentError(
+    `Cannot create a session: arguments, labels and names of variables take ${sizeBytes} bytes in meta.json, 1 MiB at most`,
+  );
 }

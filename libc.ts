@@ -8,19 +8,25 @@
  * @module
  */
 import {
+  attempt,
   call,
+  cPath,
   cString,
   darwin,
-  errno,
   FILL,
   hasSymbol,
   readCString,
   symbol,
+  systemError,
 } from "./ffi.ts";
 
 // fcntl.h, sys/ioctl.h, poll.h, sys/file.h of Linux (x86-64, arm64) and macOS.
 const O_CLOEXEC = darwin ? 0x1000000 : 0o2000000;
 const O_NONBLOCK = darwin ? 0x4 : 0o4000;
+// These two differ between the processors of Linux.
+const arm = Deno.build.arch === "aarch64";
+const O_NOFOLLOW = darwin ? 0x100 : arm ? 0o100000 : 0o400000;
+const O_DIRECTORY = darwin ? 0x100000 : arm ? 0o40000 : 0o200000;
 export const O_NOCTTY = darwin ? 0x20000 : 0o400;
 const O_RDONLY = 0;
 const O_WRONLY = 1;
@@ -50,16 +56,120 @@ export interface OpenOptions {
   readonly nonblocking?: boolean;
   /** Let processes started from here on inherit it. @default {false} */
   readonly inherit?: boolean;
+  /** Fail with ELOOP if a link stands there. @default {false} */
+  readonly noFollow?: boolean;
+  /** Fail with ENOTDIR if anything but a directory stands there. @default {false} */
+  readonly directory?: boolean;
 }
 
 /** Opens an existing file and returns its descriptor. open(2); ENXIO: a pipe without a reader. */
 export function open(path: string, options: OpenOptions = {}): number {
   const { access = "read", nonblocking = true, inherit = false } = options;
   let flags = O_NOCTTY;
+  if (options.noFollow) flags |= O_NOFOLLOW;
+  if (options.directory) flags |= O_DIRECTORY;
   flags |= { read: O_RDONLY, write: O_WRONLY, both: O_RDWR }[access];
   if (nonblocking) flags |= O_NONBLOCK;
   if (!inherit) flags |= O_CLOEXEC;
   return call("open", `Cannot open "${path}"`, cString(path), flags);
+}
+
+/** ENOENT, ENXIO, ENOTDIR, ELOOP: nothing is there, or a link, or a socket. */
+const ABSENT: readonly number[] = [2, 6, 20, darwin ? 62 : 40];
+
+/**
+ * Opens what stands at `path` to read it, no link's target, and without waiting for the
+ * writer of a pipe; -1 if there is nothing, without an error to construct.
+ */
+export function openItself(path: string): number {
+  const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const fd = attempt("open", cPath(path), flags);
+  if (fd >= 0) return fd;
+  if (ABSENT.includes(-fd)) return -1;
+  throw systemError(-fd, `Cannot open "${path}"`);
+}
+
+/** What is known of a file, in Deno's words. */
+export type Facts =
+  & Pick<
+    Deno.FileInfo,
+    "isFile" | "isDirectory" | "isSymlink" | "isFifo" | "size" | "dev" | "ino"
+  >
+  & { readonly mtime: Date | null };
+
+const EMPTY_PATH = cString("");
+const statxBytes = new Uint8Array(256);
+const statxView = new DataView(statxBytes.buffer);
+const STATX_BASIC_STATS = 0x7ff;
+
+/** The facts about what stands at `path`, of a link its own; `undefined` if none can be had. statx(2), Linux only. */
+export function factsAt(path: string): Facts | undefined {
+  const AT_FDCWD = -100;
+  const AT_SYMLINK_NOFOLLOW = 0x100;
+  const mask = STATX_BASIC_STATS;
+  const at = cPath(path);
+  return symbol("statx")(AT_FDCWD, at, AT_SYMLINK_NOFOLLOW, mask, statxBytes)
+    ? undefined
+    : statxFacts();
+}
+
+/**
+ * The facts about an open file. statx(2), whose structure is the same on every processor;
+ * macOS has none: there `path` is looked at as well, which was never tried.
+ */
+export function factsOf(fd: number, path: string): Facts {
+  if (darwin) return factsOfDarwin(fd, path);
+  const AT_EMPTY_PATH = 0x1000;
+  const what = `Cannot look at "${path}"`;
+  const mask = STATX_BASIC_STATS;
+  call("statx", what, fd, EMPTY_PATH, AT_EMPTY_PATH, mask, statxBytes);
+  return statxFacts();
+}
+
+/** What the last statx(2) has filled in. */
+function statxFacts(): Facts {
+  const type = statxView.getUint16(28, true) & 0o170000;
+  const seconds = Number(statxView.getBigInt64(112, true));
+  const nanoseconds = statxView.getUint32(120, true);
+  return {
+    isFile: type === 0o100000,
+    isDirectory: type === 0o040000,
+    isSymlink: type === 0o120000,
+    isFifo: type === 0o010000,
+    size: Number(statxView.getBigUint64(40, true)),
+    mtime: new Date(seconds * 1000 + Math.floor(nanoseconds / 1e6)),
+    dev: makeDevice(
+      statxView.getUint32(136, true),
+      statxView.getUint32(140, true),
+    ),
+    ino: Number(statxView.getBigUint64(32, true)),
+  };
+}
+
+/** The number of a device as stat(2) has it. makedev(3). */
+function makeDevice(major: number, minor: number): number {
+  return (major & 0xfff) * 0x100 + (minor & 0xff) +
+    (minor >>> 8) * 0x100000 + (major >>> 12) * 0x100000000000;
+}
+
+/** The name may mean another file by now, but what has no position is no file in either case. */
+function factsOfDarwin(fd: number, path: string): Facts {
+  const info = Deno.lstatSync(path);
+  const SEEK_END = 2;
+  const size = Number(symbol("lseek")(fd, 0, SEEK_END));
+  return { ...info, isFile: info.isFile && size >= 0, size };
+}
+
+/** Reads from an offset on; 0 is the end. -1: not a file that can be read so. pread(2). */
+export function readAt(
+  fd: number,
+  buffer: Uint8Array<ArrayBuffer>,
+  offset: number,
+): number {
+  const count = attempt("pread", fd, buffer, buffer.length, offset);
+  if (count >= 0) return count;
+  if (count === -ESPIPE || count === -EISDIR) return -1;
+  throw systemError(-count, "Cannot read");
 }
 
 /** Makes a pipe, neither end of which is inherited. pipe(2). */
@@ -75,6 +185,11 @@ export function pipe(): { readonly reader: number; readonly writer: number } {
 /** Closes a descriptor. close(2). */
 export function close(fd: number): void {
   call("close", `Cannot close descriptor ${fd}`, fd);
+}
+
+/** Closes what was only read: close(2) frees a descriptor whatever it says. */
+export function closeQuietly(fd: number): void {
+  attempt("close", fd);
 }
 
 /** Reads up to `buffer.length` bytes; 0 is the end. read(2); EAGAIN: `Deno.errors.WouldBlock`. */
@@ -128,6 +243,8 @@ export function readSystemFile(path: string): string | undefined {
 /** The errno of a call that would have had to wait. */
 const EAGAIN = darwin ? 35 : 11;
 const EINTR = 4;
+const EISDIR = 21;
+const ESPIPE = 29;
 
 /**
  * Like {@linkcode read}, without an error to construct when there is nothing:
@@ -135,19 +252,16 @@ const EINTR = 4;
  * pseudo-terminal is gone). For loops that read at full speed.
  */
 export function readNow(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
-  const count = Number(symbol("read")(fd, buffer, BigInt(buffer.length)));
+  const count = attempt("read", fd, buffer, BigInt(buffer.length));
   if (count > 0) return count;
-  if (count === 0) return -2;
-  const number = errno();
-  return number === EAGAIN || number === EINTR ? -1 : -2;
+  return count === -EAGAIN || count === -EINTR ? -1 : -2;
 }
 
 /** Like {@linkcode write}: -1 means that it would have to wait, -2 an error. */
 export function writeNow(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
-  const count = Number(symbol("write")(fd, bytes, BigInt(bytes.length)));
+  const count = attempt("write", fd, bytes, BigInt(bytes.length));
   if (count >= 0) return count;
-  const number = errno();
-  return number === EAGAIN || number === EINTR ? -1 : -2;
+  return count === -EAGAIN || count === -EINTR ? -1 : -2;
 }
 
 /** Takes the lock of an open file and tells whether that worked, without waiting. flock(2). */
@@ -160,6 +274,11 @@ export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
     if (error instanceof Deno.errors.WouldBlock) return false;
     throw error;
   }
+}
+
+/** Removes a file of an open directory, if it is there and can be removed. unlinkat(2). */
+export function unlinkAt(directory: number, name: string): void {
+  symbol("unlinkat")(directory, cString(name), 0);
 }
 
 /** Makes a named pipe with mode 0600. mkfifo(3). */

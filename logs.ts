@@ -12,15 +12,14 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { ArgumentError } from "./errors.ts";
+import { exists, identityAt, type OpenFile, openFile } from "./files.ts";
 import {
-  exists,
   noSuchSession,
-  openFile,
   type Paths,
   pathsFor,
   type RootOptions,
-  statOptional,
 } from "./store.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
@@ -102,9 +101,39 @@ async function* readNow(
   stream: LogStream,
   tailLines: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  using log = openLog(paths[stream], tailLines);
+  using log = openLog(paths[stream], tailOf(tailLines));
   if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
   for (let bytes; (bytes = await log.read());) yield bytes;
+}
+
+/** A piece of the end of a log. */
+export interface LogEnd {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Whether there is output before the first of these pieces. */
+  readonly isCut: boolean;
+}
+
+/**
+ * The last so many bytes of what a session has written to its standard output.
+ *
+ * @throws {SessionError} `not_found`, when iterated.
+ */
+export async function* readEndOfLog(
+  paths: Paths,
+  bytes: number,
+): AsyncGenerator<LogEnd, void> {
+  let isCut = false;
+  using log = openLog(paths.stdout, (files) => {
+    let left = bytes;
+    for (const file of files.toReversed()) {
+      file.position = Math.max(0, file.end - left);
+      left -= file.end - file.position;
+      if (file.position > 0) isCut = true;
+    }
+    return Promise.resolve();
+  });
+  if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
+  for (let bytes; (bytes = await log.read());) yield { bytes, isCut };
 }
 
 function isSession(paths: Paths): boolean {
@@ -214,7 +243,8 @@ async function* follow(
   leave?.addEventListener("abort", watch.ring);
   stack.defer(() => leave?.removeEventListener("abort", watch.ring));
   const logs = streams.map((stream) => {
-    return { stream, log: stack.use(openLog(paths[stream], tailLines)) };
+    const log = stack.use(openLog(paths[stream], tailOf(tailLines)));
+    return { stream, log };
   });
   // Opened with the first mark, before anything is awaited: a session that is deleted while
   // the consumer is busy with one stream gives the other one all the same.
@@ -263,62 +293,65 @@ interface Log extends Disposable {
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
 }
 
-function openLog(path: string, tailLines: number): Log {
+/** Sets the positions in the files to where reading begins, before the first reading. */
+type Skip = (files: LogFile[]) => Promise<void>;
+
+function tailOf(lines: number): Skip | undefined {
+  return lines === Infinity ? undefined : (files) => skipToTail(files, lines);
+}
+
+function openLog(path: string, skip?: Skip): Log {
   /** The files to read, in order; a new one is added when the last was renamed to `.1`. */
   let files: LogFile[] = [];
   let buffer: Uint8Array<ArrayBuffer> | undefined;
-  let tail = tailLines !== Infinity;
   return {
     mark() {
       if (files.length === 0) files = openFiles(path);
       else addNewer(path, files);
       for (const log of files) {
-        log.end = log.file.statSync().size;
+        log.end = log.file.size();
         // Truncated. What was written since then is at the beginning.
         if (log.end < log.position) log.position = 0;
       }
       return files.length > 0;
     },
     async read() {
-      if (tail) {
-        tail = false;
-        await skipToTail(files, tailLines);
-      }
+      const first = skip;
+      skip = undefined;
+      await first?.(files);
       for (;;) {
         const [log, ...newer] = files;
         if (log === undefined) return undefined;
         if (log.position < log.end) {
           buffer ??= new Uint8Array(BLOCK_BYTES);
           const wanted = Math.min(log.end - log.position, BLOCK_BYTES);
-          log.file.seekSync(log.position, Deno.SeekMode.Start);
-          const length = await log.file.read(buffer.subarray(0, wanted)) ?? 0;
+          const room = buffer.subarray(0, wanted);
+          const length = await log.file.read(room, log.position);
           log.position += length;
           // 0: truncated since the mark. The next mark will tell.
           return length === 0 ? undefined : buffer.slice(0, length);
         }
         if (newer.length === 0) return undefined;
-        log.file.close();
+        log.file[Symbol.dispose]();
         files = newer;
       }
     },
     [Symbol.dispose]() {
-      for (const { file } of files) file.close();
+      for (const { file } of files) file[Symbol.dispose]();
     },
   };
 }
 
 /** A log file that is being read. */
 interface LogFile {
-  readonly file: Deno.FsFile;
-  readonly inode: number | null;
+  readonly file: OpenFile;
   position: number;
   end: number;
 }
 
 function openLogFile(path: string): LogFile | undefined {
   const file = openFile(path);
-  if (file === undefined) return undefined;
-  return { file, inode: file.statSync().ino, position: 0, end: 0 };
+  return file && { file, position: 0, end: 0 };
 }
 
 /** A log and, before it, what the journal of a terminal has put aside; see journal.ts. */
@@ -326,8 +359,8 @@ function openFiles(path: string): LogFile[] {
   const log = openLogFile(path);
   const older = openLogFile(`${path}.1`);
   // Put aside between the two: then the newer one is found by the next look.
-  if (older !== undefined && older.inode === log?.inode) {
-    older.file.close();
+  if (older !== undefined && older.file.identity === log?.file.identity) {
+    older.file[Symbol.dispose]();
     return [log!];
   }
   return [older, log].filter((one) => one !== undefined);
@@ -336,10 +369,12 @@ function openFiles(path: string): LogFile[] {
 /** Adds what has come after the last of `files`, if that was put aside. */
 function addNewer(path: string, files: LogFile[]): void {
   const last = files.at(-1);
-  if (statOptional(path)?.ino === last?.inode) return;
+  if (identityAt(path) === last?.file.identity) return;
   for (const log of openFiles(path)) {
-    if (files.some(({ inode }) => inode === log.inode)) log.file.close();
-    else files.push(log);
+    const { identity } = log.file;
+    if (files.some(({ file }) => file.identity === identity)) {
+      log.file[Symbol.dispose]();
+    } else files.push(log);
   }
 }
 
@@ -358,7 +393,7 @@ async function skipToTail(files: LogFile[], lines: number): Promise<void> {
  * backwards, and how many lines there were too few.
  */
 async function findTail(
-  file: Deno.FsFile,
+  file: OpenFile,
   size: number,
   lines: number,
 ): Promise<{ readonly position: number; readonly left: number }> {
@@ -368,13 +403,8 @@ async function findTail(
   for (let start = size; start > 0;) {
     const wanted = Math.min(BLOCK_BYTES, start);
     start -= wanted;
-    await file.seek(start, Deno.SeekMode.Start);
-    let length = 0;
-    while (length < wanted) {
-      const count = await file.read(buffer.subarray(length, wanted));
-      if (count === null) break; // Truncated meanwhile.
-      length += count;
-    }
+    // Less than wanted: truncated meanwhile.
+    const length = await file.read(buffer.subarray(0, wanted), start);
     for (let at = length; at > 0;) {
       at = buffer.lastIndexOf(NEWLINE, at - 1);
       if (at < 0) break;
@@ -395,7 +425,9 @@ function checkStream(stream: LogStream): LogStream {
   );
 }
 
-function checkTailLines(lines: number): void {
+/** Checks a number of last lines; `Infinity` is one. */
+export function checkTailLines(lines: number): void {
+  checkType("tailLines", lines, "number");
   if (lines === Infinity || Number.isSafeInteger(lines) && lines >= 0) return;
   throw new RangeError(
     `Cannot read the last ${lines} lines: give a whole number, 0 or more`,

@@ -95,7 +95,7 @@ export {
   type Session,
 } from "./sessions.ts";
 export { type Ending, exitStatus } from "./signals.ts";
-export { readPlainLog } from "./plain_log.ts";
+export { readPlainLog, type ReadPlainLogOptions } from "./plain_log.ts";
 export {
   readScreen,
   type ReadScreenOptions,

@@ -33,7 +33,8 @@ import {
 } from "./proc.ts";
 import { resolve } from "./std.ts";
 import { isLockHeld, readEnding, readPids } from "./state.ts";
-import { exists, type Paths } from "./store.ts";
+import { exists } from "./files.ts";
+import { type Paths } from "./store.ts";
 
 /**
  * What a process is to its session: the supervisor, the user's program, one of

@@ -3,19 +3,16 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { SessionError } from "./errors.ts";
 import { processFinder } from "./processes.ts";
-import { listSessions } from "./sessions.ts";
+import { listSessions, type Session } from "./sessions.ts";
+import { SIGNALS } from "./signals.ts";
 import { join } from "./std.ts";
-import { deleteSession, removeSession } from "./stop.ts";
+import { deleteHeld, type Held, holdSession } from "./stop.ts";
 import { isLockHeld, readTimes } from "./state.ts";
-import {
-  openRoot,
-  pathsIn,
-  remove,
-  rootError,
-  type RootOptions,
-} from "./store.ts";
+import { remove, statOptional } from "./files.ts";
+import { openRoot, pathsIn, rootError, type RootOptions } from "./store.ts";
 
 /** Options of {@linkcode pruneSessions}. */
 export interface PruneOptions extends RootOptions {
@@ -42,18 +39,21 @@ export interface Pruned {
   readonly deleted: readonly { readonly id: string; readonly bytes: number }[];
   /** The sizes of all files together, those of the leftovers included. */
   readonly bytes: number;
-  /** Sessions that could not be deleted, and why. */
+  /** Sessions, and hidden entries of the root, that could not be deleted, and why. */
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
 }
 
 /** How old a hidden directory must be that no living creator can own. */
 const LEFTOVER_MS = 60_000;
+/** How many sessions are held open at the same time. */
+const BATCH = 250;
 /**
  * Deletes the sessions that have exited or are lost, with the processes that they
  * left behind, and what killed creators and deleters left in the root.
  * Needs what {@linkcode stopSession} needs.
  *
  * @throws {SessionError} `root_unusable` if the root can't be read.
+ * @throws {RangeError} if `olderThanMs` is negative; {ArgumentError} if it is no number.
  *
  * @example
  * ```ts
@@ -65,41 +65,112 @@ const LEFTOVER_MS = 60_000;
 export async function pruneSessions(
   options: PruneOptions = {},
 ): Promise<Pruned> {
-  const { olderThanMs = 0, dryRun = false, abortSignal } = options;
-  const root = openRoot(options);
-  const deleted: { id: string; bytes: number }[] = [];
-  const failed: { id: string; error: unknown }[] = [];
-  const latest = Date.now() - olderThanMs;
-  const ended = (await listSessions({ root })).filter((session) => {
-    const { state } = session.state;
-    if (state !== "exited" && state !== "lost") return false;
-    const { endedAt } = readTimes(session.paths);
-    return (endedAt ?? session.createdAt).getTime() <= latest;
-  });
-  // One look for all: a look for each would make thousands of them slow.
-  const hasProcesses = ended.length > 0 && !dryRun ? processFinder() : null;
-  for (const { id, paths } of ended) {
-    abortSignal?.throwIfAborted();
-    const bytes = sizeOf(paths.dir);
-    try {
-      if (hasProcesses?.(paths)) {
-        await deleteSession(id, { root, abortSignal });
-      } else if (!dryRun) removeSession(root, id);
-      deleted.push({ id, bytes });
-    } catch (error) {
-      if (abortSignal?.aborted || error instanceof Deno.errors.NotCapable) {
-        throw error;
-      }
-      if (error instanceof SessionError && error.code === "not_found") continue;
-      failed.push({ id, error });
-    }
+  const { olderThanMs = 0, dryRun = false } = options;
+  checkType("olderThanMs", olderThanMs, "number");
+  if (!(olderThanMs >= 0)) {
+    throw new RangeError(`olderThanMs must be 0 or more, got ${olderThanMs}`);
   }
+  const root = openRoot(options);
+  const pruning = new Pruning(root, options);
+  const due = (await listSessions({ root })).filter(pruning.isDue);
+  const deleted = dryRun
+    ? due.map(({ id, paths }) => ({ id, bytes: sizeOf(paths.dir) }))
+    : await pruning.deleteAll(due);
   let bytes = deleted.reduce((sum, one) => sum + one.bytes, 0);
   for (const path of leftovers(root)) {
     bytes += sizeOf(path);
-    if (!dryRun) remove(path);
+    const id = path.slice(root.length + 1);
+    if (!dryRun) await pruning.attempt(id, () => remove(path));
   }
-  return { deleted, bytes, failed };
+  return { deleted, bytes, failed: pruning.failed };
+}
+
+/**
+ * One deletion of what is due. It may take a while, in which any id may have been deleted and
+ * used again: each session is held, and looked at once more, before it goes.
+ */
+class Pruning {
+  readonly failed: { id: string; error: unknown }[] = [];
+  readonly #deleted: { id: string; bytes: number }[] = [];
+  readonly #root: string;
+  readonly #olderThanMs: number;
+  readonly #abortSignal: AbortSignal | undefined;
+
+  constructor(root: string, options: PruneOptions) {
+    this.#root = root;
+    this.#olderThanMs = options.olderThanMs ?? 0;
+    this.#abortSignal = options.abortSignal;
+  }
+
+  /** Whether a session has ended, and long ago; a time to come counts as now. */
+  isDue = ({ state: { state }, paths, createdAt }: Session): boolean => {
+    if (state !== "exited" && state !== "lost") return false;
+    const at = readTimes(paths).endedAt ?? createdAt;
+    return Math.max(0, Date.now() - at.getTime()) >= this.#olderThanMs;
+  };
+
+  async deleteAll(due: readonly Session[]): Promise<Pruned["deleted"]> {
+    for (let at = 0; at < due.length; at += BATCH) {
+      const ids = due.slice(at, at + BATCH).map(({ id }) => id);
+      for (const id of await this.#deleteIdle(ids)) {
+        await this.attempt(id, () => this.#deleteBusy(id));
+      }
+    }
+    return this.#deleted;
+  }
+
+  /** Deletes what has no processes, after one look at those for all; returns the others. */
+  async #deleteIdle(ids: readonly string[]): Promise<string[]> {
+    using stack = new DisposableStack();
+    const busy: string[] = [];
+    const locked: Held[] = [];
+    for (const id of ids) {
+      await this.attempt(id, async () => {
+        const held = await holdSession(id, this.#root);
+        stack.use(held.hold);
+        if (!this.isDue(held.session)) return;
+        if (!held.hold.tryLock()) busy.push(id);
+        else if (held.hold.isStill()) locked.push(held);
+      });
+    }
+    if (locked.length === 0) return busy;
+    const hasProcesses = processFinder();
+    for (const { session: { id, paths }, hold } of locked) {
+      if (hasProcesses(paths)) busy.push(id);
+      else {
+        await this.attempt(id, () => {
+          const bytes = sizeOf(paths.dir);
+          if (hold.remove()) this.#deleted.push({ id, bytes });
+        });
+      }
+    }
+    return busy;
+  }
+
+  /** Deletes one that has left processes behind, or that another is about to delete. */
+  async #deleteBusy(id: string): Promise<void> {
+    const held = await holdSession(id, this.#root);
+    using _ = held.hold;
+    if (!this.isDue(held.session)) return;
+    const bytes = sizeOf(held.session.paths.dir);
+    const abortSignal = this.#abortSignal;
+    const how = { signalNumber: SIGNALS.TERM!, graceMs: 10_000, abortSignal };
+    if (await deleteHeld(held, how)) this.#deleted.push({ id, bytes });
+  }
+
+  /** One that can't be deleted keeps none of the others. */
+  async attempt(id: string, work: () => void | Promise<void>): Promise<void> {
+    try {
+      this.#abortSignal?.throwIfAborted();
+      await work();
+    } catch (error) {
+      if (
+        this.#abortSignal?.aborted || error instanceof Deno.errors.NotCapable
+      ) throw error;
+      if (error instanceof SessionError && error.code === "not_found") return;
+      this.failed.push({ id, error });
+    }
+  }
 }
 
 /** What killed creators and deleters left: hidden directories of the root. */
@@ -121,14 +192,11 @@ export function leftovers(root: string): string[] {
 
 /** A creator makes its directory first and locks it then: a young one may be about to. */
 function isAbandoned(dir: string): boolean {
-  try {
-    const madeAt = Deno.statSync(dir).mtime?.getTime() ?? 0;
-    return Date.now() - madeAt > LEFTOVER_MS &&
-      !isLockHeld(pathsIn(dir, "new"));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  const info = statOptional(dir);
+  const madeAt = info?.mtime?.getTime() ?? 0;
+  // Or so far in the time to come: the clock was set.
+  return info !== undefined && Math.abs(Date.now() - madeAt) > LEFTOVER_MS &&
+    !isLockHeld(pathsIn(dir, "new"));
 }
 
 /** The sizes of all files in a directory together; links count as nothing. */
@@ -140,7 +208,8 @@ function sizeOf(dir: string): number {
       else if (isFile) bytes += Deno.lstatSync(`${dir}/${name}`).size;
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    // Gone meanwhile, too deep for a path, or closed to us: a sum is not worth failing for.
+    if (error instanceof Deno.errors.NotCapable) throw error;
   }
   return bytes;
 }

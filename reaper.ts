@@ -91,12 +91,19 @@ waited() {
 watchdog=$!`;
 }
 
-// Renamed first, so that a reaper killed in the middle leaves no half session.
+// Two sweeps in a row must find nothing: in the middle of an exec a process has no environment.
+// Moved first, so that a reaper killed in the middle leaves no half session; into a directory
+// made anew, because mv(1) would move it to where a link of that name leads. Where none can be
+// made, on a full disk for one, it is removed as it stands.
 const REMOVE = `
-n=0
-while sweep KILL; [ -n "$found" ] && [ $n -lt 50 ]; do command -p sleep 0.1; n=$((n + 1)); done
+n=0 clear=0
+while [ $clear -lt 2 ] && [ $n -lt 50 ]; do
+  sweep KILL; n=$((n + 1))
+  if [ -n "$found" ]; then clear=0; command -p sleep 0.1; else clear=$((clear + 1)); fi
+done
 old=\${dir%/*}/.old-\${dir##*/}-$$
-command -p mv -- "$dir" "$old" && command -p rm -rf -- "$old"`;
+if command -p mkdir -m 700 -- "$old"; then command -p mv -- "$dir" "$old/"; else old=$dir; fi
+command -p rm -rf -- "$old"`;
 
 /**
  * The text of the file `reaper.sh` for `sh DIRECTORY/reaper.sh ARGV…`.

@@ -39,7 +39,7 @@ import { PtyWriter } from "./pty_writer.ts";
 import { RelayServer } from "./relay_server.ts";
 import { MIN_COLUMNS, Screen } from "./screen.ts";
 import { listenIn, SOCKET } from "./socket_path.ts";
-import { writeAtomic } from "./store.ts";
+import { writeAtomic } from "./files.ts";
 import { answer, needsScreen } from "./terminal_query.ts";
 import type { Query } from "./backlog.ts";
 
@@ -204,8 +204,8 @@ class Relay {
     const status = await child.status;
     this.#over = true;
     // What it wrote before its end; others that still write to it don't count.
-    const deadline = Date.now() + 2000;
-    while (Date.now() < deadline && await this.#readBatch() > 0);
+    const deadline = performance.now() + 2000;
+    while (performance.now() < deadline && await this.#readBatch() > 0);
     this.#writer.close();
     this.#listener?.close();
     await this.#server.end();

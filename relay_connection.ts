@@ -102,7 +102,7 @@ export function isGone(error: unknown): boolean {
 }
 
 async function connect(paths: Paths): Promise<Deno.Conn> {
-  const deadline = Date.now() + 2000;
+  const deadline = performance.now() + 2000;
   for (;;) {
     try {
       return await connectIn(paths.dir);
@@ -114,7 +114,9 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
       const { state } = readState(paths);
       // A relay that is about to start, or about to end.
       const isYoung = state === "starting" || state === "running";
-      if (!isYoung || Date.now() > deadline) throw gone(paths.id, state, error);
+      if (!isYoung || performance.now() > deadline) {
+        throw gone(paths.id, state, error);
+      }
     }
     await new Promise((wake) => setTimeout(wake, 10));
   }

@@ -264,11 +264,11 @@ export class RelayServer {
   /** Has a client's screen drawn once no more sizes come: terminals break lines anew in many ways. */
   async #drawAnew(client: RelayClient): Promise<void> {
     client.isStale = true;
-    this.#settlesAt = Date.now() + SETTLE_MS;
+    this.#settlesAt = performance.now() + SETTLE_MS;
     if (this.#isSettling) return;
     this.#isSettling = true;
     for (;;) {
-      const left = this.#settlesAt - Date.now();
+      const left = this.#settlesAt - performance.now();
       if (left <= 0) break;
       await wait(left);
     }
@@ -331,11 +331,11 @@ export class RelayServer {
 
   /** A pause after the program has read what was typed, or seems not to want it. */
   async #waitUntilRead(pauseMs: number): Promise<void> {
-    const deadline = Date.now() + READ_MS;
+    const deadline = performance.now() + READ_MS;
     // The kernel passes it on a moment later: only after a pause does 0 mean read.
     await wait(pauseMs);
     if (unreadInput(this.#ends.slave) === 0) return;
-    while (unreadInput(this.#ends.slave) > 0 && Date.now() < deadline) {
+    while (unreadInput(this.#ends.slave) > 0 && performance.now() < deadline) {
       await wait(2);
     }
     await wait(pauseMs);

@@ -9,19 +9,19 @@
 import { messageOf, SessionError } from "./errors.ts";
 import { join } from "./std.ts";
 import { readState, type State, type StateName } from "./state.ts";
+import { readFile, readQuickly, statOptional } from "./files.ts";
 import {
   isId,
   type Meta,
+  META_BYTES,
   noSuchSession,
   openRoot,
   parseMeta,
   type Paths,
   pathsFor,
   pathsIn,
-  readFile,
   rootError,
   type RootOptions,
-  statOptional,
 } from "./store.ts";
 
 /** One session as it was at the moment of reading. */
@@ -48,15 +48,26 @@ function readSession(paths: Paths): Session | undefined {
   let state: State | undefined;
   let createdAt: Date | undefined;
   try {
-    const text = readFile(paths.meta);
+    let text = readFile(paths.meta, META_BYTES);
+    if (text === undefined) {
+      // A foreign directory has no lock either; a session that lost its metadata has.
+      if (statOptional(paths.lock) === undefined) return undefined;
+      // It may have appeared between the two looks, whole.
+      text = readFile(paths.meta, META_BYTES);
+    }
     if (text !== undefined) {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
       state = readState(paths);
+      // Deleted between two looks.
+      if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
-      // A foreign directory has no lock either; a session that lost its metadata has.
-      if (statOptional(paths.lock) === undefined) return undefined;
-      const why = statOptional(paths.meta) ? "not a regular file" : "missing";
+      const info = statOptional(paths.meta);
+      const why = info === undefined
+        ? "missing"
+        : info.isFile
+        ? "larger than 1 MiB"
+        : "not a regular file";
       state = { state: "damaged", reason: `meta.json is ${why}` };
     }
   } catch (error) {
@@ -96,6 +107,9 @@ function readOutputFacts(
 function reasonOf(error: unknown): string {
   return messageOf(error).replace(/^Session "[^"]*" is damaged: /, "");
 }
+
+/** How many sessions are worth a preparation for reading their files. */
+const MANY = 250;
 
 /** Which sessions {@linkcode listSessions} gives. */
 export interface ListOptions extends RootOptions {
@@ -141,7 +155,9 @@ export async function listSessions(
   const root = openRoot(options);
   const wanted = Object.entries(labels);
   const sessions: Session[] = [];
-  for (const name of sessionNames(root)) {
+  const names = sessionNames(root);
+  if (names.length > MANY) readQuickly();
+  for (const name of names) {
     const session = readSession(pathsIn(join(root, name), name));
     if (session === undefined) continue;
     if (state !== undefined && session.state.state !== state) continue;

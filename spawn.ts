@@ -3,17 +3,24 @@
  *
  * @module
  */
+import { checkStringRecord, checkStrings } from "./arguments.ts";
 import { SessionError } from "./errors.ts";
-import { launch, newMeta, prepare, type ProcessOptions } from "./launch.ts";
+import {
+  alreadyThere,
+  launch,
+  newMeta,
+  prepare,
+  type Prepared,
+  type ProcessOptions,
+} from "./launch.ts";
 import type { Pids } from "./state.ts";
+import { remove } from "./files.ts";
 import { resolve } from "./std.ts";
 import {
   checkDirectory,
-  exists,
   type Kind,
   makeDirectory,
   type Paths,
-  remove,
 } from "./store.ts";
 
 /** Options of {@linkcode spawnExec} and {@linkcode spawnRepl}. */
@@ -78,6 +85,12 @@ export function spawnRepl(
   return spawnAt(paths, "repl", args, { program: "codex-repl", ...options });
 }
 
+/** What makes a directory another session's, or would be believed of the new one. */
+const RECORDS: readonly string[] = [
+  ...["lock", "meta.json", "pid", "exit", "stop.json"],
+  ...["stdout.log", "stderr.log", "reaper.log", "reaper.sh", "scope.log"],
+];
+
 async function spawnAt(
   paths: Paths,
   kind: Kind,
@@ -85,17 +98,25 @@ async function spawnAt(
   options: SpawnOptions,
 ): Promise<Pids> {
   const { program = [], env = {}, ...rest } = options;
+  checkStrings("args", args);
+  if (typeof program !== "string") checkStrings("program", program);
+  checkStringRecord("env", env);
   const cwd = resolve(options.cwd ?? Deno.cwd());
   const argv = [
     ...(typeof program === "string" ? [program] : program),
     ...args,
   ];
-  const made = !exists(paths.dir);
-  makeDirectory(paths.dir);
+  const made = makeDirectory(paths.dir);
   checkDirectory(paths.dir);
   const before = new Set([...Deno.readDirSync(paths.dir)].map((e) => e.name));
+  const taken = RECORDS.find((name) => before.has(name));
+  if (taken !== undefined) {
+    const what = taken === "lock" ? "a session" : `the file ${taken}`;
+    throw alreadyThere(paths.id, what);
+  }
+  let prepared: Prepared | undefined;
   try {
-    using prepared = prepare(
+    prepared = prepare(
       paths,
       newMeta({ id: paths.id, kind, argv, cwd, env }),
     );
@@ -107,13 +128,9 @@ async function spawnAt(
       pipe: kind === "repl",
     });
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists && before.has("lock")) {
-      throw new SessionError(
-        "exists",
-        `Cannot start session "${paths.id}": its directory holds one already`,
-        { id: paths.id, cause: error },
-      );
-    }
+    // Another was quicker, in starting or in deleting: what is there is his.
+    if (error instanceof SessionError && error.code === "exists") throw error;
+    if (prepared && !await prepared.hold.lock()) throw error;
     if (made) remove(paths.dir);
     else {
       for (const { name } of [...Deno.readDirSync(paths.dir)]) {
@@ -121,5 +138,7 @@ async function spawnAt(
       }
     }
     throw error;
+  } finally {
+    prepared?.[Symbol.dispose]();
   }
 }

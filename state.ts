@@ -7,7 +7,8 @@
  * @module
  */
 import { type Ending, parseEnding } from "./signals.ts";
-import { openFile, type Paths, readFile, statOptional } from "./store.ts";
+import { openFile, readFile, statOptional } from "./files.ts";
+import { type Paths } from "./store.ts";
 
 /** Who asked a session to end, and how. */
 export interface StopRequest {
@@ -76,14 +77,9 @@ export function readStopRequest(paths: Paths): StopRequest | undefined {
 
 /** Tells whether a process of the session lives: whether somebody holds its lock. flock(2). */
 export function isLockHeld(paths: Paths): boolean {
-  const file = openFile(paths.lock);
-  if (file === undefined) return false;
-  try {
-    // A shared lock, so that two readers never take each other for the holder.
-    return !file.tryLockSync(false);
-  } finally {
-    file.close();
-  }
+  using file = openFile(paths.lock);
+  // A shared lock, so that two readers never take each other for the holder.
+  return file !== undefined && !file.tryLock("shared");
 }
 
 /** Derives the state of the session with these files. */

@@ -4,14 +4,16 @@
  * How processes are ended stands in `ending.ts`, and which are meant in
  * `processes.ts`. Here: when, what is recorded of it, and what becomes of the files.
  *
- * A directory is renamed before it is removed: a deleter that is killed leaves
- * a hidden `.old-…`, never half a session.
+ * What is stopped and deleted is what was looked at, see `hold.ts`: not a later session with
+ * the same id.
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { type EndingOptions, endProcesses } from "./ending.ts";
 import { SessionError } from "./errors.ts";
 import { listProcesses } from "./processes.ts";
+import { Hold } from "./hold.ts";
 import { join } from "./std.ts";
 import {
   readEnding,
@@ -20,13 +22,14 @@ import {
   type State,
   type StopRequest,
 } from "./state.ts";
+import { type OpenFile, openFile, textOf, writeAtomic } from "./files.ts";
 import {
-  openFile,
+  checkId,
+  noSuchSession,
   openRoot,
   type Paths,
-  remove,
+  pathsIn,
   type RootOptions,
-  writeAtomic,
 } from "./store.ts";
 import {
   exitStatus,
@@ -75,6 +78,8 @@ export interface DeleteOptions extends EndOptions {
   readonly force?: boolean;
 }
 
+/** How long another who deletes the same session may take, beyond the time that we give ourselves. */
+const LOCK_MS = 15_000;
 /** How long a new session may take from its lock to its first process. */
 const STARTING_MS = 2_000;
 /**
@@ -105,29 +110,68 @@ export async function stopSession(
   id: string,
   options: StopOptions = {},
 ): Promise<Session> {
-  return await stopAt(id, { by: "stop", ...options });
-}
-
-async function stopAt(
-  id: string,
-  options: StopOptions & { readonly evenReaper?: boolean },
-): Promise<Session> {
   const { signal = "SIGTERM", graceMs = 10_000, abortSignal } = options;
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
   const root = openRoot(options);
-  const session = await sessionAt(id, root);
+  const held = await holdSession(id, root);
+  using _ = held.hold;
+  return await stopHeld(held, root, {
+    by: options.by ?? "stop",
+    signalNumber: number,
+    graceMs,
+    abortSignal,
+  });
+}
+
+/** A session as it was at a look, held since before that; the hold is the caller's to let go. */
+export interface Held {
+  readonly session: Session;
+  readonly hold: Hold;
+}
+
+/**
+ * Holds a session and looks at it. A link in its place is none: it could lead out of the root.
+ *
+ * @throws {SessionError} `not_found`.
+ */
+export async function holdSession(id: string, root: string): Promise<Held> {
+  for (;;) {
+    const hold = Hold.take(pathsIn(join(root, id), checkId(id)));
+    if (hold === undefined) throw noSuchSession(id);
+    try {
+      const session = await getSession(id, { root });
+      if (hold.isStill()) return { session, hold };
+    } catch (error) {
+      hold[Symbol.dispose]();
+      throw error;
+    }
+    hold[Symbol.dispose](); // Another session by now: that one is looked at.
+  }
+}
+
+type StopHow = Omit<EndingOptions, "isStill">;
+
+async function stopHeld(
+  { session, hold }: Held,
+  root: string,
+  options: StopHow & { readonly by: StopRequest["by"] },
+): Promise<Session> {
+  const { by, signalNumber, abortSignal } = options;
   const { paths } = session;
   await untilThereAreProcesses(session, root, abortSignal);
   using lock = openLock(paths);
-  if (session.state.state !== "lost" && readEnding(paths) === undefined) {
-    record(paths, options.by ?? "stop", signalName(number));
-  }
-  await endAll(paths, { ...options, signalNumber: number, graceMs });
-  return await afterwards(session, root, lock);
+  if (
+    session.state.state !== "lost" && readEnding(paths) === undefined &&
+    hold.isStill()
+  ) record(paths, by, signalName(signalNumber));
+  await endAll(paths, { ...options, isStill: () => hold.isStill() });
+  return await afterwards(session, root, lock, hold);
 }
 
 function checkSignal(signal: string, graceMs: number): number {
+  checkType("signal", signal, "string");
+  checkType("graceMs", graceMs, "number");
   if (!(graceMs >= 0)) {
     throw new RangeError(`graceMs must not be negative, got ${graceMs}`);
   }
@@ -139,12 +183,12 @@ async function untilThereAreProcesses(
   root: string,
   abortSignal?: AbortSignal,
 ): Promise<void> {
-  const end = Date.now() + STARTING_MS;
+  const end = performance.now() + STARTING_MS;
   while (listProcesses(paths).length === 0) {
     const { state } = await getSession(id, { root });
     // We hold its lock ourselves if we are all that is left of it.
     const alone = state.state === "running" && within(paths);
-    if (alone || state.state !== "starting" || Date.now() > end) {
+    if (alone || state.state !== "starting" || performance.now() > end) {
       throw nothingToStop(id, state);
     }
     await sleep(10, abortSignal);
@@ -187,19 +231,6 @@ function describe(state: State): string {
   }
 }
 
-/** The session of this id; a link in its place is none, because it could lead out of the root. */
-async function sessionAt(id: string, root: string): Promise<Session> {
-  const session = await getSession(id, { root });
-  let isLink = false;
-  try {
-    isLink = Deno.lstatSync(session.paths.dir).isSymlink;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  if (!isLink) return session;
-  throw new SessionError("not_found", `No such session: "${id}"`, { id });
-}
-
 function record(paths: Paths, by: StopRequest["by"], signal: string): void {
   const request: StopRequest = { by, at: new Date().toISOString(), signal };
   try {
@@ -211,7 +242,7 @@ function record(paths: Paths, by: StopRequest["by"], signal: string): void {
 }
 
 /** The lock file, which at the end also tells the ending, even of a removed session. */
-function openLock(paths: Paths): Deno.FsFile | null {
+function openLock(paths: Paths): OpenFile | null {
   return openFile(paths.lock) ?? null;
 }
 
@@ -237,12 +268,14 @@ function keepAlive(number: number): Disposable {
 async function afterwards(
   before: Session,
   root: string,
-  lock: Deno.FsFile | null,
+  lock: OpenFile | null,
+  hold: Hold,
 ): Promise<Session> {
   const { id, paths } = before;
   const lost: State = { state: "lost", pids: readPids(paths) ?? null };
   try {
     const session = await getSession(id, { root });
+    if (!hold.isStill()) throw noSuchSession(id);
     // We hold the inherited lock ourselves if we are within; as its agent, we also live.
     const seemsLive = isLive(session.state) && within(paths) &&
       readPids(paths)?.agent !== Deno.pid;
@@ -252,11 +285,7 @@ async function afterwards(
       throw error;
     }
     // Its reaper has deleted it, as it was asked to when it was created.
-    const buffer = new Uint8Array(64);
-    const count = lock?.readSync(buffer) ?? 0;
-    const ending = parseEnding(
-      new TextDecoder().decode(buffer.subarray(0, count)),
-    );
+    const ending = parseEnding(lock && textOf(lock) || "");
     return { ...before, state: ending ? { state: "exited", ending } : lost };
   }
 }
@@ -285,7 +314,9 @@ export async function deleteSession(
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
   const root = openRoot(options);
-  const { paths, state } = await sessionAt(id, root);
+  const held = await holdSession(id, root);
+  using hold = held.hold;
+  const { paths, state } = held.session;
   if (!force && (isLive(state) || state.state === "damaged")) {
     const [code, hint] = isLive(state)
       ? ["wrong_state", "use force (-f) to stop it first"] as const
@@ -295,40 +326,38 @@ export async function deleteSession(
     }; ${hint}`;
     throw new SessionError(code, message, { id });
   }
-  const evenReaper = true;
+  const how = { signalNumber: number, graceMs, abortSignal };
   if (isLive(state)) {
     try {
-      await stopAt(id, { ...options, root, by: "delete", evenReaper });
+      await stopHeld(held, root, { ...how, by: "delete", evenReaper: true });
     } catch (error) {
       // It may have ended, or deleted itself, since we looked.
       if (!(error instanceof SessionError)) throw error;
-      if (error.code === "not_found") return;
+      if (error.code === "not_found" || !hold.isStill()) return;
       if (error.code !== "wrong_state") throw error;
       if (isLive(readState(paths)) && !within(paths)) throw error;
     }
   }
-  await endAll(paths, {
-    ...options,
-    signalNumber: number,
-    graceMs,
-    evenReaper,
-  });
-  removeSession(root, id);
+  await deleteHeld(held, how);
+}
+
+/** Deletes a session that has ended, with what it has left behind; `false` if another was quicker. */
+export async function deleteHeld(
+  { session: { paths }, hold }: Held,
+  options: StopHow,
+): Promise<boolean> {
+  const { graceMs, abortSignal } = options;
+  if (!await hold.lock(graceMs + LOCK_MS, abortSignal)) {
+    if (!hold.isStill()) return false;
+    const why = "another process is deleting it, and comes to no end";
+    const message = `Cannot delete session "${paths.id}": ${why}`;
+    throw new SessionError("timeout", message, { id: paths.id });
+  }
+  const isStill = () => hold.isStill();
+  await endAll(paths, { ...options, isStill, evenReaper: true });
+  return hold.remove();
 }
 
 function isLive(state: State): boolean {
   return state.state === "starting" || state.state === "running";
-}
-
-/** Removes the directory of a session that has no process any more. */
-export function removeSession(root: string, id: string): void {
-  const random = Math.random().toString(36).slice(2, 10);
-  const old = join(root, `.old-${id}-${Deno.pid}-${random}`);
-  try {
-    Deno.renameSync(join(root, id), old);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return; // Another was quicker.
-    throw error;
-  }
-  remove(old);
 }

@@ -1,7 +1,7 @@
 /**
  * The state directory: where sessions stand, what `meta.json` says of them.
  *
- * Owns ids, paths, metadata, and how files that may be hostile are read and written.
+ * Owns ids, paths and metadata; how files are read and written is in files.ts.
  * A session appears under its id by one rename(2), complete, so that a killed
  * creator leaves either nothing, or a hidden `.new-…` directory, or a whole session.
  *
@@ -9,11 +9,16 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
+import { statOptional } from "./files.ts";
 import { basename, dirname, join, resolve } from "./std.ts";
 
 /** The format that this version writes; readers refuse a greater one. */
 export const FORMAT = 1;
+
+/** The most that `meta.json` may have, in bytes. */
+export const META_BYTES = 1024 * 1024;
 
 /** How a session takes its input: not at all, by a named pipe, by a pseudo-terminal. */
 export type Kind = "exec" | "repl" | "pty";
@@ -137,6 +142,17 @@ export function openRoot(options: RootOptions = {}): string {
   }
 }
 
+/** The facts about a link, `undefined` if something else, or nothing, is there. */
+function linkAt(path: string): Deno.FileInfo | undefined {
+  try {
+    const info = Deno.lstatSync(path);
+    return info.isSymlink ? info : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** A path with all links resolved; what does not exist at its end stays as it is. */
 function realPath(path: string): string {
   try {
@@ -162,8 +178,8 @@ function checkLinks(path: string): void {
   for (let name; (name = names.shift()) !== undefined;) {
     if (name === "" || name === ".") continue;
     const at = resolve(dir, name);
-    const info = name === ".." ? undefined : statOptional(at);
-    if (!info?.isSymlink) {
+    const info = name === ".." ? undefined : linkAt(at);
+    if (info === undefined) {
       dir = at;
       continue;
     }
@@ -212,6 +228,7 @@ export function checkDirectory(path: string): void {
  * ```
  */
 export function checkId(id: string): string {
+  checkType("id", id, "string");
   if (isId(id)) return id;
   const shown = JSON.stringify(id.length > 80 ? id.slice(0, 77) + "…" : id);
   throw new ArgumentError(
@@ -251,77 +268,6 @@ export function pathsIn(dir: string, id: string): Paths {
     exit: `${dir}/exit`,
     stop: `${dir}/stop.json`,
   };
-}
-
-/**
- * What `read` makes of a file of a session; `undefined` if there is none. What stands in its
- * place, a pipe or a link, is none: opening a pipe would block for good, and a link leads
- * anywhere.
- */
-function ofFile<T>(path: string, read: (path: string) => T): T | undefined {
-  try {
-    return Deno.lstatSync(path).isFile ? read(path) : undefined;
-  } catch (error) {
-    if (isAbsence(error)) return undefined;
-    throw error;
-  }
-}
-
-function isAbsence(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound ||
-    error instanceof Deno.errors.NotADirectory;
-}
-
-/** The text of a file of a session, or `undefined` if there is none. */
-export function readFile(path: string): string | undefined {
-  return ofFile(path, Deno.readTextFileSync);
-}
-
-/** Opens a file of a session for reading; `undefined` if there is none. */
-export function openFile(path: string): Deno.FsFile | undefined {
-  return ofFile(path, (path) => Deno.openSync(path));
-}
-
-/** Tells whether there is something at `path`, a dangling link included. */
-export function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (isAbsence(error)) return false;
-    throw error;
-  }
-}
-
-/** Removes a file or a whole directory, links in it as links; nothing there is fine. */
-export function remove(path: string): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** Writes a file whole or not at all: a temporary name, then rename(2). Mode 0600. */
-export function writeAtomic(path: string, text: string): void {
-  const temporary = `${path}.${Deno.pid}.tmp`;
-  try {
-    try {
-      Deno.writeTextFileSync(temporary, text, { createNew: true, mode: 0o600 });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      remove(temporary); // A dead process's, or a link that leads elsewhere.
-      Deno.writeTextFileSync(temporary, text, { createNew: true, mode: 0o600 });
-    }
-    Deno.renameSync(temporary, path);
-  } catch (error) {
-    try {
-      Deno.removeSync(temporary);
-    } catch {
-      // It was never there.
-    }
-    throw error;
-  }
 }
 
 function isStrings(value: unknown): boolean {
@@ -387,16 +333,6 @@ export function parseMeta(text: string, id: string): Meta {
   return meta as Meta;
 }
 
-/** The facts about a file, of a link its own; `undefined` if there is none, or none to see. */
-export function statOptional(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return undefined;
-  }
-}
-
 /** Tells whether a name is that of a session. */
 export function isId(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(name);
@@ -422,17 +358,21 @@ export function noSuchSession(id: string, cause?: unknown): SessionError {
   return new SessionError("not_found", `No such session: "${id}"`, options);
 }
 
-/** Makes a directory where it is missing, its parents, too, each for its owner alone. */
-export function makeDirectory(path: string): void {
+/**
+ * Makes a directory where it is missing, its parents, too, each for its owner alone; tells
+ * whether it was missing.
+ */
+export function makeDirectory(path: string): boolean {
   try {
     Deno.mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (error instanceof Deno.errors.AlreadyExists) return false;
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     makeDirectory(dirname(path));
     return makeDirectory(path);
   }
   Deno.chmodSync(path, 0o700); // The umask may have taken something away.
+  return true;
 }
 
 /**

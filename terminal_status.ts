@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { parseMeta, type Paths, readFile, statOptional } from "./store.ts";
+import { readFile, statOptional } from "./files.ts";
+import { META_BYTES, parseMeta, type Paths } from "./store.ts";
 
 /** What {@linkcode terminalStatus} tells. */
 export interface TerminalStatus {
@@ -49,7 +50,8 @@ export function terminalStatus(
 /** Tells by its metadata whether a session is a terminal; a damaged one is none. */
 export function isTerminal(paths: Paths): boolean {
   try {
-    return parseMeta(readFile(paths.meta) ?? "", paths.id).kind === "pty";
+    return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id).kind ===
+      "pty";
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return false;

@@ -217,7 +217,8 @@ export const COMMANDS: readonly Command[] = [
       { name: "all", help: "both" },
       {
         name: "plain",
-        help: "of a terminal: as text, without escape sequences",
+        help:
+          "of a terminal: as text, without escape sequences; with -n out of the last 2 MiB",
       },
     ],
     completes: "session",

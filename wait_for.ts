@@ -6,11 +6,12 @@
  *
  * @module
  */
-import { SessionError } from "./errors.ts";
+import { ArgumentError, SessionError } from "./errors.ts";
 import { followLog } from "./logs.ts";
-import { type Paths, pathsFor, statOptional } from "./store.ts";
+import { statOptional } from "./files.ts";
+import { type Paths, pathsFor } from "./store.ts";
 import { waitForSession, type WaitOptions } from "./wait.ts";
-import { watchSession } from "./watch.ts";
+import { checkTimeoutMs, startTimer, watchSession } from "./watch.ts";
 
 /** What {@linkcode waitFor} waits for. */
 export type Condition =
@@ -32,6 +33,7 @@ export type Condition =
  *
  * @throws {SessionError} `not_found`; `wrong_state` if the session ends before; `timeout`;
  * `unsupported` for the screen of a session that has none.
+ * @throws {ArgumentError} if the condition or its pattern is none; {RangeError} for a negative time.
  * @throws the signal's reason, once it is aborted.
  *
  * @example
@@ -46,11 +48,13 @@ export async function waitFor(
   condition: Condition,
   options: WaitOptions = {},
 ): Promise<void> {
+  checkCondition(condition);
   if (condition.for === "exit") {
     await waitForSession(id, options);
     return;
   }
   const { timeoutMs, signal, root } = options;
+  if (timeoutMs !== undefined) checkTimeoutMs(timeoutMs);
   using deadline = new Deadline(timeoutMs, signal);
   try {
     switch (condition.for) {
@@ -88,21 +92,33 @@ export async function waitFor(
   }
 }
 
+function checkCondition(condition: Condition): void {
+  const asked: unknown = condition?.for;
+  if (asked === "exit") return;
+  if (asked === "idle") {
+    checkTimeoutMs((condition as { readonly idleMs: number }).idleMs);
+  } else if (asked !== "output" && asked !== "screen") {
+    throw new ArgumentError(
+      "Cannot wait for that: use exit, output, idle or screen",
+    );
+  } else if (!("pattern" in condition && condition.pattern instanceof RegExp)) {
+    throw new ArgumentError("pattern must be a regular expression");
+  }
+}
+
 /** A timeout and the caller's signal in one; disposing of it stops its clock. */
 class Deadline implements Disposable {
   readonly signal: AbortSignal;
-  readonly #timer?: ReturnType<typeof setTimeout>;
+  readonly #timer: Disposable;
 
   constructor(timeoutMs = Infinity, signal?: AbortSignal) {
     const over = new AbortController();
-    if (Number.isFinite(timeoutMs)) {
-      this.#timer = setTimeout(() => over.abort(), timeoutMs);
-    }
+    this.#timer = startTimer(timeoutMs, () => over.abort());
     this.signal = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer[Symbol.dispose]();
   }
 }
 
@@ -145,20 +161,35 @@ async function waitForIdle(
   signal: AbortSignal,
 ): Promise<void> {
   using watch = watchSession(paths, { signal });
-  const lastOutput = () =>
-    Math.max(
-      ...[paths.pid, paths.stdout, paths.stderr].map((path) =>
-        statOptional(path)?.mtime?.getTime() ?? 0
-      ),
-    );
+  // Looks often enough to be late by a tenth.
+  const everyMs = Math.max(10, idleMs / 10);
+  let seen: string | undefined;
+  let quietSince = 0;
   for (;;) {
     if (watch.finalState() !== undefined) {
       throw endedBefore(paths.id, "being idle");
     }
-    const left = idleMs - (Date.now() - lastOutput());
-    if (left <= 0) return;
-    await watch.next(Math.min(left, idleMs));
+    const now = performance.now();
+    const output = lastOutput(paths);
+    if (output.mark !== seen) {
+      // The clock on the wall may be set, or be another one than the disk's: it only tells
+      // how old the output was at the first look, and a time to come is now.
+      const isFirst = seen === undefined;
+      quietSince = now - (isFirst ? Math.max(0, Date.now() - output.at) : 0);
+      seen = output.mark;
+    }
+    const leftMs = idleMs - (now - quietSince);
+    if (leftMs <= 0) return;
+    await watch.next(Math.min(leftMs, everyMs));
   }
+}
+
+/** When a session has written something last, or was started, and what changes with that. */
+function lastOutput(paths: Paths): { readonly at: number; mark: string } {
+  const files = [paths.pid, paths.stdout, paths.stderr].map(statOptional);
+  const times = files.map((info) => info?.mtime?.getTime() ?? 0);
+  const sizes = files.map((info) => info?.size);
+  return { at: Math.max(...times), mark: [...times, ...sizes].join() };
 }
 
 function endedBefore(id: string, what: string): SessionError {

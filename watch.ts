@@ -18,9 +18,18 @@
  *
  * @module
  */
+import { checkType } from "./arguments.ts";
 import { type Ending, parseEnding } from "./signals.ts";
 import { readState, type State } from "./state.ts";
-import { exists, noSuchSession, openFile, type Paths } from "./store.ts";
+import {
+  exists,
+  identityAt,
+  isAbsence,
+  type OpenFile,
+  openFile,
+  textOf,
+} from "./files.ts";
+import { noSuchSession, type Paths } from "./store.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -90,7 +99,7 @@ export function watchSession(
   const { files = [], signal } = options;
   signal?.throwIfAborted();
   const lock = openLock(paths);
-  const key = lock && inodeOf(lock.statSync());
+  const key = lock?.identity;
   let final: FinalState | undefined;
   let ending = false;
   let rung = false;
@@ -103,7 +112,7 @@ export function watchSession(
   const dispose = () => {
     wake?.(); // Of who lost interest in it, its timer goes too.
     for (const subscription of events) subscription.close();
-    lock?.close();
+    lock?.[Symbol.dispose]();
   };
   let tickMs = TICK_MS;
   try {
@@ -122,7 +131,7 @@ export function watchSession(
     const state = readState(paths);
     // A session without a lock file has no processes: nothing will change.
     // Whether it still is this session is asked last: then all of the state is.
-    if (lock === undefined || inodeAt(paths.lock) === key) {
+    if (lock === undefined || identityAt(paths.lock) === key) {
       if (state.state === "exited" || state.state === "lost") return state;
       ending = lock !== undefined && readRecord(lock) !== undefined;
       return undefined;
@@ -162,36 +171,15 @@ export function watchSession(
 }
 
 /** Opens the lock file; `undefined` if the session has lost it. */
-function openLock(paths: Paths): Deno.FsFile | undefined {
+function openLock(paths: Paths): OpenFile | undefined {
   const lock = openFile(paths.lock);
   if (lock === undefined && !exists(paths.meta)) throw noSuchSession(paths.id);
   return lock;
 }
 
-function isAbsence(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound ||
-    error instanceof Deno.errors.NotADirectory;
-}
-
-function inodeOf(info: Deno.FileInfo): string {
-  return `${info.dev}:${info.ino}`;
-}
-
-function inodeAt(path: string): string | undefined {
-  try {
-    return inodeOf(Deno.lstatSync(path));
-  } catch (error) {
-    if (isAbsence(error)) return undefined;
-    throw error;
-  }
-}
-
 /** The end record in an open lock file. */
-function readRecord(lock: Deno.FsFile): Ending | undefined {
-  const buffer = new Uint8Array(32);
-  lock.seekSync(0, Deno.SeekMode.Start);
-  const length = lock.readSync(buffer) ?? 0;
-  return parseEnding(new TextDecoder().decode(buffer.subarray(0, length)));
+function readRecord(lock: OpenFile): Ending | undefined {
+  return parseEnding(textOf(lock) ?? "");
 }
 
 /** One file's watcher, shared by all that watch it in this program. */
@@ -307,19 +295,32 @@ export async function abortable<T>(
   }
 }
 
+/** The longest time that setTimeout() takes, 24.8 days: for more it fires at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Calls `fire` once so many milliseconds are over, `Infinity` never; disposing of it stops that. */
+export function startTimer(ms: number, fire: () => void): Disposable {
+  const end = performance.now() + ms;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const wind = () => {
+    const leftMs = end - performance.now();
+    if (leftMs > 0) timer = setTimeout(wind, Math.min(leftMs, LONGEST_MS));
+    else fire();
+  };
+  if (ms !== Infinity) timer = setTimeout(wind, Math.min(ms, LONGEST_MS));
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
 /** Waits so long. Rejects with the signal's reason, once it is aborted. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  try {
-    await abortable(promise, signal);
-  } finally {
-    clearTimeout(timer);
-  }
+  using _ = startTimer(ms, resolve);
+  await abortable(promise, signal);
 }
 
 /** Checks a number of milliseconds to wait; `Infinity` is one. */
 export function checkTimeoutMs(timeoutMs: number): number {
+  checkType("timeoutMs", timeoutMs, "number");
   if (timeoutMs >= 0) return timeoutMs;
   throw new RangeError(`Cannot wait for ${timeoutMs} ms: give 0 or more`);
 }

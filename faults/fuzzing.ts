@@ -19,15 +19,24 @@ import {
   listSessions,
   pathsFor,
   pruneSessions,
+  readLog,
   readTimes,
   resolveSelector,
   SessionError,
+  stopSession,
+  waitFor,
   waitForSession,
 } from "../mod.ts";
 import { parseOptions } from "../options.ts";
 import { readPids, readState, readStopRequest } from "../state.ts";
 import { COMMANDS, COMMON, findCommand } from "../usage.ts";
-import type { Complaint, Context, Fault, Random } from "./fault.ts";
+import {
+  type Complaint,
+  type Context,
+  type Fault,
+  type Random,
+  within,
+} from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { anything, damage, junk } from "./noise.ts";
 import { cli, complainOf, STEERING, World } from "./world.ts";
@@ -211,6 +220,63 @@ async function fuzzFiles({ short, random, count, seed, over }: Context) {
   count(done, complaints);
 }
 
+/** What may stand in the place of each argument: nothing that would start or make something. */
+const ARGUMENTS = [
+  ...["command", "kind", "id", "labels", "prompt", "timeoutMs", "graceMs"],
+  ...["rm", "env", "clearEnv", "cwd", "scope", "columns", "logLimitBytes"],
+  ...["beforeStart"],
+];
+
+async function fuzzArguments({ short, random, count, over }: Context) {
+  await using world = await World.make();
+  const { root } = world;
+  const complaints: Complaint[] = [];
+  const total = short ? 500 : 20_000;
+  const works: Record<string, (value: unknown) => unknown> = {
+    stopSession: (value) =>
+      stopSession("none", { root, graceMs: value } as never),
+    pruneSessions: (value) =>
+      pruneSessions({ root, olderThanMs: value } as never),
+    waitForSession: (value) =>
+      waitForSession("none", { root, timeoutMs: value } as never),
+    waitFor: (value) => waitFor("none", value as never, { root }),
+    getSession: (value) => getSession(value as never, { root }),
+    readLog: (value) =>
+      Array.fromAsync(readLog("none", { root, tailLines: value } as never)),
+  };
+  let done = 0;
+  for (; done < total && !over(); done++) {
+    const value = anything(random);
+    let shown = "";
+    const inTime = async (name: string, work: () => unknown) => {
+      shown = `${name} ${JSON.stringify(value)}`;
+      try {
+        await within(Promise.resolve(work()), 10_000);
+      } catch (error) {
+        const text = error instanceof Error ? error.message : "";
+        if (isClear(error) && text !== "") return;
+        complaints.push({ case: shown, text: `throws ${error}` });
+      }
+    };
+    // Nothing starts: there is no such program.
+    const name = random.pick(ARGUMENTS);
+    const options = { root, scope: "never", command: ["/nonexistent"] };
+    await inTime(
+      `createSession ${name}`,
+      () => createSession({ ...options, [name]: value } as never),
+    );
+    const [other, work] = random.pick(Object.entries(works));
+    await inTime(other, () => work(value));
+    const left = [...Deno.readDirSync(root)].map((entry) => entry.name);
+    if (left.length > 0) {
+      complaints.push({ case: shown, text: `leaves ${left}` });
+    }
+    if (complaints.length > 20) break;
+  }
+  for (const text of await judge(world)) complaints.push({ case: "", text });
+  count(done, complaints);
+}
+
 const WORDS = [
   ...COMMANDS.flatMap(({ name, aliases = [], options }) => [
     ...[name, ...aliases],
@@ -340,6 +406,11 @@ export const FUZZ_FAULTS: readonly Fault[] = [
     about:
       "meta.json, pid, exit, stop.json and lock, read by the library and list",
     run: fuzzFiles,
+  },
+  {
+    name: "fuzz-arguments",
+    about: "values of any type as arguments of the library's functions",
+    run: fuzzArguments,
   },
   {
     name: "fuzz-options",

@@ -148,6 +148,93 @@ const files: Fault = {
   },
 };
 
+/** Puts a file, a link, a pipe in the place of a session's file, in turns, as fast as it can. */
+const SWAPPER = `
+const [path, file, link, pipe] = Deno.args;
+const others = [link, pipe, file];
+for (let turn = 0;; turn++) {
+  try {
+    Deno.linkSync(others[turn % 3], path + ".swap");
+    Deno.renameSync(path + ".swap", path);
+  } catch {
+    if (turn > 0 && turn % 1000 === 0) Deno.lstatSync(file);
+  }
+}
+`;
+
+function swapped(life: "ended" | "live", file: string): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    await createSession({
+      root,
+      id: ID,
+      kind: "repl",
+      command: life === "live" ? world.echo() : world.agent(),
+    });
+    if (life === "ended") await waitForSession(ID, { root });
+    else await until(() => world.diaries().length > 0);
+    const path = `${root}/${ID}/${file}`;
+    const mine = `${world.dir}/mine`;
+    await shell(
+      `mkdir "$2"; echo x >"$2/file"; ln -s "$3/outside/file" "$2/link"
+       [ ! -f "$1" ] || cp -p "$1" "$2/file"
+       [ -p "$1" ] && ln "$1" "$2/pipe" || mkfifo "$2/pipe"`,
+      ...[path, mine, world.dir],
+    );
+    Deno.writeTextFileSync(`${mine}/swapper.ts`, SWAPPER);
+    const swapper = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "-A", "--no-check", `${mine}/swapper.ts`, path],
+        ...["file", "link", "pipe"].map((name) => `${mine}/${name}`),
+      ],
+      stderr: "null",
+    }).spawn();
+    const complaints: string[] = [];
+    try {
+      for (const args of SWAPPED_COMMANDS) {
+        const ended = await cli(root, args, { timeoutMs: 30_000 });
+        // Logs may be cut off, what is damaged is damaged: that it ends is what counts.
+        const text = complainOf(ended, [0, 1, 3, 4, 7, 124], [0, 7]);
+        complaints.push(...text.map((one) => `${args.join(" ")}: ${one}`));
+      }
+    } finally {
+      swapper.kill("SIGKILL");
+      await swapper.status;
+    }
+    const forgiving = { damaged: true, forged: true, logDamaged: true };
+    complaints.push(
+      ...await judge(world, { ...forgiving, reaperKilled: true }),
+    );
+    return complaints;
+  };
+}
+
+const SWAPPED_COMMANDS: readonly (readonly string[])[] = [
+  ["list"],
+  ["show", ID],
+  ["logs", ID],
+  ["logs", "-n", "3", ID],
+  ["send", "--timeout", "1", ID, "evil"],
+  ["wait", "--timeout", "1", ID],
+  ["list", "--json"],
+  ["prune", "--dry-run"],
+  ["delete", "-f", ID],
+];
+
+const swaps: Fault = {
+  name: "hostile-swaps",
+  about: "a file that is a link and a pipe in turns, as fast as can be",
+  run: async ({ short, random, injectAll }) => {
+    const all = (["ended", "live"] as const).flatMap((life) =>
+      [...FILES, "terminal.json", "stdout.log.1"].map((file) =>
+        [`${life} ${file}`, swapped(life, file)] as const
+      )
+    );
+    await injectAll(short ? random.sample(all, 3) : all);
+  },
+};
+
 /** What a root can be: a shell command with the root as $1 and the world as $2; and whether it may be used. */
 const ROOTS: Readonly<Record<string, readonly [string, boolean]>> = {
   "of somebody else": ['chown 65534 "$1"', false],
@@ -275,6 +362,7 @@ const neighbours: Fault = {
 /** See above. */
 export const HOSTILE_FAULTS: readonly Fault[] = [
   files,
+  swaps,
   roots,
   neighbours,
 ];

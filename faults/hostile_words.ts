@@ -149,13 +149,15 @@ const strings: Fault = {
           command,
           prompt: place === "prompt" ? evil : undefined,
           cwd: place === "cwd" ? folder : undefined,
-          labels: place === "label key"
-            ? { [key]: "x" }
-            : place === "label value"
-            ? { x: evil }
-            : undefined,
           env: place === "env" ? { [evil]: "x" } : undefined,
         });
+        if (place.startsWith("label")) {
+          // Nobody can create it so, but the agent can write it.
+          const path = `${root}/${ID}/meta.json`;
+          const labels = place === "label key" ? { [key]: "x" } : { x: evil };
+          const meta = JSON.parse(Deno.readTextFileSync(path));
+          Deno.writeTextFileSync(path, JSON.stringify({ ...meta, labels }));
+        }
         if (place === "stop.json") {
           Deno.writeTextFileSync(
             `${root}/${ID}/stop.json`,

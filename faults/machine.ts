@@ -1,9 +1,9 @@
 /**
  * The machine goes down in the middle, the clock is set.
  *
- * The wall clock itself is not touched (a time namespace of Linux does not hold it, and
- * the machine's is not ours to set): what it leaves behind, the times of files
- * and in `meta.json`, is set a year back and forth.
+ * The machine's clock is not ours to set, and a time namespace of Linux does not hold it. What
+ * it leaves behind, the times of files and in `meta.json`, is set a year back and forth; and
+ * for one command at a time libfaketime (Debian's package of that name) sets it meanwhile.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { ID, Stage } from "./stage.ts";
-import { cli, complainOf, kill, until, World } from "./world.ts";
+import { cli, complainOf, kill, pause, there, until, World } from "./world.ts";
 
 const reboot: Fault = {
   name: "reboot",
@@ -194,5 +194,106 @@ function setClock(days: number): Case {
   };
 }
 
+const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+const set: Fault = {
+  name: "clock-set",
+  about: "the clock set an hour back and forth under a command that waits",
+  skip: () => there(FAKETIME) ? undefined : `there is no ${FAKETIME}`,
+  run: async ({ injectAll }) => {
+    const cases: [string, Case][] = [];
+    for (const seconds of [-3600, 3600]) {
+      for (const what of Object.keys(WAITING)) {
+        cases.push([`${what} ${seconds} s`, setMeanwhile(what, seconds)]);
+      }
+    }
+    await injectAll(cases);
+  },
+};
+
+/** A command that waits: its words, its status, and how long it may take, in seconds. */
+interface Waiting {
+  readonly args: readonly string[];
+  readonly code: number;
+  readonly seconds: readonly [least: number, most: number];
+  /** What its agent does. */
+  readonly script: string;
+}
+
+const TALKING = "while :; do echo x; sleep 0.1; done";
+
+const WAITING: Readonly<Record<string, Waiting>> = {
+  "stop with grace": {
+    args: ["stop", "-t", "8", ID],
+    code: 0,
+    seconds: [1, 6],
+    script: "trap 'sleep 1.5; exit 7' TERM; while :; do sleep 0.1; done",
+  },
+  "stop without mercy": {
+    args: ["stop", "-t", "1", ID],
+    code: 0,
+    seconds: [1, 6],
+    script: "trap '' TERM; while :; do sleep 0.1; done",
+  },
+  "wait for idle": {
+    args: ["wait", "--for", "idle=1", "--timeout", "8", ID],
+    code: 0,
+    seconds: [0.9, 6],
+    script: "sleep 600",
+  },
+  "wait for idle in vain": {
+    args: ["wait", "--for", "idle=1", "--timeout", "3", ID],
+    code: 124,
+    seconds: [2.9, 8],
+    script: TALKING,
+  },
+  "wait in vain": {
+    args: ["wait", "--timeout", "2", ID],
+    code: 124,
+    seconds: [1.9, 7],
+    script: TALKING,
+  },
+};
+
+function setMeanwhile(what: string, seconds: number): Case {
+  return async () => {
+    const { args, code, seconds: [least, most], script } = WAITING[what]!;
+    await using world = await World.make();
+    const { root } = world;
+    Deno.mkdirSync(`${world.dir}/mine`);
+    const file = `${world.dir}/mine/clock`;
+    Deno.writeTextFileSync(file, "+0");
+    const command = ["sh", "-c", script];
+    const { paths } = await createSession({ root, id: ID, command });
+    const startedAt = performance.now();
+    const running = cli(root, args, {
+      env: {
+        LD_PRELOAD: FAKETIME,
+        FAKETIME_TIMESTAMP_FILE: file,
+        FAKETIME_NO_CACHE: "1",
+        FAKETIME_DONT_FAKE_MONOTONIC: "1",
+      },
+    });
+    await pause(500);
+    Deno.writeTextFileSync(file, `${seconds < 0 ? "" : "+"}${seconds}`);
+    const ended = await running;
+    const took = (performance.now() - startedAt) / 1000;
+    const complaints = complainOf(ended, [code], [code]);
+    if (took < least || took > most) {
+      complaints.push(`it took ${took.toFixed(1)} s`);
+    }
+    const { state } = await getSession(ID, { root });
+    const shown = JSON.stringify(state);
+    if (what === "stop with grace" && !shown.includes('"code":7')) {
+      complaints.push(`the agent had no time: ${shown}`);
+    }
+    if (what === "stop without mercy" && !shown.includes("SIGKILL")) {
+      complaints.push(`the agent is ${shown}`);
+    }
+    if (!there(paths.meta)) complaints.push("it is gone");
+    return [...complaints, ...await judge(world)];
+  };
+}
+
 /** See above. */
-export const MACHINE_FAULTS: readonly Fault[] = [reboot, clock];
+export const MACHINE_FAULTS: readonly Fault[] = [reboot, clock, set];

@@ -4,10 +4,11 @@
  * @module
  */
 import type { Kind } from "../mod.ts";
+import { PROJECT } from "../tests/helpers.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { ID, type Part, PARTS, Stage } from "./stage.ts";
-import { cli, complainOf, kill, pause, until } from "./world.ts";
+import { cli, complainOf, kill, pause, until, World } from "./world.ts";
 
 const KINDS: readonly Kind[] = ["exec", "repl", "pty"];
 
@@ -142,5 +143,55 @@ function freeze(
   };
 }
 
+const idStorm: Fault = {
+  name: "storm-ids",
+  about: "creators, deleters and pruners of a few ids, all at the same time",
+  run: async ({ short, seed, inject }) => {
+    for (const mode of ["peace", "force"]) {
+      for (let round = 0; round < (short ? 1 : 10); round++) {
+        const ms = short ? 1500 : 10_000;
+        const name = `${mode} ${round}`;
+        await inject(name, useAgain(mode, seed * 100 + round * 10, ms));
+      }
+    }
+  },
+};
+
+function useAgain(mode: string, seed: number, ms: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const diaries = `${world.dir}/mine`;
+    Deno.mkdirSync(diaries);
+    const complaints: string[] = [];
+    const workers = Array.from({ length: 3 }, async (_, index) => {
+      const { stdout, stderr, code } = await new Deno.Command(
+        Deno.execPath(),
+        {
+          args: [
+            ...["run", "-A", "--no-check", `${PROJECT}faults/ids_main.ts`],
+            ...[root, diaries, `${seed + index}`, `${ms}`, mode],
+          ],
+        },
+      ).output();
+      const decoder = new TextDecoder();
+      const said = decoder.decode(stdout) + decoder.decode(stderr);
+      if (code !== 0 || said !== "") complaints.push(`${code}: ${said}`);
+    });
+    await Promise.all(workers);
+    // Nobody starts anything any more.
+    const all = () =>
+      [...Deno.readDirSync(diaries)].map(({ name }) =>
+        Deno.readTextFileSync(`${diaries}/${name}`)
+      );
+    const cutOff = () => all().filter((text) => !text.endsWith("end\n"));
+    if (mode === "peace" && !await until(() => cutOff().length === 0, 5000)) {
+      const count = cutOff().length;
+      complaints.push(`${count} of ${all().length} agents were killed`);
+    }
+    return all().length === 0 ? null : [...complaints, ...await judge(world)];
+  };
+}
+
 /** See above. */
-export const STORM_FAULTS: readonly Fault[] = [killStorm, stopStorm];
+export const STORM_FAULTS: readonly Fault[] = [killStorm, stopStorm, idStorm];

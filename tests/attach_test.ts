@@ -3,7 +3,8 @@ import { SessionError } from "../errors.ts";
 import { sendEof, sendInput } from "../input.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
 import { readState } from "../state.ts";
-import { exists, pathsFor } from "../store.ts";
+import { exists } from "../files.ts";
+import { pathsFor } from "../store.ts";
 import {
   assert,
   assertEquals,

@@ -162,6 +162,22 @@ Deno.test("each kind of failure has its exit status", async () => {
   assertEquals((await ok(root, "list", "-q")).split("\n").length, 3);
 });
 
+Deno.test("a variable that is given wrongly is not printed", async () => {
+  await using root = new TestRoot();
+  const file = `${root.dir}/env`;
+  for (const line of ["sk-secret", "=sk-secret", "export A=sk-secret"]) {
+    Deno.writeTextFileSync(file, `# Keys.\nA=1\n\n${line}\n`);
+    const { code, stderr } = await runCli(root.dir, [
+      ...["run", "--env-file", file, "true"],
+    ]);
+    const said = `codex-session: Invalid line 4 in "${file}": use NAME=VALUE`;
+    assertEquals([code, stderr.split("\n")[0]], [2, said]);
+    assert(!stderr.includes("secret"), stderr);
+  }
+  const { stderr } = await runCli(root.dir, ["run", "-e", "sk-x", "true"]);
+  assert(!stderr.includes("sk-x"), stderr);
+});
+
 Deno.test("with --json an error is JSON with a stable code", async () => {
   await using root = new TestRoot();
   const codeOf = async (...args: string[]) => {

@@ -1,5 +1,6 @@
 import { createSession } from "../create.ts";
-import { SessionError } from "../errors.ts";
+import { ArgumentError, SessionError } from "../errors.ts";
+import { exists } from "../files.ts";
 import { getSession, listSessions } from "../sessions.ts";
 import { deleteSession } from "../stop.ts";
 import { readState } from "../state.ts";
@@ -105,6 +106,60 @@ Deno.test("createSession() refuses what is malformed before it makes anything", 
   assertEquals(names(root.dir), []);
 });
 
+Deno.test("createSession() names the argument that has the wrong type or size", async () => {
+  await using root = new TestRoot();
+  const dir = `${root.dir}/never`;
+  const command = ["ls"];
+  const wrong: [string, Record<string, unknown>][] = [
+    ["command must be an array of strings, got a string", { command: "ls" }],
+    ["command must be an array", { command: null }],
+    ["command[1] must be a string, got a number", { command: ["ls", 1] }],
+    ["command[0] must be a string, got undefined", { command: [, "ls"] }],
+    ["env must have strings as values", { command, env: { A: 1 } }],
+    ["env must be an object, got an array", { command, env: ["A=1"] }],
+    ["labels must have strings", { command, labels: { a: undefined } }],
+    ["a value is one line", { command, labels: { a: "b\nc" } }],
+    ["no control characters", { command, labels: { "a\x1b": "b" } }],
+    ["1000", { command, labels: { a: "b".repeat(1001) } }],
+    ["timeoutMs must be a number, got a string", { command, timeoutMs: "5" }],
+    ["rm must be a boolean", { command, rm: "yes" }],
+    ["id must be a string", { command, id: 7 }],
+    ["root must be a string", { command, root: 7 }],
+  ];
+  for (const [words, options] of wrong) {
+    await assertRejects(
+      () => createSession({ root: dir, ...options } as never),
+      ArgumentError,
+      words,
+    );
+  }
+  for (const name of ["logLimitBytes", "columns", "rows"]) {
+    for (const value of [NaN, -1, 1.5, Infinity]) {
+      await assertRejects(
+        () => createSession({ root: dir, kind: "pty", command, [name]: value }),
+        RangeError,
+        `${name} must be a whole number`,
+      );
+    }
+  }
+  assertEquals(names(root.dir), []);
+});
+
+Deno.test("createSession() refuses what no reader would read", async () => {
+  await using root = new TestRoot();
+  const long = "\x01".repeat(100_000); // Six bytes each in JSON.
+  await assertRejects(
+    () => createSession({ root: root.dir, command: ["true", long, long] }),
+    TypeError,
+    "1 MiB at most",
+  );
+  assertEquals([...Deno.readDirSync(root.dir)], []);
+  const command = ["true", "x".repeat(100_000), "y".repeat(100_000)];
+  const { id } = await createSession({ root: root.dir, command });
+  const { meta } = await getSession(id, { root: root.dir });
+  assertEquals(meta?.argv, command);
+});
+
 Deno.test("createSession() says what is wrong with a root", async () => {
   await using root = new TestRoot();
   const command = ["true"];
@@ -191,6 +246,29 @@ Deno.test("createSession() with rm leaves nothing once it has ended, strays incl
     SessionError,
     "No such session",
   );
+});
+
+Deno.test("createSession() with rm moves nothing to where a link of its reaper's leads", async () => {
+  await using root = new TestRoot();
+  const outside = Deno.makeTempDirSync({ dir: root.dir, prefix: "outside" });
+  const { paths, pids } = await createSession({
+    root: root.dir,
+    id: "gone",
+    command: ["sh", "-c", 'until [ -e "$0" ]; do sleep 0.01; done', "go"],
+    cwd: root.dir,
+    rm: true,
+  });
+  const old = `${root.dir}/.old-gone-${pids.reaper}`;
+  Deno.symlinkSync(outside, old);
+  Deno.writeTextFileSync(`${root.dir}/go`, "");
+  await until(() => !exists(paths.dir));
+  await until(() => !isRunning(pids.reaper));
+  assertEquals(names(outside), []);
+  assertEquals(names(root.dir).sort(), [
+    old.slice(root.dir.length + 1),
+    "go",
+    outside.slice(root.dir.length + 1),
+  ]);
 });
 
 Deno.test("createSession() finds unused names among thousands", async () => {

@@ -5,6 +5,7 @@
  */
 import { join } from "../std.ts";
 import { checkSymbols } from "../ffi.ts";
+import { readQuickly } from "../files.ts";
 import { readPids } from "../state.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
@@ -16,6 +17,7 @@ export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 
 // The C library stays open for good: before the first test, so that it is no test's leak.
 checkSymbols();
+readQuickly();
 
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;

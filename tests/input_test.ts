@@ -2,7 +2,8 @@ import { type Input, sendEof, sendInput } from "../input.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
 import { readState } from "../state.ts";
-import { exists, pathsFor } from "../store.ts";
+import { exists } from "../files.ts";
+import { pathsFor } from "../store.ts";
 import {
   assert,
   assertEquals,

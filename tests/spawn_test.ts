@@ -213,10 +213,31 @@ Deno.test("spawnExec() never starts a second agent in a directory", async () => 
   const error = await assertRejects(
     () => spawnExec(paths, []),
     SessionError,
-    "holds one already",
+    "holds a session already",
   );
   assertEquals(error.code, "exists");
   assertEquals(readState(paths).state, "running");
+});
+
+Deno.test("spawnExec() writes into nothing that stands in its directory", async () => {
+  await using root = new TestRoot();
+  const outside = `${root.dir}/outside`;
+  for (
+    const name of ["reaper.sh", "pid", "stdout.log", "reaper.log", "exit"]
+  ) {
+    Deno.writeTextFileSync(outside, "precious");
+    const paths = pathsFor(name.replace(".", "-"), { root: root.dir });
+    Deno.mkdirSync(paths.dir);
+    Deno.symlinkSync(outside, `${paths.dir}/${name}`);
+    const error = await assertRejects(
+      () => spawnExec(paths, ["600"], { program: "sleep" }),
+      SessionError,
+      `holds the file ${name} already`,
+    );
+    assertEquals(error.code, "exists");
+    assertEquals(Deno.readTextFileSync(outside), "precious");
+    assertEquals([...Deno.readDirSync(paths.dir)].length, 1);
+  }
 });
 
 Deno.test("spawnRepl() keeps the input open while nobody sends, and an existing pipe is fine", async () => {
@@ -281,7 +302,7 @@ Deno.test("spawnExec() works whatever the umask", async () => {
   await using root = new TestRoot();
   const umask = Deno.umask();
   try {
-    for (const mask of [0, 0o077, 0o027]) {
+    for (const mask of [0, 0o077, 0o027, 0o177, 0o777]) {
       Deno.umask(mask);
       const { paths, stdout } = await outputOf(root, `umask${mask}`, "umask");
       assertEquals(parseInt(stdout, 8), mask);

@@ -138,6 +138,29 @@ test("stopSession() leaves an agent the time to end in its own way", async (root
   assertStringIncludes(Deno.readTextFileSync(paths.stdout), "cleaned");
 });
 
+for (const hours of [-1, 1]) {
+  test(`stopSession() gives its grace period when the clock is set ${hours} h meanwhile`, async (root) => {
+    const ends = 'trap "sleep 0.1; exit 7" TERM; echo ready';
+    await start(root, "ends", `${ends}; while :; do sleep 0.01; done`);
+    await start(root, "stays", 'trap "" TERM; echo ready; exec sleep 105');
+    const { now } = Date;
+    const options = { root: root.dir };
+    const stopping = Promise.all([
+      stopSession("ends", { ...options, graceMs: 5_000 }),
+      stopSession("stays", { ...options, graceMs: 300 }),
+    ]);
+    Date.now = () => now() + hours * 3_600_000;
+    try {
+      const [ends, stays] = await stopping;
+      assertEquals(ends.state, { state: "exited", ending: { code: 7 } });
+      const killed = { state: "exited", ending: { signal: "SIGKILL" } };
+      assertEquals(stays.state, killed);
+    } finally {
+      Date.now = now;
+    }
+  });
+}
+
 test("stopSession() ends children in sessions of their own and without environment", async (root) => {
   const { paths } = await start(
     root,
@@ -481,7 +504,9 @@ test("pruneSessions() clears what killed creators and deleters left", async (roo
     if (age !== undefined) Deno.utimeSync(dir, age, age);
     return dir;
   };
+  const toCome = new Date(Date.now() + 86_400_000);
   make(".old-a-1-x");
+  make(".new-4-of-another-clock", toCome);
   make(".new-1-abandoned", longAgo);
   make(".new-2-young");
   const busy = make(".new-3-busy", longAgo);
@@ -492,14 +517,37 @@ test("pruneSessions() clears what killed creators and deleters left", async (roo
   await lock.lock(true);
   const planned = await pruneSessions({ root: root.dir, dryRun: true });
   const { deleted, bytes } = await pruneSessions({ root: root.dir });
-  assertEquals([deleted, bytes, planned.bytes], [[], 10, 10]);
+  assertEquals([deleted, bytes, planned.bytes], [[], 15, 15]);
   const names = [...Deno.readDirSync(root.dir)].map(({ name }) => name).sort();
   assertEquals(names, [".new-2-young", ".new-3-busy", ".old-link", "foreign"]);
+});
+
+test("pruneSessions() deletes what ended at a time to come, and what is too deep for a path", async (root) => {
+  const { paths } = await start(root, "later", "echo ready");
+  const { paths: deep } = await start(root, "deep", "echo ready");
+  await until(() => readState(paths).state === "exited");
+  await until(() => readState(deep).state === "exited");
+  const toCome = new Date(Date.now() + 86_400_000);
+  Deno.utimeSync(paths.exit, toCome, toCome);
+  const below = new Array(15).fill("x".repeat(200)).join("/");
+  for (const name of ["a", "b"]) {
+    Deno.mkdirSync(`${deep.dir}/${name}/${below}`, { recursive: true });
+  }
+  Deno.renameSync(`${deep.dir}/b`, `${deep.dir}/a/${below}/b`);
+  const hour = { root: root.dir, olderThanMs: 3_600_000 };
+  assertEquals((await pruneSessions(hour)).deleted, []);
+  const { deleted, failed } = await pruneSessions({ root: root.dir });
+  assertEquals(deleted.map(({ id }) => id).sort(), ["deep", "later"]);
+  assertEquals([failed, [...Deno.readDirSync(root.dir)]], [[], []]);
 });
 
 test("pruneSessions() of a root that does not exist deletes nothing", async (root) => {
   const pruned = await pruneSessions({ root: `${root.dir}/none` });
   assertEquals(pruned, { deleted: [], bytes: 0, failed: [] });
+  for (const olderThanMs of [-1, NaN, "7d" as never]) {
+    const work = () => pruneSessions({ root: root.dir, olderThanMs });
+    await assertRejects(work, Error, "olderThanMs must be");
+  }
 });
 
 test("stopSession() ends an agent whose pid's record is lost", async (root) => {

@@ -6,14 +6,13 @@ import { followLog, readLog } from "../logs.ts";
 import { pruneSessions } from "../prune.ts";
 import { spawnExec } from "../spawn.ts";
 import { readPids, readState, readStopRequest } from "../state.ts";
+import { exists, writeAtomic } from "../files.ts";
 import {
   defaultRoot,
-  exists,
   makeBuildDirectory,
   openRoot,
   parseMeta,
   pathsFor,
-  writeAtomic,
 } from "../store.ts";
 import {
   exitStatus,
@@ -433,10 +432,50 @@ Deno.test("writeAtomic() follows no link in the place of its temporary file", ()
   const outside = `${root.dir}/outside`;
   Deno.writeTextFileSync(outside, "precious");
   const path = `${root.dir}/stop.json`;
-  Deno.symlinkSync(outside, `${path}.${Deno.pid}.tmp`);
+  const { random } = Math;
+  Math.random = () => 0.5;
+  try {
+    Deno.symlinkSync(outside, `${path}.${Deno.pid}.itmp`);
+    assertThrows(() => writeAtomic(path, "{}"), Deno.errors.AlreadyExists);
+  } finally {
+    Math.random = random;
+  }
   writeAtomic(path, "{}");
   assertEquals(Deno.readTextFileSync(path), "{}");
   assertEquals(Deno.readTextFileSync(outside), "precious");
+});
+
+Deno.test("getSession() calls a session damaged whose meta.json has more than 1 MiB", async () => {
+  using root = new TestRoot();
+  const { meta } = makeSession(root.dir, "large", { prompt: "x".repeat(9e5) });
+  const state = async () =>
+    (await getSession("large", { root: root.dir })).state;
+  assertEquals((await state()).state, "exited");
+  makeSession(root.dir, "large", { prompt: "x".repeat(2 ** 20) });
+  const reason = "meta.json is larger than 1 MiB";
+  assertEquals(await state(), { state: "damaged", reason });
+  Deno.truncateSync(meta, 2 ** 40); // Nobody reads that to its end.
+  assertEquals(await state(), { state: "damaged", reason });
+});
+
+Deno.test({
+  name: "listSessions() copes with a time that no date can tell",
+  // Where a file may have one: not on ext4.
+  ignore: !exists("/dev/shm"),
+  async fn() {
+    const root = Deno.makeTempDirSync({ dir: "/dev/shm" });
+    try {
+      const { stdout } = makeSession(root, "odd");
+      Deno.writeTextFileSync(stdout, "x");
+      for (const seconds of [99_999_999_999_999, -99_999_999_999_999]) {
+        Deno.utimeSync(stdout, 0, seconds);
+        const [session] = await listSessions({ root });
+        assertEquals(session?.lastOutputAt, null);
+      }
+    } finally {
+      Deno.removeSync(root, { recursive: true });
+    }
+  },
 });
 
 Deno.test("records that can't be are none", () => {

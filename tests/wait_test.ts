@@ -1,8 +1,16 @@
 import { waitForSession } from "../wait.ts";
+import { waitFor } from "../wait_for.ts";
 import { SessionError } from "../errors.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
 import { pathsFor } from "../store.ts";
-import { assertEquals, assertRejects, isRunning, TestRoot } from "./helpers.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  isRunning,
+  TestRoot,
+  until,
+} from "./helpers.ts";
 
 function start(root: TestRoot, id: string, script: string) {
   const paths = pathsFor(id, { root: root.dir });
@@ -90,4 +98,55 @@ Deno.test("waitForSession() throws not_found when there is none, or none any mor
   const ended = waitForSession("a", options);
   Deno.removeSync(`${root.dir}/a`, { recursive: true });
   assertEquals(await codeOf(ended), "not_found");
+});
+
+Deno.test("waitFor() idle counts output of a time to come as new, and is not fooled by a clock that is set", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const quiet = pathsFor("quiet", at);
+  await spawnExec(quiet, ["600"], { program: "sleep" });
+  const toCome = new Date(Date.now() + 86_400_000);
+  Deno.utimeSync(quiet.stdout, toCome, toCome);
+  const start = performance.now();
+  const idle = { for: "idle", idleMs: 200 } as const;
+  await waitFor("quiet", idle, { ...at, timeoutMs: 5000 });
+  assert(performance.now() - start >= 200);
+
+  const busy = pathsFor("busy", at);
+  const script = "while :; do echo x; sleep 0.02; done";
+  await spawnExec(busy, ["-c", script], { program: "sh" });
+  await until(() => Deno.statSync(busy.stdout).size > 0);
+  const { now } = Date;
+  const waiting = waitFor("busy", idle, { ...at, timeoutMs: 700 });
+  Date.now = () => now() + 3_600_000;
+  try {
+    await assertRejects(() => waiting, SessionError, "has not got there");
+  } finally {
+    Date.now = now;
+  }
+});
+
+Deno.test("waitFor() waits as long as it is told, also for longer than a timer takes", async () => {
+  await using root = new TestRoot();
+  await start(root, "a", "sleep 0.1; echo ready; sleep 600");
+  const output = { for: "output", pattern: /ready/ } as const;
+  const timeoutMs = 25 * 86_400_000;
+  await waitFor("a", output, { root: root.dir, timeoutMs });
+  const within = (timeoutMs: unknown) => () =>
+    waitFor("a", output, { root: root.dir, timeoutMs: timeoutMs as number });
+  await assertRejects(within("5"), TypeError, "timeoutMs must be a number");
+  await assertRejects(within(NaN), RangeError, "NaN");
+  const text = { for: "output", pattern: "ready" } as never;
+  await assertRejects(
+    () => waitFor("a", text, { root: root.dir }),
+    TypeError,
+    "regular expression",
+  );
+  assertEquals(
+    await codeOf(waitFor("a", { for: "output", pattern: /never/ }, {
+      root: root.dir,
+      timeoutMs: 20,
+    })),
+    "timeout",
+  );
 });

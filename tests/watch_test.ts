@@ -200,4 +200,13 @@ Deno.test("abortable() and sleep() end on abort and leave nothing behind", async
   await assertRejects(() => abortable(never, signal), TypeError, "enough");
   await assertRejects(() => sleep(60_000, signal), TypeError, "enough");
   assertEquals(await abortable(Promise.resolve(3)), 3);
+  // More than a timer takes is no less; for ever is no timer at all.
+  for (const ms of [2 ** 31, 1e15, Infinity]) {
+    const controller = new AbortController();
+    const over = sleep(ms, controller.signal).then(() => "over");
+    const first = await Promise.race([over, sleep(20).then(() => "waits")]);
+    assertEquals(first, "waits");
+    controller.abort(new TypeError("enough"));
+    await assertRejects(() => over, TypeError, "enough");
+  }
 });
