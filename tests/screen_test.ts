@@ -318,9 +318,9 @@ Deno.test("redraw() sets no colour that a control character has ended", async ()
   two.append(encoder.encode(one.redraw()));
   assertEquals(one.text().lines, ["text and more", ""]);
   assertEquals(two.text().lines, one.text().lines);
-  assertEquals([10, 11].map((n) => two.modes.colorOf(`${n}`)), [
+  assertEquals([10, 11].map((n) => two.modes.colorOf(n)), [
     undefined,
-    "#123456",
+    [0x1212, 0x3434, 0x5656],
   ]);
 });
 
