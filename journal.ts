@@ -42,16 +42,12 @@ export class Journal {
     this.#path = path;
     this.#limitBytes = Math.max(16 * 1024, limitBytes);
     this.#complain = complain;
-    this.#file = this.#open();
+    this.#file = this.#open({ create: true });
     this.#sizeBytes = this.#file.statSync().size;
   }
 
-  #open(): Deno.FsFile {
-    return Deno.openSync(this.#path, {
-      append: true,
-      create: true,
-      mode: 0o600,
-    });
+  #open(how: { create: true } | { createNew: true }): Deno.FsFile {
+    return Deno.openSync(this.#path, { append: true, mode: 0o600, ...how });
   }
 
   /**
@@ -90,7 +86,8 @@ export class Journal {
     Deno.renameSync(this.#path, old);
     let file: Deno.FsFile;
     try {
-      file = this.#open();
+      // Anew or not at all: a link or a pipe in its place would be written through, or waited for.
+      file = this.#open({ createNew: true });
     } catch (error) {
       Deno.renameSync(old, this.#path); // Tried again at the next write.
       throw error;

@@ -38,6 +38,7 @@ import { endAs, startAgent } from "./pty_agent.ts";
 import { PtyWriter } from "./pty_writer.ts";
 import { RelayServer } from "./relay_server.ts";
 import { MIN_COLUMNS, Screen } from "./screen.ts";
+import { SCROLLBACK } from "./screen_text.ts";
 import { listenIn, SOCKET } from "./socket_path.ts";
 import { writeAtomic } from "./store.ts";
 import { answer, needsScreen } from "./terminal_query.ts";
@@ -51,6 +52,10 @@ const BATCH_BYTES = 128 * 1024;
 const RETRY_MS = 1000;
 /** After so long without output memory is given back. */
 const IDLE_MS = 1000;
+/** Questions in one batch that are answered: a terminal's 256 colours can be asked for at once. */
+const MAX_QUESTIONS = 512;
+/** Above so many bytes of input that the program has not read, its questions are not answered. */
+const MAX_UNREAD_ANSWERS = 16 * 1024;
 
 // deno-fmt-ignore
 const SURVIVED: readonly Deno.Signal[] = [
@@ -91,6 +96,33 @@ function parse(args: readonly string[]): RelayOptions {
   };
 }
 
+/**
+ * Says what went wrong, where the agent's errors go. Never fails: `stderr.log` may stand on a
+ * full disk.
+ */
+function complain(error: unknown): void {
+  try {
+    console.error(`codex-session relay: ${messageOf(error)}`);
+  } catch {
+    // It can't be said.
+  }
+}
+
+/**
+ * The second line of defence: the agent's terminal is closed with this process, so nothing
+ * that was forgotten to be caught may end it.
+ */
+function goOnWhateverFails(): void {
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    complain(event.reason);
+  });
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    complain(event.error);
+  });
+}
+
 /** Tells the creator what became of the agent's exec. */
 function report(text: string): void {
   try {
@@ -128,9 +160,10 @@ export async function runRelay(args: readonly string[]): Promise<never> {
       Deno.exit(started.failure);
     }
     report("ok");
+    goOnWhateverFails();
     return endAs(await relay.run(started.child));
   } catch (error) {
-    console.error(`codex-session relay: ${messageOf(error)}`);
+    complain(error);
     report("1");
     Deno.exit(1);
   }
@@ -149,6 +182,7 @@ class Relay {
   #agentPid = 0;
   #stateTimer = false;
   #hasComplained = false;
+  #isBlind = false;
   #isIdle = false;
   #saving = false;
   #over = false;
@@ -168,7 +202,7 @@ class Relay {
     this.#journal = new Journal(
       `${dir}/stdout.log`,
       logLimitBytes,
-      (message) => console.error(`codex-session relay: ${message}`),
+      complain,
     );
     this.#server = new RelayServer({
       master,
@@ -176,6 +210,7 @@ class Relay {
       screen: this.#screen,
       writer: this.#writer,
       onChange: () => this.#writeStateSoon(),
+      onFailure: complain,
       onWork: () => {
         this.#isIdle = false;
         this.#saveMemorySoon();
@@ -199,23 +234,27 @@ class Relay {
 
   /** Relays until the agent has ended. */
   async run(child: Child): Promise<ChildStatus> {
-    this.#server.serve(this.#listener!);
-    const reading = this.#readOn();
+    this.#server.serve(this.#listener!).catch(complain);
+    // It waits in poll(2) on another thread, and ends with the process.
+    this.#readOn().catch(complain);
     const status = await child.status;
     this.#over = true;
     // What it wrote before its end; others that still write to it don't count.
     const deadline = Date.now() + 2000;
-    while (Date.now() < deadline && await this.#readBatch() > 0);
-    this.#writer.close();
-    this.#listener?.close();
-    await this.#server.end();
-    await this.#writeScreen();
+    try {
+      while (Date.now() < deadline && await this.#readBatch() > 0);
+      this.#writer.close();
+      this.#listener?.close();
+      await this.#server.end();
+      await this.#writeScreen();
+    } catch (error) {
+      complain(error); // How the agent has ended is what matters now.
+    }
     try {
       Deno.removeSync(`${this.#options.dir}/${SOCKET}`);
     } catch {
       // The directory may be gone already: --rm, delete -f.
     }
-    void reading; // It waits in poll(2) on another thread, and ends with the process.
     return status;
   }
 
@@ -224,8 +263,14 @@ class Relay {
     while (!this.#over) {
       await poll(this.#master, POLLIN, -1);
       if (this.#over) return;
-      const count = await this.#readBatch();
-      if (count < 0) return; // The terminal is gone: only the agent's end is left.
+      try {
+        const count = await this.#readBatch();
+        if (count < 0) return; // The terminal is gone: only the agent's end is left.
+      } catch (error) {
+        // Whatever it is: an agent whose output is not read stands still.
+        complain(error);
+        await new Promise((wake) => setTimeout(wake, RETRY_MS));
+      }
       this.#isIdle = false;
       this.#saveMemorySoon();
     }
@@ -274,23 +319,38 @@ class Relay {
     this.#journal.write(bytes, screen.isAtGround);
     this.#server.broadcast(bytes, offset, queries);
     if (queries.length > 0 && !this.#server.isAnswered) {
-      await this.#answer(queries);
+      await this.#answer(queries.slice(0, MAX_QUESTIONS));
     }
     if (screen.isBehind) {
-      await screen.load();
-      screen.catchUp();
+      if (await this.#loadScreen()) screen.catchUp();
+      else screen.forget();
+    }
+  }
+
+  /** Loads the emulator; where it can't be loaded any more, the session goes on without a screen. */
+  async #loadScreen(): Promise<boolean> {
+    try {
+      await this.#screen.load();
+      return true;
+    } catch (error) {
+      if (!this.#isBlind) complain(error);
+      this.#isBlind = true;
+      return false;
     }
   }
 
   async #answer(queries: readonly Query[]): Promise<void> {
-    if (queries.some((query) => needsScreen(query.text))) {
-      await this.#screen.load();
-    }
+    // Never waited for: a program that asks without reading gets no more.
+    if (this.#writer.waitingBytes > MAX_UNREAD_ANSWERS) return;
+    const hasScreen = !queries.some(({ text }) => needsScreen(text)) ||
+      await this.#loadScreen();
+    let replies = "";
     for (const { text, end } of queries) {
-      const reply = answer(text, this.#screen, end);
-      // Never waited for: a program that asks without reading gets no more.
-      if (reply !== "") this.#writer.write(new TextEncoder().encode(reply));
+      if (hasScreen || !needsScreen(text)) {
+        replies += answer(text, this.#screen, end);
+      }
     }
+    this.#writer.write(new TextEncoder().encode(replies));
   }
 
   #writeStateSoon(ms = 10): void {
@@ -320,13 +380,10 @@ class Relay {
     if (!screen.isLoaded && !this.#journal.hasDropped) return;
     try {
       await screen.load();
-      const last = {
-        redraw: screen.redraw(),
-        ...screen.text({ scrollback: 1000, ansi: true }),
-      };
+      const last = screen.text({ scrollback: SCROLLBACK, ansi: true });
       this.#writeFile("screen.json", JSON.stringify(last));
     } catch (error) {
-      console.error(`codex-session relay: ${messageOf(error)}`);
+      complain(error);
     }
   }
 
@@ -337,9 +394,7 @@ class Relay {
       this.#hasComplained = false;
       return true;
     } catch (error) {
-      if (!this.#hasComplained) {
-        console.error(`codex-session relay: ${messageOf(error)}`);
-      }
+      if (!this.#hasComplained) complain(error);
       this.#hasComplained = true;
       return false;
     }

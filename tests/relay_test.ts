@@ -19,10 +19,11 @@ import {
   assertThrows,
   isRunning,
   PROJECT,
+  SmallDisk,
   TestRoot,
   until,
 } from "./helpers.ts";
-import { startTerminal } from "./pty.ts";
+import { attachCommand, startTerminal, TestWindow } from "./pty.ts";
 
 const over = { signal: AbortSignal.timeout(600_000) };
 
@@ -308,6 +309,41 @@ Deno.test("relay that can't write terminal.json at first writes it later, and is
   assert(isRunning(agent));
   const said = Deno.readTextFileSync(paths.stderr);
   assertEquals(said.trim().split("\n").length, 1, said);
+});
+
+Deno.test({
+  name:
+    "relay on a full disk runs on, shows the screen, and lets clients come and go",
+  ignore: geteuid() !== 0, // Only root can mount one.
+  async fn() {
+    await using root = new TestRoot();
+    await using disk = await SmallDisk.mount(`${root.dir}/disk`, "300k");
+    if (disk === undefined) return;
+    const { dir } = disk;
+    const script = 'while read x; do seq 3000; echo "got $x"; done';
+    const paths = await startTerminal(dir, "a", ["sh", "-c", script]);
+    disk.fill();
+    // Twice: the complaint about the first time has no room either.
+    for (const word of ["one", "two"]) {
+      await sendKeys("a", [{ text: word }, { key: "enter" }], { root: dir });
+      await shows(dir, "a", new RegExp(`2999\\n3000\\ngot ${word}`));
+    }
+    {
+      await using term = await TestWindow.open(attachCommand(dir, "a"));
+      await term.shows(/got two/);
+      term.type("three\r");
+      await term.shows(/got three/);
+      term.type("\x1c");
+      assertEquals((await term.ended()).code, 0);
+    }
+    assertEquals(readState(paths).state, "running");
+    disk.empty();
+    await stopSession("a", { root: dir, graceMs: 500 });
+    assertStringIncludes(
+      (await readScreen("a", { root: dir })).lines.join("\n"),
+      "got three",
+    );
+  },
 });
 
 Deno.test("relay serves sessions with a path of 200 characters; nobody else may connect", async () => {
