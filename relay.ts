@@ -14,12 +14,13 @@
  * all of its processes and the agent has to get its grace; SIGKILL does, which closes the
  * terminal, and the agent gets SIGHUP.
  *
- *     relay.ts DIR COLSxROWS [--term T] [--log-limit BYTES] [--deno-dir D] -- ARGV…
+ *     relay.ts DIR COLSxROWS [--log-limit BYTES] -- ARGV…
  *
  * Does nothing when imported.
  *
  * @module
  */
+import { unpackEnvironment } from "./agent_environment.ts";
 import type { Child, ChildStatus } from "./child.ts";
 import { messageOf } from "./errors.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
@@ -66,10 +67,8 @@ interface RelayOptions {
   readonly dir: string;
   readonly columns: number;
   readonly rows: number;
-  readonly term: string;
   readonly logLimitBytes: number;
   readonly argv: readonly string[];
-  readonly denoDir: string | undefined;
 }
 
 function parse(args: readonly string[]): RelayOptions {
@@ -90,9 +89,7 @@ function parse(args: readonly string[]): RelayOptions {
     argv,
     columns: Math.max(MIN_COLUMNS, Number(match[1]) || 120),
     rows: Number(match[2]) || 40,
-    term: valueOf("--term") ?? "xterm-256color",
     logLimitBytes: Number(valueOf("--log-limit") ?? LOG_LIMIT_BYTES),
-    denoDir: valueOf("--deno-dir"),
   };
 }
 
@@ -219,14 +216,13 @@ class Relay {
   }
 
   async start(): ReturnType<typeof startAgent> {
-    const { dir, argv, term, denoDir } = this.#options;
+    const { dir, argv } = this.#options;
     this.#listener = listenIn(dir);
-    const env: Record<string, string | undefined> = { TERM: term };
-    // The relay's own cache folder; the agent gets back what it should have had.
-    if (denoDir !== undefined) {
-      env.DENO_DIR = denoDir === "" ? undefined : denoDir;
-    }
-    const started = await startAgent(this.#slavePath, argv, env);
+    const started = await startAgent(
+      this.#slavePath,
+      argv,
+      unpackEnvironment(),
+    );
     if ("child" in started) this.#agentPid = started.child.pid;
     this.#writeState();
     return started;
