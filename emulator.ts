@@ -11,6 +11,7 @@
  * @module
  */
 // deno-lint-ignore-file no-explicit-any
+import { isLink, isLinkId, MAX_LINK_LENGTH } from "./clean_text.ts";
 
 /** Colours and attributes of a cell, or of what is written next. */
 export interface Attributes {
@@ -76,7 +77,10 @@ export interface Terminal {
     readonly normal: ScreenBuffer;
     readonly alternate: ScreenBuffer;
   };
-  readonly modes: { readonly originMode: boolean };
+  readonly modes: {
+    readonly originMode: boolean;
+    readonly insertMode: boolean;
+  };
   resize(columns: number, rows: number): void;
   dispose(): void;
   readonly _core: {
@@ -111,8 +115,13 @@ async function load(): Promise<(options: object) => Terminal> {
     const terminal = new headless.Terminal(options);
     terminal.loadAddon(new widths.Unicode11Addon());
     terminal.unicode.activeVersion = "11";
+    const { scrollback } = options as { scrollback: number };
     avoidEraseError(terminal);
-    avoidLongLoops(terminal, (options as { scrollback: number }).scrollback);
+    avoidLongLoops(terminal, scrollback);
+    resetInPlace(terminal);
+    limitWork(terminal, scrollback);
+    limitMarks(terminal);
+    keepNoStrings(terminal);
     return terminal;
   };
 }
@@ -152,26 +161,287 @@ const LOOPS = {
   b: "repeatPrecedingCharacter",
 } as const;
 
-/**
- * xterm.js does these as often as it is told, up to 2^31 times: a few bytes of output would
- * keep it busy for hours. What is more than fills the screen, or the scrollback, changes nothing.
- */
+/** How often obeying one of them changes anything: it fills the lines, the tab stops, or all that is kept. */
+function enough(
+  final: string,
+  terminal: Terminal,
+  scrollback: number,
+): number {
+  const { cols, rows } = terminal;
+  if (final !== "b") return final === "I" || final === "Z" ? cols : rows;
+  // Where each one moves what is behind it, the screen alone.
+  const kept = terminal.modes.insertMode ? rows : rows + scrollback;
+  return Math.ceil(cols * kept / repeatedLength(terminal));
+}
+
+/** The length of what would be repeated: a character with its marks. */
+function repeatedLength(terminal: Terminal): number {
+  const { active } = terminal.buffer;
+  const line = active.getLine(active.baseY + active.cursorY);
+  const lengths = [1, 2].map((back) =>
+    line?.getCell(active.cursorX - back)?.getChars().length ?? 0
+  );
+  return Math.max(1, ...lengths);
+}
+
+/** xterm.js does these as often as it is told, up to 2^31 times: a few bytes would keep it busy for hours. */
 function avoidLongLoops(terminal: any, scrollback: number): void {
   const { _inputHandler } = terminal._core;
   for (const [final, method] of Object.entries(LOOPS)) {
     terminal.parser.registerCsiHandler(
       { final },
       ([count]: (number | number[])[]) => {
-        const { cols, rows } = terminal;
-        const enough = final === "b"
-          ? cols * (rows + scrollback)
-          : Math.max(cols, rows);
-        if (typeof count !== "number" || count <= enough) return false;
-        _inputHandler[method]({ params: [enough], length: 1 });
+        const most = enough(final, terminal, scrollback);
+        if (typeof count !== "number" || count <= most) return false;
+        _inputHandler[method]({ params: [most], length: 1 });
         return true;
       },
     );
   }
+}
+
+/**
+ * xterm.js makes both screens and more anew for `ESC c` (RIS), the shortest sequence of all, and
+ * leaves a hundred kilobytes to be collected. What is there does as well, blank.
+ */
+function resetInPlace(terminal: any): void {
+  const { buffers, coreService, coreMouseService, ...core } = terminal._core;
+  const { _charsetService, _inputHandler } = core;
+  const hasDefaultTabs = (tabs: Record<number, boolean>) => {
+    for (let x = 0; x < terminal.cols; x++) {
+      if ((tabs[x] === true) !== (x % 8 === 0)) return false;
+    }
+    return true;
+  };
+  terminal.parser.registerEscHandler({ final: "c" }, () => {
+    _inputHandler._parser.reset();
+    _inputHandler.reset();
+    _charsetService.reset();
+    coreService.reset();
+    coreMouseService.reset();
+    buffers.activateNormalBuffer();
+    const { rows } = terminal;
+    const { normal, alt } = buffers;
+    const plain = _inputHandler._curAttrData;
+    normal.lines.trimStart(normal.lines.length - rows);
+    normal.ybase = normal.ydisp = 0;
+    for (const buffer of [normal, alt]) {
+      buffer.x =
+        buffer.y =
+        buffer.savedX =
+        buffer.savedY =
+          0;
+      buffer.savedCurAttrData = plain.clone();
+      buffer.savedCharset = undefined;
+      buffer.scrollTop = 0;
+      buffer.scrollBottom = rows - 1;
+      if (!hasDefaultTabs(buffer.tabs)) buffer.setupTabStops();
+    }
+    const blank = normal.getNullCell(plain);
+    for (let y = 0; y < rows; y++) {
+      const line = normal.lines.get(y);
+      line.fill(blank);
+      line.isWrapped = false;
+    }
+    return true;
+  });
+}
+
+/** Bytes whose allowance of work can be saved up. */
+const SAVED_BYTES = 16 * 1024;
+
+/** A sequence that is more work than its bytes: how much, in moved cells, some nanoseconds each. */
+interface Costly {
+  readonly final: string;
+  readonly prefix?: string;
+  readonly intermediates?: string;
+  work(terminal: Terminal, parameters: readonly (number | number[])[]): number;
+}
+
+const cellsOf = ({ cols, rows }: Terminal) => cols * rows;
+
+/** Erasing costs less than moving, and only what is erased. */
+function erasing(terminal: Terminal, [what]: readonly unknown[]): number {
+  const { cursorY } = terminal.buffer.active;
+  const { cols, rows } = terminal;
+  if (what === 3) return 0;
+  const lines = what === 2 ? rows : what === 1 ? cursorY + 1 : rows - cursorY;
+  return cols * lines / 2;
+}
+
+/** Switching screens makes one anew. */
+function switching(
+  terminal: Terminal,
+  modes: readonly (number | number[])[],
+): number {
+  const count =
+    modes.filter((mode) => mode === 47 || mode === 1047 || mode === 1049)
+      .length;
+  return 1.5 * count * cellsOf(terminal);
+}
+
+const COSTLY: readonly Costly[] = [
+  { final: "J", work: erasing },
+  { final: "J", prefix: "?", work: erasing },
+  { final: "h", prefix: "?", work: switching },
+  { final: "l", prefix: "?", work: switching },
+  { final: "@", intermediates: " ", work: cellsOf },
+  { final: "A", intermediates: " ", work: cellsOf },
+  { final: "}", intermediates: "'", work: cellsOf },
+  { final: "~", intermediates: "'", work: cellsOf },
+];
+
+/**
+ * Bounds the work that a few bytes can ask for: sequences that fill the screen, move its
+ * lines, or repeat a character. Each byte of output allows for some work; when all is spent,
+ * such sequences are ignored until more bytes have come.
+ *
+ * A program that clears the screen for every line that it shows needs half of that: only
+ * garbage is drawn wrong. 64 KiB of it take some tens of milliseconds on a screen of usual size.
+ */
+function limitWork(terminal: any, scrollback: number): void {
+  const { _inputHandler } = terminal._core;
+  const perByte = () => Math.min(1000, Math.max(120, cellsOf(terminal) / 40));
+  let left = perByte() * SAVED_BYTES;
+  const parse = _inputHandler.parse.bind(_inputHandler);
+  _inputHandler.parse = (bytes: Uint8Array) => {
+    const most = perByte() * Math.max(SAVED_BYTES, bytes.length);
+    left = Math.min(most, left + perByte() * bytes.length);
+    return parse(bytes);
+  };
+  /** Tells whether it is to be ignored. */
+  const spend = (work: number): boolean => {
+    if (left <= 0) return work > 0;
+    left -= work;
+    return false;
+  };
+  const { parser } = terminal;
+  for (const { work, ...sequence } of COSTLY) {
+    parser.registerCsiHandler(
+      sequence,
+      (parameters: (number | number[])[]) => spend(work(terminal, parameters)),
+    );
+  }
+  for (const final of Object.keys(LOOPS)) {
+    const one = () => {
+      if (final === "I" || final === "Z") return 1;
+      if (final !== "b") return 500; // A line, with all that is below it.
+      const length = repeatedLength(terminal);
+      const moved = terminal.modes.insertMode ? terminal.cols : 0;
+      return moved + (length === 1 ? 5 : 15 * length);
+    };
+    parser.registerCsiHandler({ final }, ([count]: (number | number[])[]) => {
+      const most = enough(final, terminal, scrollback);
+      return spend(one() * Math.min(Number(count) || 1, most));
+    });
+  }
+  // A line end is one byte, and in a scroll region much more work than elsewhere.
+  const { _bufferService } = terminal._core;
+  const scroll = _bufferService.scroll.bind(_bufferService);
+  _bufferService.scroll = (...how: unknown[]) => {
+    const { scrollTop, scrollBottom } = _bufferService.buffer;
+    const isRegion = scrollTop > 0 || scrollBottom < terminal.rows - 1;
+    if (!isRegion || !spend(250)) scroll(...how);
+  };
+  parser.registerEscHandler(
+    { final: "c" },
+    () => spend(0.75 * cellsOf(terminal)),
+  );
+  parser.registerEscHandler(
+    { intermediates: "#", final: "8" },
+    () => spend(cellsOf(terminal)),
+  );
+}
+
+/** The longest text of one cell, in UTF-16 units: a character and the marks on it. */
+const MAX_CELL_LENGTH = 32;
+const limited = new WeakSet<object>();
+
+/** xterm.js adds to a cell whatever has no width, megabytes of it. */
+function limitMarks(terminal: any): void {
+  const line = terminal._core.buffers.normal.lines.get(0);
+  const prototype = Object.getPrototypeOf(line);
+  if (limited.has(prototype)) return; // All terminals share it.
+  limited.add(prototype);
+  const add = prototype.addCodepointToCell;
+  prototype.addCodepointToCell = function (index: number, ...more: number[]) {
+    const isFull = this.isCombined(index) &&
+      this.getString(index).length >= MAX_CELL_LENGTH;
+    if (!isFull) add.call(this, index, ...more);
+  };
+}
+
+/** Links that are kept; the oldest are forgotten. */
+const MAX_LINKS = 4096;
+/** The longest OSC 8: an address, an id, and what stands between. */
+const MAX_OSC_8 = MAX_LINK_LENGTH + 300;
+
+/**
+ * Of strings the emulator is to keep links only, and those bounded: it would keep ten
+ * megabytes of each string until its end, and a link for each that was ever begun on a line.
+ * Titles and colours are known to modes.ts, questions are answered by terminal_query.ts.
+ */
+function keepNoStrings(terminal: any): void {
+  const { _inputHandler, _oscLinkService } = terminal._core;
+  const parser = _inputHandler._parser;
+  for (const number of [0, 1, 2, 4, 8, 10, 11, 12, 104, 110, 111, 112]) {
+    parser.clearOscHandler(number);
+  }
+  parser.clearDcsHandler({ intermediates: "$", final: "q" });
+  const links = new Map<number, Link>();
+  const numbers = new Map<string, number>();
+  let last = 0;
+  /** The number of a link; 0 is none. */
+  const numberOf = (link: Link): number => {
+    const key = `${link.id ?? ""};${link.uri}`;
+    const known = numbers.get(key);
+    if (known !== undefined) return known;
+    numbers.set(key, ++last);
+    links.set(last, link);
+    if (links.size > MAX_LINKS) {
+      // Both are in the order of their making.
+      const [oldest] = links.keys();
+      const [oldestKey] = numbers.keys();
+      links.delete(oldest!);
+      numbers.delete(oldestKey!);
+    }
+    return last;
+  };
+  let text = "";
+  parser.registerOscHandler(8, {
+    start: () => text = "",
+    put(codes: Uint32Array, start: number, end: number) {
+      for (let i = start; i < end && text.length <= MAX_OSC_8; i++) {
+        text += String.fromCodePoint(codes[i]!);
+      }
+    },
+    end(isComplete: boolean): boolean {
+      if (!isComplete) return true;
+      const link = text.length > MAX_OSC_8 ? undefined : parseLink(text);
+      const attributes = _inputHandler._curAttrData;
+      attributes.extended = attributes.extended.clone();
+      attributes.extended.urlId = link === undefined ? 0 : numberOf(link);
+      attributes.updateExtended();
+      return true;
+    },
+  });
+  _oscLinkService.addLineToLink = () => {};
+  _oscLinkService.getLinkData = (number: number) => links.get(number);
+}
+
+interface Link {
+  readonly uri: string;
+  readonly id?: string;
+}
+
+/** A link from what follows `OSC 8 ;`; `undefined` if it is none, which ends one. */
+function parseLink(text: string): Link | undefined {
+  const at = text.indexOf(";");
+  const uri = text.slice(at + 1);
+  if (at < 0 || !isLink(uri)) return undefined;
+  const id = text.slice(0, at).split(":")
+    .find((parameter) => parameter.startsWith("id="))?.slice(3);
+  return id !== undefined && isLinkId(id) ? { uri, id } : { uri };
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { HARMFUL } from "./clean_text.ts";
 import { ArgumentError } from "./errors.ts";
 
 const UNITS_MS: Readonly<Record<string, number>> = {
@@ -126,11 +127,10 @@ export function formatSize(bytes: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)}${unit}`;
 }
 
-const HARMFUL =
-  // deno-lint-ignore no-control-regex
-  /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-
-/** Control characters made visible and harmless: `\n`, `\x1b`; also those that reorder text. */
+/**
+ * Control characters made visible and harmless, `\n`, `\x1b`; also those that reorder text,
+ * and those that can't be seen.
+ */
 export function harmless(text: string): string {
   return text.replace(HARMFUL, (char) => {
     const named: Record<string, string> = {
@@ -138,11 +138,14 @@ export function harmless(text: string): string {
       "\r": "\\r",
       "\t": "\\t",
     };
-    const code = char.charCodeAt(0);
+    const code = char.codePointAt(0)!;
+    const digits = code.toString(16);
     return named[char] ??
-      (code < 256
-        ? `\\x${code.toString(16).padStart(2, "0")}`
-        : `\\u${code.toString(16)}`);
+      (code < 0x100
+        ? `\\x${digits.padStart(2, "0")}`
+        : code < 0x10000
+        ? `\\u${digits.padStart(4, "0")}`
+        : `\\u{${digits}}`);
   });
 }
 
@@ -151,7 +154,11 @@ export function harmlessJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(HARMFUL, (char) => {
     // Those below a space are escaped already, but for the newlines of the indentation.
     if (char === "\n") return char;
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    let text = "";
+    for (let i = 0; i < char.length; i++) {
+      text += `\\u${char.charCodeAt(i).toString(16).padStart(4, "0")}`;
+    }
+    return text;
   });
 }
 

@@ -47,7 +47,7 @@ export class Journal {
     this.#sizeBytes = this.#file.statSync().size;
   }
 
-  #open(how: Deno.OpenOptions): Deno.FsFile {
+  #open(how: { create: true } | { createNew: true }): Deno.FsFile {
     const options = { append: true, mode: 0o600, ...how };
     const file = Deno.openSync(this.#path, options);
     restoreMode(this.#path);
@@ -90,7 +90,7 @@ export class Journal {
     Deno.renameSync(this.#path, old);
     let file: Deno.FsFile;
     try {
-      // Anew: what the agent has put there meanwhile, a link for one, is not written to.
+      // Anew or not at all: a link or a pipe in its place would be written through, or waited for.
       file = this.#open({ createNew: true });
     } catch (error) {
       Deno.renameSync(old, this.#path); // Tried again at the next write.

@@ -174,5 +174,7 @@ function controlOf(character: string, name: string): string {
 /** Text as a program that has asked for bracketed paste gets a paste. */
 export function bracketedPaste(text: string): string {
   // The end mark inside of the text would end the paste: nobody pastes that on purpose.
-  return `\x1b[200~${text.replaceAll("\x1b[201~", "")}\x1b[201~`;
+  // Without its ESC it is text; without all of it, what stands around it might be another.
+  // deno-lint-ignore no-control-regex
+  return `\x1b[200~${text.replace(/\x1b+(?=\[201~)/g, "")}\x1b[201~`;
 }

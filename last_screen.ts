@@ -6,24 +6,16 @@
  *
  * @module
  */
-import { Screen, type ScreenText, SCROLLBACK } from "./screen.ts";
+import { openFile } from "./files.ts";
+import { Screen } from "./screen.ts";
+import { parseScreen, type ScreenText, SCROLLBACK } from "./screen_text.ts";
 import type { Paths } from "./store.ts";
+import { readJsonFile, terminalStatus } from "./terminal_status.ts";
 
-interface LastScreen extends ScreenText {
-  /** What draws it. */
-  readonly redraw: string;
-}
-
-function readJson<T>(path: string): Partial<T> | undefined {
-  try {
-    return JSON.parse(Deno.readTextFileSync(path));
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound || error instanceof SyntaxError
-    ) return undefined;
-    throw error;
-  }
-}
+/** More than the greatest `screen.json`. */
+const MAX_SCREEN_BYTES = 32 * 1024 * 1024;
+/** So much of each file of the journal is drawn again, its end; a journal is longer only by its agent's doing. */
+const MAX_REPLAY_BYTES = 256 * 1024 * 1024;
 
 /** Reads or redraws the last screen of the session with these files. */
 export async function readLastScreen(
@@ -31,48 +23,33 @@ export async function readLastScreen(
   options: { readonly ansi: boolean; readonly scrollback: number },
 ): Promise<ScreenText> {
   const { ansi, scrollback } = options;
-  const last = readJson<LastScreen>(`${paths.dir}/screen.json`);
-  if (last?.lines && last.redraw !== undefined) {
-    const { redraw: _, scrollback: above = 0, lines, ...rest } = last;
-    const count = Math.min(scrollback, above);
-    const kept = lines.slice(above - count);
-    return {
-      ...rest as ScreenText,
-      scrollback: count,
-      lines: ansi ? kept : kept.map(stripStyles),
-    };
+  const last = parseScreen(
+    readJsonFile(`${paths.dir}/screen.json`, MAX_SCREEN_BYTES),
+    { styled: true, ansi },
+  );
+  if (last !== undefined) {
+    const count = Math.min(scrollback, last.scrollback);
+    const lines = last.lines.slice(last.scrollback - count);
+    return { ...last, scrollback: count, lines };
   }
-  const size = readJson<ScreenText>(`${paths.dir}/terminal.json`);
-  const screen = new Screen(size?.columns ?? 120, size?.rows ?? 40);
+  const size = terminalStatus(paths, false);
+  const screen = new Screen(size?.columns || 120, size?.rows || 40);
   await screen.load();
   for (const path of [`${paths.stdout}.1`, paths.stdout]) replay(screen, path);
-  return screen.text({ ansi, scrollback: Math.min(scrollback, SCROLLBACK) });
+  const text = screen.text({
+    ansi,
+    scrollback: Math.min(scrollback, SCROLLBACK),
+  });
+  return parseScreen(text, { styled: ansi, ansi }) ?? text;
 }
 
 function replay(screen: Screen, path: string): void {
-  let file: Deno.FsFile;
-  try {
-    file = Deno.openSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  using _ = file;
+  using file = openFile(path);
+  if (file === undefined) return;
   const buffer = new Uint8Array(256 * 1024);
-  for (;;) {
-    const count = file.readSync(buffer);
-    if (count === null) return;
+  let offset = Math.max(0, file.size() - MAX_REPLAY_BYTES);
+  for (let count; (count = file.readNow(buffer, offset)) > 0; offset += count) {
     screen.append(buffer.subarray(0, count));
     if (screen.isBehind) screen.catchUp();
   }
-}
-
-/** A line that ansiLine of redraw.ts has made, as text. */
-function stripStyles(line: string): string {
-  return line
-    // deno-lint-ignore no-control-regex
-    .replace(/\x1b\[(\d+)C/g, (_, count) => " ".repeat(Number(count)))
-    // deno-lint-ignore no-control-regex
-    .replace(/\x1b\[[0-9;:]*[A-Za-z]|\x1b\][^\x1b]*\x1b\\/g, "")
-    .trimEnd();
 }

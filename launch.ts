@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { packEnvironment } from "./agent_environment.ts";
 import { type Child, spawnLeader } from "./child.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 import {
@@ -313,7 +314,11 @@ function spawnReaper(
   options: LaunchOptions,
   isFirst: boolean,
 ): Child {
-  const { argv, env, clearEnv = false, scope } = options;
+  const { argv, scope } = options;
+  // A relay's agent gets them from its relay.
+  const { env, clearEnv = false }: ProcessOptions = options.relay
+    ? { env: packEnvironment(options) }
+    : options;
   const [program] = argv;
   if (program === undefined || program === "") {
     throw new ArgumentError("Cannot start a session: the command is empty");

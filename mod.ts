@@ -103,7 +103,7 @@ export {
   type SendKeysOptions,
   type TerminalInputPart,
 } from "./terminal.ts";
-export type { ScreenText } from "./screen.ts";
+export type { ScreenText } from "./screen_text.ts";
 export { runRelay } from "./relay.ts";
 export { type Condition, waitFor } from "./wait_for.ts";
 export { type TerminalStatus, terminalStatus } from "./terminal_status.ts";

@@ -12,22 +12,48 @@
  *
  * @module
  */
+import { plainText } from "./clean_text.ts";
+import { type Color, parseColor, printColor } from "./colors.ts";
+import { MAX_TITLE_LENGTH } from "./screen_text.ts";
 
+/** DEC private modes that are off in a fresh terminal. */
+// deno-fmt-ignore
+const OFF_BY_DEFAULT = [
+  1, 4, 5, 6, 12, 40, 45, 66, 69, 1004, 1005, 1006, 1015, 1016, 1050, 1051, 1052, 1053, 1060, 1061,
+  2004, 2026, 2031, 2048, 5522, 7727, 9001,
+];
 /** DEC private modes that are on in a fresh terminal. */
-const ON_BY_DEFAULT = new Set([7, 25]);
-/** Modes that are not restored: the alternate screen is drawn, others act only at once. */
-const NOT_RESTORED = new Set([3, 6, 47, 1047, 1048, 1049, 2026]);
+const ON_BY_DEFAULT = new Set([7, 8, 25]);
+/**
+ * All that are kept. Those beyond the defaults (scrolling by cursor keys, grapheme clusters)
+ * differ from terminal to terminal, and harm nobody: they are set again, and never reset.
+ */
+const KEPT = new Set([...OFF_BY_DEFAULT, ...ON_BY_DEFAULT, 1007, 2027]);
+/** Modes that are not restored: they act only at once, or go with the screen. */
+const NOT_RESTORED = new Set([4, 6, 40, 2026]);
+/** Modes that show the alternate screen. */
+const SCREENS = new Set([47, 1047, 1049]);
 /** Mouse tracking: one at most is in force. */
 const MOUSE = new Set([9, 1000, 1001, 1002, 1003]);
 /** What DECSTR, the soft reset, resets among the private modes. */
 const SOFT_RESET = [1, 6, 7, 25, 66];
 const MAX_STACK = 16;
+/** The flags of the kitty keyboard protocol. */
+const KITTY_FLAGS = 31;
 
 /** Greater than any that means something; as text it is digits only, unlike 1e33. */
-const MAX_NUMBER = 99_999;
+export const MAX_NUMBER = 99_999;
 
-// deno-lint-ignore no-control-regex
-const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
+/** Colours that are set by OSC 10 and the numbers after it: text, background, cursor, pointer, selection. */
+const DYNAMIC_COLORS = new Set([10, 11, 12, 13, 14, 17, 19]);
+/** Those whose colour is told to who asks. */
+const TOLD_COLORS = new Set([10, 11, 12]);
+
+/** A scroll region as its program has set it, counted from 1; a `bottom` of 0 is the last line. */
+export interface Margins {
+  readonly top: number;
+  readonly bottom: number;
+}
 
 /** A terminal's modes. */
 export class Modes {
@@ -40,10 +66,12 @@ export class Modes {
   #modifyOtherKeys = "";
   #cursorShape = "";
   readonly #titles: string[] = [];
-  /** OSC commands that changed a colour, by what they changed. */
-  readonly #colors = new Map<string, string>();
+  /** Changed colours of the palette. */
+  readonly #palette = new Map<number, Color>();
+  /** Other colours, by the number of the OSC command that has set them. */
+  readonly #dynamic = new Map<number, Color>();
   /** The scroll regions of both screens, `undefined` if it is the whole screen. */
-  #margins: [string | undefined, string | undefined] = [undefined, undefined];
+  #margins: [Margins | undefined, Margins | undefined] = [undefined, undefined];
   /** The title that the program has set. */
   title = "";
   /** Whether the program draws on the alternate screen. */
@@ -56,7 +84,7 @@ export class Modes {
 
   /** Whether a DEC private mode is on. */
   isOn(mode: number): boolean {
-    if (mode === 47 || mode === 1047 || mode === 1049) return this.alternate;
+    if (SCREENS.has(mode)) return this.alternate;
     if (MOUSE.has(mode)) return this.#mouse === mode;
     return this.#private.get(mode) ?? ON_BY_DEFAULT.has(mode);
   }
@@ -99,7 +127,8 @@ export class Modes {
     this.#newline = false;
     this.#kitty = [[], []];
     this.#modifyOtherKeys = this.#cursorShape = "";
-    this.#colors.clear();
+    this.#palette.clear();
+    this.#dynamic.clear();
     this.alternate = false;
   }
 
@@ -124,7 +153,11 @@ export class Modes {
         for (const mode of numbers) this.#setPrivate(mode, final === "h");
         return false;
       case "?s":
-        for (const mode of numbers) this.#saved.set(mode, this.isOn(mode));
+        for (const mode of numbers) {
+          if (KEPT.has(mode) || MOUSE.has(mode) || SCREENS.has(mode)) {
+            this.#saved.set(mode, this.isOn(mode));
+          }
+        }
         return false;
       case "?r":
         for (const mode of numbers) {
@@ -143,23 +176,24 @@ export class Modes {
       case "r":
         this.#margins[this.#screen] = first <= 1 && second === 0
           ? undefined
-          : parameters;
+          : { top: Math.max(1, first), bottom: second };
         return false;
       case " q":
+        if (first > 6) return false;
         this.#cursorShape = first === 0 ? "" : `\x1b[${first} q`;
         return false;
       case ">u":
-        this.#kittyStack.push(first);
+        this.#kittyStack.push(first & KITTY_FLAGS);
         if (this.#kittyStack.length > MAX_STACK) this.#kittyStack.shift();
         return false;
       case "<u":
         this.#kittyStack.splice(-Math.max(1, first));
         return false;
       case "=u":
-        this.#setKitty(first, second || 1);
+        this.#setKitty(first & KITTY_FLAGS, second || 1);
         return false;
       case ">m":
-        this.#modifyOtherKeys = first === 4 && second > 0
+        this.#modifyOtherKeys = first === 4 && second > 0 && second < 4
           ? `\x1b[>4;${second}m`
           : "";
         return false;
@@ -202,59 +236,71 @@ export class Modes {
   }
 
   #setPrivate(mode: number, on: boolean): void {
-    if (mode === 47 || mode === 1047 || mode === 1049) this.alternate = on;
+    if (SCREENS.has(mode)) this.alternate = on;
     else if (MOUSE.has(mode)) {
       if (on) this.#mouse = mode;
       else this.#mouse = 0; // Any of them turns it off, in xterm.js too.
-    } else this.#private.set(mode, on);
+    } else if (KEPT.has(mode)) this.#private.set(mode, on);
   }
 
   #applyOsc(text: string): boolean {
-    const semicolon = text.indexOf(";");
-    const command = semicolon < 0 ? text : text.slice(0, semicolon);
-    const rest = semicolon < 0 ? "" : text.slice(semicolon + 1);
+    const [command = "", ...parameters] = text.split(";");
     switch (command) {
       case "0":
       case "2":
-        // A title with controls in it could do anything wherever it is shown.
-        this.title = rest.replace(CONTROLS, "").slice(0, 1000);
+        this.title = plainText(parameters.join(";"), MAX_TITLE_LENGTH);
         return false;
       case "4":
-      case "10":
-      case "11":
-      case "12":
-        if (/(^|;)\?($|;)/.test(rest)) return true;
-        // No colour has controls in it: some end a sequence, and the rest is text then.
-        if (rest.search(CONTROLS) >= 0) return false;
-        if (this.#colors.size < 300) {
-          const which = command === "4" ? `4;${rest.split(";")[0]}` : command;
-          this.#colors.set(which, rest);
-        }
-        return false;
+        return this.#setPalette(parameters);
       case "104":
-      case "110":
-      case "111":
-      case "112":
-        for (const key of [...this.#colors.keys()]) {
-          const own = key.split(";");
-          if (own[0] !== command.slice(1).replace("04", "4")) continue;
-          if (rest === "" || rest.split(";").includes(own[1] ?? "")) {
-            this.#colors.delete(key);
-          }
-        }
-        return false;
-      default:
+        if (parameters.join("") === "") this.#palette.clear();
+        for (const index of parameters) this.#palette.delete(Number(index));
         return false;
     }
+    if (!/^1[01]?\d$/.test(command)) return false;
+    const number = Number(command);
+    if (number >= 110) this.#dynamic.delete(number - 100);
+    return number < 20 && this.#setDynamic(number, parameters);
   }
 
-  /** The colour that the program has set for `10` (text), `11` (background) or `12` (cursor). */
-  colorOf(command: string): string | undefined {
-    return this.#colors.get(command);
+  /** OSC 4 with pairs of an index and a colour or a question; tells whether it asks. */
+  #setPalette(parameters: readonly string[]): boolean {
+    let asks = false;
+    for (let i = 0; i + 1 < parameters.length; i += 2) {
+      const index = paletteIndex(parameters[i]!);
+      const color = parseColor(parameters[i + 1]!);
+      if (index === undefined) continue;
+      if (color !== undefined) this.#palette.set(index, color);
+      else if (parameters[i + 1] === "?") asks = true;
+    }
+    return asks;
   }
 
-  /** The parameters that set the scroll region, `undefined` if it is the whole screen. */
-  get margins(): string | undefined {
+  /** OSC 10 to 19: each colour or question after the first concerns the next number. */
+  #setDynamic(first: number, parameters: readonly string[]): boolean {
+    let asks = false;
+    for (const [i, parameter] of parameters.slice(0, 20 - first).entries()) {
+      const number = first + i;
+      const color = parseColor(parameter);
+      if (color === undefined) {
+        asks ||= parameter === "?" && TOLD_COLORS.has(number);
+      } else if (DYNAMIC_COLORS.has(number)) this.#dynamic.set(number, color);
+    }
+    return asks;
+  }
+
+  /** The colour that the program has set for 10 (text), 11 (background), 12 (cursor), … */
+  colorOf(command: number): Color | undefined {
+    return this.#dynamic.get(command);
+  }
+
+  /** The colour that the program has set for one of the palette. */
+  paletteColorOf(index: number): Color | undefined {
+    return this.#palette.get(index);
+  }
+
+  /** The scroll region, `undefined` if it is the whole screen. */
+  get margins(): Margins | undefined {
     return this.#margins[this.#screen];
   }
 
@@ -271,8 +317,11 @@ export class Modes {
     if (this.#insert) text += "\x1b[4h";
     if (this.#newline) text += "\x1b[20h";
     text += this.#cursorShape + this.#modifyOtherKeys;
-    for (const [which, color] of this.#colors) {
-      text += `\x1b]${which.split(";")[0]};${color}\x1b\\`;
+    for (const [index, color] of this.#palette) {
+      text += `\x1b]4;${index};${printColor(color)}\x1b\\`;
+    }
+    for (const [command, color] of this.#dynamic) {
+      text += `\x1b]${command};${printColor(color)}\x1b\\`;
     }
     for (const flags of this.#kittyStack) text += `\x1b[>${flags}u`;
     return text + `\x1b]2;${this.title}\x1b\\`;
@@ -286,16 +335,31 @@ export class Modes {
   }
 }
 
+/** The number of a colour of the palette; `undefined` if it is none. */
+export function paletteIndex(text: string): number | undefined {
+  return /^\d{1,3}$/.test(text) && Number(text) < 256
+    ? Number(text)
+    : undefined;
+}
+
 /**
  * What sets a terminal to a known state before a screen is drawn on it: main screen,
  * no scroll region, plain text, every mode at its default. The screen's text stays.
  */
-export const RESET_MODES = "\x1b[?2026l" + "\x1b[<16u" + // kitty keyboard: pops all
-  "\x1b[?1049l" + "\x1b[<16u" + "\x1b[r" + "\x1b[m" + "\x1b(B\x1b)B\x0f" +
-  "\x1b[4l\x1b[20l" +
-  [1, 5, 6, 9, 12, 45, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016]
-    .map((mode) => `\x1b[?${mode}l`).join("") +
-  "\x1b[?2004l\x1b[?2031l\x1b[?7h\x1b[?25h\x1b[0 q\x1b[>4m\x1b>";
+export const RESET_MODES =
+  // Ends what was begun: a sequence (CAN), a string (ST), VT52 mode, printing, a synchronized update.
+  "\x18\x1b\\" + "\x1b<" + "\x1b[4i\x1b[?4i" + "\x1b[?2026l" +
+  "\x1b[<16u" + // kitty keyboard: pops all
+  "\x1b[?1049l" + "\x1b[<16u" +
+  "\x1b[0$}\x1b[0$~" + // No status line.
+  "\x1b]8;;\x1b\\" + // No link.
+  "\x1b%G\x1b(B\x1b)B\x0f" + // UTF-8, ASCII.
+  "\x1b[2l\x1b[4l\x1b[12h\x1b[20l" + // Keyboard unlocked, no insertion, no local echo, no new line mode.
+  [...OFF_BY_DEFAULT, ...MOUSE].map((mode) => `\x1b[?${mode}l`).join("") +
+  [...ON_BY_DEFAULT].map((mode) => `\x1b[?${mode}h`).join("") +
+  // No scroll region, plain cursor, plain keys, a tab stop at every eighth column, plain text.
+  "\x1b[r" + "\x1b[0 q" + "\x1b[>1m\x1b[>2m\x1b[>4m" + "\x1b>" + "\x1b[?5W" +
+  '\x1b[0"q' + "\x1b[m";
 
 /**
  * What gives a terminal back to its user: {@linkcode RESET_MODES}, then the colours
@@ -303,6 +367,7 @@ export const RESET_MODES = "\x1b[?2026l" + "\x1b[<16u" + // kitty keyboard: pops
  */
 export function farewell(rows: number): string {
   return RESET_MODES +
-    "\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\" +
+    [104, ...[...DYNAMIC_COLORS].map((number) => number + 100)]
+      .map((command) => `\x1b]${command}\x1b\\`).join("") +
     `\x1b[${rows};1H\r\n`;
 }

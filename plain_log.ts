@@ -1,6 +1,7 @@
 /**
  * The output of a terminal session as a person would have read it: the lines that
- * its screen showed, in order, without escape sequences.
+ * its screen showed, in order, without escape sequences and without characters that reorder
+ * or hide text.
  *
  * The journal is played to the emulator; what scrolls off the normal screen is text
  * for good. A full-screen program draws on the alternate screen, of which only the last
@@ -8,6 +9,7 @@
  *
  * @module
  */
+import { plainText } from "./clean_text.ts";
 import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
 import { checkTailLines, type LogEnd, readEndOfLog } from "./logs.ts";
 import { type Paths, pathsFor, type RootOptions } from "./store.ts";
@@ -175,7 +177,7 @@ function* linesOf(
     if (line === "") blank++;
     else {
       for (; blank > 0; blank--) yield "";
-      yield line;
+      yield plainText(line);
     }
     line = undefined;
   }

@@ -122,8 +122,10 @@ export interface Refusal {
 
 /** The greatest frame that a relay accepts, in bytes: above it a client is malformed. */
 export const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
-/** The greatest frame that a client accepts, in bytes. */
-export const MAX_REPLY_BYTES = 256 * 1024 * 1024;
+/** The greatest frame that a client accepts, in bytes: a screen as text, see screen_text.ts. */
+export const MAX_REPLY_BYTES = 32 * 1024 * 1024;
+/** The same for one that attaches: a screen as bytes, each cell of the largest one with a style of its own. */
+export const MAX_REDRAW_BYTES = 256 * 1024 * 1024;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

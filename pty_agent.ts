@@ -10,6 +10,7 @@
  *
  * @module
  */
+import type { AgentEnvironment } from "./agent_environment.ts";
 import { type Child, type ChildStatus, spawnLeader } from "./child.ts";
 import {
   close,
@@ -36,36 +37,29 @@ trap 'echo "$?" >&3' 0
 exec <>"$tty" >&0 2>&0
 { exec "$@"; } 3>&-`;
 
-/** Variables that tell of the creator's terminal, which is not the agent's. */
-// deno-fmt-ignore
-const FOREIGN = [
-  "COLUMNS", "LINES", "TERMCAP", "TMUX", "TMUX_PANE", "STY", "WINDOW", "TERM_PROGRAM",
-  "TERM_PROGRAM_VERSION", "TERM_SESSION_ID", "VTE_VERSION", "KITTY_WINDOW_ID", "KITTY_PID",
-  "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR", "SSH_TTY", "GPG_TTY", "WINDOWID",
-];
-
 /** A started agent, or the exit status that stands for why it could not be. */
 export type Started =
   | { readonly child: Child }
   | { readonly failure: number };
 
 /**
- * Starts `argv` on the terminal at `slavePath` and waits until its exec has succeeded.
- * `env` is added to the environment of this process.
+ * Starts `argv` on the terminal at `slavePath`, in this process's environment as changed,
+ * and waits until its exec has succeeded.
  */
 export async function startAgent(
   slavePath: string,
   argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  environment: AgentEnvironment,
 ): Promise<Started> {
-  const foreign = FOREIGN.map((name) => [name, undefined] as const);
+  const { env = {}, clearEnv = false } = environment;
   const { reader, writer } = pipe();
   let child: Child;
   let report: string;
   try {
     try {
       child = spawnLeader(["/bin/sh", "-c", SCRIPT, NAME, slavePath, ...argv], {
-        env: { ...Object.fromEntries(foreign), ...env },
+        env,
+        clearEnv,
         third: writer,
       });
     } finally {
@@ -86,7 +80,7 @@ export async function startAgent(
   ) {
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {
-      const path = env.PATH ?? getenv("PATH");
+      const path = env.PATH ?? (clearEnv ? undefined : getenv("PATH"));
       if (!isExecutable(argv[0] ?? "", { path })) return { failure: code };
     }
   }

@@ -113,7 +113,8 @@ command -p rm -rf -- "$old"`;
  * descriptor that a shell keeps for undoing a redirection is close-on-exec, so
  * the kernel itself reports it), or else a line with the status. A shell that says
  * nothing of a failed exec adds `?` to the pids (bash, mksh). A relay keeps the
- * descriptor, 9, and reports by itself: `ok`, or a status.
+ * descriptor, 9, and reports by itself: `ok`, or a status; a file that grows beyond the
+ * limit (RLIMIT_FSIZE) is an error to it, as a full disk is, and not its end by SIGXFSZ.
  *
  * @example
  * ```ts
@@ -145,7 +146,7 @@ exec 2>>"$dir/reaper.log"${pipe ? HOLDER : ""}${
   exec <${
     pipe ? '"$dir/stdin.pipe"' : "/dev/null"
   } >>"$dir/stdout.log" 2>>"$dir/stderr.log"
-  ${relay ? 'exec "$@" 9>&9' : '{ exec "$@"; } 9>&-'} )
+  ${relay ? `trap '' XFSZ; exec "$@" 9>&9` : '{ exec "$@"; } 9>&-'} )
 code=$?
 # A shell gives 128+n for a signal and for that code alike; it only says more of a signal
 # (bash not as sh -c, and no shell of SIGINT and SIGPIPE).

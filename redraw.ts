@@ -59,6 +59,21 @@ function sgr(cell: Attributes): string {
   return text + "m";
 }
 
+/**
+ * How much of one drawing may be addresses of links, in characters. Each cell can have one of
+ * its own, a hundred times as long as its style.
+ */
+export class LinkAllowance {
+  #left = 1024 * 1024;
+
+  /** Tells whether there is room for one more of this length. */
+  take(length: number): boolean {
+    if (length > this.#left) return false;
+    this.#left -= length;
+    return true;
+  }
+}
+
 /** Writes cells with the fewest style changes; remembers what style is in force. */
 class Pen {
   #fg = 0;
@@ -66,9 +81,11 @@ class Pen {
   #ext = 0;
   #link = 0;
   readonly #terminal: Terminal;
+  readonly #allowance: LinkAllowance;
 
-  constructor(terminal: Terminal) {
+  constructor(terminal: Terminal, allowance: LinkAllowance) {
     this.#terminal = terminal;
+    this.#allowance = allowance;
   }
 
   /** The sequences that turn what is in force into the style of `cell`. */
@@ -85,14 +102,19 @@ class Pen {
     }
     if (link !== this.#link) {
       this.#link = link;
-      const data = link === 0
-        ? undefined
-        : this.#terminal._core._oscLinkService.getLinkData(link);
-      text += data === undefined
-        ? "\x1b]8;;\x1b\\"
-        : `\x1b]8;${data.id ? `id=${data.id}` : ""};${data.uri}\x1b\\`;
+      text += this.#linkTo(link);
     }
     return text;
+  }
+
+  /** What begins a link, or ends one. The emulator keeps only what can be printed; see emulator.ts. */
+  #linkTo(link: number): string {
+    const { _oscLinkService } = this.#terminal._core;
+    const data = link === 0 ? undefined : _oscLinkService.getLinkData(link);
+    const { id, uri = "" } = data ?? {};
+    return uri !== "" && this.#allowance.take(uri.length + (id?.length ?? 0))
+      ? `\x1b]8;${id ? `id=${id}` : ""};${uri}\x1b\\`
+      : "\x1b]8;;\x1b\\";
   }
 
   plain(): string {
@@ -138,8 +160,12 @@ function drawRow(
     blankStyle = "";
   };
   let end = 0;
-  for (let x = 0; x < terminal.cols; x++) {
-    if (line.getCell(x, cell) === undefined || cell.getWidth() === 0) continue;
+  // By widths: what stands behind the first half of a wide character is its second half.
+  let width = 1;
+  for (let x = 0; x < terminal.cols; x += width) {
+    const found = line.getCell(x, cell);
+    width = Math.max(1, cell.getWidth());
+    if (found === undefined || cell.getWidth() === 0) continue;
     if (isBlank(cell)) {
       const hasStyle = cell.bg !== 0 || cell.fg !== 0;
       const change = pen.change(cell);
@@ -159,8 +185,12 @@ function drawRow(
   return { text, isFull: end === terminal.cols };
 }
 
-function drawScreen(terminal: Terminal, buffer: ScreenBuffer): string {
-  const pen = new Pen(terminal);
+function drawScreen(
+  terminal: Terminal,
+  buffer: ScreenBuffer,
+  allowance: LinkAllowance,
+): string {
+  const pen = new Pen(terminal, allowance);
   const cell = buffer.getNullCell();
   let text = "";
   let canWrap = false;
@@ -211,10 +241,11 @@ function restoreCursor(
   terminal: Terminal,
   buffer: ScreenBuffer,
   inner: InnerBuffer,
+  allowance: LinkAllowance,
 ): string {
   const { cursorX, cursorY } = buffer;
   const { scrollTop, scrollBottom } = inner;
-  const pen = new Pen(terminal);
+  const pen = new Pen(terminal, allowance);
   const isWhole = scrollTop === 0 && scrollBottom === terminal.rows - 1;
   let text = isWhole ? "" : `\x1b[${scrollTop + 1};${scrollBottom + 1}r`;
   let row = cursorY;
@@ -248,7 +279,9 @@ function erase(rows: number): string {
 export function redraw(terminal: Terminal, modes: Modes): string {
   const { normal, alternate, active } = terminal.buffer;
   const inner = terminal._core.buffers;
-  let text = RESET_MODES + erase(terminal.rows) + drawScreen(terminal, normal);
+  const allowance = new LinkAllowance();
+  let text = RESET_MODES + erase(terminal.rows) +
+    drawScreen(terminal, normal, allowance);
   let shown = inner.normal;
   if (active.type === "alternate") {
     const { savedX, savedY, ybase } = inner.normal;
@@ -257,18 +290,18 @@ export function redraw(terminal: Terminal, modes: Modes): string {
       Math.max(0, savedY - ybase),
     );
     text += modes.restoreMainSequence() + "\x1b[?1049h\x1b[H\x1b[2J" +
-      drawScreen(terminal, alternate);
+      drawScreen(terminal, alternate, allowance);
     shown = inner.alt;
   }
   text += tabStops(terminal, shown);
   if (shown.savedX !== 0 || shown.savedY !== 0) {
-    const pen = new Pen(terminal);
+    const pen = new Pen(terminal, allowance);
     text += pen.change(shown.savedCurAttrData) +
       at(shown.savedX, Math.max(0, shown.savedY - shown.ybase)) + "\x1b7" +
       pen.plain();
   }
   return text + modes.restoreSequence() +
-    restoreCursor(terminal, active, shown);
+    restoreCursor(terminal, active, shown, allowance);
 }
 
 /** One line as text with escape sequences for its styles, plain at its end. */
@@ -276,8 +309,9 @@ export function ansiLine(
   terminal: Terminal,
   buffer: ScreenBuffer,
   y: number,
+  allowance: LinkAllowance,
 ): string {
-  const pen = new Pen(terminal);
+  const pen = new Pen(terminal, allowance);
   const { text } = drawRow(terminal, buffer, y, pen, buffer.getNullCell());
   return text + pen.plain();
 }

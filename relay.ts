@@ -14,12 +14,13 @@
  * all of its processes and the agent has to get its grace; SIGKILL does, which closes the
  * terminal, and the agent gets SIGHUP.
  *
- *     relay.ts DIR COLSxROWS [--term T] [--log-limit BYTES] [--deno-dir D] -- ARGV…
+ *     relay.ts DIR COLSxROWS [--log-limit BYTES] -- ARGV…
  *
  * Does nothing when imported.
  *
  * @module
  */
+import { unpackEnvironment } from "./agent_environment.ts";
 import type { Child, ChildStatus } from "./child.ts";
 import { messageOf } from "./errors.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
@@ -38,6 +39,7 @@ import { endAs, startAgent } from "./pty_agent.ts";
 import { PtyWriter } from "./pty_writer.ts";
 import { RelayServer } from "./relay_server.ts";
 import { MIN_COLUMNS, Screen } from "./screen.ts";
+import { SCROLLBACK } from "./screen_text.ts";
 import { listenIn, SOCKET } from "./socket_path.ts";
 import { writeAtomic } from "./files.ts";
 import { answer, needsScreen } from "./terminal_query.ts";
@@ -51,6 +53,10 @@ const BATCH_BYTES = 128 * 1024;
 const RETRY_MS = 1000;
 /** After so long without output memory is given back. */
 const IDLE_MS = 1000;
+/** Questions in one batch that are answered: a terminal's 256 colours can be asked for at once. */
+const MAX_QUESTIONS = 512;
+/** Above so many bytes of input that the program has not read, its questions are not answered. */
+const MAX_UNREAD_ANSWERS = 16 * 1024;
 
 // deno-fmt-ignore
 const SURVIVED: readonly Deno.Signal[] = [
@@ -61,10 +67,8 @@ interface RelayOptions {
   readonly dir: string;
   readonly columns: number;
   readonly rows: number;
-  readonly term: string;
   readonly logLimitBytes: number;
   readonly argv: readonly string[];
-  readonly denoDir: string | undefined;
 }
 
 function parse(args: readonly string[]): RelayOptions {
@@ -85,10 +89,35 @@ function parse(args: readonly string[]): RelayOptions {
     argv,
     columns: Math.max(MIN_COLUMNS, Number(match[1]) || 120),
     rows: Number(match[2]) || 40,
-    term: valueOf("--term") ?? "xterm-256color",
     logLimitBytes: Number(valueOf("--log-limit") ?? LOG_LIMIT_BYTES),
-    denoDir: valueOf("--deno-dir"),
   };
+}
+
+/**
+ * Says what went wrong, where the agent's errors go. Never fails: `stderr.log` may stand on a
+ * full disk.
+ */
+function complain(error: unknown): void {
+  try {
+    console.error(`codex-session relay: ${messageOf(error)}`);
+  } catch {
+    // It can't be said.
+  }
+}
+
+/**
+ * The second line of defence: the agent's terminal is closed with this process, so nothing
+ * that was forgotten to be caught may end it.
+ */
+function goOnWhateverFails(): void {
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    complain(event.reason);
+  });
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    complain(event.error);
+  });
 }
 
 /** Tells the creator what became of the agent's exec. */
@@ -128,9 +157,10 @@ export async function runRelay(args: readonly string[]): Promise<never> {
       Deno.exit(started.failure);
     }
     report("ok");
+    goOnWhateverFails();
     return endAs(await relay.run(started.child));
   } catch (error) {
-    console.error(`codex-session relay: ${messageOf(error)}`);
+    complain(error);
     report("1");
     Deno.exit(1);
   }
@@ -149,6 +179,7 @@ class Relay {
   #agentPid = 0;
   #stateTimer = false;
   #hasComplained = false;
+  #isBlind = false;
   #isIdle = false;
   #saving = false;
   #over = false;
@@ -168,7 +199,7 @@ class Relay {
     this.#journal = new Journal(
       `${dir}/stdout.log`,
       logLimitBytes,
-      (message) => console.error(`codex-session relay: ${message}`),
+      complain,
     );
     this.#server = new RelayServer({
       master,
@@ -176,6 +207,7 @@ class Relay {
       screen: this.#screen,
       writer: this.#writer,
       onChange: () => this.#writeStateSoon(),
+      onFailure: complain,
       onWork: () => {
         this.#isIdle = false;
         this.#saveMemorySoon();
@@ -184,14 +216,13 @@ class Relay {
   }
 
   async start(): ReturnType<typeof startAgent> {
-    const { dir, argv, term, denoDir } = this.#options;
+    const { dir, argv } = this.#options;
     this.#listener = listenIn(dir);
-    const env: Record<string, string | undefined> = { TERM: term };
-    // The relay's own cache folder; the agent gets back what it should have had.
-    if (denoDir !== undefined) {
-      env.DENO_DIR = denoDir === "" ? undefined : denoDir;
-    }
-    const started = await startAgent(this.#slavePath, argv, env);
+    const started = await startAgent(
+      this.#slavePath,
+      argv,
+      unpackEnvironment(),
+    );
     if ("child" in started) this.#agentPid = started.child.pid;
     this.#writeState();
     return started;
@@ -199,23 +230,27 @@ class Relay {
 
   /** Relays until the agent has ended. */
   async run(child: Child): Promise<ChildStatus> {
-    this.#server.serve(this.#listener!);
-    const reading = this.#readOn();
+    this.#server.serve(this.#listener!).catch(complain);
+    // It waits in poll(2) on another thread, and ends with the process.
+    this.#readOn().catch(complain);
     const status = await child.status;
     this.#over = true;
     // What it wrote before its end; others that still write to it don't count.
     const deadline = performance.now() + 2000;
-    while (performance.now() < deadline && await this.#readBatch() > 0);
-    this.#writer.close();
-    this.#listener?.close();
-    await this.#server.end();
-    await this.#writeScreen();
+    try {
+      while (performance.now() < deadline && await this.#readBatch() > 0);
+      this.#writer.close();
+      this.#listener?.close();
+      await this.#server.end();
+      await this.#writeScreen();
+    } catch (error) {
+      complain(error); // How the agent has ended is what matters now.
+    }
     try {
       Deno.removeSync(`${this.#options.dir}/${SOCKET}`);
     } catch {
       // The directory may be gone already: --rm, delete -f.
     }
-    void reading; // It waits in poll(2) on another thread, and ends with the process.
     return status;
   }
 
@@ -224,8 +259,14 @@ class Relay {
     while (!this.#over) {
       await poll(this.#master, POLLIN, -1);
       if (this.#over) return;
-      const count = await this.#readBatch();
-      if (count < 0) return; // The terminal is gone: only the agent's end is left.
+      try {
+        const count = await this.#readBatch();
+        if (count < 0) return; // The terminal is gone: only the agent's end is left.
+      } catch (error) {
+        // Whatever it is: an agent whose output is not read stands still.
+        complain(error);
+        await new Promise((wake) => setTimeout(wake, RETRY_MS));
+      }
       this.#isIdle = false;
       this.#saveMemorySoon();
     }
@@ -274,23 +315,38 @@ class Relay {
     this.#journal.write(bytes, screen.isAtGround);
     this.#server.broadcast(bytes, offset, queries);
     if (queries.length > 0 && !this.#server.isAnswered) {
-      await this.#answer(queries);
+      await this.#answer(queries.slice(0, MAX_QUESTIONS));
     }
     if (screen.isBehind) {
-      await screen.load();
-      screen.catchUp();
+      if (await this.#loadScreen()) screen.catchUp();
+      else screen.forget();
+    }
+  }
+
+  /** Loads the emulator; where it can't be loaded any more, the session goes on without a screen. */
+  async #loadScreen(): Promise<boolean> {
+    try {
+      await this.#screen.load();
+      return true;
+    } catch (error) {
+      if (!this.#isBlind) complain(error);
+      this.#isBlind = true;
+      return false;
     }
   }
 
   async #answer(queries: readonly Query[]): Promise<void> {
-    if (queries.some((query) => needsScreen(query.text))) {
-      await this.#screen.load();
-    }
+    // Never waited for: a program that asks without reading gets no more.
+    if (this.#writer.waitingBytes > MAX_UNREAD_ANSWERS) return;
+    const hasScreen = !queries.some(({ text }) => needsScreen(text)) ||
+      await this.#loadScreen();
+    let replies = "";
     for (const { text, end } of queries) {
-      const reply = answer(text, this.#screen, end);
-      // Never waited for: a program that asks without reading gets no more.
-      if (reply !== "") this.#writer.write(new TextEncoder().encode(reply));
+      if (hasScreen || !needsScreen(text)) {
+        replies += answer(text, this.#screen, end);
+      }
     }
+    this.#writer.write(new TextEncoder().encode(replies));
   }
 
   #writeStateSoon(ms = 10): void {
@@ -320,13 +376,10 @@ class Relay {
     if (!screen.isLoaded && !this.#journal.hasDropped) return;
     try {
       await screen.load();
-      const last = {
-        redraw: screen.redraw(),
-        ...screen.text({ scrollback: 1000, ansi: true }),
-      };
+      const last = screen.text({ scrollback: SCROLLBACK, ansi: true });
       this.#writeFile("screen.json", JSON.stringify(last));
     } catch (error) {
-      console.error(`codex-session relay: ${messageOf(error)}`);
+      complain(error);
     }
   }
 
@@ -337,9 +390,7 @@ class Relay {
       this.#hasComplained = false;
       return true;
     } catch (error) {
-      if (!this.#hasComplained) {
-        console.error(`codex-session relay: ${messageOf(error)}`);
-      }
+      if (!this.#hasComplained) complain(error);
       this.#hasComplained = true;
       return false;
     }

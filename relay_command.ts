@@ -30,21 +30,11 @@ export interface RelayCommandOptions {
    */
   readonly rows?: number;
   /**
-   * The agent's `TERM`.
-   *
-   * @default {"xterm-256color"}
-   */
-  readonly term?: string;
-  /**
    * How much output is kept, in bytes.
    *
    * @default {67108864}
    */
   readonly logLimitBytes?: number;
-  /** The agent's environment variables, as given to the session. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** Whether the agent starts from an empty environment. */
-  readonly clearEnv?: boolean;
   /**
    * What starts a relay when followed by its arguments, for programs that
    * `deno compile` or a bundler has made: such a program calls `runRelay` with the
@@ -68,16 +58,6 @@ const FLAGS = [
 
 /** The hidden command of `cli.ts` that runs a relay. */
 export const RELAY_COMMAND = "__relay";
-
-/** Where Deno keeps what it has downloaded, as it finds out itself. */
-function denoDir(): string | undefined {
-  const own = Deno.env.get("DENO_DIR");
-  if (own) return own;
-  const home = Deno.env.get("HOME");
-  if (Deno.build.os === "darwin") return home && `${home}/Library/Caches/deno`;
-  const cache = Deno.env.get("XDG_CACHE_HOME");
-  return cache ? `${cache}/deno` : home && `${home}/.cache/deno`;
-}
 
 /**
  * How the program that is running can start a relay of itself: for the command line, which
@@ -107,7 +87,7 @@ export function ownLauncher(main: string): readonly string[] | undefined {
  * ```
  */
 export function relayCommand(options: RelayCommandOptions): string[] {
-  const { dir, argv, columns = 120, rows = 40, term, logLimitBytes } = options;
+  const { dir, argv, columns = 120, rows = 40, logLimitBytes } = options;
   for (const size of [columns, rows]) {
     if (!Number.isInteger(size) || size < 1 || size > 1000) {
       throw new RangeError(
@@ -119,14 +99,8 @@ export function relayCommand(options: RelayCommandOptions): string[] {
     ? [...options.launcher]
     : [Deno.execPath(), "run", ...FLAGS, relayModule()];
   const args = [dir, `${columns}x${rows}`];
-  if (term !== undefined) args.push("--term", term);
   if (logLimitBytes !== undefined) {
     args.push("--log-limit", String(logLimitBytes));
-  }
-  const cache = foreignCache(options);
-  if (cache !== undefined) {
-    args.push("--deno-dir", cache.agents);
-    command.unshift("/usr/bin/env", `DENO_DIR=${cache.ours}`);
   }
   return [...command, ...args, "--", ...argv];
 }
@@ -146,20 +120,4 @@ function relayModule(): string {
     );
   }
   return new URL("./relay.ts", import.meta.url).href;
-}
-
-/**
- * The relay runs in the agent's environment. If that leads to another cache than ours,
- * it is told where ours is, and what the agent should see instead.
- */
-function foreignCache(
-  options: RelayCommandOptions,
-): { readonly ours: string; readonly agents: string } | undefined {
-  const { env = {}, clearEnv = false } = options;
-  const names = ["DENO_DIR", "XDG_CACHE_HOME", "HOME"];
-  if (!clearEnv && !names.some((name) => name in env)) return undefined;
-  const ours = denoDir();
-  if (ours === undefined) return undefined;
-  const inherited = clearEnv ? undefined : Deno.env.get("DENO_DIR");
-  return { ours, agents: env.DENO_DIR ?? inherited ?? "" };
 }

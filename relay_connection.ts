@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { plainText } from "./clean_text.ts";
 import { messageOf, SessionError } from "./errors.ts";
 import {
   decodeJson,
@@ -24,11 +25,18 @@ export interface RelayConnection extends Disposable {
   next(): Promise<Received | undefined>;
   /** Sends whole frames, in the order of the calls. */
   send(bytes: Uint8Array): Promise<void>;
+  /** Closes it after so long, as if the other side had, unless what it returns is disposed of before. */
+  giveUpAfter(ms: number): Disposable;
 }
+
+/** How long a relay may take to greet: one that is stopped does once it goes on. */
+const GREETING_MS = 30_000;
+/** The longest message of a relay that is passed on, in characters. */
+const MAX_MESSAGE_LENGTH = 300;
 
 /**
  * Connects to the relay of a session and exchanges versions; the first frames
- * of the caller go along with the greeting.
+ * of the caller go along with the greeting. A frame of more than `maxFrameBytes` is an error.
  *
  * @throws {SessionError} `wrong_state` if it has no relay that listens; `unsupported`
  * if that speaks another version.
@@ -36,9 +44,10 @@ export interface RelayConnection extends Disposable {
 export async function connectRelay(
   paths: Paths,
   first: Uint8Array = new Uint8Array(0),
+  maxFrameBytes = MAX_REPLY_BYTES,
 ): Promise<RelayConnection> {
   const conn = await connect(paths);
-  const reader = new FrameReader(MAX_REPLY_BYTES);
+  const reader = new FrameReader(maxFrameBytes);
   const next = async (): Promise<Received | undefined> => {
     for (;;) {
       const frame = reader.next();
@@ -67,30 +76,37 @@ export async function connectRelay(
     sending = sent.catch(() => {});
     return sent;
   };
+  const close = () => {
+    try {
+      conn.close();
+    } catch {
+      // It is closed already.
+    }
+  };
+  let isSilent = false;
+  const giveUpAfter = (ms: number): Disposable => {
+    const timer = setTimeout(() => {
+      isSilent = true;
+      close();
+    }, ms);
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  };
+  const lost = () => gone(paths.id, isSilent ? "running" : "ended");
   try {
+    using _ = giveUpAfter(GREETING_MS);
     const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
     const bytes = new Uint8Array(hello.length + first.length);
     bytes.set(hello);
     bytes.set(first, hello.length);
     await send(bytes);
     const frame = await next();
-    if (frame === undefined) throw gone(paths.id);
+    if (frame === undefined) throw lost();
     checkHello(paths.id, frame);
   } catch (error) {
-    conn.close();
-    throw isGone(error) ? gone(paths.id) : error;
+    close();
+    throw isGone(error) ? lost() : error;
   }
-  return {
-    next,
-    send,
-    [Symbol.dispose]() {
-      try {
-        conn.close();
-      } catch {
-        // It is closed already.
-      }
-    },
-  };
+  return { next, send, giveUpAfter, [Symbol.dispose]: close };
 }
 
 /** The other side is gone, or we have closed: no error of its own. */
@@ -122,7 +138,7 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
   }
 }
 
-function gone(id: string, state = "ended", cause?: unknown): SessionError {
+function gone(id: string, state: string, cause?: unknown): SessionError {
   const why = state === "exited" || state === "ended"
     ? "it has ended"
     : state === "lost"
@@ -157,8 +173,7 @@ function versionError(id: string, why: string): SessionError {
 
 function refusal(id: string, frame: Received): Error {
   const { code, message } = decodeJson(frame.payload);
-  if (code === "version") return versionError(id, String(message));
-  return new ProtocolError(
-    `The relay of session "${id}" refused: ${messageOf(message)}`,
-  );
+  const said = plainText(messageOf(message), MAX_MESSAGE_LENGTH);
+  if (code === "version") return versionError(id, said);
+  return new ProtocolError(`The relay of session "${id}" refused: ${said}`);
 }

@@ -55,6 +55,8 @@ export interface TerminalEnds {
   readonly writer: PtyWriter;
   /** Called when the number of clients or the size has changed. */
   readonly onChange: () => void;
+  /** Called with an error of what nobody waits for. */
+  readonly onFailure: (error: unknown) => void;
   /** Called when something was done for a client that may have taken memory. */
   readonly onWork: () => void;
 }
@@ -100,10 +102,17 @@ export class RelayServer {
         await wait(50); // Too many open files, or a client that left at once.
         continue;
       }
-      const client = new RelayClient(conn, (lagging) => this.#redraw(lagging));
+      const client = new RelayClient(conn, (lagging) => {
+        this.#inBackground(this.#redraw(lagging));
+      });
       this.#clients.add(client);
-      this.#talk(client);
+      this.#inBackground(this.#talk(client));
     }
+  }
+
+  /** Work that nobody waits for must not end the process by an error that nobody handles. */
+  #inBackground(work: Promise<void>): void {
+    work.catch(this.#ends.onFailure);
   }
 
   async #talk(client: RelayClient): Promise<void> {
@@ -164,7 +173,7 @@ export class RelayServer {
         client.size = size;
         if (!client.isAttached) return;
         // Its terminal has moved its lines in its own way, whether the session follows or not.
-        this.#drawAnew(client);
+        this.#inBackground(this.#drawAnew(client));
         if (this.#leader === client) this.#lead(client);
         return;
       }
@@ -233,20 +242,23 @@ export class RelayServer {
     const { size } = client;
     if (size === undefined) return;
     if (this.#isResizing) this.#wantedSize = size;
-    else if (this.#applySize(size)) this.#resizeOn();
+    else if (this.#applySize(size)) this.#inBackground(this.#resizeOn());
   }
 
   /** Follows a storm of sizes at a bearable pace; the last one counts. */
   async #resizeOn(): Promise<void> {
     this.#isResizing = true;
-    for (;;) {
-      await wait(RESIZE_MS);
-      const size = this.#wantedSize;
-      if (size === undefined) break;
-      this.#wantedSize = undefined;
-      this.#applySize(size);
+    try {
+      for (;;) {
+        await wait(RESIZE_MS);
+        const size = this.#wantedSize;
+        if (size === undefined) break;
+        this.#wantedSize = undefined;
+        this.#applySize(size);
+      }
+    } finally {
+      this.#isResizing = false;
     }
-    this.#isResizing = false;
   }
 
   /** Sets the size, at once, and tells whether it is another one. An attached client's screen is loaded. */
@@ -256,7 +268,9 @@ export class RelayServer {
     if (columns === screen.columns && rows === screen.rows) return false;
     screen.resize(columns, rows);
     setWindowSize(master, columns, rows);
-    for (const client of this.#clients) this.#drawAnew(client);
+    for (const client of this.#clients) {
+      this.#inBackground(this.#drawAnew(client));
+    }
     this.#ends.onChange();
     return true;
   }
@@ -351,7 +365,7 @@ export class RelayServer {
     let whole: Uint8Array | undefined;
     let mute: Uint8Array | undefined;
     for (const client of this.#clients) {
-      if (client.isWatching) this.#tell();
+      if (client.isWatching) this.#inBackground(this.#tell());
       if (!client.isAttached) continue;
       if (queries.length > 0 && client !== this.#leader) {
         mute ??= encodeFrame(

@@ -10,6 +10,11 @@
  *
  * The grammar is that of ECMA-48 as xterm.js reads it (UTF-8, so C1 controls are
  * C2 80 to C2 9F). A sequence that is cut at the end of a chunk goes on in the next.
+ * Between two sequences for the scanner means so for the emulator; the other way round, the
+ * scanner may be waiting for the end of one that the emulator has given up.
+ *
+ * Terminals differ in what they make of control characters inside of a string: some drop
+ * them, some take them for its end. So such a string asks nothing and sets nothing.
  *
  * @module
  */
@@ -18,8 +23,9 @@
 export interface ScannerEvents {
   /**
    * A complete sequence that is not a mere colour. `text` is all of it with the
-   * introducer as `ESC [`, `ESC ]`, … and without its terminator; `undefined` if it is
-   * too long to be kept. It lies in `[start, end)`.
+   * introducer as `ESC [`, `ESC ]`, … and without its terminator; `undefined` if it means
+   * nothing: it is too long to be kept, or a string with control characters in it. It lies
+   * in `[start, end)`.
    */
   sequence(text: string | undefined, start: number, end: number): void;
   /** A control that moves the cursor or shifts the character set. */
@@ -35,8 +41,8 @@ const ESCAPE = 1;
 const CSI = 2;
 const STRING = 3;
 const STRING_ESCAPE = 4;
+/** Behind C2, which may begin a C1 control, in any of the states above. */
 const C2 = 5;
-const STRING_C2 = 6;
 
 /** Longest sequence that is kept, in bytes. */
 const MAX_SEQUENCE = 4096;
@@ -52,9 +58,26 @@ const STRING_STARTS = new Set([0x50, 0x58, 0x5d, 0x5e, 0x5f]);
 
 const decoder = new TextDecoder();
 
+/** The text of so many bytes; most are few, and ASCII. */
+function decode(bytes: Uint8Array, length: number): string {
+  if (length > 16) return decoder.decode(bytes.subarray(0, length));
+  let text = "";
+  for (let i = 0; i < length; i++) {
+    if (bytes[i]! >= 0x80) return decoder.decode(bytes.subarray(0, length));
+    text += String.fromCharCode(bytes[i]!);
+  }
+  return text;
+}
+
 /** Scans a stream of output. */
 export class Scanner {
   #state = GROUND;
+  /** The state before {@linkcode C2}. */
+  #outer = GROUND;
+  /** Whether the sequence holds what makes it mean nothing. */
+  #isTainted = false;
+  /** Bytes of a character that are still to come, within a sequence. */
+  #expected = 0;
   #previous = 0;
   #sequence = new Uint8Array(64);
   #length = 0;
@@ -125,7 +148,7 @@ export class Scanner {
       }
       case 0xc2:
         this.#start = base + i;
-        this.#state = C2;
+        this.#enterC2(GROUND);
         return i + 1;
       default:
         this.#events.control(base + i + 1);
@@ -137,6 +160,13 @@ export class Scanner {
     this.#start = start;
     this.#sequence[0] = 0x1b;
     this.#length = 1;
+    this.#isTainted = false;
+    this.#expected = 0;
+  }
+
+  #enterC2(outer: number): void {
+    this.#outer = outer;
+    this.#state = C2;
   }
 
   #keep(byte: number): void {
@@ -154,9 +184,9 @@ export class Scanner {
 
   #finish(end: number): void {
     this.#state = GROUND;
-    const text = this.#length > MAX_SEQUENCE
+    const text = this.#length > MAX_SEQUENCE || this.#isTainted
       ? undefined
-      : decoder.decode(this.#sequence.subarray(0, this.#length));
+      : decode(this.#sequence, this.#length);
     if (this.#sequence.length > 256) this.#sequence = new Uint8Array(64);
     this.#events.sequence(text, this.#start, end);
   }
@@ -166,54 +196,34 @@ export class Scanner {
     const end = at + 1;
     switch (this.#state) {
       case C2:
-        if (byte < 0x80 || byte > 0x9f) {
-          this.#state = GROUND;
-          // Not a continuation: it stands for itself.
-          if (byte < 0x80 && SPECIAL[byte] === 1) {
-            this.#previous = 0xc2;
-            this.#special(new Uint8Array([byte]), 0, at);
-          }
-          return;
-        }
-        this.#begin(at - 1);
-        this.#keep(byte - 0x40);
-        if (byte === 0x9b) this.#state = CSI;
-        else if (C1_STARTS.has(byte)) this.#state = STRING;
-        else this.#finish(end);
-        return;
+        return byte >= 0x80 && byte <= 0x9f
+          ? this.#c1(byte, at)
+          : this.#noC1(byte, at);
       case ESCAPE:
         if (this.#isAbort(byte, at)) return;
-        this.#keep(byte);
-        if (byte < 0x20) this.#events.control(end); // It acts at once, the sequence goes on.
-        else if (byte === 0x5b && this.#length === 2) this.#state = CSI;
-        else if (STRING_STARTS.has(byte) && this.#length === 2) {
-          this.#state = STRING;
-        } else if (byte >= 0x30) this.#finish(end);
+        // It acts at once, the sequence goes on.
+        if (byte < 0x20) this.#events.control(end);
+        else if (byte >= 0x7f) this.#noAscii(byte);
+        else this.#escape(byte, end);
         return;
       case CSI:
         if (this.#isAbort(byte, at)) return;
         if (byte < 0x20) this.#events.control(end);
+        else if (byte >= 0x7f) this.#noAscii(byte);
         else {
           this.#keep(byte);
-          if (byte >= 0x40 && byte <= 0x7e) this.#finish(end);
+          if (byte >= 0x40) this.#finish(end);
         }
         return;
       case STRING:
         if (byte === 0x1b) this.#state = STRING_ESCAPE;
-        else if (byte === 0x18 || byte === 0x1a) this.#state = GROUND;
+        else if (byte === 0x18 || byte === 0x1a) this.#abandon(end);
         else if (byte === 0x07 && this.#sequence[1] === 0x5d) this.#finish(end);
+        else if (byte === 0xc2) this.#enterC2(STRING);
         else {
-          if (byte === 0xc2) this.#state = STRING_C2;
+          if (byte < 0x20 || byte === 0x7f) this.#isTainted = true;
           this.#keep(byte);
         }
-        if (this.#state === GROUND) this.#events.control(end);
-        return;
-      case STRING_C2:
-        this.#state = STRING;
-        if (byte === 0x9c) {
-          this.#length--;
-          this.#finish(end);
-        } else this.#step(byte, at);
         return;
       case STRING_ESCAPE:
         // Whatever follows, the string is over; ESC \ is its proper end.
@@ -227,14 +237,64 @@ export class Scanner {
     }
   }
 
+  /** A byte behind ESC, or behind its intermediate bytes. */
+  #escape(byte: number, end: number): void {
+    this.#keep(byte);
+    if (byte === 0x5b && this.#length === 2) this.#state = CSI;
+    else if (STRING_STARTS.has(byte) && this.#length === 2) {
+      this.#state = STRING;
+    } else if (byte >= 0x30) this.#finish(end);
+  }
+
+  /** A C1 control calls off any sequence and begins one; ST is the end of a string. */
+  #c1(byte: number, at: number): void {
+    if (byte === 0x9c && this.#outer === STRING) return this.#finish(at + 1);
+    this.#begin(at - 1);
+    this.#keep(byte - 0x40);
+    if (byte === 0x9b) this.#state = CSI;
+    else if (C1_STARTS.has(byte)) this.#state = STRING;
+    else this.#finish(at + 1);
+  }
+
+  /** C2 was the beginning of another character; without a continuation it is none. */
+  #noC1(byte: number, at: number): void {
+    this.#state = this.#outer;
+    if (byte >= 0xa0 && byte <= 0xbf) {
+      this.#isTainted ||= this.#outer !== STRING;
+      if (this.#outer !== STRING) return;
+      this.#keep(0xc2);
+      this.#keep(byte);
+    } else if (this.#outer !== GROUND) this.#step(byte, at);
+    else if (SPECIAL[byte] === 1) {
+      this.#previous = 0xc2;
+      this.#special(new Uint8Array([byte]), 0, at);
+    }
+  }
+
+  /** DEL and half a character change nothing; a character calls the sequence off, for most terminals. */
+  #noAscii(byte: number): void {
+    if (byte === 0xc2) return this.#enterC2(this.#state);
+    if (byte >= 0xc0) this.#expected = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+    else if (byte >= 0x80 && this.#expected > 0) {
+      this.#expected--;
+      if (this.#expected === 0) this.#isTainted = true;
+    }
+  }
+
+  /** A sequence that was called off. */
+  #abandon(end: number): void {
+    this.#state = GROUND;
+    this.#events.control(end);
+  }
+
   /** CAN and SUB abort a sequence, ESC begins another one. */
   #isAbort(byte: number, at: number): boolean {
     if (byte === 0x1b) {
       this.#begin(at);
       this.#state = ESCAPE;
-    } else if (byte === 0x18 || byte === 0x1a) this.#state = GROUND;
+      this.#events.control(at + 1);
+    } else if (byte === 0x18 || byte === 0x1a) this.#abandon(at + 1);
     else return false;
-    this.#events.control(at + 1);
     return true;
   }
 }

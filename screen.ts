@@ -11,10 +11,8 @@
 import { Backlog, MAX_COMPLEX_BYTES, type Query } from "./backlog.ts";
 import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
 import type { Modes } from "./modes.ts";
-import { ansiLine, redraw } from "./redraw.ts";
-
-/** Lines that are kept above the screen. */
-export const SCROLLBACK = 1000;
+import { ansiLine, LinkAllowance, redraw } from "./redraw.ts";
+import { MAX_TEXT_LENGTH, type ScreenText, SCROLLBACK } from "./screen_text.ts";
 
 /** The emulator is fed this much at a time, in bytes. */
 const PIECE_BYTES = 16 * 1024;
@@ -24,28 +22,6 @@ const MAX_CUT_BYTES = 64 * 1024;
 
 /** The emulator knows no narrower screen. */
 export const MIN_COLUMNS = 2;
-
-/** A screen as text. */
-export interface ScreenText {
-  /** Characters in a line. */
-  readonly columns: number;
-  /** Lines. */
-  readonly rows: number;
-  /** The lines of the screen, below those of the scrollback that were asked for. */
-  readonly lines: readonly string[];
-  /** How many of `lines` are scrollback. */
-  readonly scrollback: number;
-  /** The cursor, counted from 0 at the upper left of the screen. */
-  readonly cursor: {
-    readonly column: number;
-    readonly row: number;
-    readonly visible: boolean;
-  };
-  /** The title that the program has set. */
-  readonly title: string;
-  /** Whether the program draws on the alternate screen, as full-screen ones do. */
-  readonly alternate: boolean;
-}
 
 /** A terminal's screen that is drawn on demand. */
 export class Screen {
@@ -156,6 +132,11 @@ export class Screen {
     return terminal;
   }
 
+  /** Gives up the output that the emulator has not seen, for when it can't be loaded. */
+  forget(): void {
+    this.#backlog.take(this.#lines);
+  }
+
   /** Changes the size. Before the emulator is loaded this is only right while there is no output. */
   resize(columns: number, rows: number): void {
     if (this.#terminal !== undefined) this.catchUp().resize(columns, rows);
@@ -179,16 +160,23 @@ export class Screen {
     const terminal = this.catchUp();
     const buffer: ScreenBuffer = terminal.buffer.active;
     const above = Math.min(scrollback, buffer.baseY);
+    const allowance = new LinkAllowance();
+    const styled = (y: number) => ansiLine(terminal, buffer, y, allowance);
+    // A line of the alternate screen keeps what a narrower window has cut off.
+    const plain = (y: number) =>
+      buffer.getLine(y)?.translateToString(true, 0, terminal.cols) ?? "";
     const lines: string[] = [];
-    for (let row = -above; row < terminal.rows; row++) {
+    let left = MAX_TEXT_LENGTH;
+    // From the last line up: what is too much is at the top, without styles first.
+    for (let row = terminal.rows - 1; row >= -above; row--) {
       const y = buffer.baseY + row;
-      lines.push(
-        ansi
-          ? ansiLine(terminal, buffer, y)
-          // A line of the alternate screen keeps what a narrower window has cut off.
-          : buffer.getLine(y)?.translateToString(true, 0, terminal.cols) ?? "",
-      );
+      let line = ansi ? styled(y) : plain(y);
+      if (line.length > left) line = plain(y);
+      if (line.length > left) line = "";
+      left -= line.length;
+      lines.push(line);
     }
+    lines.reverse();
     return {
       columns: terminal.cols,
       rows: terminal.rows,

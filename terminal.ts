@@ -6,19 +6,32 @@
  *
  * @module
  */
+import { plainText } from "./clean_text.ts";
 import { SessionError } from "./errors.ts";
 import { encodeKey } from "./keys.ts";
-import { decodeJson, encodeFrame, encodeJson, Frame } from "./protocol.ts";
-import type { SendReply } from "./protocol.ts";
+import {
+  decodeJson,
+  encodeFrame,
+  encodeJson,
+  Frame,
+  ProtocolError,
+  type Received,
+  type SendReply,
+} from "./protocol.ts";
 import {
   connectRelay,
   isGone,
   type RelayConnection,
 } from "./relay_connection.ts";
-import type { ScreenText } from "./screen.ts";
+import { parseScreen, type ScreenText } from "./screen_text.ts";
 import { readState } from "./state.ts";
 import { type Paths, pathsFor, type RootOptions } from "./store.ts";
 import { isTerminal } from "./terminal_status.ts";
+
+/** How long a relay may take to answer: one that is stopped answers once it goes on. */
+const ANSWER_MS = 30_000;
+/** The longest error of a relay that is passed on, in characters. */
+const MAX_ERROR_LENGTH = 300;
 
 /** Options of {@linkcode readScreen}. */
 export interface ReadScreenOptions extends RootOptions {
@@ -38,6 +51,8 @@ export interface ReadScreenOptions extends RootOptions {
 
 /**
  * The screen of a terminal session as it is now; of one that has ended, its last one.
+ * Its text holds no control characters and none that reorder or hide text; with `ansi` escape
+ * sequences for styles, blanks and links, and no others.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
@@ -63,7 +78,8 @@ export async function readScreen(
       paths,
       encodeJson(Frame.SCREEN, { ansi, scrollback }),
     );
-    return await screenReply(relay, id);
+    using _ = relay.giveUpAfter(ANSWER_MS);
+    return await screenReply(relay, id, ansi);
   } catch (error) {
     if (!(error instanceof SessionError) || error.code !== "wrong_state") {
       throw error;
@@ -76,14 +92,27 @@ export async function readScreen(
 async function screenReply(
   relay: RelayConnection,
   id: string,
+  ansi: boolean,
 ): Promise<ScreenText> {
   for (;;) {
     const frame = await relay.next();
     if (frame === undefined) throw endedMeanwhile(id);
-    if (frame.type === Frame.SCREEN_REPLY) {
-      return decodeJson(frame.payload) as unknown as ScreenText;
-    }
+    if (frame.type === Frame.SCREEN_REPLY) return screenIn(frame, id, ansi);
   }
+}
+
+function screenIn(frame: Received, id: string, ansi: boolean): ScreenText {
+  const options = { styled: ansi, ansi };
+  const screen = parseScreen(decodeJson(frame.payload), options);
+  if (screen === undefined) throw nonsense(id);
+  return screen;
+}
+
+/** The session's socket is not its relay's, or was made by another version. */
+function nonsense(id: string): ProtocolError {
+  return new ProtocolError(
+    `Cannot read the terminal of session "${id}": its relay answers nonsense`,
+  );
 }
 
 function endedMeanwhile(id: string): SessionError {
@@ -174,8 +203,7 @@ export async function sendKeys(
     const frame = await relay.next();
     if (frame === undefined) throw endedMeanwhile(id);
     if (frame.type !== Frame.SEND_REPLY) continue;
-    const reply = decodeJson(frame.payload) as unknown as SendReply;
-    const { written, total, error } = reply;
+    const { written, total, error } = sendReplyIn(frame, id);
     if (error === undefined) return { written };
     throw new SessionError(
       "input_full",
@@ -183,6 +211,15 @@ export async function sendKeys(
       { id, written },
     );
   }
+}
+
+function sendReplyIn(frame: Received, id: string): SendReply {
+  const { written, total, error } = decodeJson(frame.payload);
+  const isCount = (value: unknown): value is number =>
+    Number.isSafeInteger(value) && Number(value) >= 0;
+  if (!isCount(written) || !isCount(total)) throw nonsense(id);
+  if (error === undefined) return { written, total };
+  return { written, total, error: plainText(String(error), MAX_ERROR_LENGTH) };
 }
 
 function base64(bytes: Uint8Array): string {
@@ -240,7 +277,7 @@ export async function waitForScreen(
         });
       }
       if (frame.type !== Frame.SCREEN_REPLY) continue;
-      const screen = decodeJson(frame.payload) as unknown as ScreenText;
+      const screen = screenIn(frame, id, false);
       if (fits(screen, pattern)) return screen;
     }
   } finally {

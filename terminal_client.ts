@@ -10,7 +10,13 @@
  */
 import { DetachKeys } from "./detach_keys.ts";
 import { farewell } from "./modes.ts";
-import { encodeFrame, encodeJson, Frame } from "./protocol.ts";
+import {
+  decodeJson,
+  encodeFrame,
+  encodeJson,
+  Frame,
+  MAX_REDRAW_BYTES,
+} from "./protocol.ts";
 import { connectRelay, type RelayConnection } from "./relay_connection.ts";
 import { pathsFor, type RootOptions } from "./store.ts";
 import { type FinalState, watchSession } from "./watch.ts";
@@ -118,7 +124,7 @@ export async function attachTerminal(
   try {
     signal?.throwIfAborted();
     const request = encodeJson(Frame.ATTACH, { columns, rows, readOnly });
-    connection = await connectRelay(paths, request);
+    connection = await connectRelay(paths, request, MAX_REDRAW_BYTES);
   } catch (error) {
     watch[Symbol.dispose]();
     throw error;
@@ -270,7 +276,7 @@ async function show(
         await output.write(frame.payload);
         break;
       case Frame.END:
-        return new TextDecoder().decode(frame.payload).includes("detached")
+        return decodeJson(frame.payload).reason === "detached"
           ? "detached"
           : "ended";
     }

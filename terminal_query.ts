@@ -7,23 +7,38 @@
  * the plain keys, which programs go on to understand. Cursor, size and modes are
  * the true ones. What was not asked is never said.
  *
+ * Invariant: **no answer that is typed holds a byte of the program's output** that was not
+ * parsed into a number, a known name or a checked colour, and printed anew. An answer is typed
+ * at whatever reads the terminal, a shell's prompt included: one that repeated what was asked
+ * would let a file that somebody shows by cat(1) run commands. {@linkcode answer} asserts it.
+ *
  * Facts: xterm's ctlseqs; https://vt100.net/docs/vt510-rm/DECRQM.html.
  *
  * @module
  */
+import { type Color, paletteColor, printColor } from "./colors.ts";
+import { MAX_NUMBER, paletteIndex } from "./modes.ts";
 import type { Screen } from "./screen.ts";
 
-const TEXT_COLOR = "rgb:d0d0/d0d0/d0d0";
-const BACKGROUND_COLOR = "rgb:0000/0000/0000";
+/** What OSC 10 to 12 tell of a terminal whose colours are not changed. */
+const COLORS: ReadonlyMap<number, Color> = new Map([
+  [10, [0xd0d0, 0xd0d0, 0xd0d0]],
+  [11, [0, 0, 0]],
+  [12, [0xd0d0, 0xd0d0, 0xd0d0]],
+]);
 
-/** The capabilities that XTGETTCAP tells, from terminfo's xterm-256color. */
-const CAPABILITIES: Readonly<Record<string, string>> = {
-  Co: "256",
-  colors: "256",
-  TN: "xterm-256color",
-  name: "xterm-256color",
-  RGB: "8/8/8",
-};
+/** The capabilities that XTGETTCAP tells, from terminfo's xterm-256color; both in hex. */
+const CAPABILITIES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    Co: "256",
+    colors: "256",
+    TN: "xterm-256color",
+    name: "xterm-256color",
+    RGB: "8/8/8",
+  }).map(([name, value]) => [toHex(name), toHex(value)]),
+);
+/** So many capabilities are told at once. */
+const MAX_CAPABILITIES = 64;
 
 /** Modes whose state is told; the others are unknown. */
 // deno-fmt-ignore
@@ -31,40 +46,19 @@ const KNOWN_MODES = new Set([
   1, 5, 6, 7, 9, 12, 25, 45, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1049, 2004, 2026,
 ]);
 
+/** All that an answer can be; see the invariant above. */
+const ANSWERS =
+  // deno-lint-ignore no-control-regex
+  /^(?:\x1b\[[>?]?\d{1,5}(?:;\d{1,5}){0,2}(?:\$y|[Rcntu])|\x1b\](?:4;)?\d{1,3};rgb:[0-9a-f]{4}(?:\/[0-9a-f]{4}){2}\x1b\\|\x1bP(?:0\+r|1\+r[0-9A-Fa-f]+=[0-9A-F]+|0\$r|1\$r0m|1\$r\d{1,5};\d{1,5}r|>\|codex-session)\x1b\\)*$/;
+
 /** Tells whether the answer depends on what the emulator shows. */
 export function needsScreen(query: string): boolean {
   return query === "\x1b[6n" || query === "\x1b[?6n";
 }
 
-function hexToText(hex: string): string {
-  let text = "";
-  for (let i = 0; i + 1 < hex.length; i += 2) {
-    text += String.fromCharCode(parseInt(hex.slice(i, i + 2), 16) || 63);
-  }
-  return text;
-}
-
-function textToHex(text: string): string {
+function toHex(text: string): string {
   return [...text].map((c) => c.charCodeAt(0).toString(16).padStart(2, "0"))
     .join("").toUpperCase();
-}
-
-/** xterm's 256 colours: 16 named ones, a cube of 6, a ramp of greys. */
-function paletteColor(index: number): string {
-  const named = "000000cd000000cd00cdcd000000eecd00cd00cdcde5e5e5" +
-    "7f7f7fff000000ff00ffff005c5cffff00ff00ffffffffff";
-  let parts: string[];
-  if (index < 16) {
-    parts = [0, 2, 4].map((i) => named.slice(index * 6 + i, index * 6 + i + 2));
-  } else {
-    const level = (n: number) => n === 0 ? 0 : 55 + 40 * n;
-    const cube = index - 16;
-    const values = index < 232
-      ? [Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6].map(level)
-      : new Array<number>(3).fill(8 + 10 * (index - 232));
-    parts = values.map((value) => value.toString(16).padStart(2, "0"));
-  }
-  return "rgb:" + parts.map((part) => part + part).join("/");
 }
 
 /**
@@ -73,6 +67,11 @@ function paletteColor(index: number): string {
  * those that {@linkcode needsScreen}.
  */
 export function answer(query: string, screen: Screen, until: number): string {
+  const text = answerAny(query, screen, until);
+  return ANSWERS.test(text) ? text : "";
+}
+
+function answerAny(query: string, screen: Screen, until: number): string {
   switch (query[1]) {
     case "[":
       return answerCsi(query.slice(2), screen, until);
@@ -88,7 +87,7 @@ export function answer(query: string, screen: Screen, until: number): string {
 function answerCsi(query: string, screen: Screen, until: number): string {
   const mode = /^(\??)(\d+)\$p$/.exec(query);
   if (mode !== null) {
-    const number = Number(mode[2]);
+    const number = Math.min(Number(mode[2]), MAX_NUMBER);
     if (mode[1] === "") return `\x1b[${number};0$y`;
     const state = KNOWN_MODES.has(number)
       ? (screen.modes.isOn(number) ? 1 : 2)
@@ -112,10 +111,9 @@ function answerCsi(query: string, screen: Screen, until: number): string {
         ? terminal._core.buffers[screen.modes.alternate ? "alt" : "normal"]
           .scrollTop
         : 0;
+      const row = Math.max(0, cursorY - top) + 1;
       const column = Math.min(cursorX, terminal.cols - 1) + 1;
-      return `\x1b[${query[0] === "?" ? "?" : ""}${
-        cursorY - top + 1
-      };${column}R`;
+      return `\x1b[${query[0] === "?" ? "?" : ""}${row};${column}R`;
     }
     case ">q":
     case ">0q":
@@ -132,37 +130,51 @@ function answerCsi(query: string, screen: Screen, until: number): string {
 }
 
 function answerOsc(query: string, screen: Screen): string {
-  const [command = "", ...parameters] = query.split(";");
-  if (command !== "4") {
-    const own = screen.modes.colorOf(command);
-    const color = own ??
-      (command === "11" ? BACKGROUND_COLOR : TEXT_COLOR);
-    return `\x1b]${command};${color}\x1b\\`;
+  const [command, ...parameters] = query.split(";");
+  const { modes } = screen;
+  const replies: string[] = [];
+  if (command === "4") {
+    for (let i = 0; i + 1 < parameters.length; i += 2) {
+      const index = paletteIndex(parameters[i]!);
+      if (index === undefined || parameters[i + 1] !== "?") continue;
+      const color = modes.paletteColorOf(index) ?? paletteColor(index);
+      replies.push(`4;${index};${printColor(color)}`);
+    }
+  } else {
+    for (const [i, parameter] of parameters.slice(0, COLORS.size).entries()) {
+      const number = Number(command) + i;
+      const color = modes.colorOf(number) ?? COLORS.get(number);
+      if (parameter !== "?" || !COLORS.has(number)) continue;
+      replies.push(`${number};${printColor(color!)}`);
+    }
   }
-  let text = "";
-  for (let i = 0; i + 1 < parameters.length; i += 2) {
-    const index = Number(parameters[i]);
-    if (parameters[i + 1] !== "?" || !(index >= 0 && index < 256)) continue;
-    text += `\x1b]4;${index};${paletteColor(index)}\x1b\\`;
-  }
-  return text;
+  return replies.map((reply) => `\x1b]${reply}\x1b\\`).join("");
 }
 
 function answerDcs(query: string, screen: Screen): string {
   if (query.startsWith("+q")) {
-    return query.slice(2).split(";").map((hex) => {
-      const value = CAPABILITIES[hexToText(hex)];
-      return value === undefined
-        ? `\x1bP0+r${hex}\x1b\\`
-        : `\x1bP1+r${hex}=${textToHex(value)}\x1b\\`;
-    }).join("");
+    return query.slice(2).split(";", MAX_CAPABILITIES).map(answerCapability)
+      .join("");
   }
   switch (query) {
-    case "$qr":
-      return `\x1bP1$r${screen.modes.margins ?? `1;${screen.rows}`}r\x1b\\`;
+    case "$qr": {
+      const { rows, modes } = screen;
+      const { top = 1, bottom = rows } = modes.margins ?? {};
+      return `\x1bP1$r${top};${bottom || rows}r\x1b\\`;
+    }
     case "$qm":
       return "\x1bP1$r0m\x1b\\";
     default:
       return "\x1bP0$r\x1b\\";
   }
+}
+
+/** Of a name that is not known nothing is repeated: a program knows what it has asked for. */
+function answerCapability(asked: string): string {
+  const name = asked.toUpperCase();
+  const value = CAPABILITIES.get(name);
+  if (value === undefined) return "\x1bP0+r\x1b\\";
+  // Some compare it with what they have sent.
+  const shown = asked === name ? name : name.toLowerCase();
+  return `\x1bP1+r${shown}=${value}\x1b\\`;
 }

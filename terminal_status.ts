@@ -4,6 +4,7 @@
  * @module
  */
 import { readFile, statOptional } from "./files.ts";
+import { MAX_SIZE } from "./screen_text.ts";
 import { META_BYTES, parseMeta, type Paths } from "./store.ts";
 
 /** What {@linkcode terminalStatus} tells. */
@@ -20,29 +21,52 @@ export interface TerminalStatus {
   readonly lastOutputAt: Date | null;
 }
 
+/** The greatest process id of Linux. */
+const MAX_PID = 2 ** 22;
+/** `terminal.json` has a hundred bytes. */
+const MAX_STATUS_BYTES = 4096;
+
+/**
+ * The value in a JSON file of a session; `undefined` if there is no such file, if it is longer
+ * than that, or holds no JSON. Nothing of it is checked.
+ */
+export function readJsonFile(path: string, maxBytes: number): unknown {
+  const text = readFile(path, maxBytes);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** A whole number from 1 to `most`; anything else is 0. */
+function count(value: unknown, most: number): number {
+  return Number.isInteger(value) && Number(value) > 0 && Number(value) <= most
+    ? Number(value)
+    : 0;
+}
+
 /**
  * What is known of a terminal session from two small files, cheap enough for lists;
  * `undefined` if it is no terminal. `isRunning` tells whether it still runs: what
- * a killed relay has left says that it has clients.
+ * a killed relay has left says that it has clients. A number that can't be is 0.
  */
 export function terminalStatus(
   paths: Paths,
   isRunning: boolean,
 ): TerminalStatus | undefined {
-  let state: Partial<Record<keyof TerminalStatus, unknown>> | null;
-  try {
-    state = JSON.parse(readFile(`${paths.dir}/terminal.json`) ?? "null");
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-  if (state === null) return undefined; // No terminal; or just starting, or just gone.
+  const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
+  // No terminal; or just starting, or just gone.
+  if (typeof state !== "object" || state === null) return undefined;
+  const { agent, columns, rows, clients } = state as Record<string, unknown>;
   const log = statOptional(paths.stdout);
   return {
-    agent: Number(state.agent) || 0,
-    columns: Number(state.columns) || 0,
-    rows: Number(state.rows) || 0,
-    clients: isRunning ? Number(state.clients) || 0 : 0,
+    agent: count(agent, MAX_PID),
+    columns: count(columns, MAX_SIZE),
+    rows: count(rows, MAX_SIZE),
+    clients: isRunning ? count(clients, 1_000_000) : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
   };
 }

@@ -59,7 +59,7 @@ export class Window implements AsyncDisposable {
     setWindowSize(master, SIZE.columns, SIZE.rows);
     const slave = open(slavePath, { access: "both" });
     const env = { ...bench.env, TERM };
-    const started = await startAgent(slavePath, argv, env);
+    const started = await startAgent(slavePath, argv, { env });
     if ("child" in started) return new Window(master, slave, started.child);
     close(slave);
     close(master);

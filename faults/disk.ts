@@ -1,5 +1,6 @@
 /**
- * A really full disk: a tmpfs of 64 KiB as the root, filled up to a few bytes or pages.
+ * A really full disk: a tmpfs of some KiB as the root, filled up to a few bytes or pages; and
+ * a small limit of file sizes, which is a full disk for one file.
  *
  * @module
  */
@@ -7,9 +8,14 @@ import {
   createSession,
   getSession,
   listSessions,
+  readScreen,
+  sendKeys,
+  SessionError,
   waitForSession,
 } from "../mod.ts";
-import type { Case, Fault } from "./fault.ts";
+import { relayCommand } from "../relay_command.ts";
+import { attachTerminal } from "../terminal_client.ts";
+import { type Case, type Fault, within } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { cli, complainOf, kill, pause, until, World } from "./world.ts";
 
@@ -18,10 +24,10 @@ const ID = "subject";
 class FullDisk implements AsyncDisposable {
   private constructor(readonly world: World) {}
 
-  static async make(): Promise<FullDisk> {
+  static async make(size = "64k"): Promise<FullDisk> {
     const world = await World.make();
     await run("mount", [
-      ...["-t", "tmpfs", "-o", "size=64k,mode=700", "none"],
+      ...["-t", "tmpfs", "-o", `size=${size},mode=700`, "none"],
       world.root,
     ]);
     return new FullDisk(world);
@@ -128,6 +134,82 @@ function ending(then: "room" | "killed" | "stop" | "delete"): Case {
   };
 }
 
+/** A client comes, sees what is written, types, and leaves; the agent hears all that is typed. */
+async function useTerminal(world: World, rounds: number): Promise<string[]> {
+  const { root } = world;
+  const complaints: string[] = [];
+  const text = "x".repeat(60);
+  for (let round = 0; round < rounds; round++) {
+    const words = `${text} ${round}`;
+    await sendKeys(ID, [{ text: words }, { key: "enter" }], { root });
+    const shows = async () =>
+      (await readScreen(ID, { root })).lines.includes(words);
+    if (!await until(shows)) complaints.push(`the screen lacks ${words}`);
+    let shown = "";
+    const decoder = new TextDecoder();
+    const stdout = new WritableStream<Uint8Array>({
+      write: (bytes) => void (shown += decoder.decode(bytes)),
+    });
+    const size = { columns: 80, rows: 24 };
+    const attached = await attachTerminal(ID, { root, stdout, ...size });
+    if (!await until(() => shown.includes(words))) {
+      complaints.push("a client does not see it");
+    }
+    attached.detach();
+    await within(attached.done, 5000);
+  }
+  return complaints;
+}
+
+/** A terminal on a disk that is full before its start, or soon after it. */
+function terminal(leave: number, when: "before" | "after"): Case {
+  return async () => {
+    await using disk = await FullDisk.make("300k");
+    const { world } = disk;
+    const { root } = world;
+    if (when === "before") await disk.fill(leave);
+    const complaints: string[] = [];
+    try {
+      const command = world.echo();
+      await createSession({ root, id: ID, kind: "pty", command });
+      if (when === "after") await disk.fill(leave);
+      await until(() => world.diaries()[0]?.pid !== undefined);
+      complaints.push(...await useTerminal(world, 3));
+    } catch (error) {
+      if (!(error instanceof SessionError) || when === "after") throw error;
+      if ((await listSessions({ root })).length > 0) {
+        complaints.push(`${error}, and there is a session`);
+      }
+    }
+    disk.empty();
+    return [...complaints, ...await judge(world, { logDamaged: true })];
+  };
+}
+
+/** A terminal whose files may grow to so many blocks of 512 bytes. */
+function limited(blocks: number): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const relay = relayCommand({ dir: root, argv: ["-"] });
+    await createSession({
+      root,
+      id: ID,
+      kind: "pty",
+      command: world.echo(),
+      relayCommand: [
+        ...["/bin/sh", "-c", 'ulimit -f "$0"; exec "$@"', `${blocks}`],
+        ...relay.slice(0, relay.indexOf(root)),
+      ],
+    });
+    await until(() => world.diaries()[0]?.pid !== undefined);
+    return [
+      ...await useTerminal(world, 3),
+      ...await judge(world, { logDamaged: true }),
+    ];
+  };
+}
+
 /** See above. */
 export const DISK_FAULTS: readonly Fault[] = [{
   name: "disk-full",
@@ -149,5 +231,26 @@ export const DISK_FAULTS: readonly Fault[] = [{
       some.push([`full while it ends, then ${then}`, ending(then)]);
     }
     await injectAll(some);
+  },
+}, {
+  name: "disk-full-terminal",
+  about: "a terminal on a tmpfs of 300 KiB, full before and after its start",
+  skip: () => Deno.uid() === 0 ? undefined : "needs root to mount a tmpfs",
+  run: async ({ short, random, injectAll }) => {
+    const cases = (["before", "after"] as const).flatMap((when) =>
+      [0, 1, 4096, 8192, 12288, 16384, 20480, 28672, 40960].map((leave) =>
+        [`${leave} bytes left ${when}`, terminal(leave, when)] as const
+      )
+    );
+    await injectAll(short ? random.sample(cases, 3) : cases);
+  },
+}, {
+  name: "file-size-limit",
+  about: "a terminal whose relay may write files of some hundred bytes only",
+  run: async ({ short, random, injectAll }) => {
+    const cases = [1, 2, 4, 8, 16, 64, 128].map((blocks) =>
+      [`${blocks} blocks`, limited(blocks)] as const
+    );
+    await injectAll(short ? random.sample(cases, 2) : cases);
   },
 }];

@@ -17,8 +17,10 @@ import { COMMAND_FAULTS } from "./commands.ts";
 import { REAPER_FAULTS } from "./reapers.ts";
 import { RELAY_FAULTS } from "./relays.ts";
 import { HOSTILE_FAULTS } from "./hostile.ts";
+import { HOSTILE_TERMINAL_FAULTS } from "./hostile_terminals.ts";
 import { HOSTILE_WORD_FAULTS } from "./hostile_words.ts";
 import { DISK_FAULTS } from "./disk.ts";
+import { FUZZ_ANSWER_FAULTS } from "./fuzz_answers.ts";
 import { FUZZ_FAULTS } from "./fuzzing.ts";
 import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
 import { LOAD_FAULTS } from "./load.ts";
@@ -31,12 +33,14 @@ import { World } from "./world.ts";
 const FAULTS: readonly Fault[] = [
   ...FUZZ_FAULTS,
   ...FUZZ_TERMINAL_FAULTS,
+  ...FUZZ_ANSWER_FAULTS,
   ...STORM_FAULTS,
   ...MACHINE_FAULTS,
   ...PID_FAULTS,
   ...DISK_FAULTS,
   ...HOSTILE_FAULTS,
   ...HOSTILE_WORD_FAULTS,
+  ...HOSTILE_TERMINAL_FAULTS,
   ...LOAD_FAULTS,
   ...VERSION_FAULTS,
   ...COMMAND_FAULTS,

@@ -381,17 +381,16 @@ export function complainOf(
     }
     if (told.length > 1) complaints.push(`more than one line: ${shown}`);
   }
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/.test(stderr)) {
+  if (STEERING.test(stderr.replaceAll("\t", ""))) {
     complaints.push(`control characters on standard error: ${shown}`);
   }
   return complaints;
 }
 
-/** Characters that could steer a terminal, or hide what follows. */
+/** Characters that could steer a terminal, or hide what follows; not the end of a line. */
 export const STEERING =
   // deno-lint-ignore no-control-regex
-  /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+  /[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\udb40/;
 
 /** Complains about control characters in what is not the agent's own output. */
 export function steering(stdout: string, args: readonly string[]): string[] {

@@ -60,6 +60,14 @@ Deno.test("harmless() leaves no control character", () => {
     harmless("a\x1b[31m\r\n\t\x00\x9b\u202eb"),
     "a\\x1b[31m\\r\\n\\t\\x00\\x9b\\u202eb",
   );
+  // Marks of direction, separators, what has no shape: text in text.
+  assertEquals(
+    harmless("\u061c\u200b\u2028\u2060\ufeff\ufff9\u{e0041}\u{e0100}"),
+    "\\u061c\\u200b\\u2028\\u2060\\ufeff\\ufff9\\u{e0041}\\u{e0100}",
+  );
+  for (const text of ["👩‍👩‍👧 ❤️", "می‌خواهم", "日本"]) {
+    assertEquals(harmless(text), text);
+  }
 });
 
 Deno.test("cut() and formatTable() count cells, not characters", () => {
@@ -73,11 +81,11 @@ Deno.test("cut() and formatTable() count cells, not characters", () => {
 });
 
 Deno.test("harmlessJson() escapes what could steer a terminal, and means the same", () => {
-  const value = { "\x9b31m": ["\u202e\x7f\x1b\n", "é会😀"] };
+  const value = { "\x9b31m": ["\u202e\x7f\x1b\n", "é会😀", "\u{e0041}"] };
   const text = harmlessJson(value, 2);
   assertEquals(JSON.parse(text), value);
   assertEquals(
     text,
-    '{\n  "\\u009b31m": [\n    "\\u202e\\u007f\\u001b\\n",\n    "é会😀"\n  ]\n}',
+    '{\n  "\\u009b31m": [\n    "\\u202e\\u007f\\u001b\\n",\n    "é会😀",\n    "\\udb40\\udc41"\n  ]\n}',
   );
 });

@@ -106,6 +106,45 @@ export async function until<T>(
   }
 }
 
+/** A small disk of its own, mounted in a test root; takes root. */
+export class SmallDisk implements AsyncDisposable {
+  private constructor(readonly dir: string) {}
+
+  /** Mounts one; `undefined` in a container that may not mount. */
+  static async mount(
+    dir: string,
+    size: string,
+  ): Promise<SmallDisk | undefined> {
+    Deno.mkdirSync(dir, { mode: 0o700 });
+    const { success } = await new Deno.Command("mount", {
+      args: ["-t", "tmpfs", "-o", `size=${size},mode=700`, "tmpfs", dir],
+    }).output();
+    return success ? new SmallDisk(dir) : undefined;
+  }
+
+  /** Leaves no room. */
+  fill(): void {
+    using file = Deno.openSync(`${this.dir}/filler`, {
+      create: true,
+      append: true,
+    });
+    try {
+      for (;;) file.writeSync(new Uint8Array(4096));
+    } catch (error) {
+      if (!/No space left/.test(String(error))) throw error;
+    }
+  }
+
+  /** Makes room again. */
+  empty(): void {
+    Deno.removeSync(`${this.dir}/filler`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await new Deno.Command("umount", { args: ["-l", this.dir] }).output();
+  }
+}
+
 /** Tells whether a process is there, be it as a zombie. */
 function isThere(pid: number): boolean {
   try {

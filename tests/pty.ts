@@ -10,7 +10,7 @@ import { isCanonical, openPty, setWindowSize } from "../libc_terminal.ts";
 import { startAgent } from "../pty_agent.ts";
 import { relayCommand, type RelayCommandOptions } from "../relay_command.ts";
 import { Screen } from "../screen.ts";
-import { launch, newMeta, prepare } from "../launch.ts";
+import { launch, newMeta, prepare, type ProcessOptions } from "../launch.ts";
 import { SIGNALS } from "../signals.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { PROJECT, until } from "./helpers.ts";
@@ -20,7 +20,7 @@ export async function startTerminal(
   root: string,
   id: string,
   argv: readonly string[],
-  options: Partial<RelayCommandOptions> = {},
+  options: Partial<RelayCommandOptions> & ProcessOptions = {},
 ): Promise<Paths> {
   const paths = pathsFor(id, { root });
   Deno.mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
@@ -71,8 +71,7 @@ export class TestWindow implements AsyncDisposable {
     const window = new TestWindow(columns, rows);
     await window.screen.load();
     const started = await startAgent(window.slavePath, argv, {
-      TERM: "xterm-256color",
-      ...env,
+      env: { TERM: "xterm-256color", ...env },
     });
     if ("failure" in started) throw new Error(`status ${started.failure}`);
     window.#child = started.child;

@@ -2,13 +2,22 @@
  * The relay as its agent and the outside see it: start, end, journal, questions, floods.
  */
 import { SessionError } from "../errors.ts";
+import { bytewise } from "../proc.ts";
+import { listProcesses } from "../processes.ts";
 import { geteuid } from "../libc.ts";
 import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../protocol.ts";
 import { relayCommand } from "../relay_command.ts";
 import { connectIn } from "../socket_path.ts";
 import { readState } from "../state.ts";
 import { stopSession } from "../stop.ts";
-import { readScreen, sendKeys, waitForScreen } from "../terminal.ts";
+import { exists } from "../files.ts";
+import { pathsFor } from "../store.ts";
+import {
+  readScreen,
+  sendKeys,
+  type TerminalInputPart,
+  waitForScreen,
+} from "../terminal.ts";
 import { terminalStatus } from "../terminal_status.ts";
 import { waitFor } from "../wait_for.ts";
 import {
@@ -19,10 +28,11 @@ import {
   assertThrows,
   isRunning,
   PROJECT,
+  SmallDisk,
   TestRoot,
   until,
 } from "./helpers.ts";
-import { startTerminal } from "./pty.ts";
+import { attachCommand, startTerminal, TestWindow } from "./pty.ts";
 
 const over = { signal: AbortSignal.timeout(600_000) };
 
@@ -240,6 +250,48 @@ open("answers", "a").write("end\\n")
   );
 });
 
+Deno.test("relay types nothing of a file that is shown at a shell's prompt", async () => {
+  await using root = new TestRoot();
+  Deno.writeTextFileSync(
+    `${root.dir}/evil`,
+    "\x1bP+q\rtouch one\r\x1b\\\x1bP$q\rtouch two\r\x1b\\" +
+      "\x1b]10;touch three;\x07\x1b]10;?\x07\x1b]4;1;\ntouch four\n\x07\x1b]4;1;?\x07shown\n",
+  );
+  const shell = ["bash", "--norc", "--noprofile", "--noediting", "-i"];
+  await startTerminal(root.dir, "a", shell, { env: { PS1: "> " } });
+  await shows(root.dir, "a", /^> /);
+  const send = (...parts: TerminalInputPart[]) =>
+    sendKeys("a", [...parts, { key: "enter" }], { root: root.dir });
+  await send({ text: "cat evil" });
+  await shows(root.dir, "a", /^shown$/m);
+  // What is right of the answers stands at the prompt.
+  await send({ key: "ctrl-c" }, { text: "touch end" });
+  await until(() => exists(`${root.dir}/end`));
+  const made = [...Deno.readDirSync(root.dir)].map(({ name }) => name).sort();
+  assertEquals(made, ["a", "end", "evil"]);
+});
+
+Deno.test("relay does not drown in the questions of a program that reads no answer", async () => {
+  await using root = new TestRoot();
+  const program = `
+import os, tty, time
+tty.setraw(0)
+for i in range(8): os.write(1, b"\\x1b[c\\x1b[6n" * 20000)
+os.write(1, b"\\r\\ndone")
+time.sleep(1000)
+`;
+  const paths = await startTerminal(root.dir, "a", ["python3", "-c", program]);
+  const start = performance.now();
+  await waitForScreen("a", /done/, {
+    root: root.dir,
+    signal: AbortSignal.timeout(30_000),
+  });
+  assert(performance.now() - start < 10_000);
+  await sendKeys("a", [{ key: "x" }], { root: root.dir, timeoutMs: 100 })
+    .catch(() => {}); // Full of answers.
+  assertEquals(readState(paths).state, "running");
+});
+
 Deno.test("relay bounds the journal and still knows the screen", async () => {
   await using root = new TestRoot();
   const script =
@@ -308,6 +360,41 @@ Deno.test("relay that can't write terminal.json at first writes it later, and is
   assert(isRunning(agent));
   const said = Deno.readTextFileSync(paths.stderr);
   assertEquals(said.trim().split("\n").length, 1, said);
+});
+
+Deno.test({
+  name:
+    "relay on a full disk runs on, shows the screen, and lets clients come and go",
+  ignore: geteuid() !== 0, // Only root can mount one.
+  async fn() {
+    await using root = new TestRoot();
+    await using disk = await SmallDisk.mount(`${root.dir}/disk`, "300k");
+    if (disk === undefined) return;
+    const { dir } = disk;
+    const script = 'while read x; do seq 3000; echo "got $x"; done';
+    const paths = await startTerminal(dir, "a", ["sh", "-c", script]);
+    disk.fill();
+    // Twice: the complaint about the first time has no room either.
+    for (const word of ["one", "two"]) {
+      await sendKeys("a", [{ text: word }, { key: "enter" }], { root: dir });
+      await shows(dir, "a", new RegExp(`2999\\n3000\\ngot ${word}`));
+    }
+    {
+      await using term = await TestWindow.open(attachCommand(dir, "a"));
+      await term.shows(/got two/);
+      term.type("three\r");
+      await term.shows(/got three/);
+      term.type("\x1c");
+      assertEquals((await term.ended()).code, 0);
+    }
+    assertEquals(readState(paths).state, "running");
+    disk.empty();
+    await stopSession("a", { root: dir, graceMs: 500 });
+    assertStringIncludes(
+      (await readScreen("a", { root: dir })).lines.join("\n"),
+      "got three",
+    );
+  },
 });
 
 Deno.test("relay serves sessions with a path of 200 characters; nobody else may connect", async () => {
@@ -559,44 +646,117 @@ Deno.test("fifty terminal sessions at once", async () => {
   );
 });
 
-Deno.test("relayCommand() checks the size and keeps the agent's cache folder out", () => {
-  assertThrows(
-    () => relayCommand({ dir: "/d", argv: ["x"], columns: 0 }),
-    RangeError,
-  );
-  const command = relayCommand({
-    dir: "/d",
-    argv: ["x", "--", "y"],
-    clearEnv: true,
-    env: { DENO_DIR: "/z" },
-  });
-  assertEquals(command[0], "/usr/bin/env");
-  assertEquals(command.slice(command.indexOf("/d")), [
-    "/d",
-    "120x40",
-    "--deno-dir",
-    "/z",
-    "--",
-    "x",
-    "--",
-    "y",
-  ]);
+Deno.test("relayCommand() checks the size", () => {
+  const start = { dir: "/d", argv: ["x", "--", "y"] };
+  assertThrows(() => relayCommand({ ...start, columns: 0 }), RangeError);
   assertEquals(
-    relayCommand({ dir: "/d", argv: ["x"], launcher: ["me", "relay"] }),
-    ["me", "relay", "/d", "120x40", "--", "x"],
+    relayCommand({ ...start, launcher: ["me", "relay"], logLimitBytes: 9 }),
+    ["me", "relay", "/d", "120x40", "--log-limit", "9", "--", "x", "--", "y"],
   );
 });
 
-Deno.test("relay runs in a cleared environment, which the agent gets as it should be", async () => {
+/** The entries of a process's environment or arguments. */
+function entriesOf(pid: number, file: "environ" | "cmdline"): string[] {
+  return Deno.readTextFileSync(`/proc/${pid}/${file}`).split("\0");
+}
+
+Deno.test("relay runs in the caller's environment, and its agent in its own", async () => {
   await using root = new TestRoot();
-  await startTerminal(root.dir, "a", ["/usr/bin/env"], {
+  const own = {
+    // Where Deno would look for its code, and for its settings.
+    DENO_DIR: "/nowhere",
+    HOME: "/nowhere",
+    NPM_CONFIG_REGISTRY: "http://127.0.0.1:1",
+    LD_PRELOAD: "",
+    TERM: "dumb",
+    WORDS: 'secret "words"\nCODEX_SESSION_DIR=/x\n\'ü€😀\\',
+    LONG: "x".repeat(100_000),
+    LONGER: "ü".repeat(30_000),
+    TMUX: "asked for",
+  };
+  const script = 'env -0 >"$0.tmp"; mv "$0.tmp" "$0.env"; read x';
+  // Inherited bytes that are no text; Deno itself could not set them.
+  const main = `
+    import { createSession } from "${PROJECT}mod.ts";
+    const [root, file] = Deno.args;
+    const options = JSON.parse(Deno.readTextFileSync(file));
+    const { pids } = await createSession({ root, kind: "pty", cwd: root, ...options });
+    console.log(JSON.stringify(pids));`;
+  const create = async (id: string, options: object) => {
+    const command = ["sh", "-c", script, id];
+    const asked = `${root.dir}/options`;
+    Deno.writeTextFileSync(asked, JSON.stringify({ id, command, ...options }));
+    const { stdout, stderr } = await new Deno.Command("sh", {
+      args: [
+        ...["-c", `BYTES="$(printf '\\377\\200')" STY=x TERM=ours exec "$@"`],
+        ...["sh", Deno.execPath(), "eval", main, root.dir, asked],
+      ],
+    }).output();
+    assertEquals(new TextDecoder().decode(stderr), "");
+    const pids = JSON.parse(new TextDecoder().decode(stdout));
+    const file = `${root.dir}/${id}.env`;
+    await until(() => exists(file), file);
+    // One character for each byte, as bytewise() makes them.
+    const bytes = new TextDecoder("latin1").decode(Deno.readFileSync(file));
+    const agent = new Map(
+      bytes.split("\0").filter(Boolean).map((entry) => {
+        const at = entry.indexOf("=");
+        return [entry.slice(0, at), entry.slice(at + 1)] as const;
+      }),
+    );
+    return { pids, agent };
+  };
+  const { pids, agent } = await create("a", { env: own });
+  for (const [name, value] of Object.entries(own)) {
+    assertEquals(agent.get(name), bytewise(value), name);
+  }
+  assertEquals(agent.get("BYTES"), "\xff€"); // As TextDecoder has it: 0xff, 0x80.
+  assertEquals(agent.get("STY"), undefined);
+  assertEquals(agent.get("CODEX_SESSION_DIR"), `${root.dir}/a`);
+  assertEquals([...agent.keys()].filter((name) => /AGENT/.test(name)), []);
+  for (const pid of [pids.reaper, pids.agent]) {
+    const environment = entriesOf(pid, "environ");
+    const names = environment.map((entry) => entry.split("=")[0]);
+    assert(!names.includes("NPM_CONFIG_REGISTRY"), `${names}`);
+    assertEquals(
+      environment.filter((entry) => entry.startsWith("TERM=")),
+      ["TERM=ours"],
+    );
+    assert(!/secret|nowhere|127/.test(`${entriesOf(pid, "cmdline")}`));
+  }
+  const meta = JSON.parse(Deno.readTextFileSync(`${root.dir}/a/meta.json`));
+  assertEquals(meta.env, Object.keys(own).sort());
+  const shown = listProcesses(pathsFor("a", { root: root.dir }));
+  assert(shown.some(({ pid }) => pid === pids.agent));
+
+  const cleared = await create("b", {
     clearEnv: true,
     env: { A: "b", PATH: "/usr/bin:/bin" },
   });
-  const { lines } = await shows(root.dir, "a", /A=b/);
-  const names = lines.filter(Boolean).map((line) => line.split("=")[0]).sort();
   assertEquals(
-    names.filter((name) => !["PWD", "OLDPWD", "SHLVL", "_"].includes(name!)),
+    [...cleared.agent.keys()].sort()
+      .filter((name) => !["PWD", "OLDPWD", "SHLVL", "_"].includes(name)),
     ["A", "CODEX_SESSION_DIR", "CODEX_SESSION_ID", "PATH", "TERM"],
   );
+  assertEquals(cleared.agent.get("TERM"), "xterm-256color");
+});
+
+Deno.test("relay under a limit of file sizes runs on, and its agent gets SIGXFSZ", async () => {
+  await using root = new TestRoot();
+  const script = "while read x; do seq 3000; " +
+    'head -c 100000 /dev/zero >file; echo "status $?"; done';
+  const relay = relayCommand({ dir: "/d", argv: ["x"] });
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script], {
+    launcher: [
+      ...["sh", "-c", 'ulimit -f 16; exec "$@"', "sh"],
+      ...relay.slice(0, relay.indexOf("/d")),
+    ],
+  });
+  await sendKeys("a", [{ key: "enter" }], { root: root.dir });
+  // 128 and SIGXFSZ.
+  await shows(root.dir, "a", /\n2999\n3000\n(.*\n)?status 153\n/);
+  assert(Deno.statSync(paths.stdout).size <= 16 * 1024);
+  const said = Deno.readTextFileSync(paths.stderr);
+  assertStringIncludes(said, "File too large");
+  assertEquals(readState(paths).state, "running");
 });

@@ -9,7 +9,8 @@ import {
   type Terminal,
 } from "../emulator.ts";
 import { redraw } from "../redraw.ts";
-import { Screen, SCROLLBACK } from "../screen.ts";
+import { Screen } from "../screen.ts";
+import { SCROLLBACK } from "../screen_text.ts";
 import { assert, assertEquals } from "./helpers.ts";
 
 const encoder = new TextEncoder();
@@ -318,9 +319,9 @@ Deno.test("redraw() sets no colour that a control character has ended", async ()
   two.append(encoder.encode(one.redraw()));
   assertEquals(one.text().lines, ["text and more", ""]);
   assertEquals(two.text().lines, one.text().lines);
-  assertEquals([10, 11].map((n) => two.modes.colorOf(`${n}`)), [
+  assertEquals([10, 11].map((n) => two.modes.colorOf(n)), [
     undefined,
-    "#123456",
+    [0x1212, 0x3434, 0x5656],
   ]);
 });
 
@@ -332,4 +333,133 @@ Deno.test("redraw() restores modes with numbers of any length as numbers", async
   );
   two.append(encoder.encode(one.redraw()));
   assertEquals(two.text().lines, ["one", ""]);
+});
+
+Deno.test("Screen takes 64 KiB of what a few bytes multiply in no time", async () => {
+  const floods = [
+    ...[
+      "x\x1b[2147483647b",
+      "\x1b[4hx\x1b[99999b",
+      `e${"\u0301".repeat(200)}\x1b[2147483647b`,
+    ],
+    ...["\x1b[999S", "\x1b[999T", "\x1b[H\x1b[999L", "\x1b[H\x1b[999M"],
+    ...["\x1b[2J", "\x1b[H\x1b[J", "\x1bc", "\x1b#8", "\x1b[ @", "\x1b['}"],
+    ...["\x1b[?1049h\x1b[?1049l"],
+  ];
+  for (const flood of floods) {
+    const screen = new Screen(120, 40);
+    await screen.load();
+    screen.append(encoder.encode("line\r\n".repeat(1100)));
+    screen.catchUp();
+    const bytes = encoder.encode(flood.repeat(65536 / flood.length));
+    const start = performance.now();
+    screen.append(bytes.subarray(0, 65536));
+    screen.catchUp();
+    // A tenth of it, on a machine that does nothing else.
+    const ms = performance.now() - start;
+    assert(ms < 1000, `${ms} ms: ${JSON.stringify(flood)}`);
+    screen.append(encoder.encode("\x18\x1b[r\r\nit goes on"));
+    assert(/it goes on/.test(screen.text().lines.join("\n")), flood);
+  }
+});
+
+Deno.test("Screen is exact for a program that clears it for every line, a large one, too", async () => {
+  const screen = new Screen(300, 100);
+  await screen.load();
+  for (let i = 0; i < 2000; i++) {
+    // clear(1); date(1).
+    screen.append(encoder.encode(
+      `\x1b[H\x1b[2J\x1b[3J${i} ${"x".repeat(i % 31)}\r\n`,
+    ));
+  }
+  assertEquals(screen.text().lines.join("").trim(), `1999 ${"x".repeat(15)}`);
+});
+
+Deno.test("Screen keeps links that are links, and a bounded number of them", async () => {
+  const screen = new Screen(120, 40);
+  await screen.load();
+  const link = (uri: string) => `\x1b]8;;${uri}\x1b\\x`;
+  const ansi = () =>
+    screen.text({ ansi: true, scrollback: 1000 }).lines.join("\n")
+      .replaceAll("\x1b[0m", "");
+  for (let i = 0; i < 4; i++) {
+    screen.append(
+      encoder.encode(link(`http://${i % 2}${"a".repeat(900_000)}`)),
+    );
+  }
+  screen.append(
+    encoder.encode(link("http://a\u00e9") + link("a".repeat(2084))),
+  );
+  assertEquals(ansi().trim(), "xxxxxx");
+  screen.append(encoder.encode(link("http://a") + "\x1b]8;;\x1b\\"));
+  assertEquals(
+    ansi().trim(),
+    "xxxxxx\x1b]8;;http://a\x1b\\x\x1b]8;;\x1b\\",
+  );
+  // Each cell another one, as long as can be: a hundred megabytes.
+  const long = Array.from(
+    { length: 5000 },
+    (_, i) => link(`${i}/`.padEnd(2083, "b")),
+  ).join("");
+  for (let i = 0; i < 10; i++) {
+    screen.append(encoder.encode(long));
+    screen.catchUp();
+  }
+  assert(ansi().length < 2_000_000, `${ansi().length}`);
+  assert(screen.redraw().length < 2_000_000);
+});
+
+Deno.test("Screen keeps a bounded number of marks on a character", async () => {
+  const screen = new Screen(80, 24);
+  await screen.load();
+  screen.append(encoder.encode(`e${"\u0301".repeat(100_000)}x`));
+  const [line] = screen.text().lines;
+  assertEquals([line!.length, line!.at(-1)], [33, "x"]);
+});
+
+Deno.test("text() gives an answer of bounded size", async () => {
+  const screen = new Screen(1000, 1000);
+  await screen.load();
+  // Each cell another colour, and 31 marks.
+  const cells = Array.from(
+    { length: 1000 },
+    (_, i) => `\x1b[38;2;${i % 256};1;2me${"\u0301".repeat(31)}`,
+  ).join("");
+  for (let i = 0; i < 100; i++) {
+    screen.append(encoder.encode(cells));
+    screen.catchUp();
+  }
+  const { lines } = screen.text({ ansi: true, scrollback: 1000 });
+  const length = lines.reduce((sum, line) => sum + line.length, 0);
+  assert(length <= 4 * 1024 * 1024, `${length}`);
+  assertEquals(lines.length, 1000);
+});
+
+Deno.test("Screen is as new after a reset, whatever was written before", async () => {
+  const fresh = new Screen(40, 12);
+  await fresh.load();
+  const blank = cells(fresh.catchUp());
+  for (let seed = 1; seed <= 50; seed++) {
+    const screen = new Screen(30 + seed % 20, 12);
+    await screen.load();
+    screen.append(encoder.encode(randomOutput(random(seed), 300)));
+    screen.catchUp();
+    screen.resize(40, 12);
+    screen.append(encoder.encode("\x18\x1b\\\x1bc"));
+    assertEquals(cells(screen.catchUp()), blank, `seed ${seed}`);
+    assertEquals(screen.text({ scrollback: 1000 }), {
+      ...fresh.text(),
+      title: screen.modes.title,
+    });
+    const again = [screen, fresh].map((one) =>
+      one.redraw().replace(/\]2;.*/, "")
+    );
+    assertEquals(again[0], again[1], `seed ${seed}`);
+    const more = encoder.encode("a\tb\x1b[?1049hc\x1b[?1049ld\x1b8e");
+    screen.append(more);
+    const other = new Screen(40, 12);
+    await other.load();
+    other.append(more);
+    assertEquals(cells(screen.catchUp()), cells(other.catchUp()));
+  }
 });

@@ -4,7 +4,7 @@
  */
 import { DetachKeys } from "../detach_keys.ts";
 import { SessionError } from "../errors.ts";
-import { encodeKey } from "../keys.ts";
+import { bracketedPaste, encodeKey } from "../keys.ts";
 import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../protocol.ts";
 import { connectIn } from "../socket_path.ts";
 import { readScreen, sendKeys, waitForScreen } from "../terminal.ts";
@@ -300,6 +300,14 @@ Deno.test("encodeKey() knows the keys of a keyboard", () => {
   assertEquals(encodeKey("enter", { kittyFlags: 1 }), "\r");
   for (const name of ["", "nokey", "ctrl-", "ctrl-ä"]) {
     assertThrows(() => encodeKey(name), TypeError, "Unknown key");
+  }
+});
+
+Deno.test("bracketedPaste() holds no end of a paste but its own", () => {
+  const mark = "\x1b[201~";
+  for (const text of ["a", `a${mark}b`, `\x1b[2${mark}01~`, `\x1b${mark}`]) {
+    const paste = bracketedPaste(text);
+    assertEquals(paste.indexOf(mark), paste.length - mark.length);
   }
 });
 

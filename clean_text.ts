@@ -1,0 +1,89 @@
+/**
+ * Text of others made harmless before it reaches a terminal, a list, or a reader.
+ *
+ * What a program wrote, what a session's files and its socket say, may hold anything.
+ * {@linkcode plainText} is text and nothing else; {@linkcode styledText} may look like
+ * something as well: colours and attributes, spaces that are skipped or erased, links.
+ *
+ * @module
+ */
+
+/**
+ * Characters that steer a terminal, or make text mean to a reader what it doesn't say: C0 and
+ * C1 controls; line and paragraph separators; marks that reorder text; characters without a
+ * shape, tags and annotations among them, which hide text in text. Not among them are the
+ * joiners (U+200C, U+200D) and the first sixteen variation selectors, which scripts and
+ * emoji need.
+ */
+export const HARMFUL: RegExp =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\ud82f[\udca0-\udca3]|\ud834[\udd73-\udd7a]|\udb40[\udc00-\udc7f\udd00-\uddef]/g;
+
+/** The longest address of a link, in characters; the usual limit of terminals (VTE has it). */
+export const MAX_LINK_LENGTH = 2083;
+
+/** The longest `id` of a link, in characters. */
+const MAX_LINK_ID_LENGTH = 250;
+
+/** Text without what {@linkcode HARMFUL} fits, cut to so many characters. Separators are cells: blank ones. */
+export function plainText(text: string, maxLength = Infinity): string {
+  const clean = text.replace(/[\u2028\u2029]/g, " ").replace(HARMFUL, "");
+  if (clean.length <= maxLength) return clean;
+  // Not in the middle of a surrogate pair.
+  return clean.slice(0, maxLength).replace(/[\ud800-\udbff]$/, "");
+}
+
+/** Tells whether an address of a link can be printed: its bytes are printable ASCII, and not too many. */
+export function isLink(uri: string): boolean {
+  return uri.length <= MAX_LINK_LENGTH && /^[\x20-\x7e]+$/.test(uri);
+}
+
+/** Tells whether the `id` of a link can be printed: printable ASCII without what separates parameters. */
+export function isLinkId(id: string): boolean {
+  return id.length <= MAX_LINK_ID_LENGTH && /^[!-9<-~]+$/.test(id);
+}
+
+/** SGR; CUF and ECH, which draw blanks; EL. */
+// deno-lint-ignore no-control-regex
+const STYLES = /^\x1b\[(?:[0-9;:]{0,200}m|\d{0,4}[CX]|[012]?K)$/;
+/** SGR that takes all styles away. */
+const PLAIN = new Set(["\x1b[m", "\x1b[0m"]);
+// deno-lint-ignore no-control-regex
+const LINK = /^\x1b\]8;(?:id=([^;:]*))?;(.*)\x1b\\$/;
+const PIECES =
+  // deno-lint-ignore no-control-regex
+  /\x1b\[[0-?]*[ -\/]*[@-~]|\x1b\][^\x00-\x1f\x7f-\x9f]*\x1b\\|[^\x1b]+|\x1b/g;
+
+/**
+ * A line without escape sequences but colours and attributes, cursor right, erasing, and
+ * links, and without what {@linkcode HARMFUL} fits; plain again at its end.
+ */
+export function styledText(line: string): string {
+  let text = "";
+  let isStyled = false;
+  let isLinked = false;
+  for (const piece of line.match(PIECES) ?? []) {
+    if (piece[0] !== "\x1b") text += plainText(piece);
+    else if (STYLES.test(piece)) {
+      text += piece;
+      if (piece.endsWith("m")) isStyled = !PLAIN.has(piece);
+    } else {
+      const [, id, uri] = LINK.exec(piece) ?? [];
+      if (uri === undefined || (uri !== "" && !isLink(uri))) continue;
+      isLinked = uri !== "";
+      const shown = isLinked && id !== undefined && isLinkId(id);
+      text += `\x1b]8;${shown ? `id=${id}` : ""};${uri}\x1b\\`;
+    }
+  }
+  return text + (isLinked ? "\x1b]8;;\x1b\\" : "") + (isStyled ? "\x1b[m" : "");
+}
+
+/** The text of a line that {@linkcode styledText} has made, with the blanks that it skips. */
+export function unstyledText(line: string): string {
+  return line
+    // deno-lint-ignore no-control-regex
+    .replace(/\x1b\[(\d*)C/g, (_, count) => " ".repeat(Number(count) || 1))
+    // deno-lint-ignore no-control-regex
+    .replace(/\x1b\[[0-9;:]*[A-Za-z]|\x1b\][^\x1b]*\x1b\\/g, "")
+    .trimEnd();
+}
