@@ -30,7 +30,12 @@ import {
   RECORD_MS,
   startError,
 } from "./handshake.ts";
-import { type ReaperOptions, reaperScript, SCRIPT } from "./reaper.ts";
+import {
+  type ReaperOptions,
+  reaperScript,
+  SCRIPT,
+  scriptArguments,
+} from "./reaper.ts";
 import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
 import { SIGNALS } from "./signals.ts";
 import type { Pids } from "./state.ts";
@@ -283,7 +288,7 @@ async function start(
     else prepared.lendLock(false);
   }
   const isReaper = (argv: readonly string[]) =>
-    argv[1] === `${paths.dir}/${SCRIPT}`;
+    scriptArguments(argv, `${paths.dir}/${SCRIPT}`) !== undefined;
   // Without a scope there is no timer: the first one, even to clear none, costs a cold start 9 ms.
   const timer = scope &&
     setTimeout(() => giveUp(child, isReaper), scope.timeoutMs);
