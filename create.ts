@@ -16,6 +16,7 @@ import {
   prepare,
   type Prepared,
   type ProcessOptions,
+  requireMainThread,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
 import {
@@ -58,7 +59,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    * @default {the command}
    */
   readonly prompt?: string;
-  /** Stop it after so many milliseconds. */
+  /** Stop it after so many milliseconds, counted in tenths of a second. */
   readonly timeoutMs?: number;
   /**
    * Milliseconds from SIGTERM to SIGKILL when the timeout stops it.
@@ -133,9 +134,10 @@ export interface CreatedSession {
  * starts as where there is none.
  *
  * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
- * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported`.
+ * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported` on
+ * Windows and in a Worker.
  * @throws {ArgumentError} if the id, the command or a variable's name is malformed.
- * @throws {RangeError} if a time is not positive.
+ * @throws {RangeError} if a time is not positive, or longer than ten years.
  *
  * @example
  * ```ts
@@ -149,6 +151,7 @@ export async function createSession(
 ): Promise<CreatedSession> {
   const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
   signal?.throwIfAborted();
+  requireMainThread(options.id);
   check(options);
   const root = await absolute(options.root ?? defaultRoot());
   const cwd = await absolute(options.cwd ?? Deno.cwd());
@@ -197,6 +200,9 @@ async function absolute(path: string): Promise<string> {
   return resolve(path);
 }
 
+/** Ten years: what every shell can count in fifths of a second, with 32 bits in mksh. */
+const LONGEST_MS = 10 * 365.25 * 86_400_000;
+
 function check(options: CreateOptions): void {
   const { command, kind, id, env = {}, labels = {}, scope } = options;
   if (id !== undefined) checkId(id);
@@ -230,9 +236,9 @@ function check(options: CreateOptions): void {
   }
   for (const name of ["timeoutMs", "graceMs"] as const) {
     const value = options[name];
-    if (value !== undefined && !(value > 0 && Number.isFinite(value))) {
-      throw new RangeError(`${name} must be a positive number, got ${value}`);
-    }
+    if (value === undefined || value > 0 && value <= LONGEST_MS) continue;
+    const bounds = "a positive number and at most ten years";
+    throw new RangeError(`${name} must be ${bounds}, got ${value}`);
   }
 }
 

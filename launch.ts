@@ -3,9 +3,10 @@
  *
  * The order is the point. Files and the held lock exist before the reaper, the
  * metadata before the agent, and the pids before the agent's exec, so that no
- * instant has a running agent that nobody knows of. Between opening the lock
- * and closing our copy nothing is awaited: no other start of this program can
- * inherit it in between.
+ * instant has a running agent that nobody knows of. The lock can be inherited only
+ * during the call that starts the reaper. This thread starts nothing else then; another
+ * thread might, and that process would keep the lock for as long as it lives. So a
+ * Worker starts no session.
  *
  * Needs `--allow-read` and `--allow-write` of the session's directory and
  * `--allow-ffi`.
@@ -70,7 +71,7 @@ export interface ProcessOptions {
 export class Prepared implements Disposable {
   /** The reading side of `ready.pipe`. */
   readonly readyFd: number;
-  /** The held lock: inherited by what is started while it is open. */
+  /** The held lock. */
   #lockFd: number | undefined;
 
   constructor(lockFd: number, readyFd: number) {
@@ -78,9 +79,13 @@ export class Prepared implements Disposable {
     this.readyFd = readyFd;
   }
 
-  /** Keeps the lock from whom is started from here on, or lends it to them again. */
-  lendLock(lend: boolean): void {
-    if (this.#lockFd !== undefined) setCloseOnExec(this.#lockFd, !lend);
+  /** Lets what is started inherit the lock until the result is disposed of. */
+  lendLock(): Disposable {
+    const set = (closeOnExec: boolean) => {
+      if (this.#lockFd !== undefined) setCloseOnExec(this.#lockFd, closeOnExec);
+    };
+    set(false);
+    return { [Symbol.dispose]: () => set(true) };
   }
 
   /** Leaves the lock to those who have inherited it. */
@@ -101,9 +106,22 @@ const READY = "ready.pipe";
 const SCOPE_LOG = "scope.log";
 
 /**
+ * Refuses to start a session in a Worker: a thread can't keep what another one starts
+ * from inheriting its session's lock, and a Worker that is terminated waits for no child.
+ *
+ * @throws {SessionError} `unsupported` in a Worker.
+ */
+export function requireMainThread(id?: string): void {
+  if (!("WorkerGlobalScope" in globalThis)) return;
+  const session = id === undefined ? "a session" : `session "${id}"`;
+  const message =
+    `Cannot start ${session} in a Worker: start it from the main thread`;
+  throw new SessionError("unsupported", message, { id });
+}
+
+/**
  * Makes the files of a session in its existing directory and takes its lock.
- * What it returns is the caller's to pass to {@linkcode launch}, without an await
- * between, and to dispose of.
+ * What it returns is the caller's to pass to {@linkcode launch} and to dispose of.
  *
  * @throws {Deno.errors.AlreadyExists} if a session has lived in this directory.
  */
@@ -117,7 +135,7 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
   // The lock comes first: `createNew` makes it decide who owns the directory.
   const lock = { createNew: true, write: true, mode: 0o600 };
   Deno.openSync(paths.lock, lock).close();
-  const lockFd = open(paths.lock, { inherit: true });
+  const lockFd = open(paths.lock);
   try {
     if (!tryFlock(lockFd, "exclusive")) {
       throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);
@@ -205,7 +223,6 @@ export async function launch(
       const { pids, report } = await started;
       if (pids === undefined && report === "") {
         if (scope.required) throw noScope(readScopeLog(paths));
-        prepared.lendLock(true);
         const without = { ...options, scope: undefined };
         started = start(paths, prepared, cwd, without, children);
       }
@@ -280,12 +297,11 @@ async function start(
   const { scope } = options;
   let child: Child;
   try {
-    child = spawnReaper(paths, cwd, options);
+    child = spawnReaper(paths, prepared, cwd, options);
     children.push(child);
   } finally {
-    // If there can be no scope, it is needed once more; meanwhile nobody else may inherit it.
+    // If there can be no scope, it is needed once more.
     if (scope === undefined) prepared.releaseLock();
-    else prepared.lendLock(false);
   }
   const isReaper = (argv: readonly string[]) =>
     scriptArguments(argv, `${paths.dir}/${SCRIPT}`) !== undefined;
@@ -302,6 +318,7 @@ async function start(
 
 function spawnReaper(
   paths: Paths,
+  prepared: Prepared,
   cwd: string,
   options: LaunchOptions,
 ): Child {
@@ -328,15 +345,9 @@ function spawnReaper(
       const scoped = { id: paths.id, log, runtimeDir };
       command = scopedCommand(scope, reaper, scoped);
     }
-    return spawnLeader(command, {
-      cwd,
-      env: {
-        ...env,
-        CODEX_SESSION_ID: paths.id,
-        CODEX_SESSION_DIR: paths.dir,
-      },
-      clearEnv,
-    });
+    const own = { CODEX_SESSION_ID: paths.id, CODEX_SESSION_DIR: paths.dir };
+    using _ = prepared.lendLock();
+    return spawnLeader(command, { cwd, env: { ...env, ...own }, clearEnv });
   } catch (error) {
     if (
       error instanceof Deno.errors.NotCapable || error instanceof ArgumentError

@@ -4,7 +4,13 @@
  * @module
  */
 import { SessionError } from "./errors.ts";
-import { launch, newMeta, prepare, type ProcessOptions } from "./launch.ts";
+import {
+  launch,
+  newMeta,
+  prepare,
+  type ProcessOptions,
+  requireMainThread,
+} from "./launch.ts";
 import type { Pids } from "./state.ts";
 import { exists, type Kind, type Paths, remove } from "./store.ts";
 
@@ -28,8 +34,8 @@ export interface SpawnOptions extends ProcessOptions {
  * `--allow-ffi`.
  *
  * @throws {SessionError} `exists`, `program_not_found`, `not_executable`,
- * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows; what was made for
- * it is gone then.
+ * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows and in a Worker; what was
+ * made for it is gone then.
  *
  * @example
  * ```ts
@@ -76,6 +82,7 @@ async function spawnAt(
   args: readonly string[],
   options: SpawnOptions,
 ): Promise<Pids> {
+  requireMainThread(paths.id);
   const { program = [], env = {}, ...rest } = options;
   const { resolve } = await import("./std.ts");
   const cwd = resolve(options.cwd ?? Deno.cwd());
