@@ -217,15 +217,13 @@ export function listProcesses(
   if (members.size === 0) return [];
   const own = ownerOf(paths);
   const argvs = new Map<number, readonly string[]>();
-  for (const { pid, name } of members.values()) {
-    argvs.set(pid, readArgv(pid) ?? [name]);
-  }
+  for (const pid of members.keys()) argvs.set(pid, readArgv(pid) ?? []);
   const roles = rolesOf(members, argvs, own, readPids(paths));
   const processes = [...members.values()].map((entry): SessionProcess => ({
     pid: entry.pid,
     ppid: entry.ppid,
     role: roles.get(entry.pid)!,
-    command: argvs.get(entry.pid)!.join(" "),
+    command: argvs.get(entry.pid)!.join(" ") || entry.name,
     rssBytes: parseInt(statusOf(entry.pid, "VmRSS") || "0") * 1024,
     cpuMs: entry.cpuMs,
     startTicks: entry.startTicks,
@@ -252,7 +250,9 @@ function rolesOf(
 ): Map<number, Role> {
   const told = (pid: number) =>
     scriptArguments(argvs.get(pid)!.map(bytewise), `${own}/${SCRIPT}`);
-  const isScript = (pid: number) => told(pid) !== undefined;
+  // Without arguments it is in the middle of an exec: the next look tells.
+  const isScript = (pid: number) =>
+    argvs.get(pid)!.length === 0 || told(pid) !== undefined;
   // All others descend from it, so it is the oldest.
   const reaper = [...members.values()]
     .filter(({ pid, ppid, sid }) =>

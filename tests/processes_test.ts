@@ -5,6 +5,7 @@ import {
   type SessionProcess,
   signalProcess,
 } from "../processes.ts";
+import { mkfifo } from "../libc.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import {
@@ -36,14 +37,22 @@ const rolesOf = (paths: Paths) =>
 test("listProcesses() gives the reaper, the agent and the holder a role", async (root) => {
   const paths = pathsFor("talk", { root: root.dir });
   const pids = await spawnRepl(paths, [], { program: "cat" });
-  await until(() => rolesOf(paths) === "reaper agent helper");
-  const [reaper, agent, helper] = listProcesses(paths);
+  const [reaper, agent, helper] = await until(() => {
+    const all = listProcesses(paths);
+    // Right after its exec it has next to nothing in memory.
+    const isThere = all.length === 3 && all[1]!.rssBytes > 100_000;
+    return isThere ? all : undefined;
+  });
+  assertEquals(
+    [reaper, agent, helper].map((one) => one?.role),
+    ["reaper", "agent", "helper"],
+  );
   assertEquals(reaper!.pid, pids.reaper);
   assertEquals(agent!.pid, pids.agent);
   assertEquals(agent!.ppid, pids.reaper);
   assertEquals(helper!.ppid, pids.reaper);
   assertEquals(agent!.command, "cat");
-  assert(agent!.rssBytes > 100_000 && agent!.rssBytes < 100_000_000);
+  assert(agent!.rssBytes < 100_000_000);
   assert(agent!.cpuMs >= 0 && agent!.cpuMs < 10_000);
   assertEquals(agent!.stopped, false);
 });
@@ -295,10 +304,15 @@ test("listProcesses() takes no role from the record", async (root) => {
 
 test("listProcesses() takes a child that looks like the reaper for a child", async (root) => {
   const paths = pathsFor("a", { root: root.dir });
-  const script =
-    'setsid cat "$CODEX_SESSION_DIR/reaper.sh" - <&0 & (setsid cat "$CODEX_SESSION_DIR/reaper.sh" - <&0 &); exec cat';
-  await spawnRepl(paths, ["-c", script], { program: "sh" });
-  await until(() => rolesOf(paths) === "reaper agent child child helper");
+  const pipe = `${root.dir}/pipe`;
+  mkfifo(pipe);
+  // They wait for somebody who opens the pipe; one of them without its parent.
+  const like = 'setsid cat "$CODEX_SESSION_DIR/reaper.sh" "$0"';
+  const script = `${like} & (${like} &); exec cat`;
+  await spawnRepl(paths, ["-c", script, pipe], { program: "sh" });
+  const alike = ({ command }: SessionProcess) => command.startsWith("cat /");
+  await until(() => listProcesses(paths).filter(alike).length === 2);
+  assertEquals(rolesOf(paths), "reaper agent child child helper");
 });
 
 // Hides as Codex does; leads a kernel session, or starts a child in one, if it is told to.
@@ -336,8 +350,11 @@ tell("its own", hidden);
 // The lock is held in plain sight, by a process that does not descend from the recorded one.
 Deno.writeTextFileSync(seen.pid, reaper + " " + agent + "\\n");
 tell("another session's", seen);
-const leader = new Deno.Command("python3", { args: [hider, "lead"], stdout: "piped" }).spawn();
-for await (const _ of leader.stdout) break;
+const said = root + "/said";
+Deno.writeTextFileSync(said, "");
+const lead = 'exec python3 "$0" lead >"$1"';
+const leader = new Deno.Command("sh", { args: ["-c", lead, hider, said] }).spawn();
+await until(() => isRunning(leader.pid) && Deno.readTextFileSync(said) !== "");
 Deno.writeTextFileSync(hidden.pid, leader.pid + " " + leader.pid + "\\n");
 tell("a leader", hidden);
 leader.kill("SIGKILL");
