@@ -22,6 +22,7 @@ import {
   prepare,
   type Prepared,
   type ProcessOptions,
+  requireMainThread,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
 import { join, resolve } from "./std.ts";
@@ -66,7 +67,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    * @default {the command}
    */
   readonly prompt?: string;
-  /** Stop it after so many milliseconds. */
+  /** Stop it after so many milliseconds, counted in tenths of a second. */
   readonly timeoutMs?: number;
   /**
    * Milliseconds from SIGTERM to SIGKILL when the timeout stops it.
@@ -141,10 +142,12 @@ export interface CreatedSession {
  * starts as where there is none.
  *
  * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
- * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported`.
+ * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported` on
+ * Windows and in a Worker.
  * @throws {ArgumentError} if the id, the command, a label or a variable's name is malformed, an
  * argument has the wrong type, or all of it is more than 1 MiB as JSON.
- * @throws {RangeError} if a time is not positive, or a size no whole number within its bounds.
+ * @throws {RangeError} if a time is not positive or longer than ten years, or a size no whole
+ * number within its bounds.
  *
  * @example
  * ```ts
@@ -158,6 +161,7 @@ export async function createSession(
 ): Promise<CreatedSession> {
   const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
   signal?.throwIfAborted();
+  requireMainThread(options.id);
   check(options);
   const root = openRoot(options);
   const cwd = resolve(options.cwd ?? Deno.cwd());
@@ -250,6 +254,9 @@ function checkLabels(labels: Readonly<Record<string, string>>): void {
   }
 }
 
+/** Ten years: what every shell can count in fifths of a second, with 32 bits in mksh. */
+const LONGEST_MS = 10 * 365.25 * 86_400_000;
+
 function check(options: CreateOptions): void {
   checkTypes(options);
   checkLabels(options.labels ?? {});
@@ -280,9 +287,9 @@ function check(options: CreateOptions): void {
   }
   for (const name of ["timeoutMs", "graceMs"] as const) {
     const value = options[name];
-    if (value !== undefined && !(value > 0 && Number.isFinite(value))) {
-      throw new RangeError(`${name} must be a positive number, got ${value}`);
-    }
+    if (value === undefined || value > 0 && value <= LONGEST_MS) continue;
+    const bounds = "a positive number and at most ten years";
+    throw new RangeError(`${name} must be ${bounds}, got ${value}`);
   }
 }
 

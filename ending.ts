@@ -3,13 +3,13 @@
  *
  * They are asked by a signal, given time, and then frozen before they are killed:
  * what is stopped (SIGSTOP) can't fork, and its children can still be found
- * through it. The reaper is never signalled while it can record how the agent
- * ended, nor are its helpers, which it ends itself. After each step all processes
- * are looked at again, until none is left.
+ * through it. The reaper and its helpers are left time to record how the agent ended
+ * and to end by themselves, but no more than that: an agent can look like one of them.
+ * After each step all processes are looked at again, until none is left.
  *
  * @module
  */
-import { SessionError } from "./errors.ts";
+import { messageOf, SessionError } from "./errors.ts";
 import {
   isAlive,
   listProcesses,
@@ -17,12 +17,14 @@ import {
   signalProcess,
   waitForExit,
 } from "./processes.ts";
-import { readPids } from "./state.ts";
+import { remove, writeAtomic } from "./files.ts";
 import { type Paths } from "./store.ts";
 import { SIGNALS } from "./signals.ts";
 
-/** How long what was killed may take to be gone, and the reaper to record it. */
+/** How long what was killed may take to be gone. */
 const KILLED_MS = 5_000;
+/** How long a reaper alone with its helpers may take until it is asked what keeps it. */
+const RECORD_MS = 500;
 /** How often all processes are looked at while some live on. */
 const LOOK_MS = 100;
 
@@ -69,7 +71,7 @@ export async function endProcesses(
     for (const { pid, startTicks } of all) known.set(pid, startTicks);
     // It waits for the agent; if that is us, it waits for longer than we can.
     const waitsForUs = targetsOf(all).length === 0 &&
-      readPids(paths)?.agent === Deno.pid;
+      all.some(({ pid, role }) => role === "reaper" && pid === Deno.ppid);
     return waitsForUs ? [] : all;
   };
   const send = (process: SessionProcess, signal: number): void => {
@@ -86,6 +88,7 @@ export async function endProcesses(
     }
   };
 
+  const overdue = patience(paths, evenReaper);
   let all = look();
   const graceEnd = performance.now() + (signalNumber === KILL ? 0 : graceMs);
   const asked = new Set<string>();
@@ -97,7 +100,8 @@ export async function endProcesses(
     for (const process of targets) {
       if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
       asked.add(keyOf(process));
-      send(process, signalNumber);
+      // A helper without its reaper has nothing to finish, and ignores most signals.
+      send(process, process.role === "helper" ? KILL : signalNumber);
       // A stopped process takes no other signal than SIGKILL before it goes on.
       if (process.stopped && signalNumber !== STOP) send(process, CONT);
     }
@@ -105,13 +109,14 @@ export async function endProcesses(
   if (signalNumber !== KILL) ask(targetsOf(all));
   while (all.length > 0 && performance.now() < graceEnd) {
     wakeReaper(all);
+    for (const process of overdue(all)) send(process, KILL);
     const left = Math.min(LOOK_MS, graceEnd - performance.now());
     await allGone(all, left, abortSignal);
     all = look();
     ask(targetsOf(all));
   }
 
-  const killEnd = performance.now() + KILLED_MS;
+  let killEnd = performance.now() + KILLED_MS;
   while (all.length > 0) {
     const frozen = new Set<string>();
     for (let round = 0; round < 50; round++) {
@@ -123,8 +128,7 @@ export async function endProcesses(
       }
       all = look();
     }
-    const late = performance.now() > killEnd;
-    const targets = late && evenReaper ? all : targetsOf(all);
+    const targets = targetsOf(all);
     for (const process of targets) send(process, KILL);
     const [first] = targets;
     if (first && targets.every((one) => denied.has(keyOf(one)))) {
@@ -132,11 +136,11 @@ export async function endProcesses(
         `Cannot stop session "${paths.id}": process ${first.pid} (${first.command}) runs as another user`,
       );
     }
+    if (first === undefined) killEnd = performance.now() + KILLED_MS;
+    else if (performance.now() > killEnd) throw undying(paths, first);
     wakeReaper(all);
+    for (const process of overdue(all)) send(process, KILL);
     await allGone(all, LOOK_MS, abortSignal);
-    if (performance.now() > killEnd + (evenReaper ? KILLED_MS : 0)) {
-      throw undying(paths, all);
-    }
     all = look();
   }
 }
@@ -151,17 +155,63 @@ function targetsOf(all: readonly SessionProcess[]): readonly SessionProcess[] {
   return all.filter(({ role }) => role === "agent" || role === "child");
 }
 
-function undying(
+/**
+ * How long a reaper and its helpers are waited for when agent and children are gone.
+ * What this returns tells whom of all to kill: nobody at first, then the helpers, whose
+ * end frees a reaper that waits for one, then the reaper.
+ *
+ * It throws {@linkcode SessionError} `timeout` if the reaper can't record the end, unless
+ * even that may be killed; or if one survives.
+ */
+function patience(
   paths: Paths,
-  all: readonly SessionProcess[],
+  evenReaper: boolean,
+): (all: readonly SessionProcess[]) => readonly SessionProcess[] {
+  let since: number | undefined;
+  return (all) => {
+    if (all.length === 0 || targetsOf(all).length > 0) {
+      since = undefined;
+      return [];
+    }
+    since ??= performance.now();
+    const waitedMs = performance.now() - since;
+    if (waitedMs < RECORD_MS) return [];
+    const hindrance = hindranceIn(paths);
+    if (hindrance !== undefined && !evenReaper) {
+      throw new SessionError(
+        "timeout",
+        `Cannot stop session "${paths.id}": its processes are gone, but its end can't be recorded: ${hindrance}`,
+        { id: paths.id },
+      );
+    }
+    if (waitedMs > 3 * KILLED_MS) throw undying(paths, all[0]!);
+    if (waitedMs > 2 * KILLED_MS || hindrance !== undefined) return all;
+    if (waitedMs < KILLED_MS) return [];
+    return all.filter(({ role }) => role === "helper");
+  };
+}
+
+/** Why nothing can be written in a session's directory; `undefined` if it can be, or is gone. */
+function hindranceIn(paths: Paths): string | undefined {
+  const trial = `${paths.exit}.tmp`;
+  try {
+    writeAtomic(trial, "code 0\n");
+    remove(trial);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    return messageOf(error).split(": ")[0]; // Without the trial's path.
+  }
+}
+
+function undying(
+  { id }: Paths,
+  { pid, command }: SessionProcess,
 ): SessionError {
-  const { pid, command, role } = all.find((one) => one.role !== "reaper") ??
-    all[0]!;
-  const why = role === "reaper"
-    ? "its processes are gone, but its end can't be recorded; is the disk full?"
-    : `process ${pid} (${command}) does not end, even by SIGKILL`;
-  const message = `Cannot stop session "${paths.id}": ${why}`;
-  return new SessionError("timeout", message, { id: paths.id });
+  const message =
+    `Cannot stop session "${id}": process ${pid} (${command}) does not end, even by SIGKILL`;
+  return new SessionError("timeout", message, { id });
 }
 
 /** Waits until all of these have ended, or the time is over. */

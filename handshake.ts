@@ -10,7 +10,7 @@
 import type { Child } from "./child.ts";
 import { SessionError } from "./errors.ts";
 import { poll, POLLERR, POLLHUP, POLLIN, processExists, read } from "./libc.ts";
-import { SCRIPT } from "./reaper.ts";
+import { SCRIPT, scriptCall } from "./reaper.ts";
 import type { Pids } from "./state.ts";
 import { exists, readFile } from "./files.ts";
 import { type Paths } from "./store.ts";
@@ -48,7 +48,7 @@ export async function handshake(
     const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
     if (over || (hungUp && text !== "")) {
       const [, reaper, agent, unsure, report] =
-        /^(?:(\d+) (\d+)( \?)?\n)?([^]*)$/.exec(text)!;
+        /^(?:(\d+) (\d+)((?: \?)+)?\n)?([^]*)$/.exec(text)!;
       return {
         pids: agent === undefined
           ? undefined
@@ -74,7 +74,7 @@ export async function diedUnstarted(
   if (Deno.build.os === "linux") {
     const { hasLeftShell } = await import("./proc.ts");
     const isShell = (argv: readonly string[]) =>
-      argv[1] === `${paths.dir}/${SCRIPT}`;
+      scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
     if (await hasLeftShell(pids.agent, isShell)) return false;
   } else if (processExists(pids.agent)) return false;
   await reaper.ended(RECORD_MS);

@@ -3,9 +3,10 @@
  *
  * The order is the point. Files and the held lock exist before the reaper, the
  * metadata before the agent, and the pids before the agent's exec, so that no
- * instant has a running agent that nobody knows of. Between opening the lock
- * and closing our copy nothing is awaited: no other start of this program can
- * inherit it in between.
+ * instant has a running agent that nobody knows of. The lock can be inherited only
+ * during the call that starts the reaper. This thread starts nothing else then; another
+ * thread might, and that process would keep the lock for as long as it lives. So a
+ * Worker starts no session.
  *
  * Needs `--allow-read` and `--allow-write` of the session's directory and
  * `--allow-ffi`.
@@ -32,7 +33,12 @@ import {
   RECORD_MS,
   startError,
 } from "./handshake.ts";
-import { type ReaperOptions, reaperScript, SCRIPT } from "./reaper.ts";
+import {
+  type ReaperOptions,
+  reaperScript,
+  SCRIPT,
+  scriptCall,
+} from "./reaper.ts";
 import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
 import { SIGNALS } from "./signals.ts";
 import type { Pids } from "./state.ts";
@@ -70,7 +76,7 @@ export class Prepared implements Disposable {
   readonly hold: Hold;
   /** The reading side of `ready.pipe`. */
   readonly readyFd: number;
-  /** The held lock: inherited by what is started while it is open. */
+  /** The held lock. */
   #lockFd: number | undefined;
 
   constructor(hold: Hold, lockFd: number, readyFd: number) {
@@ -79,9 +85,13 @@ export class Prepared implements Disposable {
     this.readyFd = readyFd;
   }
 
-  /** Keeps the lock from whom is started from here on, or lends it to them again. */
-  lendLock(lend: boolean): void {
-    if (this.#lockFd !== undefined) setCloseOnExec(this.#lockFd, !lend);
+  /** Lets what is started inherit the lock until the result is disposed of. */
+  lendLock(): Disposable {
+    const set = (closeOnExec: boolean) => {
+      if (this.#lockFd !== undefined) setCloseOnExec(this.#lockFd, closeOnExec);
+    };
+    set(false);
+    return { [Symbol.dispose]: () => set(true) };
   }
 
   /** Leaves the lock to those who have inherited it. */
@@ -103,9 +113,22 @@ const READY = "ready.pipe";
 const SCOPE_LOG = "scope.log";
 
 /**
+ * Refuses to start a session in a Worker: a thread can't keep what another one starts
+ * from inheriting its session's lock, and a Worker that is terminated waits for no child.
+ *
+ * @throws {SessionError} `unsupported` in a Worker.
+ */
+export function requireMainThread(id?: string): void {
+  if (!("WorkerGlobalScope" in globalThis)) return;
+  const session = id === undefined ? "a session" : `session "${id}"`;
+  const message =
+    `Cannot start ${session} in a Worker: start it from the main thread`;
+  throw new SessionError("unsupported", message, { id });
+}
+
+/**
  * Makes the files of a session in its existing directory and takes its lock.
- * What it returns is the caller's to pass to {@linkcode launch}, without an await
- * between, and to dispose of.
+ * What it returns is the caller's to pass to {@linkcode launch} and to dispose of.
  *
  * @throws {SessionError} `exists` if a session has lived in this directory: nothing was made then.
  */
@@ -118,7 +141,7 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
   }
   // The lock comes first: `createNew` makes it decide who owns the directory.
   makeLock(paths);
-  const lockFd = open(paths.lock, { inherit: true, noFollow: true });
+  const lockFd = open(paths.lock, { noFollow: true });
   try {
     if (!tryFlock(lockFd, "exclusive")) {
       throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);
@@ -181,8 +204,14 @@ function makePipe(path: string): void {
 function keepOwnLock(): void {
   const own = Deno.env.get("CODEX_SESSION_DIR");
   if (own === undefined || Deno.build.os !== "linux") return;
+  let dir = own;
+  try {
+    dir = Deno.realPathSync(own); // Earlier versions took it with links in it.
+  } catch {
+    // It is gone, or not ours to see.
+  }
   for (let fd = 3; fd < 256; fd++) {
-    if (readLink(`/proc/self/fd/${fd}`)?.startsWith(`${own}/`)) {
+    if (readLink(`/proc/self/fd/${fd}`)?.startsWith(`${dir}/`)) {
       setCloseOnExec(fd);
     }
   }
@@ -227,7 +256,6 @@ export async function launch(
       const { pids, report } = await started;
       if (pids === undefined && report === "") {
         if (scope.required) throw noScope(readScopeLog(paths));
-        prepared.lendLock(true);
         const without = { ...options, scope: undefined };
         started = start(paths, prepared, cwd, without, children);
       }
@@ -288,15 +316,14 @@ async function start(
   const { scope } = options;
   let child: Child;
   try {
-    child = spawnReaper(paths, cwd, options, children.length === 0);
+    child = spawnReaper(paths, prepared, cwd, options, children.length === 0);
     children.push(child);
   } finally {
-    // If there can be no scope, it is needed once more; meanwhile nobody else may inherit it.
+    // If there can be no scope, it is needed once more.
     if (scope === undefined) prepared.releaseLock();
-    else prepared.lendLock(false);
   }
   const isReaper = (argv: readonly string[]) =>
-    argv[1] === `${paths.dir}/${SCRIPT}`;
+    scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
   // Without a scope there is no timer: the first one, even to clear none, costs a cold start 9 ms.
   const timer = scope &&
     setTimeout(() => giveUp(child, isReaper), scope.timeoutMs);
@@ -310,6 +337,7 @@ async function start(
 
 function spawnReaper(
   paths: Paths,
+  prepared: Prepared,
   cwd: string,
   options: LaunchOptions,
   isFirst: boolean,
@@ -341,15 +369,9 @@ function spawnReaper(
       const scoped = { id: paths.id, log, runtimeDir };
       command = scopedCommand(scope, reaper, scoped);
     }
-    return spawnLeader(command, {
-      cwd,
-      env: {
-        ...env,
-        CODEX_SESSION_ID: paths.id,
-        CODEX_SESSION_DIR: paths.dir,
-      },
-      clearEnv,
-    });
+    const own = { CODEX_SESSION_ID: paths.id, CODEX_SESSION_DIR: paths.dir };
+    using _ = prepared.lendLock();
+    return spawnLeader(command, { cwd, env: { ...env, ...own }, clearEnv });
   } catch (error) {
     if (
       error instanceof Deno.errors.NotCapable || error instanceof ArgumentError

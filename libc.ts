@@ -93,7 +93,14 @@ export function openItself(path: string): number {
 export type Facts =
   & Pick<
     Deno.FileInfo,
-    "isFile" | "isDirectory" | "isSymlink" | "isFifo" | "size" | "dev" | "ino"
+    | "isFile"
+    | "isDirectory"
+    | "isSymlink"
+    | "isFifo"
+    | "size"
+    | "uid"
+    | "dev"
+    | "ino"
   >
   & { readonly mtime: Date | null };
 
@@ -137,6 +144,7 @@ function statxFacts(): Facts {
     isSymlink: type === 0o120000,
     isFifo: type === 0o010000,
     size: Number(statxView.getBigUint64(40, true)),
+    uid: statxView.getUint32(20, true),
     mtime: new Date(seconds * 1000 + Math.floor(nanoseconds / 1e6)),
     dev: makeDevice(
       statxView.getUint32(136, true),

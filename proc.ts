@@ -167,6 +167,34 @@ export function statusOf(pid: number | "self", key: string): string {
   return new RegExp(`^${key}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";
 }
 
+/** The real and the effective user id of a process; empty without one. */
+export function readUsers(pid: number): number[] {
+  let text = statusOf(pid, "Uid").split("\t").slice(0, 2).join(" ");
+  if (Deno.build.os === "darwin") {
+    const args = ["-o", "ruid=,uid=", "-p", `${pid}`];
+    const output = new Deno.Command("/bin/ps", { args }).outputSync();
+    text = utf8.decode(output.stdout).trim();
+  }
+  return text === "" ? [] : text.split(/ +/).map(Number);
+}
+
+/**
+ * The processes that hold a lock, flock(2), of the file with this inode, as far as their
+ * descriptors can be seen: `/proc/locks` names the process that took a lock, which may
+ * have left it to others. `undefined` where that can't be told.
+ */
+export function lockHolders(inode: number): number[] | undefined {
+  const script =
+    'command -p grep -ls "^lock:.*FLOCK.*:$1 " /proc/[0-9]*/fdinfo/*';
+  const args = ["-c", script, "sh", `${inode}`];
+  const { code, stdout } = new Deno.Command("/bin/sh", { args, clearEnv: true })
+    .outputSync();
+  // grep(1) fails of what it can't read; beyond that it could not be started.
+  if (code > 2) return undefined;
+  const found = utf8.decode(stdout).matchAll(/^\/proc\/(\d+)\//gm);
+  return [...new Set([...found].map(([, pid]) => Number(pid)))];
+}
+
 /** The arguments of a process; `undefined` if it has none, or is gone. */
 export function readArgv(pid: number): string[] | undefined {
   const bytes = readSystemBytes(`/proc/${pid}/cmdline`);
@@ -207,4 +235,9 @@ export async function hasLeftShell(
 /** Text with one character for each byte of its UTF-8, as an owner is given. */
 export function bytewise(text: string): string {
   return latin1.decode(encoder.encode(text));
+}
+
+/** The text whose bytes {@linkcode bytewise} gives. */
+export function fromBytes(owner: string): string {
+  return utf8.decode(Uint8Array.from(owner, (char) => char.charCodeAt(0)));
 }

@@ -4,18 +4,21 @@
  * An agent's tool calls run in kernel sessions and groups of their own, clear
  * their environment, are orphaned: no single mark finds them all. So three do:
  *
- * - a process with `CODEX_SESSION_DIR=<the directory>` in its environment is ours;
+ * - a process with `CODEX_SESSION_DIR=<the directory>` in its environment is ours, if
+ *   it runs as the directory's user: anybody can put it there;
  * - so is what descends from one of ours, through its parents;
  * - so is a kernel session, setsid(2), that one of ours leads, or, its leader being
  *   dead, that holds a process with that environment.
  *
  * What carries another session's directory is that session's, with all below it.
  * Never listed: zombies, process 1, ourselves, and our ancestors without the mark.
+ * The session's files prove nothing of a process: the agent can write them.
  *
  * @module
  */
 import {
   close,
+  geteuid,
   kill,
   pidfdOpen,
   pidfdSendSignal,
@@ -25,15 +28,19 @@ import {
 import {
   bytewise,
   type Entry,
+  fromBytes,
+  lockHolders,
   readArgv,
   readEntry,
   readOwner,
+  readUsers,
   scan,
   statusOf,
 } from "./proc.ts";
-import { resolve } from "./std.ts";
+import { scriptCall } from "./reaper.ts";
+import { dirname } from "./std.ts";
 import { isLockHeld, readEnding, readPids } from "./state.ts";
-import { exists } from "./files.ts";
+import { statOptional } from "./files.ts";
 import { type Paths } from "./store.ts";
 
 /**
@@ -76,10 +83,37 @@ export interface ListProcessesOptions {
 /** What {@linkcode listProcesses} found, and whose it was. */
 const found = new WeakMap<object, string>();
 
-/** The directory as the processes carry it, bytewise. */
-function ownerOf(paths: Paths): string {
-  const dir = paths.dir.startsWith("/") ? paths.dir : resolve(paths.dir);
-  return bytewise(dir);
+/** Tells whether a process that carries this directory, bytewise, is the session's. */
+type OwnerTest = (owner: string | undefined | null) => boolean;
+
+/**
+ * A directory has one path for all who start and look for sessions. Earlier versions took it as
+ * it was written, with a link in it or a slash too many: such an owner is looked at.
+ */
+function ownerTest({ dir, id }: Paths): OwnerTest {
+  const own = bytewise(dir);
+  const known = new Map<unknown, boolean>();
+  return (owner) => {
+    if (owner === own) return true;
+    if (typeof owner !== "string" || !owner.endsWith(`/${id}`)) return false;
+    if (!known.has(owner)) known.set(owner, realPathOf(owner) === dir);
+    return known.get(owner)!;
+  };
+}
+
+/** Tells whether this very process is one of the session's, by what it has inherited. */
+export function isWithin(paths: Paths): boolean {
+  const dir = Deno.env.get("CODEX_SESSION_DIR");
+  return dir !== undefined && ownerTest(paths)(bytewise(dir));
+}
+
+/** The real path of a directory that is given bytewise; `undefined` if there is none to see. */
+function realPathOf(owner: string): string | undefined {
+  try {
+    return Deno.realPathSync(fromBytes(owner));
+  } catch {
+    return undefined; // Gone, not ours to see, or no text.
+  }
 }
 
 /**
@@ -92,23 +126,38 @@ function isContained(pid: number): boolean {
   return depth(pid).length > depth("self").length;
 }
 
+/**
+ * The user whose processes are the session's: whoever owns the directory. A program
+ * that changes its user, such as sudo(8), is found by its parents.
+ */
+function userOf(paths: Paths): number {
+  return statOptional(paths.dir)?.uid ?? geteuid();
+}
+
+/** Tells whether a process runs as this user, by its real and its effective user id. */
+function runsAs(pid: number, user: number): boolean {
+  const users = readUsers(pid);
+  return users.length > 0 && users.every((one) => one === user);
+}
+
 /** The members among all processes, by pid. */
 function membersOf(
   paths: Paths,
   table: readonly Entry[],
   known: ReadonlyMap<number, number>,
 ): Map<number, Entry> {
-  const own = ownerOf(paths);
+  const isOwn = ownerTest(paths);
+  const user = userOf(paths);
   const byPid = new Map(table.map((entry) => [entry.pid, entry]));
   const members = new Map<number, Entry>();
   const orphanedSids = new Set<number>();
-  const hidden = hiddenAgent(paths, table);
+  const hidden = hiddenAgent(paths, byPid, user);
   for (const entry of table) {
     const { pid, sid, owner, startTicks } = entry;
-    const isSeed = owner === own
-      ? !isContained(pid) || known.get(pid) === startTicks
-      : typeof owner !== "string" &&
-        (known.get(pid) === startTicks || entry === hidden);
+    const isKnown = known.get(pid) === startTicks;
+    const isSeed = isOwn(owner)
+      ? isKnown || runsAs(pid, user) && !isContained(pid)
+      : typeof owner !== "string" && (isKnown || entry === hidden);
     if (!isSeed || pid === 1) continue;
     members.set(pid, entry);
     if (!byPid.has(sid)) orphanedSids.add(sid);
@@ -122,7 +171,7 @@ function membersOf(
     for (const entry of table) {
       const { pid, ppid, sid, owner } = entry;
       if (members.has(pid) || pid === 1) continue;
-      if (typeof owner === "string" && owner !== own) continue;
+      if (typeof owner === "string" && !isOwn(owner)) continue;
       if (
         isOf(entry, members.get(ppid)) || isOf(entry, members.get(sid)) ||
         orphanedSids.has(sid)
@@ -132,7 +181,7 @@ function membersOf(
   members.delete(Deno.pid);
   for (let pid = byPid.get(Deno.pid)?.ppid; pid !== undefined;) {
     const entry = byPid.get(pid);
-    if (entry?.owner !== own) members.delete(pid);
+    if (!isOwn(entry?.owner)) members.delete(pid);
     byPid.delete(pid); // A snapshot that was not taken at once may hold a circle.
     pid = entry?.ppid;
   }
@@ -141,18 +190,35 @@ function membersOf(
 
 /**
  * The agent, if it hides its environment (Codex does, see PR_SET_DUMPABLE of
- * prctl(2)) and its reaper is dead. Its kernel session is named by the reaper's
- * pid, and the held lock tells that a process of the session lives.
+ * prctl(2)) and its reaper is dead. The record only says where to look: any process of
+ * the session may have written it. What the kernel says has to agree. The process runs
+ * as the session's user, in the kernel session of the recorded reaper, which is dead; the
+ * lock is held, and every holder that can be seen descends from this process: the kernel
+ * shows the holders of a lock (`/proc/PID/fdinfo`) of no process that hides.
  */
-function hiddenAgent(paths: Paths, table: readonly Entry[]): Entry | undefined {
-  if (!table.some((entry) => entry.owner === null)) return undefined;
+function hiddenAgent(
+  paths: Paths,
+  byPid: ReadonlyMap<number, Entry>,
+  user: number,
+): Entry | undefined {
   const pids = readPids(paths);
-  const agent = table.find((entry) =>
-    entry.owner === null && entry.pid === pids?.agent &&
-    entry.sid === pids.reaper
-  );
-  if (agent === undefined || readEnding(paths) !== undefined) return undefined;
-  return isLockHeld(paths) ? agent : undefined;
+  const agent = pids && byPid.get(pids.agent);
+  if (agent?.owner !== null || agent.sid !== pids?.reaper) return undefined;
+  if (byPid.has(pids.reaper) || !runsAs(agent.pid, user)) return undefined;
+  if (readEnding(paths) !== undefined || !isLockHeld(paths)) return undefined;
+  const holders = lockHolders(statOptional(paths.lock)?.ino ?? 0);
+  const descends = (pid: number): boolean => {
+    const seen = new Set<number>(); // The table may hold a circle.
+    for (let at = byPid.get(pid); at && !seen.has(at.pid);) {
+      if (at === agent) return true;
+      seen.add(at.pid);
+      at = byPid.get(at.ppid);
+    }
+    return false;
+  };
+  return holders?.every((pid) => !byPid.has(pid) || descends(pid))
+    ? agent
+    : undefined;
 }
 
 /**
@@ -178,55 +244,75 @@ export function listProcesses(
   const { known = new Map<number, number>() } = options;
   const members = membersOf(paths, scan(), known);
   if (members.size === 0) return [];
-  const own = ownerOf(paths);
-  const agent = readPids(paths)?.agent;
-  // Lost, its record does not hide the agent: it is the reaper's child and not its script.
-  const unrecorded = agent === undefined && exists(paths.meta) &&
-    readEnding(paths) === undefined;
-  const argvs = new Map<number, string[]>();
-  for (const { pid, name } of members.values()) {
-    argvs.set(pid, readArgv(pid) ?? [name]);
-  }
-  // By its command line and never by a recorded pid: that may be another's by now.
-  const isScript = (pid: number) => {
-    const [, script = ""] = argvs.get(pid) ?? [];
-    return bytewise(script) === `${own}/reaper.sh`;
-  };
-  const roles = new Map<number, Role>();
-  const roleOf = (entry: Entry): Role => {
-    const { pid, ppid, sid } = entry;
-    const before = roles.get(pid);
-    if (before !== undefined) return before;
-    roles.set(pid, "child"); // Ends a circle.
-    const parent = members.get(ppid);
-    const above = parent === undefined ? undefined : roleOf(parent);
-    let role: Role = "child";
-    if (pid === sid && isScript(pid)) role = "reaper";
-    else if (pid === agent && (above === "reaper" || sid !== ppid)) {
-      role = "agent";
-    } else if (unrecorded && above === "reaper" && !isScript(pid)) {
-      role = "agent";
-    } else if (above === "reaper" || above === "helper" || isScript(pid)) {
-      role = "helper";
-    }
-    roles.set(pid, role);
-    return role;
-  };
+  const argvs = new Map<number, readonly string[]>();
+  for (const pid of members.keys()) argvs.set(pid, readArgv(pid) ?? []);
+  const roles = rolesOf(members, argvs, paths);
   const processes = [...members.values()].map((entry): SessionProcess => ({
     pid: entry.pid,
     ppid: entry.ppid,
-    role: roleOf(entry),
-    command: argvs.get(entry.pid)!.join(" "),
+    role: roles.get(entry.pid)!,
+    command: argvs.get(entry.pid)!.join(" ") || entry.name,
     rssBytes: parseInt(statusOf(entry.pid, "VmRSS") || "0") * 1024,
     cpuMs: entry.cpuMs,
     startTicks: entry.startTicks,
     stopped: entry.stopped,
   }));
-  for (const process of processes) found.set(process, own);
+  for (const process of processes) found.set(process, paths.dir);
   const order: readonly Role[] = ["reaper", "agent", "child", "helper"];
   return processes.sort((a, b) =>
     order.indexOf(a.role) - order.indexOf(b.role) || a.pid - b.pid
   );
+}
+
+/**
+ * What each member is, by how they are related and what they run. A role gives a process
+ * time to end by itself, and nothing more: an agent can look like a helper.
+ *
+ * Of the record only the agent's name is taken, once its reaper is dead.
+ */
+function rolesOf(
+  members: ReadonlyMap<number, Entry>,
+  argvs: ReadonlyMap<number, readonly string[]>,
+  paths: Paths,
+): Map<number, Role> {
+  const recorded = readPids(paths);
+  const isOwn = ownerTest(paths);
+  const told = (pid: number) => {
+    const call = scriptCall(argvs.get(pid)!.map(bytewise));
+    return call && isOwn(dirname(call.path)) ? call.args : undefined;
+  };
+  // Without arguments it is in the middle of an exec: the next look tells.
+  const isScript = (pid: number) =>
+    argvs.get(pid)!.length === 0 || told(pid) !== undefined;
+  // All others descend from it, so it is the oldest.
+  const reaper = [...members.values()]
+    .filter(({ pid, ppid, sid }) =>
+      pid === sid && !members.has(ppid) && isScript(pid)
+    )
+    .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid)[0];
+  // It removes the session, and has no agent any more.
+  const isRemoving = reaper && told(reaper.pid)?.[0] === "-r";
+  const roles = new Map<number, Role>();
+  const roleOf = ({ pid, ppid, sid }: Entry): Role => {
+    const before = roles.get(pid);
+    if (before !== undefined) return before;
+    roles.set(pid, "child"); // Ends a circle.
+    const parent = members.get(ppid);
+    let role: Role = "child";
+    if (pid === reaper?.pid) role = "reaper";
+    else if (reaper !== undefined && ppid === reaper.pid) {
+      role = isScript(pid) || isRemoving ? "helper" : "agent";
+    } else if (parent !== undefined && roleOf(parent) === "helper") {
+      role = "helper";
+    } else if (reaper === undefined && isScript(pid)) role = "helper";
+    else if (
+      reaper === undefined && pid === recorded?.agent && sid === recorded.reaper
+    ) role = "agent";
+    roles.set(pid, role);
+    return role;
+  };
+  for (const entry of members.values()) roleOf(entry);
+  return roles;
 }
 
 /**
@@ -235,9 +321,13 @@ export function listProcesses(
  * Needs what {@linkcode listProcesses} needs.
  */
 export function processFinder(): (paths: Paths) => boolean {
-  const owners = new Set(scan().map((entry) => entry.owner));
-  const hides = owners.has(null);
-  return (paths) => owners.has(ownerOf(paths)) || hides && isLockHeld(paths);
+  const found = new Set(scan().map((entry) => entry.owner));
+  const owners = new Set<string>();
+  for (const owner of found) {
+    if (owner) owners.add(realPathOf(owner) ?? fromBytes(owner));
+  }
+  const hides = found.has(null);
+  return (paths) => owners.has(paths.dir) || hides && isLockHeld(paths);
 }
 
 /** Tells whether this very process still lives; a zombie does not. */
@@ -277,9 +367,8 @@ export function signalProcess(
     pidfd = pidfdOpen(pid);
     if (!isAlive(process)) return false;
     const owner = readOwner(pid);
-    const own = ownerOf(paths);
-    if (typeof owner === "string" && owner !== own) return false;
-    if (found.get(process) !== own) {
+    if (typeof owner === "string" && !ownerTest(paths)(owner)) return false;
+    if (found.get(process) !== paths.dir) {
       // Not from our list: whoever says that it is the session's may be wrong.
       if (!membersOf(paths, scan(), new Map()).has(pid)) return false;
     }

@@ -12,6 +12,7 @@ import {
   prepare,
   type Prepared,
   type ProcessOptions,
+  requireMainThread,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
 import { remove } from "./files.ts";
@@ -43,8 +44,8 @@ export interface SpawnOptions extends ProcessOptions {
  * `--allow-ffi`.
  *
  * @throws {SessionError} `exists`, `program_not_found`, `not_executable`,
- * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows; what was made for
- * it is gone then.
+ * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows and in a Worker; what was
+ * made for it is gone then.
  *
  * @example
  * ```ts
@@ -97,6 +98,7 @@ async function spawnAt(
   args: readonly string[],
   options: SpawnOptions,
 ): Promise<Pids> {
+  requireMainThread(paths.id);
   const { program = [], env = {}, ...rest } = options;
   checkStrings("args", args);
   if (typeof program !== "string") checkStrings("program", program);

@@ -12,7 +12,7 @@
 import { checkType } from "./arguments.ts";
 import { type EndingOptions, endProcesses } from "./ending.ts";
 import { SessionError } from "./errors.ts";
-import { listProcesses } from "./processes.ts";
+import { isWithin, listProcesses } from "./processes.ts";
 import { Hold } from "./hold.ts";
 import { join } from "./std.ts";
 import {
@@ -187,7 +187,7 @@ async function untilThereAreProcesses(
   while (listProcesses(paths).length === 0) {
     const { state } = await getSession(id, { root });
     // We hold its lock ourselves if we are all that is left of it.
-    const alone = state.state === "running" && within(paths);
+    const alone = state.state === "running" && isWithin(paths);
     if (alone || state.state !== "starting" || performance.now() > end) {
       throw nothingToStop(id, state);
     }
@@ -196,7 +196,7 @@ async function untilThereAreProcesses(
 }
 
 async function endAll(paths: Paths, options: EndingOptions): Promise<void> {
-  using _ = within(paths) ? keepAlive(options.signalNumber) : null;
+  using _ = isWithin(paths) ? keepAlive(options.signalNumber) : null;
   await endProcesses(paths, options);
 }
 
@@ -246,11 +246,6 @@ function openLock(paths: Paths): OpenFile | null {
   return openFile(paths.lock) ?? null;
 }
 
-/** Tells whether we are a process of the session that we end. */
-function within(paths: Paths): boolean {
-  return Deno.env.get("CODEX_SESSION_DIR") === paths.dir;
-}
-
 /** A parent that we signal, npx for one, may pass the signal on: we have yet to finish. */
 function keepAlive(number: number): Disposable {
   const name = signalName(number) as Deno.Signal;
@@ -277,7 +272,7 @@ async function afterwards(
     const session = await getSession(id, { root });
     if (!hold.isStill()) throw noSuchSession(id);
     // We hold the inherited lock ourselves if we are within; as its agent, we also live.
-    const seemsLive = isLive(session.state) && within(paths) &&
+    const seemsLive = isLive(session.state) && isWithin(paths) &&
       readPids(paths)?.agent !== Deno.pid;
     return seemsLive ? { ...session, state: lost } : session;
   } catch (error) {
@@ -335,7 +330,7 @@ export async function deleteSession(
       if (!(error instanceof SessionError)) throw error;
       if (error.code === "not_found" || !hold.isStill()) return;
       if (error.code !== "wrong_state") throw error;
-      if (isLive(readState(paths)) && !within(paths)) throw error;
+      if (isLive(readState(paths)) && !isWithin(paths)) throw error;
     }
   }
   await deleteHeld(held, how);

@@ -142,17 +142,6 @@ export function openRoot(options: RootOptions = {}): string {
   }
 }
 
-/** The facts about a link, `undefined` if something else, or nothing, is there. */
-function linkAt(path: string): Deno.FileInfo | undefined {
-  try {
-    const info = Deno.lstatSync(path);
-    return info.isSymlink ? info : undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
 /** A path with all links resolved; what does not exist at its end stays as it is. */
 function realPath(path: string): string {
   try {
@@ -178,8 +167,8 @@ function checkLinks(path: string): void {
   for (let name; (name = names.shift()) !== undefined;) {
     if (name === "" || name === ".") continue;
     const at = resolve(dir, name);
-    const info = name === ".." ? undefined : linkAt(at);
-    if (info === undefined) {
+    const info = name === ".." ? undefined : statOptional(at);
+    if (!info?.isSymlink) {
       dir = at;
       continue;
     }

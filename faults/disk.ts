@@ -1,6 +1,6 @@
 /**
- * A really full disk: a tmpfs of some KiB as the root, filled up to a few bytes or pages; and
- * a small limit of file sizes, which is a full disk for one file.
+ * A really full disk: a tmpfs of some KiB as the root, filled up to a few bytes or pages; one
+ * that becomes read-only; and a small limit of file sizes, which is a full disk for one file.
  *
  * @module
  */
@@ -106,6 +106,10 @@ function ending(then: "room" | "killed" | "stop" | "delete"): Case {
       const args = then === "stop" ? ["stop", "-t", "1"] : ["delete", "-f"];
       const ended = await cli(root, [...args, ID], { timeoutMs: 30_000 });
       complaints.push(...complainOf(ended));
+      if (
+        then === "stop" && ended.code !== 0 &&
+        !/can't be recorded: No space left/.test(ended.stderr)
+      ) complaints.push(`stop says ${ended.stderr}`);
       if (then === "delete" && ended.code !== 0) {
         complaints.push(`a full disk can't be cleared: ${ended.stderr}`);
       }
@@ -210,10 +214,37 @@ function limited(blocks: number): Case {
   };
 }
 
+/** The disk becomes read-only, the session is stopped, and the disk becomes writable again. */
+async function readOnly(): Promise<readonly string[]> {
+  await using disk = await FullDisk.make();
+  const { world } = disk;
+  const { root } = world;
+  const { pids } = await createSession({
+    root,
+    id: ID,
+    command: world.agent({ linger: 600 }),
+  });
+  await until(() => world.diaries()[0]?.pid === pids.agent);
+  await run("mount", ["--bind", root, root]);
+  await run("mount", ["-o", "remount,bind,ro", root]);
+  const start = performance.now();
+  const ended = await cli(root, ["stop", ID], { timeoutMs: 30_000 });
+  const complaints = complainOf(ended);
+  if (!/can't be recorded: Read-only/.test(ended.stderr)) {
+    complaints.push(`stop says ${ended.stderr}`);
+  }
+  const seconds = (performance.now() - start) / 1000;
+  if (seconds > 5) complaints.push(`stop took ${seconds} s`);
+  await run("umount", [root]);
+  const { state } = await waitForSession(ID, { root, timeoutMs: 5000 });
+  if (state.state !== "exited") complaints.push(`then it is ${state.state}`);
+  return [...complaints, ...await judge(world)];
+}
+
 /** See above. */
 export const DISK_FAULTS: readonly Fault[] = [{
   name: "disk-full",
-  about: "a tmpfs of 64 KiB, full while creating and while ending",
+  about: "a tmpfs of 64 KiB, full while creating and ending; or read-only",
   skip: () => Deno.uid() === 0 ? undefined : "needs root to mount a tmpfs",
   run: async ({ short, random, injectAll }) => {
     const cases: [string, Case][] = [];
@@ -230,6 +261,7 @@ export const DISK_FAULTS: readonly Fault[] = [{
     for (const then of short ? random.sample(ends, 2) : ends) {
       some.push([`full while it ends, then ${then}`, ending(then)]);
     }
+    some.push(["read-only while it is stopped", readOnly]);
     await injectAll(some);
   },
 }, {

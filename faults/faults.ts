@@ -26,7 +26,9 @@ import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
 import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./pids.ts";
 import { MACHINE_FAULTS } from "./machine.ts";
+import { SHELL_FAULTS } from "./shells.ts";
 import { STORM_FAULTS } from "./storms.ts";
+import { STRANGER_FAULTS } from "./strangers.ts";
 import { VERSION_FAULTS } from "./versions.ts";
 import { World } from "./world.ts";
 
@@ -37,6 +39,8 @@ const FAULTS: readonly Fault[] = [
   ...STORM_FAULTS,
   ...MACHINE_FAULTS,
   ...PID_FAULTS,
+  ...STRANGER_FAULTS,
+  ...SHELL_FAULTS,
   ...DISK_FAULTS,
   ...HOSTILE_FAULTS,
   ...HOSTILE_WORD_FAULTS,

@@ -1,5 +1,5 @@
 /**
- * Pid reuse: a stranger has a dead agent's and a dead reaper's number.
+ * Pid reuse: a stranger has a dead agent's, a dead reaper's or a dead helper's number.
  *
  * In a pid namespace of its own, where the next number can be chosen (ns_last_pid,
  * see pid_namespaces(7)) and no other process of the machine can be hit.
@@ -19,12 +19,14 @@ const CASES = [
   "orphan",
   "orphan leader",
   "timeout",
+  "holder",
+  "watchdog",
 ];
 
 /** See above. */
 export const PID_FAULTS: readonly Fault[] = [{
   name: "pid-reuse",
-  about: "a stranger with the agent's and the reaper's numbers",
+  about: "a stranger with the agent's, the reaper's, a helper's number",
   skip: () =>
     Deno.uid() === 0 && Deno.build.os === "linux"
       ? undefined

@@ -10,10 +10,12 @@ import {
   getSession,
   listProcesses,
   pruneSessions,
+  sendEof,
   SessionError,
   stopSession,
+  waitForSession,
 } from "../mod.ts";
-import { kill, pause, see, until } from "./world.ts";
+import { kill, pause, see, there, until } from "./world.ts";
 
 const [root = "", what = ""] = Deno.args;
 const complaints: string[] = [];
@@ -40,6 +42,53 @@ async function takePid(pid: number, leader: boolean): Promise<void> {
   }
   throw new Error(`Number ${pid} can't be had: ${see(pid)?.command}`);
 }
+
+/** A helper ends before the reaper does, which is to end it; a stranger gets its number. */
+async function reuseHelper(kind: "repl" | "exec"): Promise<void> {
+  const { paths, pids } = await createSession({
+    root,
+    id: "subject",
+    kind,
+    command: ["sleep", "400"],
+    ...(kind === "exec" ? { timeoutMs: 60_000 } : {}),
+  });
+  let helper: number | undefined;
+  await until(() => {
+    helper = listProcesses(paths).find(({ ppid, role }) =>
+      role === "helper" && ppid === pids.reaper
+    )?.pid;
+    return helper !== undefined;
+  });
+  if (kind === "repl") await sendEof("subject", { root });
+  else kill(helper!, "SIGKILL");
+  await until(() => !see(helper!));
+  // A shell that has not waited for it yet keeps its number from everybody.
+  await pause(50);
+  const reaped = !there(`/proc/${helper}`);
+  if (reaped) await takePid(helper!, false);
+  kill(pids.agent, "SIGKILL");
+  const { state } = await waitForSession("subject", { root });
+  if (state.state !== "exited") complaints.push(`it is ${state.state}`);
+  await pause(100);
+  await deleteSession("subject", { root, graceMs: 100 });
+  judgeStrangers();
+}
+
+function judgeStrangers(): void {
+  for (const stranger of strangers) {
+    const seen = see(stranger.pid);
+    if (!seen) complaints.push(`stranger ${stranger.pid} is dead`);
+    if (seen?.state === "T") complaints.push("a stranger is stopped");
+    kill(stranger.pid, "SIGKILL");
+  }
+  if ([...Deno.readDirSync(root)].length > 0) complaints.push("files are left");
+  const numbers = strangers.map(({ pid }) => pid);
+  console.log(JSON.stringify({ complaints, strangers: numbers }));
+  Deno.exit(0);
+}
+
+if (what === "holder") await reuseHelper("repl");
+if (what === "watchdog") await reuseHelper("exec");
 
 const orphan = what.startsWith("orphan");
 // An orphan outlives agent and reaper in a kernel session of its own, and keeps the lock.
@@ -83,13 +132,4 @@ if (what.startsWith("prune")) {
 } else {
   await deleteSession("subject", { root, force: true, graceMs: 100 });
 }
-for (const stranger of strangers) {
-  if (!see(stranger.pid)) complaints.push(`stranger ${stranger.pid} is dead`);
-  if (see(stranger.pid)?.state === "T") {
-    complaints.push("a stranger is stopped");
-  }
-  kill(stranger.pid, "SIGKILL");
-}
-if ([...Deno.readDirSync(root)].length > 0) complaints.push("files are left");
-console.log(JSON.stringify({ complaints, strangers: numbers }));
-Deno.exit(0);
+judgeStrangers();

@@ -82,6 +82,7 @@ async function runReaper(
     `${paths.dir}/reaper.sh`,
     reaperScript({ pipe, timeoutMs, rm, graceMs: 1000 }),
   );
+  const lent = prepared.lendLock();
   // The tracer is neither of the session nor in its group, and the reaper leads it.
   const child = new Deno.Command("setsid", {
     args: [
@@ -95,6 +96,7 @@ async function runReaper(
     stdout: "null",
     stderr: "null",
   }).spawn();
+  lent[Symbol.dispose]();
   prepared.releaseLock();
   const { id } = meta;
   const runs = () => world.diaries().some((one) => one.id === id);

@@ -99,10 +99,16 @@ Deno.test("createSession() refuses what is malformed before it makes anything", 
       TypeError,
     );
   }
-  await assertRejects(
-    () => createSession({ root: dir, command: ["ls"], timeoutMs: 0 }),
-    RangeError,
-  );
+  const command = ["ls"];
+  for (const ms of [0, -1, NaN, Infinity, 1e12, 1e21]) {
+    for (const time of [{ timeoutMs: ms }, { timeoutMs: 100, graceMs: ms }]) {
+      await assertRejects(
+        () => createSession({ root: dir, command, ...time }),
+        RangeError,
+        "at most ten years",
+      );
+    }
+  }
   assertEquals(names(root.dir), []);
 });
 
@@ -368,4 +374,47 @@ Deno.test("a creator that fails after the start leaves no agent, and a harmless 
     assertEquals(root.strays().length > 0, status === 0, call);
     if (status === 0) await deleteSession(id, { root: root.dir, force: true });
   }
+});
+
+Deno.test("createSession() refuses to start in a Worker, which may do all else", async () => {
+  await using root = new TestRoot();
+  const { id } = await createSession({
+    root: root.dir,
+    command: ["sh", "-c", "echo hello; sleep 600"],
+  });
+  const script = `
+    import * as all from "${new URL("../mod.ts", import.meta.url)}";
+    const root = "${root.dir}";
+    const never = root + "/never";
+    const refused = [];
+    const paths = all.pathsFor("b", { root: never });
+    for (const start of [
+      () => all.createSession({ root: never, id: "b", command: ["true"] }),
+      () => all.createSession({ root: never, command: ["true"] }),
+      () => all.spawnExec(paths, []),
+      () => all.spawnRepl(paths, []),
+    ]) await start().catch(({ code, message }) => refused.push(code + ": " + message));
+    const [found] = await all.listSessions({ root });
+    await all.stopSession(found.id, { root });
+    const { state } = await all.waitForSession(found.id, { root });
+    await all.deleteSession(found.id, { root });
+    console.log(JSON.stringify({ refused, found: found.id, state }));
+    self.close();`;
+  Deno.writeTextFileSync(`${root.dir}/worker.js`, script);
+  const main = `new Worker("file://${root.dir}/worker.js", { type: "module" })`;
+  Deno.writeTextFileSync(`${root.dir}/main.js`, main);
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", `${root.dir}/main.js`],
+  }).output();
+  const text = new TextDecoder();
+  assertEquals(text.decode(stderr), "");
+  const hint = "in a Worker: start it from the main thread";
+  const named = `unsupported: Cannot start session "b" ${hint}`;
+  const unnamed = `unsupported: Cannot start a session ${hint}`;
+  assertEquals(JSON.parse(text.decode(stdout)), {
+    refused: [named, unnamed, named, named],
+    found: id,
+    state: { state: "exited", ending: { signal: "SIGTERM" } },
+  });
+  assertEquals(names(root.dir).sort(), ["main.js", "worker.js"]);
 });

@@ -562,3 +562,87 @@ test("stopSession() ends an agent whose pid's record is lost", async (root) => {
   const ending = { signal: "SIGTERM" };
   assertEquals(state as unknown, { state: "exited", ending });
 });
+
+const isRoot = Deno.build.os === "linux" && Deno.uid() === 0;
+
+/** Runs a shell command; whether it worked. */
+async function sh(script: string, ...args: string[]): Promise<boolean> {
+  const { success } = await new Deno.Command("sh", {
+    args: ["-c", script, "sh", ...args],
+    stderr: "null",
+  }).output();
+  return success;
+}
+
+for (
+  const [why, how, undo, error] of [
+    [
+      "the disk is full",
+      'dd if=/dev/zero of="$1/filler" bs=4096; true',
+      'rm "$1/filler"',
+      "No space left on device",
+    ],
+    [
+      "the disk is read-only",
+      'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"',
+      'umount "$1"',
+      "Read-only file system",
+    ],
+  ] as const
+) {
+  const name = `stopSession() says that the end can't be recorded when ${why}`;
+  if (!isRoot) {
+    Deno.test({ name: `${name} (skipped: root)`, ignore: true, fn() {} });
+    continue;
+  }
+  test(name, async (root) => {
+    const disk = `${root.dir}/disk`;
+    Deno.mkdirSync(disk, { mode: 0o700 });
+    const tmpfs = 'mount -t tmpfs -o size=64k,mode=700 tmpfs "$1"';
+    if (!await sh(tmpfs, disk)) return; // A container that may not mount.
+    try {
+      const id = "a";
+      const command = ["sleep", "101"];
+      const { paths } = await createSession({ root: disk, id, command });
+      assert(await sh(how, disk));
+      const start = performance.now();
+      await assertRejects(
+        () => stopSession(id, { root: disk }),
+        SessionError,
+        `its processes are gone, but its end can't be recorded: ${error}`,
+      );
+      assert(performance.now() - start < 3_000);
+      assertEquals(listProcesses(paths)[0]?.role, "reaper");
+      assert(await sh(undo, disk));
+      await until(() => readState(paths).state === "exited");
+      await until(() => listProcesses(paths).length === 0);
+    } finally {
+      await sh('umount -l "$1"', disk);
+    }
+  });
+}
+
+test("stopSession() ends an agent that has recorded that it is another process", async (root) => {
+  const { paths } = await start(
+    root,
+    "a",
+    'echo "1 1" >"$CODEX_SESSION_DIR/pid"; echo ready; exec sleep 101',
+  );
+  const { state } = await stopSession("a", { root: root.dir });
+  const ending = { signal: "SIGTERM" };
+  assertEquals(state as unknown, { state: "exited", ending });
+  assertEquals(listProcesses(paths), []);
+});
+
+test("stopSession() ends a watchdog without its reaper at once", async (root) => {
+  const options = { root: root.dir, timeoutMs: 99_000, graceMs: 10_000 };
+  const command = ["sleep", "101"];
+  const { id, pids, paths } = await createSession({ ...options, command });
+  await sleeper(paths, 99);
+  Deno.kill(pids.reaper, "SIGKILL");
+  await until(() => !isRunning(pids.reaper));
+  const startedAt = performance.now();
+  await stopSession(id, { root: root.dir });
+  assert(performance.now() - startedAt < 3_000);
+  assertEquals(root.strays(), []);
+});
