@@ -231,6 +231,7 @@ test("listProcesses() needs no --allow-all", async (root) => {
       "--no-prompt",
       "--allow-read",
       "--allow-env",
+      "--allow-sys=uid",
       "--allow-ffi",
       "--allow-run=/bin/sh",
       `${root.dir}/list.ts`,
