@@ -15,11 +15,11 @@ import {
   OK,
   reportError,
   USAGE,
-} from "./cli_io.ts";
+} from "./cli/io.ts";
 import { ArgumentError } from "./errors.ts";
 import { part } from "./on_demand.ts";
-import { parseOptions } from "./options.ts";
-import { type Command, COMMANDS, COMMON, findCommand } from "./usage.ts";
+import { parseOptions } from "./cli/options.ts";
+import { type Command, COMMANDS, COMMON, findCommand } from "./cli/usage.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";
@@ -32,7 +32,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await start()).create,
   run: async () => (await start()).run,
   attach: async () =>
-    (await part<typeof import("./cli_attach.ts")>("cli_attach.ts")).attach,
+    (await part<typeof import("./cli/attach.ts")>("cli/attach.ts")).attach,
   list: async () => (await inspect()).list,
   show: async () => (await inspect()).show,
   screen: async () => (await inspect()).screen,
@@ -43,15 +43,15 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   delete: async () => (await control()).delete_,
   prune: async () => (await control()).prune,
   doctor: async () =>
-    (await part<typeof import("./cli_doctor.ts")>("cli_doctor.ts")).doctor,
+    (await part<typeof import("./cli/doctor.ts")>("cli/doctor.ts")).doctor,
   completions: async () =>
-    (await part<typeof import("./completions.ts")>("completions.ts"))
+    (await part<typeof import("./cli/completions.ts")>("cli/completions.ts"))
       .completions,
 };
 
-const start = () => part<typeof import("./cli_start.ts")>("cli_start.ts");
-const inspect = () => part<typeof import("./cli_inspect.ts")>("cli_inspect.ts");
-const control = () => part<typeof import("./cli_control.ts")>("cli_control.ts");
+const start = () => part<typeof import("./cli/start.ts")>("cli/start.ts");
+const inspect = () => part<typeof import("./cli/inspect.ts")>("cli/inspect.ts");
+const control = () => part<typeof import("./cli/control.ts")>("cli/control.ts");
 
 const encoder = new TextEncoder();
 
@@ -112,7 +112,7 @@ async function main(args: readonly string[]): Promise<number> {
       if (rest[0] !== undefined && about === undefined) {
         throw new ArgumentError(noSuchCommand(rest[0]));
       }
-      const { commandHelp, mainHelp } = await import("./help.ts");
+      const { commandHelp, mainHelp } = await import("./cli/help.ts");
       io.out(about === undefined ? mainHelp() : commandHelp(about));
       return args.length === 0 ? USAGE : OK;
     }
@@ -129,7 +129,7 @@ async function main(args: readonly string[]): Promise<number> {
     const call = parseOptions(rest, options, command.verbatim);
     io = newIo(call.flags.has("json"));
     if (call.flags.has("help")) {
-      io.out((await import("./help.ts")).commandHelp(command));
+      io.out((await import("./cli/help.ts")).commandHelp(command));
       return OK;
     }
     return await (await load())(call, io);

@@ -13,8 +13,8 @@
  *
  * @module
  */
-import { packEnvironment } from "./agent_environment.ts";
-import { type Child, spawnLeader } from "./child.ts";
+import { packEnvironment } from "./process/environment.ts";
+import { type Child, spawnLeader } from "./process/child.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
 import {
   close,
@@ -24,7 +24,7 @@ import {
   readLink,
   setCloseOnExec,
   tryFlock,
-} from "./libc.ts";
+} from "./system/libc.ts";
 import {
   diedUnstarted,
   exitCodeOf,
@@ -32,18 +32,28 @@ import {
   handshake,
   RECORD_MS,
   startError,
-} from "./handshake.ts";
+} from "./process/handshake.ts";
 import {
   type ReaperOptions,
   reaperScript,
   SCRIPT,
   scriptCall,
-} from "./reaper.ts";
-import { giveUp, noScope, scopedCommand, type ScopeLauncher } from "./scope.ts";
-import { SIGNALS } from "./signals.ts";
+} from "./process/reaper.ts";
+import {
+  giveUp,
+  noScope,
+  scopedCommand,
+  type ScopeLauncher,
+} from "./process/scope.ts";
+import { SIGNALS } from "./system/signals.ts";
 import type { Pids } from "./state.ts";
-import { makeFile, readFile, restoreMode, writeAtomic } from "./files.ts";
-import { Hold } from "./hold.ts";
+import {
+  makeFile,
+  readFile,
+  restoreMode,
+  writeAtomic,
+} from "./system/files.ts";
+import { Hold } from "./process/hold.ts";
 import {
   FORMAT,
   type Kind,
@@ -285,7 +295,7 @@ export async function launch(
 
 /** Ends what was started of a session that could not be. */
 async function endStarted(paths: Paths, hold: Hold): Promise<void> {
-  const { endProcesses } = await import("./ending.ts");
+  const { endProcesses } = await import("./process/ending.ts");
   await endProcesses(paths, {
     signalNumber: SIGNALS.KILL!,
     graceMs: 0,

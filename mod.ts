@@ -21,25 +21,34 @@ export {
   type Attachment,
   type AttachOptions,
   attachSession,
-} from "./attach.ts";
+} from "./client/attach.ts";
 export {
   type AttachResult,
   type AttachStreamOptions,
-} from "./attach_streams.ts";
+} from "./client/attach_streams.ts";
 export {
   type CreatedSession,
   type CreateOptions,
   createSession,
-} from "./create.ts";
-export { diagnose, type DiagnoseOptions, type Diagnosis } from "./doctor.ts";
-export type { FindingStatus } from "./finding.ts";
+} from "./session/create.ts";
+export {
+  diagnose,
+  type DiagnoseOptions,
+  type Diagnosis,
+} from "./doctor/diagnose.ts";
+export type { FindingStatus } from "./doctor/finding.ts";
 export {
   ArgumentError,
   type ErrorCode,
   SessionError,
   type SessionErrorOptions,
 } from "./errors.ts";
-export { type Input, sendEof, sendInput, type SendOptions } from "./input.ts";
+export {
+  type Input,
+  sendEof,
+  sendInput,
+  type SendOptions,
+} from "./client/input.ts";
 export {
   followLog,
   type FollowLogOptions,
@@ -50,17 +59,21 @@ export {
   readLog,
   type ReadLogOptions,
   type TailOptions,
-} from "./logs.ts";
+} from "./client/logs.ts";
 export {
   listProcesses,
   type ListProcessesOptions,
   type Role,
   type SessionProcess,
-} from "./processes.ts";
+} from "./process/members.ts";
 export { type ProcessOptions } from "./launch.ts";
-export type { Scope } from "./scope.ts";
-export { type Pruned, type PruneOptions, pruneSessions } from "./prune.ts";
-export { codexProgram } from "./program.ts";
+export type { Scope } from "./process/scope.ts";
+export {
+  type Pruned,
+  type PruneOptions,
+  pruneSessions,
+} from "./session/prune.ts";
+export { codexProgram } from "./agents/program.ts";
 export { spawnExec, type SpawnOptions, spawnRepl } from "./spawn.ts";
 export {
   type DeleteOptions,
@@ -68,7 +81,7 @@ export {
   type EndOptions,
   type StopOptions,
   stopSession,
-} from "./stop.ts";
+} from "./session/stop.ts";
 export {
   type Pids,
   readTimes,
@@ -85,25 +98,32 @@ export {
   pathsFor,
   type RootOptions,
 } from "./store.ts";
-export { waitForSession, type WaitOptions, type WaitResult } from "./wait.ts";
-export type { EndState, FinalState } from "./watch.ts";
+export {
+  waitForSession,
+  type WaitOptions,
+  type WaitResult,
+} from "./client/wait.ts";
+export type { EndState, FinalState } from "./client/watch.ts";
 export {
   getSession,
   type ListOptions,
   listSessions,
   resolveSelector,
   type Session,
-} from "./sessions.ts";
-export { type Ending, exitStatus } from "./signals.ts";
-export { readPlainLog, type ReadPlainLogOptions } from "./plain_log.ts";
+} from "./session/find.ts";
+export { type Ending, exitStatus } from "./system/signals.ts";
+export { readPlainLog, type ReadPlainLogOptions } from "./client/plain_log.ts";
 export {
   readScreen,
   type ReadScreenOptions,
   sendKeys,
   type SendKeysOptions,
   type TerminalInputPart,
-} from "./terminal.ts";
-export type { ScreenText } from "./screen_text.ts";
-export { runRelay } from "./relay.ts";
-export { type Condition, waitFor } from "./wait_for.ts";
-export { type TerminalStatus, terminalStatus } from "./terminal_status.ts";
+} from "./client/terminal.ts";
+export type { ScreenText } from "./screen/screen_text.ts";
+export { runRelay } from "./relay/relay.ts";
+export { type Condition, waitFor } from "./client/wait_for.ts";
+export {
+  type TerminalStatus,
+  terminalStatus,
+} from "./client/terminal_status.ts";

@@ -15,7 +15,7 @@ import {
   requireMainThread,
 } from "./launch.ts";
 import type { Pids } from "./state.ts";
-import { remove } from "./files.ts";
+import { remove } from "./system/files.ts";
 import { resolve } from "./std.ts";
 import {
   checkDirectory,

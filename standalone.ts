@@ -5,24 +5,24 @@
  * @module
  */
 import { include } from "./on_demand.ts";
-import { RELAY_COMMAND } from "./relay_command.ts";
+import { RELAY_COMMAND } from "./relay/command.ts";
 
 include({
-  "cli_attach.ts": () => import("./cli_attach.ts"),
-  "cli_control.ts": () => import("./cli_control.ts"),
-  "cli_doctor.ts": () => import("./cli_doctor.ts"),
-  "cli_inspect.ts": () => import("./cli_inspect.ts"),
-  "cli_start.ts": () => import("./cli_start.ts"),
-  "completions.ts": () => import("./completions.ts"),
-  "plain_log.ts": () => import("./plain_log.ts"),
-  "terminal.ts": () => import("./terminal.ts"),
-  "terminal_console.ts": () => import("./terminal_console.ts"),
-  "wait_for.ts": () => import("./wait_for.ts"),
+  "cli/attach.ts": () => import("./cli/attach.ts"),
+  "cli/completions.ts": () => import("./cli/completions.ts"),
+  "cli/control.ts": () => import("./cli/control.ts"),
+  "cli/doctor.ts": () => import("./cli/doctor.ts"),
+  "cli/inspect.ts": () => import("./cli/inspect.ts"),
+  "cli/start.ts": () => import("./cli/start.ts"),
+  "client/attach_console.ts": () => import("./client/attach_console.ts"),
+  "client/plain_log.ts": () => import("./client/plain_log.ts"),
+  "client/terminal.ts": () => import("./client/terminal.ts"),
+  "client/wait_for.ts": () => import("./client/wait_for.ts"),
 });
 
 const [command, ...args] = Deno.args;
 if (command === RELAY_COMMAND) {
-  const { runRelay } = await import("./relay.ts");
+  const { runRelay } = await import("./relay/relay.ts");
   Deno.exit(await runRelay(args));
 }
 // In a bundle it is the main module as well, and runs by itself.

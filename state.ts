@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { type Ending, parseEnding } from "./signals.ts";
-import { openFile, readFile, statOptional } from "./files.ts";
+import { type Ending, parseEnding } from "./system/signals.ts";
+import { openFile, readFile, statOptional } from "./system/files.ts";
 import { type Paths } from "./store.ts";
 
 /** Who asked a session to end, and how. */

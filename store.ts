@@ -11,7 +11,7 @@
  */
 import { checkType } from "./arguments.ts";
 import { ArgumentError, messageOf, SessionError } from "./errors.ts";
-import { statOptional } from "./files.ts";
+import { statOptional } from "./system/files.ts";
 import { basename, dirname, join, resolve } from "./std.ts";
 
 /** The format that this version writes; readers refuse a greater one. */

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { spawnLeader } from "../child.ts";
-import { createSession } from "../create.ts";
+import { spawnLeader } from "../process/child.ts";
+import { createSession } from "../session/create.ts";
 import {
   atLeast,
   atMost,

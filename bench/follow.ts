@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createSession } from "../create.ts";
+import { createSession } from "../session/create.ts";
 import {
   atMost,
   Bench,

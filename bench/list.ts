@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createSession } from "../create.ts";
+import { createSession } from "../session/create.ts";
 import { readState } from "../state.ts";
 import {
   atMost,

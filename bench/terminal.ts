@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { createSession } from "../create.ts";
-import { readScreen } from "../terminal.ts";
+import { createSession } from "../session/create.ts";
+import { readScreen } from "../client/terminal.ts";
 import {
   atMost,
   Bench,

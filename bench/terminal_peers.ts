@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createSession } from "../create.ts";
+import { createSession } from "../session/create.ts";
 import { type Bench, denoRun, PROJECT, timeCall } from "./measure.ts";
 import { isInstalled } from "./peers.ts";
 import { SIZE } from "./window.ts";

@@ -6,11 +6,18 @@
  *
  * @module
  */
-import type { Child } from "../child.ts";
-import { SIGNALS } from "../signals.ts";
-import { close, open, poll, POLLIN, readNow, writeNow } from "../libc.ts";
-import { openPty, setWindowSize } from "../libc_terminal.ts";
-import { startAgent } from "../pty_agent.ts";
+import type { Child } from "../process/child.ts";
+import { SIGNALS } from "../system/signals.ts";
+import {
+  close,
+  open,
+  poll,
+  POLLIN,
+  readNow,
+  writeNow,
+} from "../system/libc.ts";
+import { openPty, setWindowSize } from "../system/pty.ts";
+import { startAgent } from "../relay/agent.ts";
 import type { Bench } from "./measure.ts";
 
 /** The size of every window and of every peer's session: the sessions' default. */

@@ -123,7 +123,7 @@ if (import.meta.main) {
       "syntax on",
       "-c",
       "set bg=dark nu ruler nomodeline",
-      "reaper.ts",
+      "process/reaper.ts",
     ],
     cwd: new URL("..", import.meta.url).pathname,
     columns: COLUMNS,

@@ -13,8 +13,8 @@ import {
   SessionError,
   waitForSession,
 } from "../mod.ts";
-import { relayCommand } from "../relay_command.ts";
-import { attachTerminal } from "../terminal_client.ts";
+import { relayCommand } from "../relay/command.ts";
+import { attachTerminal } from "../client/attach_terminal.ts";
 import { type Case, type Fault, within } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { cli, complainOf, kill, pause, until, World } from "./world.ts";

@@ -8,8 +8,8 @@
  *
  * @module
  */
-import { Screen } from "../screen.ts";
-import { answer } from "../terminal_query.ts";
+import { Screen } from "../screen/screen.ts";
+import { answer } from "../screen/query.ts";
 import type { Complaint, Context, Fault, Random } from "./fault.ts";
 import { junk } from "./noise.ts";
 

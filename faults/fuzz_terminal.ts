@@ -16,12 +16,12 @@ import {
   Frame,
   FrameReader,
   PROTOCOL,
-} from "../protocol.ts";
-import { connectRelay, type RelayConnection } from "../relay_connection.ts";
-import { Screen } from "../screen.ts";
-import { connectIn } from "../socket_path.ts";
+} from "../relay/protocol.ts";
+import { connectRelay, type RelayConnection } from "../relay/connection.ts";
+import { Screen } from "../screen/screen.ts";
+import { connectIn } from "../relay/socket.ts";
 import { pathsFor } from "../store.ts";
-import { terminalStatus } from "../terminal_status.ts";
+import { terminalStatus } from "../client/terminal_status.ts";
 import {
   type Complaint,
   type Context,

@@ -9,8 +9,8 @@
  *
  * @module
  */
-import { list, show, wait } from "../cli_inspect.ts";
-import { describeError, type Io } from "../cli_io.ts";
+import { list, show, wait } from "../cli/inspect.ts";
+import { describeError, type Io } from "../cli/io.ts";
 import {
   ArgumentError,
   createSession,
@@ -27,9 +27,9 @@ import {
   waitFor,
   waitForSession,
 } from "../mod.ts";
-import { parseOptions } from "../options.ts";
+import { parseOptions } from "../cli/options.ts";
 import { readPids, readState, readStopRequest } from "../state.ts";
-import { COMMANDS, COMMON, findCommand } from "../usage.ts";
+import { COMMANDS, COMMON, findCommand } from "../cli/usage.ts";
 import {
   type Complaint,
   type Context,

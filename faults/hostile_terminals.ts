@@ -15,9 +15,9 @@ import {
   stopSession,
   waitForSession,
 } from "../mod.ts";
-import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../protocol.ts";
+import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../relay/protocol.ts";
 import { pathsFor } from "../store.ts";
-import { terminalStatus } from "../terminal_status.ts";
+import { terminalStatus } from "../client/terminal_status.ts";
 import {
   type Case,
   type Complaint,

@@ -19,7 +19,7 @@ import {
   pruneSessions,
   type Session,
 } from "../mod.ts";
-import { terminalStatus } from "../terminal_status.ts";
+import { terminalStatus } from "../client/terminal_status.ts";
 import { within } from "./fault.ts";
 import { pause, see, type Seen, there, type World } from "./world.ts";
 

@@ -18,7 +18,7 @@ import {
   waitForSession,
 } from "../mod.ts";
 import { TestWindow } from "../tests/pty.ts";
-import { terminalStatus } from "../terminal_status.ts";
+import { terminalStatus } from "../client/terminal_status.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import {

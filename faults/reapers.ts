@@ -8,7 +8,7 @@
  */
 import { stopSession } from "../mod.ts";
 import { newMeta, prepare } from "../launch.ts";
-import { reaperScript } from "../reaper.ts";
+import { reaperScript } from "../process/reaper.ts";
 import { makeBuildDirectory, pathsFor, pathsIn } from "../store.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";

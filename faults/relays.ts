@@ -16,10 +16,10 @@ import {
   SessionError,
   stopSession,
 } from "../mod.ts";
-import { relayCommand } from "../relay_command.ts";
+import { relayCommand } from "../relay/command.ts";
 import { readPids } from "../state.ts";
 import { pathsFor } from "../store.ts";
-import { attachTerminal } from "../terminal_client.ts";
+import { attachTerminal } from "../client/attach_terminal.ts";
 import { type Case, type Fault, within } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import {

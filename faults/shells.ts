@@ -5,7 +5,7 @@
  * @module
  */
 import { waitForSession } from "../mod.ts";
-import { reaperScript } from "../reaper.ts";
+import { reaperScript } from "../process/reaper.ts";
 import { PROJECT } from "../tests/helpers.ts";
 import {
   findShell,

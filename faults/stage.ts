@@ -10,7 +10,7 @@ import {
   pathsFor,
   type Role,
 } from "../mod.ts";
-import { terminalStatus } from "../terminal_status.ts";
+import { terminalStatus } from "../client/terminal_status.ts";
 import { TestWindow } from "../tests/pty.ts";
 import { CLI, kill, until, World } from "./world.ts";
 

@@ -5,9 +5,10 @@
  * @module
  */
 import { createSession } from "../mod.ts";
-import { PROTOCOL } from "../protocol.ts";
-import { relayCommand } from "../relay_command.ts";
-import { PROJECT } from "../tests/helpers.ts";
+import { PROTOCOL } from "../relay/protocol.ts";
+import { relayCommand } from "../relay/command.ts";
+import { dirname } from "../std.ts";
+import { MODULES, PROJECT } from "../tests/helpers.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { CLI, cli, complainOf, until, World } from "./world.ts";
@@ -33,17 +34,16 @@ const OTHERS: readonly (readonly string[])[] = [
 
 /** Copies the program, which then speaks a version. */
 function copy(to: string, version: number): void {
-  Deno.mkdirSync(to, { recursive: true });
-  for (const { name, isFile } of Deno.readDirSync(PROJECT)) {
-    if (!isFile || !name.endsWith(".ts")) continue;
+  for (const name of MODULES) {
     const text = Deno.readTextFileSync(`${PROJECT}${name}`);
     const changed = text.replace(
       `export const PROTOCOL = ${PROTOCOL};`,
       `export const PROTOCOL = ${version};`,
     );
-    if (name === "protocol.ts" && changed === text) {
+    if (name === "relay/protocol.ts" && changed === text) {
       throw new Error("protocol.ts names no version");
     }
+    Deno.mkdirSync(dirname(`${to}/${name}`), { recursive: true });
     Deno.writeTextFileSync(`${to}/${name}`, changed);
   }
 }
@@ -56,7 +56,9 @@ function meeting(who: "relay" | "client", version: number): Case {
     copy(other, version);
     const otherCli = [...CLI.slice(0, -1), `${other}/cli.ts`];
     const relay = relayCommand({ dir: root, argv: ["-"] })
-      .map((word) => word.endsWith("/relay.ts") ? `${other}/relay.ts` : word);
+      .map((word) =>
+        word.endsWith("/relay.ts") ? `${other}/relay/relay.ts` : word
+      );
     await createSession({
       root,
       id: ID,

@@ -4,8 +4,8 @@
  * @module
  */
 import { join } from "../std.ts";
-import { checkSymbols } from "../ffi.ts";
-import { readQuickly } from "../files.ts";
+import { checkSymbols } from "../system/ffi.ts";
+import { readQuickly } from "../system/files.ts";
 import { readPids } from "../state.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
@@ -19,8 +19,25 @@ export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 checkSymbols();
 readQuickly();
 
+/** The folders of the program, from the lowest up. */
+// deno-fmt-ignore
+const ROOMS = [
+  "system", "process", "screen", "agents", "relay", "session", "client", "doctor", "cli",
+];
+
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
+
+/** The modules of the program, without tests, faults and benchmarks, as paths in the project. */
+export const MODULES: readonly string[] = [
+  "",
+  ...ROOMS.map((room) => `${room}/`),
+]
+  .flatMap((dir) =>
+    [...Deno.readDirSync(PROJECT + dir)]
+      .filter(({ name }) => name.endsWith(".ts"))
+      .map(({ name }) => dir + name)
+  ).sort();
 
 /** A state directory of its own; disposing of it ends and deletes what is left in it. */
 export class TestRoot {

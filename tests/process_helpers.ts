@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { createSession } from "../create.ts";
-import { listProcesses, signalProcess } from "../processes.ts";
-import { stopSession } from "../stop.ts";
+import { createSession } from "../session/create.ts";
+import { listProcesses, signalProcess } from "../process/members.ts";
+import { stopSession } from "../session/stop.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { TestRoot, until } from "./helpers.ts";
 

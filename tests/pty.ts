@@ -4,14 +4,21 @@
  *
  * @module
  */
-import type { Child, ChildStatus } from "../child.ts";
-import { close, open, poll, POLLIN, readNow, writeNow } from "../libc.ts";
-import { isCanonical, openPty, setWindowSize } from "../libc_terminal.ts";
-import { startAgent } from "../pty_agent.ts";
-import { relayCommand, type RelayCommandOptions } from "../relay_command.ts";
-import { Screen } from "../screen.ts";
+import type { Child, ChildStatus } from "../process/child.ts";
+import {
+  close,
+  open,
+  poll,
+  POLLIN,
+  readNow,
+  writeNow,
+} from "../system/libc.ts";
+import { isCanonical, openPty, setWindowSize } from "../system/pty.ts";
+import { startAgent } from "../relay/agent.ts";
+import { relayCommand, type RelayCommandOptions } from "../relay/command.ts";
+import { Screen } from "../screen/screen.ts";
 import { launch, newMeta, prepare, type ProcessOptions } from "../launch.ts";
-import { SIGNALS } from "../signals.ts";
+import { SIGNALS } from "../system/signals.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { PROJECT, until } from "./helpers.ts";
 
@@ -159,7 +166,7 @@ export function attachCommand(
   id: string,
   ...options: string[]
 ): string[] {
-  const main = `${PROJECT}tests/attach_main.ts`;
+  const main = `${PROJECT}tests/client/attach_main.ts`;
   return [
     Deno.execPath(),
     "run",

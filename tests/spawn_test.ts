@@ -1,6 +1,6 @@
 import { SessionError } from "../errors.ts";
-import { createSession } from "../create.ts";
-import { mkfifo } from "../libc.ts";
+import { createSession } from "../session/create.ts";
+import { mkfifo } from "../system/libc.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
 import { readState } from "../state.ts";
 import { pathsFor } from "../store.ts";
@@ -318,7 +318,7 @@ Deno.test("spawnExec() works whatever the umask", async () => {
 
 Deno.test("the reaper's script works in every shell that is installed", async () => {
   await using root = new TestRoot();
-  const { reaperScript } = await import("../reaper.ts");
+  const { reaperScript } = await import("../process/reaper.ts");
   const shells = [["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"], [
     "mksh",
   ]];

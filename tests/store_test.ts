@@ -1,12 +1,12 @@
-import { createSession } from "../create.ts";
+import { createSession } from "../session/create.ts";
 import { SessionError } from "../errors.ts";
-import { sendInput } from "../input.ts";
-import { mkfifo } from "../libc.ts";
-import { followLog, readLog } from "../logs.ts";
-import { pruneSessions } from "../prune.ts";
+import { sendInput } from "../client/input.ts";
+import { mkfifo } from "../system/libc.ts";
+import { followLog, readLog } from "../client/logs.ts";
+import { pruneSessions } from "../session/prune.ts";
 import { spawnExec } from "../spawn.ts";
 import { readPids, readState, readStopRequest } from "../state.ts";
-import { exists, writeAtomic } from "../files.ts";
+import { exists, writeAtomic } from "../system/files.ts";
 import {
   defaultRoot,
   makeBuildDirectory,
@@ -19,12 +19,12 @@ import {
   parseEnding,
   signalName,
   signalNumber,
-} from "../signals.ts";
-import { getSession, listSessions, resolveSelector } from "../sessions.ts";
-import { deleteSession, stopSession } from "../stop.ts";
-import { readScreen, sendKeys } from "../terminal.ts";
-import { waitForSession } from "../wait.ts";
-import { waitFor } from "../wait_for.ts";
+} from "../system/signals.ts";
+import { getSession, listSessions, resolveSelector } from "../session/find.ts";
+import { deleteSession, stopSession } from "../session/stop.ts";
+import { readScreen, sendKeys } from "../client/terminal.ts";
+import { waitForSession } from "../client/wait.ts";
+import { waitFor } from "../client/wait_for.ts";
 import {
   assert,
   assertEquals,

@@ -7,11 +7,12 @@
  *
  * @module
  */
-import { join } from "../std.ts";
+import { dirname, join } from "../std.ts";
 import {
   assert,
   assertEquals,
   assertStringIncludes,
+  MODULES,
   PROJECT,
   TestRoot,
 } from "./helpers.ts";
@@ -104,10 +105,9 @@ class TempDir {
 
 /** What is needed of the project to run and build it. */
 function copyProject(target: string): void {
-  for (const { name, isFile } of Deno.readDirSync(PROJECT)) {
-    if (isFile && /\.ts$|^deno\.(json|lock)$/.test(name)) {
-      Deno.copyFileSync(join(PROJECT, name), join(target, name));
-    }
+  for (const name of [...MODULES, "deno.json", "deno.lock"]) {
+    Deno.mkdirSync(dirname(join(target, name)), { recursive: true });
+    Deno.copyFileSync(join(PROJECT, name), join(target, name));
   }
 }
 

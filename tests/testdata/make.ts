@@ -6,10 +6,10 @@
  * @module
  */
 import { VERSION } from "../../cli.ts";
-import { sendEof, sendInput } from "../../input.ts";
+import { sendEof, sendInput } from "../../client/input.ts";
 import { type CreateOptions, createSession, stopSession } from "../../mod.ts";
-import { waitForSession } from "../../wait.ts";
-import { waitFor } from "../../wait_for.ts";
+import { waitForSession } from "../../client/wait.ts";
+import { waitFor } from "../../client/wait_for.ts";
 
 const root = new URL(`./${VERSION}`, import.meta.url).pathname;
 

@@ -1,0 +1,134 @@
+/**
+ * The command that attaches: `attach`, which `create -a` and `run -a` do as well.
+ *
+ * @module
+ */
+import { attachStreams } from "../client/attach_streams.ts";
+import { type Handler, type Io, OK, onlyOperand, valueOf } from "./io.ts";
+import { SessionError } from "../errors.ts";
+import { harmless, parseCount } from "./format.ts";
+import { part } from "../on_demand.ts";
+import type { Parsed } from "./options.ts";
+import { resolveSelector } from "../session/find.ts";
+import { exitStatus } from "../system/signals.ts";
+import type { FinalState } from "../client/watch.ts";
+
+/** `attach`: live output and typed lines, or a screen. */
+export const attach: Handler = async (call, io) => {
+  const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
+  if (meta?.kind === "pty") return await attachScreen(id, io, call);
+  const tail = valueOf(call, "tail");
+  const attach = attacher(io, {
+    tailLines: tail === undefined
+      ? undefined
+      : parseCount(tail, "number of lines"),
+    stderr: call.flags.has("stderr"),
+    readOnly: call.flags.has("read-only"),
+  });
+  return await attach(id);
+};
+
+/** Attaches this terminal to that of a session. */
+export async function attachScreen(
+  id: string,
+  io: Io,
+  call: Parsed,
+): Promise<number> {
+  if (!io.stdinIsTerminal || io.columns === undefined) {
+    throw new SessionError(
+      "unsupported",
+      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; see also: codex-session screen, logs, send`,
+      { id },
+    );
+  }
+  const { attachConsole } = await part<
+    typeof import("../client/attach_console.ts")
+  >(
+    "client/attach_console.ts",
+  );
+  const result = await attachConsole(id, {
+    detachKeys: valueOf(call, "detach-keys"),
+    readOnly: call.flags.has("read-only"),
+  });
+  return afterwards(id, result, io);
+}
+
+interface View {
+  readonly tailLines?: number;
+  readonly stderr?: boolean;
+  readonly readOnly?: boolean;
+}
+
+/** Attaches this terminal to a session, beginning before it returns. */
+export function attacher(
+  io: Io,
+  { stderr, ...view }: View = {},
+): (id: string) => Promise<number> {
+  return async (id) => {
+    const result = await attachStreams(id, {
+      ...view,
+      stdin: view.readOnly && !io.stdinIsTerminal ? undefined : stdinOf(io),
+      stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),
+      stderr: stderr ? markedStream(io) : undefined,
+      signal: io.interrupted(),
+      onNotice: (message) => io.err(`codex-session: ${harmless(message)}\n`),
+    });
+    return afterwards(id, result, io);
+  };
+}
+
+/** A terminal's end of file leaves; a file's or pipe's only ends the input. */
+function stdinOf(io: Io): ReadableStream<Uint8Array> {
+  if (io.stdinIsTerminal) return io.stdin;
+  const reader = io.stdin.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) await new Promise(() => {});
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+/** Standard error of the agent, each of its lines marked. */
+function markedStream(io: Io): WritableStream<Uint8Array> {
+  const decoder = new TextDecoder();
+  const mark = io.color ? "\x1b[31m[stderr]\x1b[0m " : "[stderr] ";
+  let atStart = true;
+  return new WritableStream({
+    write(bytes) {
+      const text = decoder.decode(bytes, { stream: true });
+      if (text === "") return;
+      io.err((atStart ? mark : "") + text.replace(/\n(?=[^])/g, `\n${mark}`));
+      atStart = text.endsWith("\n");
+    },
+  });
+}
+
+/** How it ended or was left, as this program's own exit status. */
+function afterwards(
+  id: string,
+  result: { readonly detached: true } | { readonly state: FinalState },
+  io: Io,
+): number {
+  if ("detached" in result) {
+    io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
+    return OK;
+  }
+  const { state } = result;
+  if (state.state === "exited") {
+    if ("signal" in state.ending) {
+      io.err(`Session ${id} ended by ${state.ending.signal}\n`);
+    }
+    return exitStatus(state.ending);
+  }
+  const why = state.state === "lost"
+    ? "is lost: its supervisor was killed"
+    : "was deleted";
+  throw new SessionError(
+    "wrong_state",
+    `Session "${id}" ${why}; how the agent ended is not known`,
+    { id },
+  );
+}

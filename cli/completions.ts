@@ -1,0 +1,327 @@
+/**
+ * Completion scripts for bash, zsh and fish, made from the same descriptions as
+ * the help. Session ids come from `codex-session list -q` at the moment of asking.
+ *
+ * What is completed depends on how many operands stand before the cursor: `logs`
+ * takes one session, `stop` any number, and after the command of `run` its own
+ * arguments begin. An option's value is never taken for an operand.
+ *
+ * @module
+ */
+import { ArgumentError } from "../errors.ts";
+import { type Handler, OK, onlyOperand } from "./io.ts";
+import type { Option } from "./options.ts";
+import { SCOPES } from "../process/scope.ts";
+import { STATES } from "../state.ts";
+import { type Command, COMMANDS, COMMON } from "./usage.ts";
+
+/** `completions`: a script on standard output. */
+// deno-lint-ignore require-await
+export const completions: Handler = async (call, io) => {
+  const shell = onlyOperand(call, "a shell: bash, zsh or fish");
+  const script = { bash, zsh, fish }[shell];
+  if (script === undefined) {
+    throw new ArgumentError(`Unknown shell "${shell}": use bash, zsh or fish`);
+  }
+  io.out(script());
+  return OK;
+};
+
+const visible = () => COMMANDS.filter(({ hidden }) => !hidden);
+const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
+const optionsOf = ({ options }: Command) => [...options, ...COMMON];
+
+/** An option as it is typed: `-f`, `--follow`. */
+const spellings = ({ name, short }: Option) =>
+  short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
+
+const isValued = ({ value }: Option) => value !== undefined;
+
+/** The first operand's words, where they are a fixed set. */
+const OPERANDS: Readonly<Record<string, readonly string[]>> = {
+  create: ["exec", "repl", "pty"],
+  completions: ["bash", "zsh", "fish"],
+};
+
+/** What an option's value can be, where that is known; of all others there is nothing to offer. */
+const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
+  {
+    "cwd": "folder",
+    "env-file": "file",
+    "scope": SCOPES,
+    "state": STATES,
+    "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
+    // Of many the most wanted.
+    "key": [
+      ...["enter", "escape", "tab", "shift-tab", "backspace", "up", "down"],
+      ...["left", "right", "pageup", "pagedown", "home", "end"],
+      ...["ctrl-c", "ctrl-d"],
+    ],
+  };
+
+/** Text between single quotes of bash and zsh, and of fish, where it holds no backslash. */
+const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
+const LIST = "codex-session list -q 2>/dev/null";
+
+function bash(): string {
+  const commands = visible().map((command) => {
+    const options = optionsOf(command);
+    const settings = [
+      `options="${options.flatMap(spellings).join(" ")}"`,
+      `valued=" ${options.filter(isValued).flatMap(spellings).join(" ")} "`,
+    ];
+    if (command.verbatim) settings.push("verbatim=y");
+    if (command.completes !== undefined) {
+      settings.push(`operand=${command.completes}`);
+    }
+    const words = OPERANDS[command.name];
+    if (words !== undefined) settings.push(`words="${words.join(" ")}"`);
+    return `    ${namesOf(command).join(" | ")})
+      ${settings.join("\n      ")} ;;`;
+  });
+  const values = visible().flatMap((command) =>
+    command.options.filter(({ name }) => name in VALUES).map((option) => {
+      const patterns = namesOf(command).flatMap((name) =>
+        spellings(option).map((spelling) => `"${name} ${spelling}"`)
+      );
+      const value = VALUES[option.name]!;
+      const offer = value === "folder"
+        ? "_codex_session_files -d"
+        : value === "file"
+        ? "_codex_session_files -f"
+        : `COMPREPLY=($(compgen -W "${value.join(" ")}" -- "$cur"))`;
+      return `      ${patterns.join(" | ")}) ${offer} ;;`;
+    })
+  );
+  return `# bash completion for codex-session
+_codex_session_files() {
+  local IFS=$'\\n'
+  compopt -o filenames 2>/dev/null
+  COMPREPLY=($(compgen "$1" -- "$cur"))
+}
+_codex_session() {
+  local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}"
+  local options="" valued="" verbatim="" operand="" words=""
+  local operands=0 ended="" value="" word i
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "${
+    visible().flatMap(namesOf).join(" ")
+  } --help --version" -- "$cur"))
+    return
+  fi
+  case "$command" in
+${commands.join("\n")}
+  esac
+  # "=" is a word of its own here: KEY=VALUE is three.
+  for ((i = 2; i < COMP_CWORD; i++)); do
+    word="\${COMP_WORDS[i]}"
+    if [ -n "$ended" ]; then operands=$((operands + 1))
+    elif [ "$word" = -- ]; then ended=y
+    elif [ "$word" = "=" ]; then i=$((i + 1))
+    elif [[ $valued == *" $word "* ]]; then
+      i=$((i + 1))
+      if [ "\${COMP_WORDS[i]}" = "=" ]; then
+        if [ "$i" -eq "$COMP_CWORD" ]; then cur=""; else i=$((i + 1)); fi
+      fi
+      [ "$i" -lt "$COMP_CWORD" ] || value="$word"
+    elif [[ $word != -?* ]]; then
+      operands=$((operands + 1))
+      ended="$verbatim"
+    fi
+  done
+  if [ -n "$value" ]; then
+    case "$command $value" in
+${values.join("\n")}
+    esac
+  elif [ -z "$ended" ] && [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$cur"))
+  elif [ "$operand" = sessions ] || { [ "$operand" = session ] && [ "$operands" -eq 0 ]; }; then
+    COMPREPLY=($(compgen -W "$(${LIST})" -- "$cur"))
+  elif [ "$operands" -eq 0 ] && [ -n "$words" ]; then
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  elif [ "$operands" -eq 0 ] && [ "$operand" = files ]; then
+    COMPREPLY=($(compgen -c -- "$cur"))
+  elif [ -n "$verbatim" ]; then
+    _codex_session_files -f
+  fi
+}
+complete -F _codex_session codex-session
+`;
+}
+
+/** An option as `_arguments` of zsh describes it, once for each spelling. */
+function zshOption(option: Option): string[] {
+  const { name, value, help, repeat = false } = option;
+  const all = spellings(option);
+  return all.map((spelling) => {
+    const once = repeat ? "*" : `(${all.join(" ")})`;
+    const text = `[${help.replace(/[[\]\\]/g, "\\$&")}]`;
+    if (value === undefined) return quoted(once + spelling + text);
+    const known = VALUES[name];
+    const action = known === "folder"
+      ? "_files -/"
+      : known === "file"
+      ? "_files"
+      : known === undefined
+      ? " "
+      : `(${known.join(" ")})`;
+    const sign = spelling.startsWith("--") ? "=" : "+";
+    return quoted(`${once}${spelling}${sign}${text}:${value}:${action}`);
+  });
+}
+
+/** The operands of a command as `_arguments` describes them. */
+function zshOperands(command: Command): string[] {
+  if (command.completes === "sessions") return ["*:session:_codex-session_ids"];
+  if (command.completes === "session") return ["1:session:_codex-session_ids"];
+  if (command.completes === "files") {
+    return ["(-)1:command:_command_names -e", "*::argument:_normal"];
+  }
+  const words = OPERANDS[command.name];
+  if (words === undefined) return [];
+  const first = `${command.verbatim ? "(-)" : ""}1:kind:(${words.join(" ")})`;
+  return command.verbatim ? [first, "*:argument:_files"] : [first];
+}
+
+function zsh(): string {
+  const commands = visible().flatMap((command) =>
+    namesOf(command).map((name) => quoted(`${name}:${command.summary}`))
+  );
+  const cases = visible().map((command) => {
+    const specs = [
+      ...optionsOf(command).flatMap(zshOption),
+      ...zshOperands(command).map(quoted),
+    ];
+    return `    ${namesOf(command).join("|")})
+      _arguments -s -S ${specs.join(" \\\n        ")} ;;`;
+  });
+  return `#compdef codex-session
+# zsh completion for codex-session
+_codex-session_ids() {
+  local -a ids expl
+  ids=(\${(f)"$(${LIST})"})
+  _wanted -V sessions expl session compadd -a ids
+}
+_codex-session() {
+  if (( CURRENT == 2 )); then
+    local -a commands
+    commands=(${commands.join("\n      ")})
+    _describe -t commands command commands
+    return
+  fi
+  local command=$words[2]
+  shift words
+  (( CURRENT-- ))
+  case $command in
+${cases.join("\n")}
+  esac
+}
+if [ "$funcstack[1]" = "_codex-session" ]; then
+  _codex-session "$@"
+else
+  compdef _codex-session codex-session
+fi
+`;
+}
+
+function fish(): string {
+  const complete = (condition: string, rest: string) =>
+    `complete -c codex-session -n ${quoted(condition)} ${rest}`;
+  const valued = visible().map((command) =>
+    `    case ${namesOf(command).join(" ")}
+      set valued ${
+      optionsOf(command).filter(isValued).flatMap(spellings).join(" ")
+    }`
+  );
+  const verbatim = visible().filter((command) => command.verbatim)
+    .flatMap(namesOf);
+  const lines = visible().flatMap((command) => {
+    const names = namesOf(command).join(" ");
+    const whenAny = `__codex_session_after any ${names}`;
+    const whenFirst = `__codex_session_after 0 ${names}`;
+    const whenOption = command.verbatim ? whenFirst : whenAny;
+    const options = optionsOf(command).map((option) => {
+      const { name, short, help } = option;
+      const known = VALUES[name];
+      const value = !isValued(option)
+        ? ""
+        : known === "file"
+        ? " -r -F"
+        : known === "folder"
+        ? " -x -a '(__fish_complete_directories)'"
+        : known === undefined
+        ? " -x"
+        : ` -x -a ${quoted(known.join(" "))}`;
+      const spelling = `${short === undefined ? "" : `-s ${short} `}-l ${name}`;
+      return complete(whenOption, `${spelling}${value} -d ${quoted(help)}`);
+    });
+    const operands: string[] = [];
+    if (command.completes === "sessions") {
+      operands.push(complete(whenAny, `-k -a '(${LIST})'`));
+    } else if (command.completes === "session") {
+      operands.push(complete(whenFirst, `-k -a '(${LIST})'`));
+    } else if (command.completes === "files") {
+      operands.push(complete(whenFirst, "-a '(__fish_complete_command)'"));
+    }
+    const words = OPERANDS[command.name];
+    if (words !== undefined) {
+      operands.push(complete(whenFirst, `-a ${quoted(words.join(" "))}`));
+    }
+    if (command.verbatim) {
+      operands.push(complete(`not ${whenFirst}; and ${whenAny}`, "-F"));
+    }
+    return [...options, ...operands];
+  });
+  const commands = visible().flatMap((command) =>
+    namesOf(command).map((name) =>
+      complete(
+        "__codex_session_after command",
+        `-a ${name} -d ${quoted(command.summary)}`,
+      )
+    )
+  );
+  return `# fish completion for codex-session
+# The operands before the cursor, one a line.
+function __codex_session_operands
+  set -l words (commandline -opc)
+  set -l command $words[2]
+  set -e words[1..2]
+  set -l valued
+  switch "$command"
+${valued.join("\n")}
+  end
+  while set -q words[1]
+    set -l word $words[1]
+    set -e words[1]
+    if test "$word" = --
+      set -q words[1]; and printf '%s\\n' $words
+      return
+    else if contains -- $word $valued
+      set -e words[1]
+    else if not string match -q -- '-?*' $word
+      echo $word
+      if contains -- "$command" ${verbatim.join(" ")}
+        set -q words[1]; and printf '%s\\n' $words
+        return
+      end
+    end
+  end
+end
+# Tells whether the cursor stands after: no command yet, or one of these with at
+# most so many operands.
+function __codex_session_after
+  set -l words (commandline -opc)
+  if test $argv[1] = command
+    test (count $words) -eq 1
+    return
+  end
+  set -q words[2]; and contains -- $words[2] $argv[2..-1]; or return 1
+  test $argv[1] = any; or test (count (__codex_session_operands)) -le $argv[1]
+end
+complete -c codex-session -f
+${commands.join("\n")}
+${lines.join("\n")}
+`;
+}

@@ -1,0 +1,221 @@
+/**
+ * Values as people write and read them: durations, sizes, tables.
+ *
+ * @module
+ */
+import { HARMFUL } from "../screen/clean_text.ts";
+import { ArgumentError } from "../errors.ts";
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/**
+ * Milliseconds of a duration such as `10s`, `1h30m`, `500ms`, `2d`; a plain number is seconds.
+ *
+ * @throws {ArgumentError} if it is none.
+ */
+export function parseDuration(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
+  if (!/^(\d+(\.\d+)?(ms|[smhd]))+$/.test(text)) {
+    throw new ArgumentError(
+      `Invalid duration "${text}": write it like 10s, 5m, 1h30m or 500ms`,
+    );
+  }
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/([\d.]+)(ms|[smhd])/g)) {
+    total += Number(amount) * UNITS_MS[unit!]!;
+  }
+  return Math.round(total);
+}
+
+/**
+ * A duration that is longer than nothing.
+ *
+ * @throws {ArgumentError} if it is none.
+ */
+export function parsePeriod(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === 0) {
+    throw new ArgumentError(
+      `Invalid duration "${text}": it must be longer than 0`,
+    );
+  }
+  return ms;
+}
+
+/**
+ * A whole number that is not negative.
+ *
+ * @throws {ArgumentError} if it is none.
+ */
+export function parseCount(text: string, what: string): number {
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new ArgumentError(
+      `Invalid ${what} "${text}": it must be a whole number`,
+    );
+  }
+  return Number(text);
+}
+
+/**
+ * Bytes of a size such as `500K`, `64M` or `64MiB`; a plain number is bytes.
+ *
+ * @throws {ArgumentError} if it is none.
+ */
+export function parseSize(text: string): number {
+  const match = /^(\d{1,12})(?:([KMG])(?:i?B)?|B)?$/i.exec(text);
+  if (match === null) {
+    throw new ArgumentError(
+      `Invalid size "${text}": write it like 500K or 64M`,
+    );
+  }
+  const power = " KMG".indexOf((match[2] ?? " ").toUpperCase());
+  return Number(match[1]) * 1024 ** power;
+}
+
+/**
+ * A `KEY=VALUE` pair; the value may hold anything, `=` included.
+ *
+ * @throws {ArgumentError} if it is none.
+ */
+export function parsePair(text: string, what: string): [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) {
+    throw new ArgumentError(`Invalid ${what} "${text}": use KEY=VALUE`);
+  }
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** A duration in its two largest units: `3h05m`, `12.3s`, `45ms`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)}s`;
+  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
+  if (ms < 3_600_000) {
+    return `${Math.floor(ms / 60_000)}m${two(ms % 60_000 / 1000)}s`;
+  }
+  if (ms < 86_400_000) {
+    return `${Math.floor(ms / 3_600_000)}h${two(ms % 3_600_000 / 60_000)}m`;
+  }
+  return `${Math.floor(ms / 86_400_000)}d${two(ms % 86_400_000 / 3_600_000)}h`;
+}
+
+/** How long ago, for a column: `now`, `45s`, `12m`, `3h`, `9d`. */
+export function formatAge(ms: number): string {
+  if (ms < 1000) return "now";
+  if (ms < 60_000) return `${Math.floor(ms / 1000)}s`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)}m`;
+  if (ms < 86_400_000) return `${Math.floor(ms / 3_600_000)}h`;
+  return `${Math.floor(ms / 86_400_000)}d`;
+}
+
+/** A size: `0`, `812`, `1.2K`, `34M` (units of 1024). */
+export function formatSize(bytes: number): string {
+  if (bytes < 1024) return String(bytes);
+  let value = bytes;
+  let unit = "";
+  for (const next of ["K", "M", "G", "T"]) {
+    if (value < 1024) break;
+    value /= 1024;
+    unit = next;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)}${unit}`;
+}
+
+/**
+ * Control characters made visible and harmless, `\n`, `\x1b`; also those that reorder text,
+ * and those that can't be seen.
+ */
+export function harmless(text: string): string {
+  return text.replace(HARMFUL, (char) => {
+    const named: Record<string, string> = {
+      "\n": "\\n",
+      "\r": "\\r",
+      "\t": "\\t",
+    };
+    const code = char.codePointAt(0)!;
+    const digits = code.toString(16);
+    return named[char] ??
+      (code < 0x100
+        ? `\\x${digits.padStart(2, "0")}`
+        : code < 0x10000
+        ? `\\u${digits.padStart(4, "0")}`
+        : `\\u{${digits}}`);
+  });
+}
+
+/** JSON whose strings hold none of the characters that {@linkcode harmless} replaces, and mean the same. */
+export function harmlessJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(HARMFUL, (char) => {
+    // Those below a space are escaped already, but for the newlines of the indentation.
+    if (char === "\n") return char;
+    let text = "";
+    for (let i = 0; i < char.length; i++) {
+      text += `\\u${char.charCodeAt(i).toString(16).padStart(4, "0")}`;
+    }
+    return text;
+  });
+}
+
+/** Cuts text to `columns` cells, ending in `…`. */
+export function cut(text: string, columns: number): string {
+  if (widthOf(text) <= columns) return text;
+  let width = 0;
+  let kept = "";
+  for (const char of text) {
+    width += widthOf(char);
+    if (width > columns - 1) break;
+    kept += char;
+  }
+  return columns > 0 ? kept + "…" : "";
+}
+
+const PLAIN = /^[\x20-\x7e]*$/;
+/** The cells that text takes in a terminal: East Asian letters and emoji two, marks none. */
+export function widthOf(text: string): number {
+  if (PLAIN.test(text)) return text.length;
+  // Here and not above: sets of letters take 0.5 ms to make, and few calls meet one.
+  const noWidth = /[\p{Mn}\p{Me}\p{Cf}]/gu;
+  const wide =
+    /[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]/gu;
+  const bare = text.replace(noWidth, "");
+  return [...bare].length + (bare.match(wide)?.length ?? 0);
+}
+
+/**
+ * Aligns rows of plain text in columns, two spaces between, each line cut to
+ * `columns` cells. The columns in `right` are flush right.
+ */
+export function formatTable(
+  rows: readonly (readonly string[])[],
+  right: readonly number[],
+  columns = Infinity,
+): string[] {
+  const sizes = rows.map(cellWidths);
+  const widths =
+    sizes[0]?.map((_, i) =>
+      sizes.reduce((most, row) => Math.max(most, row[i]!), 0)
+    ) ?? [];
+  return rows.map((row, at) => {
+    let line = "";
+    for (let i = 0; i < row.length; i++) {
+      const space = " ".repeat(widths[i]! - sizes[at]![i]!);
+      if (i > 0) line += "  ";
+      if (right.includes(i)) line += space + row[i];
+      else line += i === row.length - 1 ? row[i] : row[i] + space;
+    }
+    return columns === Infinity ? line : cut(line, columns);
+  });
+}
+
+/** The widths of a row's cells; most rows are plain, which is seen in one go. */
+function cellWidths(row: readonly string[]): number[] {
+  return PLAIN.test(row.join(""))
+    ? row.map(({ length }) => length)
+    : row.map(widthOf);
+}

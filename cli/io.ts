@@ -1,0 +1,134 @@
+/**
+ * What a command may do to the world of its caller, and what errors mean there.
+ *
+ * Commands never touch the console, the arguments or the exit themselves: they get
+ * an {@linkcode Io} from `cli.ts` and return an exit status.
+ *
+ * @module
+ */
+import {
+  ArgumentError,
+  type ErrorCode,
+  messageOf,
+  SessionError,
+} from "../errors.ts";
+import { harmless, harmlessJson } from "./format.ts";
+import type { Parsed } from "./options.ts";
+
+/** The caller's terminal, as commands see it. */
+export interface Io {
+  /** Writes a result to standard output, whole. */
+  readonly out: (content: string | Uint8Array) => void;
+  /** Writes to standard error, whole. */
+  readonly err: (content: string | Uint8Array) => void;
+  /** The terminal's width if standard output is one. */
+  readonly columns: number | undefined;
+  /** Colours are wanted. */
+  readonly color: boolean;
+  /** Results and errors are JSON. */
+  readonly json: boolean;
+  /** Standard input. */
+  readonly stdin: ReadableStream<Uint8Array>;
+  /** Standard input is a terminal. */
+  readonly stdinIsTerminal: boolean;
+  /** Aborted by Ctrl-C, after it has been asked for. */
+  readonly interrupted: () => AbortSignal;
+}
+
+/** A command's work: its parsed call and the caller's terminal to an exit status. */
+export type Handler = (call: Parsed, io: Io) => Promise<number>;
+
+/** A call succeeded. */
+export const OK = 0;
+/** A call failed. */
+export const FAILED = 1;
+/** A call could not be understood. */
+export const USAGE = 2;
+
+const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  not_found: 3,
+  ambiguous: 3,
+  wrong_state: 4,
+  no_reader: 4,
+  timeout: 124,
+  not_executable: 126,
+  program_not_found: 127,
+};
+
+/** The exit status and the stable code that stand for an error. */
+export function describeError(
+  error: unknown,
+): {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+} {
+  const message = messageOf(error);
+  if (error instanceof SessionError) {
+    return { status: STATUS[error.code] ?? FAILED, code: error.code, message };
+  }
+  if (error instanceof ArgumentError) {
+    return { status: USAGE, code: "usage", message };
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    // Deno's own sentence names what it is about: "Requires run access to …".
+    return { status: FAILED, code: "permission", message };
+  }
+  return { status: FAILED, code: "failed", message };
+}
+
+/** Reports an error in one line, or as JSON, and returns its exit status. */
+export function reportError(error: unknown, io: Io): number {
+  const { status, code, message } = describeError(error);
+  const { id, candidates, written } = error instanceof SessionError
+    ? error
+    : { id: undefined, candidates: undefined, written: undefined };
+  io.err(
+    io.json
+      ? harmlessJson({ error: { code, message, id, candidates, written } }) +
+        "\n"
+      : `codex-session: ${harmless(message)}\n`,
+  );
+  return status;
+}
+
+/**
+ * Does something for each of several selectors: all are tried, each failure is
+ * reported. The status of a single one is its own; of several, 1 if any failed.
+ */
+export async function forEach(
+  selectors: readonly string[],
+  io: Io,
+  work: (selector: string) => Promise<number | void>,
+): Promise<number> {
+  if (selectors.length === 0) {
+    throw new ArgumentError("Name at least one session");
+  }
+  let worst = OK;
+  for (const selector of selectors) {
+    let status: number;
+    try {
+      status = await work(selector) ?? OK;
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw error;
+      status = reportError(error, io);
+    }
+    if (status !== OK) worst = selectors.length === 1 ? status : FAILED;
+  }
+  return worst;
+}
+
+/** The single operand that a command takes. */
+export function onlyOperand(call: Parsed, what: string): string {
+  const [operand, ...more] = call.operands;
+  if (operand === undefined) throw new ArgumentError(`Name ${what}`);
+  if (more.length > 0) {
+    throw new ArgumentError(`Name only ${what}, not also "${more[0]}"`);
+  }
+  return operand;
+}
+
+/** The value of an option that is given at most once. */
+export function valueOf(call: Parsed, name: string): string | undefined {
+  return call.values.get(name)?.[0];
+}

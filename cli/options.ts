@@ -1,0 +1,122 @@
+/**
+ * Command-line options by their specification, strictly.
+ *
+ * Not `parseArgs` of `@std/cli`, which would lose what a user typed: with
+ * `stopEarly` it drops a `--` among the operands, it reads `-eA=1` as `1`, and
+ * takes `--id=` for an unknown option. Here nothing is guessed: an option is
+ * known or an error, and from the first operand on words stay as they are where
+ * the command says so.
+ *
+ * @module
+ */
+import { ArgumentError } from "../errors.ts";
+
+/** One option of a command. */
+export interface Option {
+  /** Its long name, without dashes. */
+  readonly name: string;
+  /** Its short name, one character. */
+  readonly short?: string;
+  /** What its value is called in the help; without it, it takes none. */
+  readonly value?: string;
+  /** It may be given several times. */
+  readonly repeat?: boolean;
+  /** One line of help. */
+  readonly help: string;
+}
+
+/** The options and operands of one call. */
+export interface Parsed {
+  /** The options without a value that were given. */
+  readonly flags: ReadonlySet<string>;
+  /** The values of the others, in the order given. */
+  readonly values: ReadonlyMap<string, readonly string[]>;
+  /** What is not an option. */
+  readonly operands: readonly string[];
+}
+
+/**
+ * Parses the words of a call.
+ *
+ * @param verbatim From the first operand on, everything is an operand; a `--`
+ * before it is dropped.
+ *
+ * @throws {ArgumentError} for an option that is unknown, lacks a value, takes none,
+ * or is given twice.
+ */
+export function parseOptions(
+  args: readonly string[],
+  options: readonly Option[],
+  verbatim = false,
+): Parsed {
+  const flags = new Set<string>();
+  const values = new Map<string, string[]>();
+  const operands: string[] = [];
+
+  function take(option: Option, shown: string, value: string | undefined) {
+    if (option.value === undefined) {
+      if (value !== undefined) {
+        throw new ArgumentError(`Option ${shown} takes no value`);
+      }
+      flags.add(option.name);
+      return;
+    }
+    if (value === undefined) {
+      throw new ArgumentError(`Option ${shown} needs a value: ${option.value}`);
+    }
+    const given = values.get(option.name) ?? [];
+    if (given.length > 0 && !option.repeat) {
+      throw new ArgumentError(`Option ${shown} is given twice`);
+    }
+    values.set(option.name, [...given, value]);
+  }
+
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--") {
+      operands.push(...args.slice(i + 1));
+      break;
+    }
+    if (arg === "-" || !arg.startsWith("-")) {
+      if (verbatim) {
+        operands.push(...args.slice(i));
+        break;
+      }
+      operands.push(arg);
+    } else if (arg.startsWith("--")) {
+      const [, name = "", value] = /^--([^=]*)(?:=([^]*))?$/.exec(arg) ?? [];
+      const option = options.find((known) => known.name === name);
+      if (option === undefined) {
+        throw new ArgumentError(unknown(`--${name}`, options));
+      }
+      const apart = option.value !== undefined && value === undefined;
+      take(option, `--${name}`, apart ? args[++i] : value);
+    } else {
+      // -abc: flags in one word; the first that takes a value takes the rest.
+      for (let at = 1; at < arg.length; at++) {
+        const shown = `-${arg[at]}`;
+        const option = options.find((known) => known.short === arg[at]);
+        if (option === undefined) {
+          throw new ArgumentError(unknown(shown, options));
+        }
+        if (option.value === undefined) take(option, shown, undefined);
+        else {
+          const rest = arg.slice(at + 1).replace(/^=/, "");
+          take(option, shown, at + 1 < arg.length ? rest : args[++i]);
+          break;
+        }
+      }
+    }
+  }
+  return { flags, values, operands };
+}
+
+/** Names the option that was probably meant. */
+function unknown(given: string, options: readonly Option[]): string {
+  const near = options.find(({ name }) =>
+    given.length > 3 &&
+    (name.startsWith(given.slice(2)) || given.slice(2).startsWith(name))
+  );
+  return `Unknown option ${given}` +
+    (near === undefined ? "" : `; did you mean --${near.name}?`);
+}

@@ -1,0 +1,154 @@
+/**
+ * The commands that start: `create`, `run`.
+ *
+ * @module
+ */
+import { type Handler, type Io, OK, valueOf } from "./io.ts";
+import { type CreateOptions, createSession } from "../session/create.ts";
+import { ArgumentError } from "../errors.ts";
+import { harmlessJson, parsePair, parsePeriod, parseSize } from "./format.ts";
+import { part } from "../on_demand.ts";
+import type { Parsed } from "./options.ts";
+import type { Scope } from "../process/scope.ts";
+import type { Kind } from "../store.ts";
+
+/** `create`: the Codex agent of a kind. */
+export const create: Handler = async (call, io) => {
+  const [kind, ...rest] = call.operands;
+  if (kind !== "exec" && kind !== "repl" && kind !== "pty") {
+    throw new ArgumentError(
+      kind === undefined
+        ? "Name the kind of agent: exec, repl or pty"
+        : `Unknown kind "${kind}": use exec, repl or pty; for another command: codex-session run`,
+    );
+  }
+  const args = rest[0] === "--" ? rest.slice(1) : rest;
+  const { codexProgram } = await import("../agents/program.ts");
+  const command = [...codexProgram(kind), ...args];
+  return await start(call, io, { kind, command, prompt: args.join(" ") });
+};
+
+/** `run`: any command. */
+export const run: Handler = async (call, io) => {
+  if (call.operands.length === 0) {
+    throw new ArgumentError("Name the command to run");
+  }
+  const { flags } = call;
+  if (flags.has("tty") && flags.has("interactive")) {
+    throw new ArgumentError(
+      "Use either --tty or --interactive: a terminal takes input, too",
+    );
+  }
+  const kind = flags.has("tty")
+    ? "pty"
+    : flags.has("interactive")
+    ? "repl"
+    : "exec";
+  return await start(call, io, { kind, command: call.operands });
+};
+
+async function start(
+  call: Parsed,
+  io: Io,
+  what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
+): Promise<number> {
+  const timeout = valueOf(call, "timeout");
+  const terminal = await terminalOptions(call, what.kind);
+  const attaching = call.flags.has("attach");
+  // Attached before the agent starts: with --rm it may be over and gone at once.
+  const attachment = attaching
+    ? await part<typeof import("./attach.ts")>("cli/attach.ts")
+    : undefined;
+  const attach = what.kind === "pty" ? undefined : attachment?.attacher(io);
+  let attached: Promise<number> | undefined;
+  const session = await createSession({
+    ...what,
+    ...terminal,
+    id: valueOf(call, "id"),
+    cwd: valueOf(call, "cwd"),
+    env: environmentOf(call),
+    labels: Object.fromEntries(
+      (call.values.get("label") ?? []).map((text) => parsePair(text, "label")),
+    ),
+    timeoutMs: timeout === undefined ? undefined : parsePeriod(timeout),
+    rm: call.flags.has("rm"),
+    scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
+    beforeStart: ({ id }) => attached = attach?.(id),
+  });
+  const { id, paths, pids } = session;
+  if (attached !== undefined) {
+    io.err(`Session ${id}\n`);
+    return await attached;
+  }
+  if (attachment) return await attachment.attachScreen(id, io, call);
+  io.out(
+    io.json
+      ? harmlessJson({ id, dir: paths.dir, pid: pids.agent }) + "\n"
+      : `${id}\n`,
+  );
+  return OK;
+}
+
+/** What concerns terminals only; refused for other kinds, so that nobody waits for its effect. */
+async function terminalOptions(
+  call: Parsed,
+  kind: Kind,
+): Promise<Partial<CreateOptions>> {
+  const size = valueOf(call, "size");
+  const limit = valueOf(call, "log-limit");
+  if (kind !== "pty") {
+    if (size !== undefined || limit !== undefined) {
+      throw new ArgumentError(
+        "--size and --log-limit are for terminals only (kind pty)",
+      );
+    }
+    return {};
+  }
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size ?? "120x40");
+  const [columns, rows] = [Number(match?.[1]), Number(match?.[2])];
+  if (!(columns > 0 && columns <= 1000 && rows > 0 && rows <= 1000)) {
+    throw new ArgumentError(
+      `Invalid size "${size}": write it like 120x40, each from 1 to 1000`,
+    );
+  }
+  const { ownLauncher } = await import("../relay/command.ts");
+  return {
+    columns,
+    rows,
+    logLimitBytes: limit === undefined ? undefined : parseSize(limit),
+    relayCommand: ownLauncher(Deno.mainModule),
+  };
+}
+
+/** Variables of `--env-file` and `--env`; the latter win. */
+function environmentOf(call: Parsed): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const file of call.values.get("env-file") ?? []) {
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(file);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw new ArgumentError(`Cannot read "${file}": there is no such file`);
+    }
+    for (const [index, line] of text.split(/\r?\n/).entries()) {
+      if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
+      const at = line.indexOf("=");
+      const name = line.slice(0, Math.max(0, at)).trim();
+      if (!/^[^\s\0]+$/.test(name)) {
+        // Not the line itself: it may be a key that somebody has pasted there.
+        throw new ArgumentError(
+          `Invalid line ${index + 1} in "${file}": use NAME=VALUE`,
+        );
+      }
+      env[name] = line.slice(at + 1);
+    }
+  }
+  for (const text of call.values.get("env") ?? []) {
+    const at = text.indexOf("=");
+    // Not what was given: it may be a key without its name.
+    if (at < 1) throw new ArgumentError("Invalid --env: use KEY=VALUE");
+    env[text.slice(0, at)] = text.slice(at + 1);
+  }
+  return env;
+}

@@ -1,0 +1,357 @@
+/**
+ * Input: bytes into an interactive session's named pipe, and its end of file.
+ *
+ * Invariants: whoever writes holds an exclusive flock(2) on `meta.json`, which
+ * nothing else locks, so that two senders' bytes never mix, however long. The pipe is opened
+ * without blocking; a full one is waited for by poll(2), for a bounded time. An end
+ * of file removes the pipe's name before it is sent, both under the lock: nothing
+ * can be accepted afterwards that nobody would read.
+ *
+ *     sender ──> stdin.pipe ──> agent       holder keeps a write end of stdin.pipe
+ *     sender ── "\n" ──> eof.pipe ──> holder ends: the agent reads end of file
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, and `--allow-ffi`.
+ *
+ * @module
+ */
+import { ArgumentError, SessionError } from "../errors.ts";
+import { close, factsOf, open, poll, POLLOUT, write } from "../system/libc.ts";
+import { readState, type State } from "../state.ts";
+import { openFile, textOf } from "../system/files.ts";
+import {
+  META_BYTES,
+  noSuchSession,
+  parseMeta,
+  type Paths,
+  pathsFor,
+  type RootOptions,
+} from "../store.ts";
+import { abortable, checkTimeoutMs, sleep } from "./watch.ts";
+
+/** What can be sent: text as UTF-8, bytes, or a stream of either. */
+export type Input =
+  | string
+  | Uint8Array
+  | AsyncIterable<string | Uint8Array>;
+
+/** Options of {@linkcode sendInput} and {@linkcode sendEof}. */
+export interface SendOptions extends RootOptions {
+  /**
+   * The longest time to wait without any progress, in milliseconds: for another sender
+   * to finish, and for the agent to read.
+   *
+   * @default {5000}
+   */
+  readonly timeoutMs?: number;
+  /** Ends the waiting; what was written until then stays written. */
+  readonly signal?: AbortSignal;
+}
+
+/** How long an agent without a reading end may be one that is just starting, or just ending. */
+const SETTLE_MS = 200;
+/** How long one poll(2) may hold up an abort. */
+const POLL_MS = 50;
+
+/**
+ * Sends input to an interactive session, exactly the bytes given: a line needs its
+ * newline. Returns how many bytes its pipe took. The bytes of one call stay
+ * together, also if they come as a stream, which then keeps other senders out
+ * until it ends; a stream is cancelled if sending fails.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi` and,
+ * without `root`, `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`; `wrong_state` if it has ended, takes no input, or was
+ * sent an end of file; `no_reader` if its agent has closed its input; `input_full` if the agent does
+ * not read; `timeout` if another sender does not finish. `written` tells what was taken.
+ * @throws {ArgumentError} if the id is malformed; {RangeError} if the timeout is negative.
+ * @throws the signal's reason, once it is aborted.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor, sendEof, sendInput, spawnRepl } from "./mod.ts";
+ * const root = Deno.makeTempDirSync();
+ * await spawnRepl(pathsFor("demo", { root }), [], { program: "cat" });
+ * console.log(await sendInput("demo", "hello\n", { root })); // 6
+ * await sendEof("demo", { root });
+ * ```
+ */
+export async function sendInput(
+  id: string,
+  input: Input,
+  options: SendOptions = {},
+): Promise<number> {
+  const to = targetOf(id, options);
+  using _lock = await lockInput(to);
+  using pipe = await openPipe(to, to.paths.stdin);
+  if (pipe === undefined) throw endOfFileSent(id);
+  for await (const chunk of chunksOf(input, to.signal)) {
+    await writeAll(to, pipe.fd, chunk);
+  }
+  return to.written;
+}
+
+/**
+ * Lets the agent of an interactive session read end of file, after everything that was sent
+ * before. Nothing can be sent to the session from then on. Permissions as {@linkcode sendInput}.
+ *
+ * @throws {SessionError} as {@linkcode sendInput} does.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor, sendEof, spawnRepl, waitForSession } from "./mod.ts";
+ * const root = Deno.makeTempDirSync();
+ * await spawnRepl(pathsFor("demo", { root }), [], { program: "cat" });
+ * await sendEof("demo", { root });
+ * console.log((await waitForSession("demo", { root })).state); // … { code: 0 }
+ * ```
+ */
+export async function sendEof(
+  id: string,
+  options: SendOptions = {},
+): Promise<void> {
+  const to = targetOf(id, options);
+  using _lock = await lockInput(to);
+  // Opened although nothing is written: proof that the agent has opened it, as
+  // one that is just starting could not any more without the name.
+  using pipe = await openPipe(to, to.paths.stdin);
+  using eof = await openPipe(to, `${to.paths.dir}/eof.pipe`);
+  if (eof === undefined) {
+    throw failure(id, "unsupported", "its eof.pipe is missing", 0);
+  }
+  if (pipe !== undefined) Deno.removeSync(to.paths.stdin);
+  // Again, if the name was gone: its remover may have died right here.
+  write(eof.fd, new Uint8Array([10]));
+  if (pipe === undefined) throw endOfFileSent(id);
+}
+
+/** Where input goes, how long to wait, and what got there. */
+interface Target {
+  readonly paths: Paths;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  written: number;
+}
+
+function targetOf(id: string, options: SendOptions): Target {
+  const { timeoutMs = 5000, signal } = options;
+  return {
+    paths: pathsFor(id, options),
+    timeoutMs: checkTimeoutMs(timeoutMs),
+    signal,
+    written: 0,
+  };
+}
+
+function endOfFileSent(id: string): SessionError {
+  return failure(id, "wrong_state", "end of file was already sent", 0);
+}
+
+function failure(
+  id: string,
+  code: "wrong_state" | "no_reader" | "input_full" | "timeout" | "unsupported",
+  why: string,
+  written: number,
+): SessionError {
+  const taken = written > 0 ? `; ${written} bytes were taken before` : "";
+  const message = `Cannot send to session "${id}": ${why}${taken}`;
+  return new SessionError(code, message, { id, written });
+}
+
+/** Takes the lock that one sender at a time may hold, after a look at the kind of session. */
+async function lockInput(to: Target): Promise<Disposable> {
+  const { paths: { id, meta }, timeoutMs, signal } = to;
+  signal?.throwIfAborted();
+  const file = openFile(meta);
+  if (file === undefined) throw noSuchSession(id);
+  try {
+    const { kind } = parseMeta(textOf(file, META_BYTES) ?? "", id);
+    if (kind === "exec") {
+      throw failure(id, "wrong_state", "it takes no input (kind exec)", 0);
+    }
+    if (kind === "pty") {
+      throw failure(id, "unsupported", "it is a terminal (kind pty)", 0);
+    }
+    const deadline = performance.now() + timeoutMs;
+    for (let waitMs = 1; !file.tryLock("exclusive"); waitMs *= 2) {
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) {
+        const why = `another sender was not done within ${timeoutMs} ms`;
+        throw failure(id, "timeout", why, 0);
+      }
+      await sleep(Math.min(waitMs, POLL_MS, leftMs), signal);
+    }
+  } catch (error) {
+    file[Symbol.dispose]();
+    throw error;
+  }
+  return file;
+}
+
+/** A descriptor of this process. */
+interface Descriptor extends Disposable {
+  readonly fd: number;
+}
+
+/** Opens a pipe of the session for writing; `undefined` if its name is gone. */
+async function openPipe(
+  to: Target,
+  path: string,
+): Promise<Descriptor | undefined> {
+  const { paths, timeoutMs, signal } = to;
+  const start = performance.now();
+  for (;;) {
+    const state = readState(paths);
+    const ended = whyOver(state);
+    if (ended !== undefined) {
+      throw failure(paths.id, "wrong_state", ended, to.written);
+    }
+    const waitedMs = performance.now() - start;
+    if (state.state === "running") {
+      try {
+        return openFifo(to, path);
+      } catch (error) {
+        const code = errnoOf(error);
+        if (code === "ENOENT") return undefined;
+        if (code === "ELOOP" || code === "EISDIR") throw noPipe(to, path);
+        if (code !== "ENXIO") throw error;
+      }
+      // It may be about to open it, or to end.
+      if (waitedMs > SETTLE_MS) throw noReader(to);
+    } else if (waitedMs > timeoutMs) {
+      const why = "it has not started yet";
+      throw failure(paths.id, "wrong_state", why, to.written);
+    }
+    await sleep(5, signal);
+  }
+}
+
+/** What else stands in its place is not written to, wherever a link leads. */
+function openFifo(to: Target, path: string): Descriptor {
+  // libc asks for no permission of Deno.
+  Deno.lstatSync(path);
+  const fd = open(path, { access: "write", noFollow: true });
+  if (factsOf(fd, path).isFifo) {
+    return { fd, [Symbol.dispose]: () => close(fd) };
+  }
+  close(fd);
+  throw noPipe(to, path);
+}
+
+function errnoOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function noPipe(to: Target, path: string): SessionError {
+  const why = `"${path}" is not a pipe`;
+  return failure(to.paths.id, "wrong_state", why, to.written);
+}
+
+function noReader(to: Target): SessionError {
+  const why = "its agent has closed its input";
+  return failure(to.paths.id, "no_reader", why, to.written);
+}
+
+/** Says how a session ended that can't take input for that reason. */
+function whyOver(state: State): string | undefined {
+  switch (state.state) {
+    case "starting":
+    case "running":
+      return undefined;
+    case "exited":
+      return "code" in state.ending
+        ? `it exited with code ${state.ending.code}`
+        : `it was ended by ${state.ending.signal}`;
+    case "lost":
+      return "it was lost: its processes died without a record of how";
+    case "damaged":
+      return `it is damaged: ${state.reason}`;
+    default:
+      return state satisfies never;
+  }
+}
+
+async function writeAll(
+  to: Target,
+  fd: number,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  const { paths, timeoutMs, signal } = to;
+  let progressAt = performance.now();
+  let ready = false;
+  for (let offset = 0; offset < bytes.length;) {
+    signal?.throwIfAborted();
+    try {
+      const count = write(fd, bytes.subarray(offset));
+      offset += count;
+      to.written += count;
+      progressAt = performance.now();
+      ready = false;
+      continue;
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw await broken(to);
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+    }
+    const leftMs = timeoutMs - (performance.now() - progressAt);
+    if (leftMs <= 0) {
+      const why = `its agent is not reading its input (waited ${timeoutMs} ms)`;
+      throw failure(paths.id, "input_full", why, to.written);
+    }
+    // Ready and yet no room: some systems count less than an atomic write needs.
+    if (ready) await sleep(1, signal);
+    ready = await poll(fd, POLLOUT, Math.ceil(Math.min(POLL_MS, leftMs))) !== 0;
+  }
+}
+
+/** Nobody reads any more, in the middle: because the session ends, in most cases. */
+async function broken(to: Target): Promise<SessionError> {
+  for (let waitedMs = 0; waitedMs < SETTLE_MS; waitedMs += 5) {
+    const ended = whyOver(readState(to.paths));
+    if (ended !== undefined) {
+      return failure(to.paths.id, "wrong_state", ended, to.written);
+    }
+    await sleep(5, to.signal);
+  }
+  return noReader(to);
+}
+
+const encoder = new TextEncoder();
+
+/** The bytes of any input; a stream's next chunk is not waited for beyond an abort. */
+async function* chunksOf(
+  input: Input,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  if (typeof input === "string" || input instanceof Uint8Array) {
+    yield bytesOf(input);
+    return;
+  }
+  const chunks = input[Symbol.asyncIterator]();
+  let over = false;
+  try {
+    for (;;) {
+      const { done, value } = await abortable(chunks.next(), signal);
+      if (done) {
+        over = true;
+        return;
+      }
+      yield bytesOf(value);
+    }
+  } finally {
+    // Not awaited: it may wait for the chunk that never comes.
+    if (!over) chunks.return?.().catch(() => {});
+  }
+}
+
+function bytesOf(chunk: string | Uint8Array): Uint8Array<ArrayBuffer> {
+  if (typeof chunk === "string") return encoder.encode(chunk);
+  if (!(chunk instanceof Uint8Array)) {
+    throw new ArgumentError(
+      "Cannot send this: give text, bytes or a stream of them",
+    );
+  }
+  // Memory shared with other threads can't be handed to C.
+  return chunk.buffer instanceof ArrayBuffer
+    ? chunk as Uint8Array<ArrayBuffer>
+    : new Uint8Array(chunk);
+}

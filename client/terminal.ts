@@ -1,0 +1,313 @@
+/**
+ * Terminal sessions for programs: read the screen, type, wait for what appears.
+ *
+ * Each function asks the session's relay over its socket; where the session has ended,
+ * its last screen is read from what it left behind.
+ *
+ * @module
+ */
+import { plainText } from "../screen/clean_text.ts";
+import { SessionError } from "../errors.ts";
+import { encodeKey } from "../screen/keys.ts";
+import {
+  decodeJson,
+  encodeFrame,
+  encodeJson,
+  Frame,
+  ProtocolError,
+  type Received,
+  type SendReply,
+} from "../relay/protocol.ts";
+import {
+  connectRelay,
+  isGone,
+  type RelayConnection,
+} from "../relay/connection.ts";
+import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
+import { readState } from "../state.ts";
+import { type Paths, pathsFor, type RootOptions } from "../store.ts";
+import { isTerminal } from "./terminal_status.ts";
+
+/** How long a relay may take to answer: one that is stopped answers once it goes on. */
+const ANSWER_MS = 30_000;
+/** The longest error of a relay that is passed on, in characters. */
+const MAX_ERROR_LENGTH = 300;
+
+/** Options of {@linkcode readScreen}. */
+export interface ReadScreenOptions extends RootOptions {
+  /**
+   * Keep colours and attributes, as escape sequences.
+   *
+   * @default {false}
+   */
+  readonly ansi?: boolean;
+  /**
+   * Lines above the screen, at most 1000.
+   *
+   * @default {0}
+   */
+  readonly scrollback?: number;
+}
+
+/**
+ * The screen of a terminal session as it is now; of one that has ended, its last one.
+ * Its text holds no control characters and none that reorder or hide text; with `ansi` escape
+ * sequences for styles, blanks and links, and no others.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`; `unsupported` if it is no terminal; `wrong_state` if
+ * its relay is gone.
+ *
+ * @example
+ * ```ts
+ * import { readScreen } from "./mod.ts";
+ * const { lines, cursor } = await readScreen("demo");
+ * console.log(lines.join("\n"), cursor);
+ * ```
+ */
+export async function readScreen(
+  id: string,
+  options: ReadScreenOptions = {},
+): Promise<ScreenText> {
+  const { ansi = false, scrollback = 0, root } = options;
+  const paths = pathsFor(id, { root });
+  checkTerminal(paths);
+  try {
+    using relay = await connectRelay(
+      paths,
+      encodeJson(Frame.SCREEN, { ansi, scrollback }),
+    );
+    using _ = relay.giveUpAfter(ANSWER_MS);
+    return await screenReply(relay, id, ansi);
+  } catch (error) {
+    if (!(error instanceof SessionError) || error.code !== "wrong_state") {
+      throw error;
+    }
+    const { readLastScreen } = await import("./last_screen.ts");
+    return await readLastScreen(paths, { ansi, scrollback });
+  }
+}
+
+async function screenReply(
+  relay: RelayConnection,
+  id: string,
+  ansi: boolean,
+): Promise<ScreenText> {
+  for (;;) {
+    const frame = await relay.next();
+    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame.type === Frame.SCREEN_REPLY) return screenIn(frame, id, ansi);
+  }
+}
+
+function screenIn(frame: Received, id: string, ansi: boolean): ScreenText {
+  const options = { styled: ansi, ansi };
+  const screen = parseScreen(decodeJson(frame.payload), options);
+  if (screen === undefined) throw nonsense(id);
+  return screen;
+}
+
+/** The session's socket is not its relay's, or was made by another version. */
+function nonsense(id: string): ProtocolError {
+  return new ProtocolError(
+    `Cannot read the terminal of session "${id}": its relay answers nonsense`,
+  );
+}
+
+function endedMeanwhile(id: string): SessionError {
+  return new SessionError(
+    "wrong_state",
+    `Cannot reach the terminal of session "${id}": it has ended`,
+    { id },
+  );
+}
+
+function checkTerminal(paths: Paths): void {
+  const { id } = paths;
+  try {
+    Deno.lstatSync(`${paths.dir}/terminal.json`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    try {
+      Deno.lstatSync(paths.lock);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      throw new SessionError("not_found", `No such session: "${id}"`, {
+        id,
+        cause,
+      });
+    }
+    // Not yet written, or could not be.
+    if (readState(paths).state === "starting" || isTerminal(paths)) return;
+    throw new SessionError(
+      "unsupported",
+      `Session "${id}" has no screen: it is no terminal (kind pty)`,
+      { id },
+    );
+  }
+}
+
+/** One thing to type. */
+export type TerminalInputPart =
+  /** Text, pasted as such if the program understands that (bracketed paste). */
+  | { readonly text: string }
+  /** A key by its name: `enter`, `tab`, `escape`, `up`, `f1`, `ctrl-c`, `alt-x`, … */
+  | { readonly key: string }
+  /** Bytes as they are. */
+  | { readonly raw: Uint8Array };
+
+/** Options of {@linkcode sendKeys}. */
+export interface SendKeysOptions extends RootOptions {
+  /**
+   * How long the program may read nothing of it, in milliseconds.
+   *
+   * @default {2000}
+   */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Types into a terminal session, each part as a write of its own: text and Enter
+ * in one write would be a paste to an agent. Returns the count of bytes typed.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is
+ * no terminal; `input_full` with `written` if the program does not read.
+ * @throws {TypeError} if there is no such key.
+ *
+ * @example
+ * ```ts
+ * import { sendKeys } from "./mod.ts";
+ * await sendKeys("demo", [{ text: "fix the tests" }, { key: "enter" }]);
+ * ```
+ */
+export async function sendKeys(
+  id: string,
+  parts: readonly TerminalInputPart[],
+  options: SendKeysOptions = {},
+): Promise<{ readonly written: number }> {
+  const { timeoutMs = 2000, root } = options;
+  const paths = pathsFor(id, { root });
+  const encoded = parts.map((part) => {
+    if ("key" in part) encodeKey(part.key); // The caller's mistake, told to him.
+    return "raw" in part ? { raw: base64(part.raw) } : part;
+  });
+  checkTerminal(paths);
+  using relay = await connectRelay(
+    paths,
+    encodeJson(Frame.SEND, { parts: encoded, timeoutMs }),
+  );
+  for (;;) {
+    const frame = await relay.next();
+    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame.type !== Frame.SEND_REPLY) continue;
+    const { written, total, error } = sendReplyIn(frame, id);
+    if (error === undefined) return { written };
+    throw new SessionError(
+      "input_full",
+      `Cannot send to session "${id}": ${error}; ${written} of ${total} bytes were typed`,
+      { id, written },
+    );
+  }
+}
+
+function sendReplyIn(frame: Received, id: string): SendReply {
+  const { written, total, error } = decodeJson(frame.payload);
+  const isCount = (value: unknown): value is number =>
+    Number.isSafeInteger(value) && Number(value) >= 0;
+  if (!isCount(written) || !isCount(total)) throw nonsense(id);
+  if (error === undefined) return { written, total };
+  return { written, total, error: plainText(String(error), MAX_ERROR_LENGTH) };
+}
+
+function base64(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 0x8000) {
+    text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  }
+  return btoa(text);
+}
+
+/** Options of {@linkcode waitForScreen}. */
+export interface WaitForTerminalOptions extends RootOptions {
+  /** Gives up, with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Waits until the text of the screen (its lines joined by newlines) fits a pattern, and
+ * returns that screen. The screen is looked at after subscribing to output, so no
+ * moment is missed at which it stays; one that is overwritten within some
+ * milliseconds may be.
+ *
+ * @throws {SessionError} as {@linkcode readScreen}; `wrong_state` if the session ends first.
+ * @throws the signal's reason.
+ *
+ * @example
+ * ```ts
+ * import { waitForScreen } from "./mod.ts";
+ * await waitForScreen("demo", /\$ $/m, { signal: AbortSignal.timeout(5000) });
+ * ```
+ */
+export async function waitForScreen(
+  id: string,
+  pattern: RegExp,
+  options: WaitForTerminalOptions = {},
+): Promise<ScreenText> {
+  const { signal, root } = options;
+  const paths = pathsFor(id, { root });
+  checkTerminal(paths);
+  signal?.throwIfAborted();
+  const lookAgain = encodeJson(Frame.SCREEN, { ansi: false, scrollback: 0 });
+  using relay = await connectWatching(paths);
+  // Closing is what wakes a pending read.
+  const abort = () => relay?.[Symbol.dispose]();
+  signal?.addEventListener("abort", abort);
+  try {
+    while (relay !== undefined) {
+      const frame = await relay.next();
+      signal?.throwIfAborted();
+      if (frame === undefined || frame.type === Frame.END) break;
+      if (frame.type === Frame.ACTIVITY) {
+        // It may end in this instant: what is left to read says so, or its last screen.
+        await relay.send(lookAgain).catch((error) => {
+          if (!isGone(error)) throw error;
+        });
+      }
+      if (frame.type !== Frame.SCREEN_REPLY) continue;
+      const screen = screenIn(frame, id, false);
+      if (fits(screen, pattern)) return screen;
+    }
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+  // What it wrote right before its end counts as well.
+  const last = await readScreen(id, { root });
+  if (fits(last, pattern)) return last;
+  throw new SessionError(
+    "wrong_state",
+    `Session "${id}" has ended without showing ${pattern}`,
+    { id },
+  );
+}
+
+/** A connection that is told of output; `undefined` if the session has ended. */
+async function connectWatching(
+  paths: Paths,
+): Promise<RelayConnection | undefined> {
+  try {
+    return await connectRelay(paths, encodeFrame(Frame.WATCH));
+  } catch (error) {
+    if (error instanceof SessionError && error.code === "wrong_state") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function fits(screen: ScreenText, pattern: RegExp): boolean {
+  pattern.lastIndex = 0;
+  return pattern.test(screen.lines.join("\n"));
+}

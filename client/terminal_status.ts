@@ -1,0 +1,83 @@
+/**
+ * What a terminal session's relay notes in `terminal.json`, read without asking it.
+ *
+ * @module
+ */
+import { readFile, statOptional } from "../system/files.ts";
+import { MAX_SIZE } from "../screen/screen_text.ts";
+import { META_BYTES, parseMeta, type Paths } from "../store.ts";
+
+/** What {@linkcode terminalStatus} tells. */
+export interface TerminalStatus {
+  /** The agent's process id; the pid in the session's record is its relay's. */
+  readonly agent: number;
+  /** The width of its window. */
+  readonly columns: number;
+  /** The height of its window. */
+  readonly rows: number;
+  /** How many clients are attached. */
+  readonly clients: number;
+  /** When it wrote something last; `null` if it never did. */
+  readonly lastOutputAt: Date | null;
+}
+
+/** The greatest process id of Linux. */
+const MAX_PID = 2 ** 22;
+/** `terminal.json` has a hundred bytes. */
+const MAX_STATUS_BYTES = 4096;
+
+/**
+ * The value in a JSON file of a session; `undefined` if there is no such file, if it is longer
+ * than that, or holds no JSON. Nothing of it is checked.
+ */
+export function readJsonFile(path: string, maxBytes: number): unknown {
+  const text = readFile(path, maxBytes);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** A whole number from 1 to `most`; anything else is 0. */
+function count(value: unknown, most: number): number {
+  return Number.isInteger(value) && Number(value) > 0 && Number(value) <= most
+    ? Number(value)
+    : 0;
+}
+
+/**
+ * What is known of a terminal session from two small files, cheap enough for lists;
+ * `undefined` if it is no terminal. `isRunning` tells whether it still runs: what
+ * a killed relay has left says that it has clients. A number that can't be is 0.
+ */
+export function terminalStatus(
+  paths: Paths,
+  isRunning: boolean,
+): TerminalStatus | undefined {
+  const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
+  // No terminal; or just starting, or just gone.
+  if (typeof state !== "object" || state === null) return undefined;
+  const { agent, columns, rows, clients } = state as Record<string, unknown>;
+  const log = statOptional(paths.stdout);
+  return {
+    agent: count(agent, MAX_PID),
+    columns: count(columns, MAX_SIZE),
+    rows: count(rows, MAX_SIZE),
+    clients: isRunning ? count(clients, 1_000_000) : 0,
+    lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
+  };
+}
+
+/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
+export function isTerminal(paths: Paths): boolean {
+  try {
+    return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id).kind ===
+      "pty";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * Watching: learning without polling that something happened to a session.
+ *
+ * Owns the subscription to a session's files. Events come from `Deno.watchFs`
+ * (0.4 ms here); a slow tick covers what makes none: the death of all processes
+ * at once, a renamed directory, file systems without events. Without a watcher
+ * (inotify's limit is reached) a faster tick is all there is.
+ *
+ * Files are watched, never the directory: Deno opens whatever an event names, to
+ * compare it, and a named pipe in the directory would block its watcher thread
+ * for good, or make it a reader of the agent's input.
+ *
+ * Invariants: the lock file is open from the subscription on. The reaper writes
+ * the end into it first, so whoever has it open learns the ending of a session
+ * whose directory is gone at once; and as long as it is open its inode can't be
+ * reused, which tells this session from a later one with the same id.
+ * Subscribe first, then look, then wait: no change is missed.
+ *
+ * @module
+ */
+import { checkType } from "../arguments.ts";
+import { type Ending, parseEnding } from "../system/signals.ts";
+import { readState, type State } from "../state.ts";
+import {
+  exists,
+  identityAt,
+  isAbsence,
+  type OpenFile,
+  openFile,
+  textOf,
+} from "../system/files.ts";
+import { noSuchSession, type Paths } from "../store.ts";
+
+/** The state of a session that is over. */
+export type EndState = Extract<State, { state: "exited" | "lost" }>;
+
+/** How the watch of a session ends; `deleted`: gone without a record of its ending. */
+export type FinalState = EndState | { readonly state: "deleted" };
+
+/** How often to look although no event came. */
+const TICK_MS = 1000;
+/** The same if there are no events at all. */
+const TICK_WITHOUT_EVENTS_MS = 100;
+/** The same from the end's record in `lock` to the one in `exit`, which is not watched. */
+const TICK_WHILE_ENDING_MS = 10;
+
+/** A subscription to one session; disposing of it ends it. */
+export interface SessionWatch extends Disposable {
+  /**
+   * Resolves once something may have changed since it resolved the last time, and
+   * every second. One call at a time.
+   *
+   * @param timeoutMs Resolve after so many milliseconds at the latest.
+   * @throws the signal's reason, once it is aborted.
+   */
+  next(timeoutMs?: number): Promise<void>;
+  /** Makes {@linkcode next} resolve. */
+  ring(): void;
+  /** Looks whether the session is over: its final state, or `undefined` while it lives. */
+  finalState(): FinalState | undefined;
+}
+
+/** Options of {@linkcode watchSession}. */
+export interface WatchOptions {
+  /**
+   * Files to watch besides the lock file; those that don't exist are left to the tick.
+   * A directory only if no named pipe is in it.
+   *
+   * @default {[]}
+   */
+  readonly files?: readonly string[];
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Subscribes to a session. Look (at {@linkcode SessionWatch.finalState}, at
+ * files) after subscribing, then wait for {@linkcode SessionWatch.next}, and look
+ * again. Needs `--allow-read` of the root.
+ *
+ * @throws {SessionError} `not_found`.
+ * @throws the signal's reason, if it is aborted.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor, spawnExec } from "./mod.ts";
+ * import { watchSession } from "./watch.ts";
+ * const paths = pathsFor("demo", { root: Deno.makeTempDirSync() });
+ * await spawnExec(paths, ["0.1"], { program: "sleep" });
+ * using watch = watchSession(paths);
+ * while (watch.finalState() === undefined) await watch.next();
+ * console.log(watch.finalState()); // { state: "exited", ending: { code: 0 } }
+ * ```
+ */
+export function watchSession(
+  paths: Paths,
+  options: WatchOptions = {},
+): SessionWatch {
+  const { files = [], signal } = options;
+  signal?.throwIfAborted();
+  const lock = openLock(paths);
+  const key = lock?.identity;
+  let final: FinalState | undefined;
+  let ending = false;
+  let rung = false;
+  let wake: (() => void) | undefined;
+  const ring = () => {
+    rung = true;
+    wake?.();
+  };
+  const events: Subscription[] = [];
+  const dispose = () => {
+    wake?.(); // Of who lost interest in it, its timer goes too.
+    for (const subscription of events) subscription.close();
+    lock?.[Symbol.dispose]();
+  };
+  let tickMs = TICK_MS;
+  try {
+    for (const file of lock ? [paths.lock, ...files] : []) {
+      events.push(subscribe(file, key!, ring));
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      dispose();
+      throw error;
+    }
+    tickMs = TICK_WITHOUT_EVENTS_MS; // inotify's limits, for example.
+  }
+
+  function look(): FinalState | undefined {
+    const state = readState(paths);
+    // A session without a lock file has no processes: nothing will change.
+    // Whether it still is this session is asked last: then all of the state is.
+    if (lock === undefined || identityAt(paths.lock) === key) {
+      if (state.state === "exited" || state.state === "lost") return state;
+      ending = lock !== undefined && readRecord(lock) !== undefined;
+      return undefined;
+    }
+    const recorded = readRecord(lock);
+    if (recorded === undefined) return { state: "deleted" };
+    return { state: "exited", ending: recorded };
+  }
+
+  return {
+    ring,
+    finalState: () => final ??= look(),
+    async next(timeoutMs = Infinity) {
+      signal?.throwIfAborted();
+      if (!rung) {
+        const { promise, resolve, reject } = Promise.withResolvers<void>();
+        for (const subscription of events) {
+          if (!subscription.ask()) tickMs = TICK_WITHOUT_EVENTS_MS;
+        }
+        const longestMs = ending ? TICK_WHILE_ENDING_MS : tickMs;
+        const timer = setTimeout(resolve, Math.min(longestMs, timeoutMs));
+        const onAbort = () => reject(signal!.reason);
+        signal?.addEventListener("abort", onAbort);
+        wake = resolve;
+        try {
+          await promise;
+        } finally {
+          wake = undefined;
+          clearTimeout(timer);
+          signal?.removeEventListener("abort", onAbort);
+        }
+      }
+      rung = false;
+    },
+    [Symbol.dispose]: dispose,
+  };
+}
+
+/** Opens the lock file; `undefined` if the session has lost it. */
+function openLock(paths: Paths): OpenFile | undefined {
+  const lock = openFile(paths.lock);
+  if (lock === undefined && !exists(paths.meta)) throw noSuchSession(paths.id);
+  return lock;
+}
+
+/** The end record in an open lock file. */
+function readRecord(lock: OpenFile): Ending | undefined {
+  return parseEnding(textOf(lock) ?? "");
+}
+
+/** One file's watcher, shared by all that watch it in this program. */
+interface Shared {
+  /** Which session it belongs to, by its lock's inode. */
+  readonly key: string;
+  readonly watcher: Deno.FsWatcher;
+  readonly events: AsyncIterator<Deno.FsEvent>;
+  readonly listeners: Set<() => void>;
+  /** An event is being waited for. */
+  asked: boolean;
+  /** There will be no more events. */
+  over: boolean;
+}
+
+// Shared, because Deno has one inotify watch per file for the whole program:
+// with two watchers on it (by a link, say) closing the one deafens the other.
+const watched = new Map<string, Shared>();
+
+/** A share in a file's watcher. */
+interface Subscription {
+  /** Asks for the next event; `false` if there will be none. */
+  ask(): boolean;
+  close(): void;
+}
+
+function subscribe(
+  file: string,
+  key: string,
+  listener: () => void,
+): Subscription {
+  let path: string;
+  let shared: Shared;
+  try {
+    path = Deno.realPathSync(file);
+    shared = watchFile(path, key);
+  } catch (error) {
+    // A missing log, or one that is being deleted: the tick will do.
+    if (isAbsence(error)) return { ask: () => true, close() {} };
+    throw error;
+  }
+  shared.listeners.add(listener);
+  return {
+    ask() {
+      if (!shared.over && !shared.asked) ask(shared);
+      return !shared.over;
+    },
+    close() {
+      shared.listeners.delete(listener);
+      if (shared.listeners.size > 0) return;
+      if (watched.get(path) === shared) watched.delete(path);
+      closeWatcher(shared);
+    },
+  };
+}
+
+function watchFile(path: string, key: string): Shared {
+  const existing = watched.get(path);
+  if (existing?.key === key && !existing.over) return existing;
+  // Another session under the same path: the old one's watcher has to go first,
+  // as Deno would not watch the new file otherwise.
+  if (existing !== undefined) closeWatcher(existing);
+  const watcher = Deno.watchFs(path, { recursive: false });
+  const shared: Shared = {
+    key,
+    watcher,
+    events: watcher[Symbol.asyncIterator](),
+    listeners: new Set(),
+    asked: false,
+    over: false,
+  };
+  watched.set(path, shared);
+  return shared;
+}
+
+function closeWatcher(shared: Shared): void {
+  if (shared.over) return;
+  shared.over = true;
+  shared.watcher.close();
+}
+
+/** Waits for one event only, so that nobody works for a consumer that is busy. */
+async function ask(shared: Shared): Promise<void> {
+  shared.asked = true;
+  try {
+    const { done } = await shared.events.next();
+    if (done) closeWatcher(shared);
+  } catch {
+    closeWatcher(shared); // A watcher that fails leaves the tick.
+  }
+  shared.asked = false;
+  for (const listener of [...shared.listeners]) listener();
+}
+
+/**
+ * Waits for `promise`, but no longer than `signal` allows; the promise itself goes on.
+ *
+ * @throws the signal's reason, once it is aborted.
+ */
+export async function abortable<T>(
+  promise: Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  if (signal === undefined) return await promise;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The longest time that setTimeout() takes, 24.8 days: for more it fires at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Calls `fire` once so many milliseconds are over, `Infinity` never; disposing of it stops that. */
+export function startTimer(ms: number, fire: () => void): Disposable {
+  const end = performance.now() + ms;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const wind = () => {
+    const leftMs = end - performance.now();
+    if (leftMs > 0) timer = setTimeout(wind, Math.min(leftMs, LONGEST_MS));
+    else fire();
+  };
+  if (ms !== Infinity) timer = setTimeout(wind, Math.min(ms, LONGEST_MS));
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
+/** Waits so long. Rejects with the signal's reason, once it is aborted. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _ = startTimer(ms, resolve);
+  await abortable(promise, signal);
+}
+
+/** Checks a number of milliseconds to wait; `Infinity` is one. */
+export function checkTimeoutMs(timeoutMs: number): number {
+  checkType("timeoutMs", timeoutMs, "number");
+  if (timeoutMs >= 0) return timeoutMs;
+  throw new RangeError(`Cannot wait for ${timeoutMs} ms: give 0 or more`);
+}

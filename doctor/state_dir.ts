@@ -1,0 +1,303 @@
+/**
+ * What sessions need of the state directory: whose it is, who may write to it, room,
+ * locks, pipes and events that work. For `doctor.ts`.
+ *
+ * What can be tried is tried, in a hidden directory of the root that goes away again: a
+ * network file system may have every function and none that works.
+ *
+ * @module
+ */
+import { bad, doubtful, type Finding, good } from "./finding.ts";
+import { formatSize } from "../cli/format.ts";
+import {
+  close,
+  geteuid,
+  mkfifo,
+  open,
+  read,
+  readSystemFile,
+  tryFlock,
+  write,
+} from "../system/libc.ts";
+import { leftovers } from "../session/prune.ts";
+import { ask } from "../process/scope.ts";
+import { listSessions } from "../session/find.ts";
+import { SOCKET } from "../relay/socket.ts";
+import { STATES } from "../state.ts";
+import { remove, statOptional } from "../system/files.ts";
+import { makeBuildDirectory } from "../store.ts";
+
+/** A hidden directory of the root to try things in; disposing of it leaves the root as it was. */
+export class TrialPlace implements Disposable {
+  /** The directory. */
+  readonly dir: string;
+  /** What was missing of the root's path, the innermost first. */
+  readonly #made: readonly string[];
+
+  /** @throws {SessionError} `root_unusable`. */
+  constructor(root: string) {
+    const missing: string[] = [];
+    for (let path = root; path !== "" && !statOptional(path);) {
+      missing.push(path);
+      path = path.slice(0, path.lastIndexOf("/"));
+    }
+    this.#made = missing;
+    this.dir = makeBuildDirectory(root);
+  }
+
+  [Symbol.dispose](): void {
+    remove(this.dir);
+    try {
+      for (const path of this.#made) Deno.removeSync(path);
+    } catch {
+      // Somebody uses it already.
+    }
+  }
+}
+
+/** Whose the root is, and who may write to it or replace it. */
+export function checkRoot(root: string, isNew: boolean): Finding[] {
+  const user = geteuid();
+  const findings: Finding[] = [];
+  const { mode } = Deno.statSync(root);
+  if (((mode ?? 0) & 0o077) !== 0) {
+    const shown = ((mode ?? 0) & 0o777).toString(8);
+    findings.push(doubtful(
+      `${root} has mode ${shown}: others may see which sessions there are`,
+      `chmod go-rwx "${root}"`,
+    ));
+  }
+  const real = Deno.realPathSync(root);
+  for (let path = real; path.includes("/");) {
+    path = path.slice(0, path.lastIndexOf("/"));
+    const { uid, mode } = Deno.statSync(path || "/");
+    const writable = ((mode ?? 0) & 0o022) !== 0;
+    const sticky = ((mode ?? 0) & 0o1000) !== 0;
+    if (writable && !sticky) {
+      findings.push(doubtful(
+        `others may write to ${path || "/"} and replace what is in it`,
+        `chmod go-w "${
+          path || "/"
+        }"; or another directory in CODEX_SESSION_HOME`,
+      ));
+    } else if (uid !== 0 && uid !== user) {
+      findings.push(doubtful(
+        `${path} belongs to user ${uid}, who may replace what is in it`,
+        "choose another directory in CODEX_SESSION_HOME",
+      ));
+    }
+  }
+  if (findings.length > 0) return findings;
+  const where = real === root ? root : `${root}, which is ${real},`;
+  return [good(
+    isNew
+      ? `${where} does not exist yet and can be made`
+      : `${where} is yours alone to write`,
+  )];
+}
+
+const NETWORK =
+  /^(nfs\d?|cifs|smb\w*|9p|ceph|glusterfs|lustre|afs|fuse\.(sshfs|rclone|s3fs\w*|glusterfs))$/;
+
+/** The kind of file system that a path is on, where that can be told. mountinfo, proc_pid_mountinfo(5). */
+function fileSystemOf(path: string): string | undefined {
+  let best = "";
+  let type: string | undefined;
+  for (
+    const line of (readSystemFile("/proc/self/mountinfo") ?? "").split("\n")
+  ) {
+    const [before = "", after = ""] = line.split(" - ");
+    const mounted = (before.split(" ")[4] ?? "")
+      .replace(
+        /\\(\d{3})/g,
+        (_, code) => String.fromCharCode(parseInt(code, 8)),
+      );
+    const within = path === mounted || mounted === "/" ||
+      path.startsWith(`${mounted}/`);
+    // The last of several at one place is the one on top.
+    if (mounted !== "" && within && mounted.length >= best.length) {
+      best = mounted;
+      type = after.split(" ")[0];
+    }
+  }
+  return type;
+}
+
+/** Tries locks, pipes and renames, which everything stands on. */
+export function checkFileSystem(place: TrialPlace): Finding {
+  const type = fileSystemOf(Deno.realPathSync(place.dir));
+  const shown = type === undefined ? "the file system" : type;
+  const broken = tryLocks(place.dir) ?? tryPipe(place.dir) ??
+    tryRename(place.dir);
+  const advice =
+    "use a directory on a local disk: CODEX_SESSION_HOME=DIRECTORY";
+  if (broken !== undefined) return bad(`${shown}: ${broken}`, advice);
+  if (NETWORK.test(type ?? "")) {
+    return doubtful(
+      `${type} is a network file system: sessions of other machines seem lost, or alive`,
+      advice,
+    );
+  }
+  return good(`${shown}: locks, pipes and renames work`);
+}
+
+function tryLocks(dir: string): string | undefined {
+  const path = `${dir}/lock-trial`;
+  Deno.writeTextFileSync(path, "");
+  const fds = [open(path), open(path)] as const;
+  try {
+    if (!tryFlock(fds[0], "exclusive")) return "a free file can't be locked";
+    if (tryFlock(fds[1], "shared")) return "a locked file can be locked again";
+    close(fds[0]);
+    return tryFlock(fds[1], "shared")
+      ? undefined
+      : "a lock is not freed with its file";
+  } finally {
+    close(fds[1]);
+  }
+}
+
+function tryPipe(dir: string): string | undefined {
+  const path = `${dir}/pipe-trial`;
+  mkfifo(path);
+  const fd = open(path, { access: "both" });
+  try {
+    write(fd, new Uint8Array([42]));
+    const byte = new Uint8Array(1);
+    return read(fd, byte) === 1 && byte[0] === 42
+      ? undefined
+      : "a named pipe does not give what was put in";
+  } finally {
+    close(fd);
+  }
+}
+
+/** Two creators of one id: the second must fail. rename(2). */
+function tryRename(dir: string): string | undefined {
+  Deno.mkdirSync(`${dir}/a/taken`, { recursive: true });
+  Deno.mkdirSync(`${dir}/b`);
+  try {
+    Deno.renameSync(`${dir}/b`, `${dir}/a`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return undefined;
+  }
+  return "a rename replaces a directory that is not empty";
+}
+
+/** How long an event may take. */
+const EVENT_MS = 3_000;
+
+/** Tries whether changes of a file are told; without events sessions are looked at in intervals. */
+export async function checkEvents(place: TrialPlace): Promise<Finding> {
+  const path = `${place.dir}/event-trial`;
+  Deno.writeTextFileSync(path, "");
+  const limit = ["instances", "watches"].map((name) => {
+    const file = `/proc/sys/fs/inotify/max_user_${name}`;
+    return `${readSystemFile(file)?.trim() ?? "?"} ${name}`;
+  }).join(", ");
+  const shown = Deno.build.os === "linux" ? ` (inotify: ${limit})` : "";
+  const slower = "works without, ten looks a second for each follower; ";
+  const raise =
+    `${slower}raise fs.inotify.max_user_instances and max_user_watches`;
+  let watcher: Deno.FsWatcher;
+  try {
+    watcher = Deno.watchFs(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return doubtful(`changes of files can't be watched${shown}`, raise);
+  }
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    watcher.close();
+  }, EVENT_MS);
+  // The watcher's thread may take a moment: written again until it tells.
+  const again = setInterval(() => Deno.writeTextFileSync(path, "x"), 20);
+  try {
+    await watcher[Symbol.asyncIterator]().next();
+  } finally {
+    clearTimeout(timer);
+    clearInterval(again);
+    if (!late) watcher.close();
+  }
+  if (!late) return good(`changes of files are told at once${shown}`);
+  return doubtful(
+    `no event told of a changed file within 3 s${shown}`,
+    `${slower}use a directory on a local disk`,
+  );
+}
+
+/** What is free where the root is. */
+export async function checkSpace(place: TrialPlace): Promise<Finding> {
+  const df = `export LC_ALL=C; command -p df -Pk -- "$1" | tail -n 1
+command -p df -Pi -- "$1" 2>/dev/null | tail -n 1`;
+  const { status, output } = await ask(df, [place.dir], 5_000);
+  const [space = "", inodes = ""] = output.split("\n");
+  const free = Number(/\s(-?\d+)\s+\d+%\s/.exec(space)?.[1] ?? NaN) * 1024;
+  if (status === -1 || Number.isNaN(free)) {
+    return doubtful("df does not tell how much is free", "look for yourself");
+  }
+  const files = Number(/\s(\d+)\s+\d+%\s/.exec(inodes)?.[1] ?? NaN);
+  const some = Number.isNaN(files) ? "" : `, ${files} more files`;
+  const message = `${formatSize(free)} bytes free${some}`;
+  const advice = "make room: codex-session prune";
+  // A session takes about ten files; its output, what the agent writes.
+  if (free < 1024 ** 2 || files < 20) return bad(message, advice);
+  return free < 100 * 1024 ** 2 || files < 1000
+    ? doubtful(message, advice)
+    : good(message);
+}
+
+/** Whether a terminal's socket can be reached by its path. unix(7). */
+export function checkSocketPath(root: string): Finding {
+  const most = Deno.build.os === "darwin" ? 103 : 107;
+  const length = new TextEncoder().encode(`${root}//${SOCKET}`).length;
+  const left = most - length;
+  if (left >= 64) return good("paths of terminals' sockets are short enough");
+  return good(
+    `paths of terminals' sockets are too long for ids of more than ${
+      Math.max(0, left)
+    } letters; those are reached by their directory`,
+  );
+}
+
+/** What sessions there are, and what is wrong with them. */
+export async function checkSessions(root: string): Promise<Finding[]> {
+  const sessions = await listSessions({ root });
+  const findings: Finding[] = [];
+  const named = (state: string) => {
+    const ids = sessions.filter((session) => session.state.state === state)
+      .map(({ id }) => id);
+    return ids.length > 5 ? [...ids.slice(0, 5), "…"] : ids;
+  };
+  const lost = named("lost");
+  if (lost.length > 0) {
+    findings.push(doubtful(
+      `lost, as their supervisors were killed or the machine went down: ${
+        lost.join(", ")
+      }`,
+      "read their logs, then: codex-session prune",
+    ));
+  }
+  const damaged = named("damaged");
+  if (damaged.length > 0) {
+    findings.push(doubtful(
+      `damaged: ${damaged.join(", ")}`,
+      "codex-session list tells why; codex-session delete -f ID",
+    ));
+  }
+  const left = leftovers(root).length;
+  if (left > 0) {
+    findings.push(doubtful(
+      `${left} left by killed commands: ${root}/.new-*, .old-*`,
+      "codex-session prune",
+    ));
+  }
+  if (findings.length > 0) return findings;
+  const counts = STATES.map((state) => {
+    const count = sessions.filter((one) => one.state.state === state).length;
+    return count === 0 ? "" : `${count} ${state}`;
+  }).filter(Boolean);
+  return [good(counts.join(", ") || "none yet")];
+}

@@ -1,0 +1,106 @@
+/**
+ * Throw-away sessions, one of each kind, from the start to the recorded end: that a
+ * machine has what sessions need is shown by one that works. For `doctor.ts`.
+ *
+ * @module
+ */
+import { type CreateOptions, createSession } from "../session/create.ts";
+import { messageOf, SessionError } from "../errors.ts";
+import { endProcesses } from "../process/ending.ts";
+import { bad, doubtful, type Finding, good } from "./finding.ts";
+import { formatDuration } from "../cli/format.ts";
+import { sendEof, sendInput } from "../client/input.ts";
+import { exitStatus, SIGNALS } from "../system/signals.ts";
+import { readState } from "../state.ts";
+import { exists, readFile, remove } from "../system/files.ts";
+import { type Kind, pathsFor } from "../store.ts";
+import { waitForSession } from "../client/wait.ts";
+
+/** How long a session of these may take to end. */
+const END_MS = 10_000;
+
+/** What is tried of a kind, and what must come of it. */
+interface Trial {
+  readonly command: readonly string[];
+  readonly input?: string;
+  readonly status: number;
+  readonly output: RegExp;
+}
+
+const TRIALS: Readonly<Record<Kind, Trial>> = {
+  exec: {
+    command: ["/bin/sh", "-c", "echo done; exit 3"],
+    status: 3,
+    output: /^done\n$/,
+  },
+  repl: {
+    command: ["/bin/sh", "-c", 'read -r line; echo "$line"; cat; exit 4'],
+    input: "hello\n",
+    status: 4,
+    output: /^hello\n$/,
+  },
+  pty: {
+    command: ["/bin/sh", "-c", "test -t 0 && echo done; exit 5"],
+    status: 5,
+    output: /^done\r\n$/,
+  },
+};
+
+/** Sees a session of a kind through, in a root of its own; {@linkcode endTrial} is the caller's to call. */
+export async function trySession(
+  kind: Kind,
+  root: string,
+  options: Pick<CreateOptions, "relayCommand"> = {},
+): Promise<Finding> {
+  const { command, input, status, output } = TRIALS[kind];
+  const paths = pathsFor(`trial-${kind}`, { root });
+  const since = performance.now();
+  try {
+    await createSession({
+      ...{ root, id: paths.id, kind, command, cwd: "/", scope: "never" },
+      ...options,
+    });
+    if (input !== undefined) {
+      await sendInput(paths.id, input, { root });
+      const { state } = readState(paths);
+      if (state !== "running") return wrong(`it is ${state} while it runs`);
+      await sendEof(paths.id, { root });
+    }
+    const end = await waitForSession(paths.id, { root, timeoutMs: END_MS });
+    if (end.state.state !== "exited") return wrong("its end was not recorded");
+    const written = readFile(paths.stdout) ?? "";
+    const ended = exitStatus(end.state.ending);
+    if (ended !== status) {
+      return wrong(`it ended with status ${ended} instead of ${status}`);
+    }
+    if (!output.test(written)) return wrong("its output is not in its log");
+    const took = formatDuration(performance.now() - since);
+    return good(`a session started, ended and was recorded in ${took}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const unsupported = error instanceof SessionError &&
+      error.code === "unsupported";
+    if (kind === "pty" && unsupported) {
+      return doubtful(messageOf(error), "exec and repl sessions work");
+    }
+    return wrong(messageOf(error));
+  }
+}
+
+/** Ends what is left of a trial, also of one that was given up. */
+export async function endTrial(kind: Kind, root: string): Promise<void> {
+  const paths = pathsFor(`trial-${kind}`, { root });
+  if (!exists(paths.dir)) return;
+  // Nobody else knows of it, and nobody uses its id again.
+  const isStill = () => true;
+  const kill = { signalNumber: SIGNALS.KILL!, graceMs: 0, evenReaper: true };
+  await endProcesses(paths, { ...kill, isStill });
+  remove(paths.dir);
+}
+
+function wrong(why: string): Finding {
+  return bad(
+    why,
+    "see the lines above; if they are fine, report it with the output of: codex-session doctor --json",
+  );
+}

@@ -1,0 +1,232 @@
+/**
+ * Ending all processes of a session, none of them a stranger, none left.
+ *
+ * They are asked by a signal, given time, and then frozen before they are killed:
+ * what is stopped (SIGSTOP) can't fork, and its children can still be found
+ * through it. The reaper and its helpers are left time to record how the agent ended
+ * and to end by themselves, but no more than that: an agent can look like one of them.
+ * After each step all processes are looked at again, until none is left.
+ *
+ * @module
+ */
+import { messageOf, SessionError } from "../errors.ts";
+import {
+  isAlive,
+  listProcesses,
+  type SessionProcess,
+  signalProcess,
+  waitForExit,
+} from "./members.ts";
+import { remove, writeAtomic } from "../system/files.ts";
+import { type Paths } from "../store.ts";
+import { SIGNALS } from "../system/signals.ts";
+
+/** How long what was killed may take to be gone. */
+const KILLED_MS = 5_000;
+/** How long a reaper alone with its helpers may take until it is asked what keeps it. */
+const RECORD_MS = 500;
+/** How often all processes are looked at while some live on. */
+const LOOK_MS = 100;
+
+const KILL = SIGNALS.KILL!;
+const STOP = SIGNALS.STOP!;
+const CONT = SIGNALS.CONT!;
+
+/** How {@linkcode endProcesses} ends them. */
+export interface EndingOptions {
+  /** The first signal's number. */
+  readonly signalNumber: number;
+  /** Milliseconds from it to SIGKILL. */
+  readonly graceMs: number;
+  /** Kill the reaper, too, if it can't record the end. @default {false} */
+  readonly evenReaper?: boolean;
+  /** Tells whether the directory's name still means this session, see `hold.ts`. */
+  readonly isStill: () => boolean;
+  /** Give up waiting. */
+  readonly abortSignal?: AbortSignal;
+}
+
+/**
+ * Ends all processes of a session but ourselves: the first signal, a grace period,
+ * SIGKILL. If we are the agent, its reaper, which waits for us, lives on.
+ *
+ * @throws {SessionError} `timeout` if one survives SIGKILL, or the reaper can't
+ * record the end.
+ * @throws {Deno.errors.PermissionDenied} if one runs as another user.
+ */
+export async function endProcesses(
+  paths: Paths,
+  options: EndingOptions,
+): Promise<void> {
+  const { signalNumber, graceMs, evenReaper = false, isStill, abortSignal } =
+    options;
+  const known = new Map<number, number>();
+  const denied = new Set<string>();
+  const look = (): SessionProcess[] => {
+    let all = listProcesses(paths, { known });
+    // In this order: what was there before the name was another session's is none of that.
+    if (!isStill()) {
+      all = all.filter(({ pid, startTicks }) => known.get(pid) === startTicks);
+    }
+    for (const { pid, startTicks } of all) known.set(pid, startTicks);
+    // It waits for the agent; if that is us, it waits for longer than we can.
+    const waitsForUs = targetsOf(all).length === 0 &&
+      all.some(({ pid, role }) => role === "reaper" && pid === Deno.ppid);
+    return waitsForUs ? [] : all;
+  };
+  const send = (process: SessionProcess, signal: number): void => {
+    try {
+      signalProcess(paths, process, signal);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+      denied.add(keyOf(process));
+    }
+  };
+  const wakeReaper = (all: readonly SessionProcess[]): void => {
+    for (const process of all) {
+      if (process.role === "reaper" && process.stopped) send(process, CONT);
+    }
+  };
+
+  const overdue = patience(paths, evenReaper);
+  let all = look();
+  const graceEnd = performance.now() + (signalNumber === KILL ? 0 : graceMs);
+  const asked = new Set<string>();
+  const ask = (targets: readonly SessionProcess[]): void => {
+    // What a living process starts after the signal is its way of ending: not asked.
+    const busy = new Set(
+      targets.filter((one) => asked.has(keyOf(one))).map((one) => one.pid),
+    );
+    for (const process of targets) {
+      if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
+      asked.add(keyOf(process));
+      // A helper without its reaper has nothing to finish, and ignores most signals.
+      send(process, process.role === "helper" ? KILL : signalNumber);
+      // A stopped process takes no other signal than SIGKILL before it goes on.
+      if (process.stopped && signalNumber !== STOP) send(process, CONT);
+    }
+  };
+  if (signalNumber !== KILL) ask(targetsOf(all));
+  while (all.length > 0 && performance.now() < graceEnd) {
+    wakeReaper(all);
+    for (const process of overdue(all)) send(process, KILL);
+    const left = Math.min(LOOK_MS, graceEnd - performance.now());
+    await allGone(all, left, abortSignal);
+    all = look();
+    ask(targetsOf(all));
+  }
+
+  let killEnd = performance.now() + KILLED_MS;
+  while (all.length > 0) {
+    const frozen = new Set<string>();
+    for (let round = 0; round < 50; round++) {
+      const fresh = targetsOf(all).filter((one) => !frozen.has(keyOf(one)));
+      if (fresh.length === 0) break;
+      for (const process of fresh) {
+        frozen.add(keyOf(process));
+        send(process, STOP);
+      }
+      all = look();
+    }
+    const targets = targetsOf(all);
+    for (const process of targets) send(process, KILL);
+    const [first] = targets;
+    if (first && targets.every((one) => denied.has(keyOf(one)))) {
+      throw new Deno.errors.PermissionDenied(
+        `Cannot stop session "${paths.id}": process ${first.pid} (${first.command}) runs as another user`,
+      );
+    }
+    if (first === undefined) killEnd = performance.now() + KILLED_MS;
+    else if (performance.now() > killEnd) throw undying(paths, first);
+    wakeReaper(all);
+    for (const process of overdue(all)) send(process, KILL);
+    await allGone(all, LOOK_MS, abortSignal);
+    all = look();
+  }
+}
+
+function keyOf(process: SessionProcess): string {
+  return `${process.pid}:${process.startTicks}`;
+}
+
+/** Whom to end: the reaper and its helpers end by themselves, as long as it lives. */
+function targetsOf(all: readonly SessionProcess[]): readonly SessionProcess[] {
+  if (!all.some(({ role }) => role === "reaper")) return all;
+  return all.filter(({ role }) => role === "agent" || role === "child");
+}
+
+/**
+ * How long a reaper and its helpers are waited for when agent and children are gone.
+ * What this returns tells whom of all to kill: nobody at first, then the helpers, whose
+ * end frees a reaper that waits for one, then the reaper.
+ *
+ * It throws {@linkcode SessionError} `timeout` if the reaper can't record the end, unless
+ * even that may be killed; or if one survives.
+ */
+function patience(
+  paths: Paths,
+  evenReaper: boolean,
+): (all: readonly SessionProcess[]) => readonly SessionProcess[] {
+  let since: number | undefined;
+  return (all) => {
+    if (all.length === 0 || targetsOf(all).length > 0) {
+      since = undefined;
+      return [];
+    }
+    since ??= performance.now();
+    const waitedMs = performance.now() - since;
+    if (waitedMs < RECORD_MS) return [];
+    const hindrance = hindranceIn(paths);
+    if (hindrance !== undefined && !evenReaper) {
+      throw new SessionError(
+        "timeout",
+        `Cannot stop session "${paths.id}": its processes are gone, but its end can't be recorded: ${hindrance}`,
+        { id: paths.id },
+      );
+    }
+    if (waitedMs > 3 * KILLED_MS) throw undying(paths, all[0]!);
+    if (waitedMs > 2 * KILLED_MS || hindrance !== undefined) return all;
+    if (waitedMs < KILLED_MS) return [];
+    return all.filter(({ role }) => role === "helper");
+  };
+}
+
+/** Why nothing can be written in a session's directory; `undefined` if it can be, or is gone. */
+function hindranceIn(paths: Paths): string | undefined {
+  const trial = `${paths.exit}.tmp`;
+  try {
+    writeAtomic(trial, "code 0\n");
+    remove(trial);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    return messageOf(error).split(": ")[0]; // Without the trial's path.
+  }
+}
+
+function undying(
+  { id }: Paths,
+  { pid, command }: SessionProcess,
+): SessionError {
+  const message =
+    `Cannot stop session "${id}": process ${pid} (${command}) does not end, even by SIGKILL`;
+  return new SessionError("timeout", message, { id });
+}
+
+/** Waits until all of these have ended, or the time is over. */
+async function allGone(
+  processes: readonly SessionProcess[],
+  timeoutMs: number,
+  abortSignal?: AbortSignal,
+): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  for (const process of processes) {
+    while (isAlive(process)) {
+      abortSignal?.throwIfAborted();
+      const left = end - performance.now();
+      if (left <= 0) return;
+      await waitForExit(process, left);
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The environment of a terminal session's agent, on its way through reaper and relay.
+ *
+ *     caller ── sh (reaper) ── relay ── agent
+ *     └──────── caller's ──────────┘    the relay's, or none, with the session's variables
+ *
+ * Reaper and relay run in the caller's environment, so that no variable of the agent decides
+ * what they are and where their code comes from. The agent's own variables travel beside
+ * it, packed into variables that the relay keeps for itself. They are in its environment and
+ * nowhere else: no argument, no file. What is inherited arrives as it is, whatever its bytes.
+ *
+ * @module
+ */
+import { getenv } from "../system/libc.ts";
+
+/** What the agent's environment is made of. */
+export interface AgentEnvironment {
+  /** Variables that are set; `undefined` takes one away. @default {{}} */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Inherit nothing. @default {false} */
+  readonly clearEnv?: boolean;
+}
+
+/** Followed by a number, from 0 on; an empty one is the end. */
+const VARIABLE = "CODEX_SESSION_AGENT_ENV_";
+/** The kernel takes 128 KiB for one variable. execve(2). */
+const PART_LENGTH = 100_000;
+
+/** Variables that tell of the creator's terminal, which is not the agent's. */
+// deno-fmt-ignore
+const FOREIGN = [
+  "COLUMNS", "LINES", "TERMCAP", "TMUX", "TMUX_PANE", "STY", "WINDOW", "TERM_PROGRAM",
+  "TERM_PROGRAM_VERSION", "TERM_SESSION_ID", "VTE_VERSION", "KITTY_WINDOW_ID", "KITTY_PID",
+  "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR", "SSH_TTY", "GPG_TTY", "WINDOWID",
+];
+
+/** The variables that bring an agent's environment to its relay. */
+export function packEnvironment(
+  { env = {}, clearEnv = false }: AgentEnvironment,
+): Record<string, string> {
+  // ASCII only: a character is a byte, and none is cut.
+  const json = JSON.stringify({ env, clearEnv }).replace(
+    /[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  const packed: Record<string, string> = {};
+  let count = 0;
+  for (let at = 0; at < json.length; at += PART_LENGTH) {
+    packed[`${VARIABLE}${count++}`] = json.slice(at, at + PART_LENGTH);
+  }
+  return { ...packed, [`${VARIABLE}${count}`]: "" };
+}
+
+/**
+ * The environment that the agent of this relay gets: what was packed for it, `TERM`, the
+ * variables of its session, and nothing that tells of another terminal.
+ *
+ * @throws {TypeError} if it was not packed by {@linkcode packEnvironment}.
+ */
+export function unpackEnvironment(): AgentEnvironment {
+  let json = "";
+  const own: string[] = [];
+  for (let part: string | undefined = ""; part !== undefined;) {
+    own.push(`${VARIABLE}${own.length}`);
+    part = getenv(own.at(-1)!) || undefined;
+    json += part ?? "";
+  }
+  const given = json === "" ? {} : parse(json);
+  const env: Record<string, string | undefined> = {
+    TERM: "xterm-256color",
+    ...without(FOREIGN),
+    ...given.env,
+    ...without(own),
+  };
+  for (const name of ["CODEX_SESSION_ID", "CODEX_SESSION_DIR"]) {
+    env[name] = getenv(name);
+  }
+  return { env, clearEnv: given.clearEnv };
+}
+
+function without(names: readonly string[]): Record<string, undefined> {
+  return Object.fromEntries(names.map((name) => [name, undefined]));
+}
+
+function parse(json: string): AgentEnvironment {
+  let value: AgentEnvironment | null;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    value = null; // The error would show it: values are secrets.
+  }
+  const env = value?.env;
+  const isRight = typeof env === "object" && env !== null &&
+    typeof value?.clearEnv === "boolean" &&
+    Object.entries(env).every(([name, text]) =>
+      /^[^=\0]+$/.test(name) && typeof text === "string" &&
+      !text.includes("\0")
+    );
+  if (!isRight) throw new TypeError("The agent's environment is malformed");
+  return value!;
+}

@@ -1,0 +1,127 @@
+/**
+ * The handshake: what a reaper that was just started tells its creator, and what it
+ * means if the agent did not start.
+ *
+ * The reaper reports through a named pipe: the process ids once they are recorded, then
+ * a failed exec of the agent, if it fails; see `reaper.ts`.
+ *
+ * @module
+ */
+import type { Child } from "./child.ts";
+import { SessionError } from "../errors.ts";
+import {
+  poll,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  processExists,
+  read,
+} from "../system/libc.ts";
+import { SCRIPT, scriptCall } from "./reaper.ts";
+import type { Pids } from "../state.ts";
+import { exists, readFile } from "../system/files.ts";
+import { type Paths } from "../store.ts";
+
+/** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
+export const RECORD_MS = 2_000;
+
+/** What the reaper has reported, as far as it got. */
+export interface Handshake {
+  /** The processes, if they came into being. */
+  readonly pids?: Pids;
+  /** What was reported after them; see `reaper.ts`. */
+  readonly report: string;
+  /** Whether the shell would have reported a failed exec. */
+  readonly isSure: boolean;
+}
+
+/** Waits for the agent's exec to succeed or fail, or the reaper to end. */
+export async function handshake(
+  readyFd: number,
+  isOver: () => boolean,
+): Promise<Handshake> {
+  const buffer = new Uint8Array(256);
+  let text = "";
+  for (;;) {
+    const over = isOver();
+    const bits = await poll(readyFd, POLLIN, 50);
+    if (bits & POLLIN) {
+      text += new TextDecoder().decode(
+        buffer.subarray(0, read(readyFd, buffer)),
+      );
+      continue;
+    }
+    // A hang-up without a word is one from before the pipe's first writer.
+    const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
+    if (over || (hungUp && text !== "")) {
+      const [, reaper, agent, unsure, report] =
+        /^(?:(\d+) (\d+)((?: \?)+)?\n)?([^]*)$/.exec(text)!;
+      return {
+        pids: agent === undefined
+          ? undefined
+          : { reaper: Number(reaper), agent: Number(agent) },
+        report: report!.trim(),
+        isSure: unsure === undefined,
+      };
+    }
+    // Not setTimeout(): its first use costs a cold start 8 ms. A negative descriptor is none, poll(2).
+    if (bits !== 0) await poll(-1, 0, 1);
+  }
+}
+
+/**
+ * For shells that can't report a failed exec of their own (bash, mksh): tells whether
+ * the agent has ended as such a failure does, with what the shell says of it.
+ */
+export async function diedUnstarted(
+  paths: Paths,
+  pids: Pids,
+  reaper: Child,
+): Promise<boolean> {
+  if (Deno.build.os === "linux") {
+    const { hasLeftShell } = await import("./table.ts");
+    const isShell = (argv: readonly string[]) =>
+      scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
+    if (await hasLeftShell(pids.agent, isShell)) return false;
+  } else if (processExists(pids.agent)) return false;
+  await reaper.ended(RECORD_MS);
+  const code = await exitCodeOf(paths);
+  // It says so by its own name where the agent's errors go; then that is all there is.
+  return (code === 126 || code === 127) &&
+    (readFile(paths.stderr) ?? "").includes(`${paths.dir}/${SCRIPT}`);
+}
+
+/** The agent's recorded exit code, -1 without one. */
+export async function exitCodeOf(paths: Paths): Promise<number> {
+  const { readEnding } = await import("../state.ts");
+  const ending = readEnding(paths);
+  return ending !== undefined && "code" in ending ? ending.code : -1;
+}
+
+/** Why a session did not start, from the status that its reaper has reported. */
+export function startError(
+  id: string,
+  program: string,
+  cwd: string,
+  status: number,
+  report: string,
+): SessionError {
+  const cannot = `Cannot start "${program}"`;
+  if (status === 127) {
+    let why = "not found on PATH";
+    if (program.includes("/")) {
+      why = exists(program.startsWith("/") ? program : `${cwd}/${program}`)
+        ? "the interpreter that its first line names is missing"
+        : "no such file";
+    }
+    return new SessionError("program_not_found", `${cannot}: ${why}`, { id });
+  }
+  if (status === 126) {
+    const why = "it is not an executable program (permission or format)";
+    return new SessionError("not_executable", `${cannot}: ${why}`, { id });
+  }
+  const why = status === 125
+    ? "its process id could not be recorded; is the disk full?"
+    : `its supervisor ended early${report ? `: ${report}` : ""}`;
+  return new SessionError("spawn_failed", `${cannot}: ${why}`, { id });
+}

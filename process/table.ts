@@ -1,0 +1,243 @@
+/**
+ * The process table as the system shows it.
+ *
+ * Reads `/proc` through libc: Deno wants `--allow-all` for most of it, and this is
+ * faster. A process may end between two reads, which makes it absent, never an
+ * error; and the table is not taken at one instant, so links in it may be stale.
+ *
+ * macOS asks ps(1) instead; that part was never run.
+ *
+ * @module
+ */
+import { getsid, poll, readSystemBytes } from "../system/libc.ts";
+
+/** A process as the system shows it. */
+export interface Entry {
+  /** Its number. */
+  readonly pid: number;
+  /** Its parent's number. */
+  readonly ppid: number;
+  /** Its kernel session. */
+  readonly sid: number;
+  /** Its short name. */
+  readonly name: string;
+  /** Whether a signal has stopped it. */
+  readonly stopped: boolean;
+  /** The processor time that it has used, in milliseconds. */
+  readonly cpuMs: number;
+  /** When it started, in the kernel's ticks since boot. */
+  readonly startTicks: number;
+  /** The session directory in its environment; `null` if that can't be read. */
+  owner: string | undefined | null;
+}
+
+const MARK = "CODEX_SESSION_DIR=";
+const encoder = new TextEncoder();
+const utf8 = new TextDecoder();
+// One character for each byte, so that also what is not UTF-8 compares exactly.
+const latin1 = new TextDecoder("latin1");
+
+/** Never woken: waiting for it is a pause, in milliseconds. */
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+
+/** The numbers of all processes, the youngest first: they are the soonest gone. */
+function processIds(): number[] {
+  let names: string[];
+  try {
+    names = [...Deno.readDirSync("/proc")].map((entry) => entry.name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    // Deno 2.9 shows this directory to --allow-all only; a shell is allowed anyway.
+    const list = { args: ["-c", "cd /proc && echo [0-9]*"], clearEnv: true };
+    const output = new Deno.Command("/bin/sh", list).outputSync();
+    names = utf8.decode(output.stdout).trim().split(" ");
+  }
+  return names.map(Number).filter((pid) => pid > 0).sort((a, b) => b - a);
+}
+
+/** The session directory in an environment, bytewise. The first entry counts, as for getenv(3). */
+function ownerIn(environment: string): string | undefined {
+  let start = MARK.length;
+  if (!environment.startsWith(MARK)) {
+    const at = environment.indexOf("\0" + MARK);
+    if (at < 0) return undefined;
+    start += at + 1;
+  }
+  const end = environment.indexOf("\0", start);
+  return environment.slice(start, end < 0 ? undefined : end);
+}
+
+/** The owner of one process, as in {@linkcode Entry}. */
+export function readOwner(pid: number): string | undefined | null {
+  const bytes = readSystemBytes(`/proc/${pid}/environ`);
+  return bytes && ownerIn(latin1.decode(bytes));
+}
+
+/**
+ * Sets the owner of an entry; `false` in the middle of an exec(2), where a process
+ * seems to have neither environment nor arguments: whoever believed that would let
+ * it escape.
+ */
+function setOwner(entry: Entry): boolean {
+  const { pid } = entry;
+  const bytes = readSystemBytes(`/proc/${pid}/environ`);
+  entry.owner = bytes && ownerIn(latin1.decode(bytes));
+  return bytes?.length !== 0 ||
+    readSystemBytes(`/proc/${pid}/cmdline`)?.length !== 0;
+}
+
+/** A living process without its owner; `undefined` for zombies and the kernel's own. proc_pid_stat(5). */
+function readStat(pid: number): Omit<Entry, "owner"> | undefined {
+  const bytes = readSystemBytes(`/proc/${pid}/stat`);
+  if (!bytes) return undefined;
+  const text = utf8.decode(bytes);
+  // The name stands in parentheses and may hold some itself.
+  const nameEnd = text.lastIndexOf(")");
+  const [state = "", ...rest] = text.slice(nameEnd + 2).split(" ");
+  const field = (number: number) => Number(rest[number - 4]);
+  const PF_KTHREAD = 0x200000;
+  if (field(9) & PF_KTHREAD) return undefined;
+  // A process whose first thread has ended looks like a zombie while others run.
+  if ("ZXx".includes(state) && !(field(20) > 1)) return undefined;
+  return {
+    pid,
+    ppid: field(4),
+    sid: field(6),
+    name: text.slice(text.indexOf("(") + 1, nameEnd),
+    stopped: state === "T",
+    // USER_HZ is 100 on every Linux that Deno runs on.
+    cpuMs: (field(14) + field(15)) * 10,
+    startTicks: field(22),
+  };
+}
+
+/** All living processes of the system but the kernel's own, the youngest number first. */
+export function scan(): Entry[] {
+  if (Deno.build.os === "darwin") return scanDarwin();
+  if (Deno.build.os === "windows") return [];
+  const entries: Entry[] = [];
+  for (const pid of processIds()) {
+    const stat = readStat(pid);
+    if (stat !== undefined) entries.push({ ...stat, owner: undefined });
+  }
+  let unclear = entries.filter((entry) => !setOwner(entry));
+  for (let tries = 0; unclear.length > 0 && tries < 10; tries++) {
+    Atomics.wait(PAUSE, 0, 0, 1);
+    unclear = unclear.filter((entry) => !setOwner(entry));
+  }
+  return entries;
+}
+
+/** As {@linkcode scan}, by ps(1), which appends the environment to the command. Never run. */
+function scanDarwin(): Entry[] {
+  const columns = "pid=,ppid=,rss=,stat=,lstart=,command=";
+  const args = ["-A", "-E", "-ww", "-o", columns];
+  const output = new Deno.Command("/bin/ps", { args, env: { LC_ALL: "C" } })
+    .outputSync();
+  const entries: Entry[] = [];
+  for (const line of latin1.decode(output.stdout).split("\n")) {
+    const match = /^ *(\d+) +(\d+) +(\d+) +(\S+) +((?:\S+ +){4}\d+) +(.*)$/
+      .exec(line);
+    if (match === null || match[4]!.startsWith("Z")) continue;
+    const [, pid, ppid, , state = "", started = "", command = ""] = match;
+    const owner = / CODEX_SESSION_DIR=(.*?)(?= [A-Za-z_][A-Za-z_0-9]*=|$)/
+      .exec(command)?.[1];
+    try {
+      entries.push({
+        pid: Number(pid),
+        ppid: Number(ppid),
+        sid: getsid(Number(pid)),
+        name: command.replace(/ [A-Za-z_][A-Za-z_0-9]*=.*$/, ""),
+        stopped: state.startsWith("T"),
+        cpuMs: 0,
+        startTicks: Date.parse(started) / 1000,
+        owner,
+      });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return entries;
+}
+
+/** A value of `/proc/PID/status`; empty without one. */
+export function statusOf(pid: number | "self", key: string): string {
+  const bytes = readSystemBytes(`/proc/${pid}/status`);
+  const text = bytes ? latin1.decode(bytes) : "";
+  return new RegExp(`^${key}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";
+}
+
+/** The real and the effective user id of a process; empty without one. */
+export function readUsers(pid: number): number[] {
+  let text = statusOf(pid, "Uid").split("\t").slice(0, 2).join(" ");
+  if (Deno.build.os === "darwin") {
+    const args = ["-o", "ruid=,uid=", "-p", `${pid}`];
+    const output = new Deno.Command("/bin/ps", { args }).outputSync();
+    text = utf8.decode(output.stdout).trim();
+  }
+  return text === "" ? [] : text.split(/ +/).map(Number);
+}
+
+/**
+ * The processes that hold a lock, flock(2), of the file with this inode, as far as their
+ * descriptors can be seen: `/proc/locks` names the process that took a lock, which may
+ * have left it to others. `undefined` where that can't be told.
+ */
+export function lockHolders(inode: number): number[] | undefined {
+  const script =
+    'command -p grep -ls "^lock:.*FLOCK.*:$1 " /proc/[0-9]*/fdinfo/*';
+  const args = ["-c", script, "sh", `${inode}`];
+  const { code, stdout } = new Deno.Command("/bin/sh", { args, clearEnv: true })
+    .outputSync();
+  // grep(1) fails of what it can't read; beyond that it could not be started.
+  if (code > 2) return undefined;
+  const found = utf8.decode(stdout).matchAll(/^\/proc\/(\d+)\//gm);
+  return [...new Set([...found].map(([, pid]) => Number(pid)))];
+}
+
+/** The arguments of a process; `undefined` if it has none, or is gone. */
+export function readArgv(pid: number): string[] | undefined {
+  const bytes = readSystemBytes(`/proc/${pid}/cmdline`);
+  const text = bytes ? utf8.decode(bytes).replace(/\0+$/, "") : "";
+  return text === "" ? undefined : text.split("\0");
+}
+
+/** One living process; `undefined` for a zombie, or if there is none. */
+export function readEntry(pid: number): Omit<Entry, "owner"> | undefined {
+  return Deno.build.os === "darwin"
+    ? scanDarwin().find((entry) => entry.pid === pid)
+    : readStat(pid);
+}
+
+/** How long an exec may take whose process is not seen to be anything yet. */
+const EXEC_MS = 2_000;
+
+/**
+ * Tells whether a process that was started as a shell has become another program, by
+ * exec(2); `false` once it has ended. While it is still the shell, or has no arguments,
+ * as in the middle of an exec or of its end, it is looked at again; what then still
+ * lives counts as another program. Linux only.
+ */
+export async function hasLeftShell(
+  pid: number,
+  isShell: (argv: readonly string[]) => boolean,
+): Promise<boolean> {
+  const deadline = performance.now() + EXEC_MS;
+  while (readEntry(pid) !== undefined) {
+    const argv = readArgv(pid);
+    if (argv !== undefined && !isShell(argv)) return true;
+    if (performance.now() > deadline) return true;
+    await poll(-1, 0, 1); // A pause, without a timer.
+  }
+  return false;
+}
+
+/** Text with one character for each byte of its UTF-8, as an owner is given. */
+export function bytewise(text: string): string {
+  return latin1.decode(encoder.encode(text));
+}
+
+/** The text whose bytes {@linkcode bytewise} gives. */
+export function fromBytes(owner: string): string {
+  return utf8.decode(Uint8Array.from(owner, (char) => char.charCodeAt(0)));
+}

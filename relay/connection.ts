@@ -1,0 +1,179 @@
+/**
+ * A client's connection to the relay of a terminal session: connect, greet, frames.
+ *
+ * @module
+ */
+import { plainText } from "../screen/clean_text.ts";
+import { messageOf, SessionError } from "../errors.ts";
+import {
+  decodeJson,
+  encodeJson,
+  Frame,
+  FrameReader,
+  MAX_REPLY_BYTES,
+  PROTOCOL,
+  ProtocolError,
+  type Received,
+} from "./protocol.ts";
+import { connectIn } from "./socket.ts";
+import { readState } from "../state.ts";
+import { type Paths } from "../store.ts";
+
+/** A connection that has been greeted. */
+export interface RelayConnection extends Disposable {
+  /** The next frame, `undefined` at the end. Its payload is valid until the next call. */
+  next(): Promise<Received | undefined>;
+  /** Sends whole frames, in the order of the calls. */
+  send(bytes: Uint8Array): Promise<void>;
+  /** Closes it after so long, as if the other side had, unless what it returns is disposed of before. */
+  giveUpAfter(ms: number): Disposable;
+}
+
+/** How long a relay may take to greet: one that is stopped does once it goes on. */
+const GREETING_MS = 30_000;
+/** The longest message of a relay that is passed on, in characters. */
+const MAX_MESSAGE_LENGTH = 300;
+
+/**
+ * Connects to the relay of a session and exchanges versions; the first frames
+ * of the caller go along with the greeting. A frame of more than `maxFrameBytes` is an error.
+ *
+ * @throws {SessionError} `wrong_state` if it has no relay that listens; `unsupported`
+ * if that speaks another version.
+ */
+export async function connectRelay(
+  paths: Paths,
+  first: Uint8Array = new Uint8Array(0),
+  maxFrameBytes = MAX_REPLY_BYTES,
+): Promise<RelayConnection> {
+  const conn = await connect(paths);
+  const reader = new FrameReader(maxFrameBytes);
+  const next = async (): Promise<Received | undefined> => {
+    for (;;) {
+      const frame = reader.next();
+      if (frame?.type === Frame.ERROR) throw refusal(paths.id, frame);
+      if (frame !== undefined) return frame;
+      let count: number | null;
+      try {
+        count = await conn.read(reader.room);
+      } catch (error) {
+        if (isGone(error)) return undefined;
+        throw error;
+      }
+      if (count === null) return undefined;
+      reader.filled(count);
+    }
+  };
+  const write = async (bytes: Uint8Array) => {
+    for (let at = 0; at < bytes.length;) {
+      at += await conn.write(bytes.subarray(at));
+    }
+  };
+  // One after the other: a frame that the socket takes in parts must not be cut by another.
+  let sending = Promise.resolve();
+  const send = (bytes: Uint8Array): Promise<void> => {
+    const sent = sending.then(() => write(bytes));
+    sending = sent.catch(() => {});
+    return sent;
+  };
+  const close = () => {
+    try {
+      conn.close();
+    } catch {
+      // It is closed already.
+    }
+  };
+  let isSilent = false;
+  const giveUpAfter = (ms: number): Disposable => {
+    const timer = setTimeout(() => {
+      isSilent = true;
+      close();
+    }, ms);
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  };
+  const lost = () => gone(paths.id, isSilent ? "running" : "ended");
+  try {
+    using _ = giveUpAfter(GREETING_MS);
+    const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+    const bytes = new Uint8Array(hello.length + first.length);
+    bytes.set(hello);
+    bytes.set(first, hello.length);
+    await send(bytes);
+    const frame = await next();
+    if (frame === undefined) throw lost();
+    checkHello(paths.id, frame);
+  } catch (error) {
+    close();
+    throw isGone(error) ? lost() : error;
+  }
+  return { next, send, giveUpAfter, [Symbol.dispose]: close };
+}
+
+/** The other side is gone, or we have closed: no error of its own. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.BadResource ||
+    error instanceof Deno.errors.Interrupted;
+}
+
+async function connect(paths: Paths): Promise<Deno.Conn> {
+  const deadline = performance.now() + 2000;
+  for (;;) {
+    try {
+      return await connectIn(paths.dir);
+    } catch (error) {
+      if (
+        !(error instanceof Deno.errors.NotFound ||
+          error instanceof Deno.errors.ConnectionRefused)
+      ) throw error;
+      const { state } = readState(paths);
+      // A relay that is about to start, or about to end.
+      const isYoung = state === "starting" || state === "running";
+      if (!isYoung || performance.now() > deadline) {
+        throw gone(paths.id, state, error);
+      }
+    }
+    await new Promise((wake) => setTimeout(wake, 10));
+  }
+}
+
+function gone(id: string, state: string, cause?: unknown): SessionError {
+  const why = state === "exited" || state === "ended"
+    ? "it has ended"
+    : state === "lost"
+    ? "it is lost"
+    : "its relay does not answer";
+  return new SessionError(
+    "wrong_state",
+    `Cannot reach the terminal of session "${id}": ${why}`,
+    { id, cause },
+  );
+}
+
+function checkHello(id: string, frame: Received): void {
+  if (frame.type !== Frame.HELLO) throw new ProtocolError("no greeting");
+  const { protocol } = decodeJson(frame.payload);
+  if (protocol === PROTOCOL) return;
+  throw versionError(
+    id,
+    `its relay speaks version ${
+      Number(protocol)
+    } of the attach protocol, this program ${PROTOCOL}: use the codex-session that created it`,
+  );
+}
+
+function versionError(id: string, why: string): SessionError {
+  return new SessionError(
+    "unsupported",
+    `Cannot reach the terminal of session "${id}": ${why}`,
+    { id },
+  );
+}
+
+function refusal(id: string, frame: Received): Error {
+  const { code, message } = decodeJson(frame.payload);
+  const said = plainText(messageOf(message), MAX_MESSAGE_LENGTH);
+  if (code === "version") return versionError(id, said);
+  return new ProtocolError(`The relay of session "${id}" refused: ${said}`);
+}

@@ -1,0 +1,400 @@
+/**
+ * The relay: the process that owns the terminal of one `pty` session.
+ *
+ *     creator ── sh (reaper) ── relay ── agent   (leads a session of its own)
+ *                                 ├── stdout.log    (the journal)
+ *                                 ├── attach.sock   (clients)
+ *                                 └── terminal.json (size, clients; screen.json at the end)
+ *
+ * Started by the reaper in the agent's place, it opens the pseudo-terminal, starts the
+ * agent on it, and reports the agent's exec on descriptor 9. Then it reads: everything is
+ * journalled, sent to clients, and noted for the emulator, which draws only when
+ * somebody asks. The loop never waits for a client or for the agent's reading. It
+ * ends as the agent ended. Signals don't end it, since whoever stops a session signals
+ * all of its processes and the agent has to get its grace; SIGKILL does, which closes the
+ * terminal, and the agent gets SIGHUP.
+ *
+ *     relay.ts DIR COLSxROWS [--log-limit BYTES] -- ARGV…
+ *
+ * Does nothing when imported.
+ *
+ * @module
+ */
+import { unpackEnvironment } from "../process/environment.ts";
+import type { Child, ChildStatus } from "../process/child.ts";
+import { messageOf } from "../errors.ts";
+import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
+import {
+  close,
+  open,
+  poll,
+  POLLIN,
+  readNow,
+  setCloseOnExec,
+  trimMemory,
+  write,
+} from "../system/libc.ts";
+import { openPty, setWindowSize } from "../system/pty.ts";
+import { endAs, startAgent } from "./agent.ts";
+import { PtyWriter } from "./writer.ts";
+import { RelayServer } from "./server.ts";
+import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
+import { SCROLLBACK } from "../screen/screen_text.ts";
+import { listenIn, SOCKET } from "./socket.ts";
+import { writeAtomic } from "../system/files.ts";
+import { answer, needsScreen } from "../screen/query.ts";
+import type { Query } from "../screen/backlog.ts";
+
+/** Where the reaper wants to be told about the exec. */
+const REPORT_FD = 9;
+/** Output that is handled at a time, in bytes: many reads, one write each to journal and clients. */
+const BATCH_BYTES = 128 * 1024;
+/** After so long what could not be written is written again. */
+const RETRY_MS = 1000;
+/** After so long without output memory is given back. */
+const IDLE_MS = 1000;
+/** Questions in one batch that are answered: a terminal's 256 colours can be asked for at once. */
+const MAX_QUESTIONS = 512;
+/** Above so many bytes of input that the program has not read, its questions are not answered. */
+const MAX_UNREAD_ANSWERS = 16 * 1024;
+
+// deno-fmt-ignore
+const SURVIVED: readonly Deno.Signal[] = [
+  "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM",
+];
+
+interface RelayOptions {
+  readonly dir: string;
+  readonly columns: number;
+  readonly rows: number;
+  readonly logLimitBytes: number;
+  readonly argv: readonly string[];
+}
+
+function parse(args: readonly string[]): RelayOptions {
+  const [dir = "", size = ""] = args;
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size);
+  const separator = args.indexOf("--");
+  const argv = args.slice(separator + 1);
+  if (match === null || separator < 2 || argv.length === 0) {
+    throw new TypeError("Usage: relay DIR COLSxROWS [OPTIONS] -- ARGV…");
+  }
+  const options = args.slice(2, separator);
+  const valueOf = (name: string) => {
+    const index = options.indexOf(name);
+    return index < 0 ? undefined : options[index + 1];
+  };
+  return {
+    dir,
+    argv,
+    columns: Math.max(MIN_COLUMNS, Number(match[1]) || 120),
+    rows: Number(match[2]) || 40,
+    logLimitBytes: Number(valueOf("--log-limit") ?? LOG_LIMIT_BYTES),
+  };
+}
+
+/**
+ * Says what went wrong, where the agent's errors go. Never fails: `stderr.log` may stand on a
+ * full disk.
+ */
+function complain(error: unknown): void {
+  try {
+    console.error(`codex-session relay: ${messageOf(error)}`);
+  } catch {
+    // It can't be said.
+  }
+}
+
+/**
+ * The second line of defence: the agent's terminal is closed with this process, so nothing
+ * that was forgotten to be caught may end it.
+ */
+function goOnWhateverFails(): void {
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    complain(event.reason);
+  });
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    complain(event.error);
+  });
+}
+
+/** Tells the creator what became of the agent's exec. */
+function report(text: string): void {
+  try {
+    try {
+      write(REPORT_FD, new TextEncoder().encode(`${text}\n`));
+    } finally {
+      close(REPORT_FD); // Whatever was told: the creator waits for that.
+    }
+  } catch {
+    // Nobody wants to know: it was not started by a reaper.
+  }
+}
+
+/**
+ * Runs a relay with the command line that {@linkcode relayCommand} has made, and
+ * ends the process with it.
+ */
+export async function runRelay(args: readonly string[]): Promise<never> {
+  let relay: Relay;
+  try {
+    // The agent must not inherit it, or the creator would wait for its end.
+    try {
+      setCloseOnExec(REPORT_FD);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+      // It is not there.
+    }
+    const options = parse(args);
+    // A handler, not "ignore": that would be inherited by the agent.
+    for (const signal of SURVIVED) Deno.addSignalListener(signal, () => {});
+    relay = new Relay(options);
+    const started = await relay.start();
+    if ("failure" in started) {
+      report(String(started.failure));
+      Deno.exit(started.failure);
+    }
+    report("ok");
+    goOnWhateverFails();
+    return endAs(await relay.run(started.child));
+  } catch (error) {
+    complain(error);
+    report("1");
+    Deno.exit(1);
+  }
+}
+
+class Relay {
+  readonly #options: RelayOptions;
+  readonly #master: number;
+  readonly #slavePath: string;
+  readonly #screen: Screen;
+  readonly #writer: PtyWriter;
+  readonly #journal: Journal;
+  readonly #server: RelayServer;
+  #listener: Deno.Listener | undefined;
+  readonly #buffer = new Uint8Array(BATCH_BYTES);
+  #agentPid = 0;
+  #stateTimer = false;
+  #hasComplained = false;
+  #isBlind = false;
+  #isIdle = false;
+  #saving = false;
+  #over = false;
+
+  constructor(options: RelayOptions) {
+    const { dir, columns, rows, logLimitBytes } = options;
+    this.#options = options;
+    const { master, slavePath } = openPty();
+    this.#master = master;
+    this.#slavePath = slavePath;
+    setWindowSize(master, columns, rows);
+    // Kept open: without any slave a master gives EIO, also while the agent, which
+    // has closed its terminal, lives on and may open /dev/tty again.
+    const slave = open(slavePath, { access: "both" });
+    this.#screen = new Screen(columns, rows);
+    this.#writer = new PtyWriter(master);
+    this.#journal = new Journal(
+      `${dir}/stdout.log`,
+      logLimitBytes,
+      complain,
+    );
+    this.#server = new RelayServer({
+      master,
+      slave,
+      screen: this.#screen,
+      writer: this.#writer,
+      onChange: () => this.#writeStateSoon(),
+      onFailure: complain,
+      onWork: () => {
+        this.#isIdle = false;
+        this.#saveMemorySoon();
+      },
+    });
+  }
+
+  async start(): ReturnType<typeof startAgent> {
+    const { dir, argv } = this.#options;
+    this.#listener = listenIn(dir);
+    const started = await startAgent(
+      this.#slavePath,
+      argv,
+      unpackEnvironment(),
+    );
+    if ("child" in started) this.#agentPid = started.child.pid;
+    this.#writeState();
+    return started;
+  }
+
+  /** Relays until the agent has ended. */
+  async run(child: Child): Promise<ChildStatus> {
+    this.#server.serve(this.#listener!).catch(complain);
+    // It waits in poll(2) on another thread, and ends with the process.
+    this.#readOn().catch(complain);
+    const status = await child.status;
+    this.#over = true;
+    // What it wrote before its end; others that still write to it don't count.
+    const deadline = performance.now() + 2000;
+    try {
+      while (performance.now() < deadline && await this.#readBatch() > 0);
+      this.#writer.close();
+      this.#listener?.close();
+      await this.#server.end();
+      await this.#writeScreen();
+    } catch (error) {
+      complain(error); // How the agent has ended is what matters now.
+    }
+    try {
+      Deno.removeSync(`${this.#options.dir}/${SOCKET}`);
+    } catch {
+      // The directory may be gone already: --rm, delete -f.
+    }
+    return status;
+  }
+
+  async #readOn(): Promise<void> {
+    this.#saveMemorySoon();
+    while (!this.#over) {
+      await poll(this.#master, POLLIN, -1);
+      if (this.#over) return;
+      try {
+        const count = await this.#readBatch();
+        if (count < 0) return; // The terminal is gone: only the agent's end is left.
+      } catch (error) {
+        // Whatever it is: an agent whose output is not read stands still.
+        complain(error);
+        await new Promise((wake) => setTimeout(wake, RETRY_MS));
+      }
+      this.#isIdle = false;
+      this.#saveMemorySoon();
+    }
+  }
+
+  /** Gives back what a burst needed, once nothing has happened for a while. */
+  #saveMemorySoon(): void {
+    if (this.#saving) return;
+    this.#saving = true;
+    const look = () => {
+      if (this.#isIdle) {
+        this.#saving = false;
+        // V8 does it by itself only when it needs more; --expose-gc is among the flags.
+        const { gc } = globalThis as { gc?: (options: object) => void };
+        gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+        trimMemory();
+        return;
+      }
+      this.#isIdle = true;
+      setTimeout(look, IDLE_MS);
+    };
+    look();
+  }
+
+  /** Reads what there is, at most a batch. 0: nothing, -1: the end. */
+  async #readBatch(): Promise<number> {
+    const buffer = this.#buffer;
+    let length = 0;
+    let end = 0;
+    while (length < BATCH_BYTES) {
+      const count = readNow(this.#master, buffer.subarray(length));
+      if (count < 0) {
+        end = count;
+        break;
+      }
+      length += count;
+    }
+    if (length > 0) await this.#take(buffer.subarray(0, length));
+    return length > 0 ? length : end === -2 ? -1 : 0;
+  }
+
+  async #take(bytes: Uint8Array): Promise<void> {
+    const screen = this.#screen;
+    const offset = screen.offset;
+    const queries = screen.append(bytes);
+    this.#journal.write(bytes, screen.isAtGround);
+    this.#server.broadcast(bytes, offset, queries);
+    if (queries.length > 0 && !this.#server.isAnswered) {
+      await this.#answer(queries.slice(0, MAX_QUESTIONS));
+    }
+    if (screen.isBehind) {
+      if (await this.#loadScreen()) screen.catchUp();
+      else screen.forget();
+    }
+  }
+
+  /** Loads the emulator; where it can't be loaded any more, the session goes on without a screen. */
+  async #loadScreen(): Promise<boolean> {
+    try {
+      await this.#screen.load();
+      return true;
+    } catch (error) {
+      if (!this.#isBlind) complain(error);
+      this.#isBlind = true;
+      return false;
+    }
+  }
+
+  async #answer(queries: readonly Query[]): Promise<void> {
+    // Never waited for: a program that asks without reading gets no more.
+    if (this.#writer.waitingBytes > MAX_UNREAD_ANSWERS) return;
+    const hasScreen = !queries.some(({ text }) => needsScreen(text)) ||
+      await this.#loadScreen();
+    let replies = "";
+    for (const { text, end } of queries) {
+      if (hasScreen || !needsScreen(text)) {
+        replies += answer(text, this.#screen, end);
+      }
+    }
+    this.#writer.write(new TextEncoder().encode(replies));
+  }
+
+  #writeStateSoon(ms = 10): void {
+    if (this.#stateTimer) return;
+    this.#stateTimer = true;
+    setTimeout(() => {
+      this.#stateTimer = false;
+      if (!this.#over) this.#writeState();
+    }, ms);
+  }
+
+  #writeState(): void {
+    const { columns, rows } = this.#screen;
+    const state = {
+      agent: this.#agentPid,
+      columns,
+      rows,
+      clients: this.#server.attachedCount,
+    };
+    const isWritten = this.#writeFile("terminal.json", JSON.stringify(state));
+    if (!isWritten) this.#writeStateSoon(RETRY_MS);
+  }
+
+  /** The last screen, where the journal alone could not give it again. */
+  async #writeScreen(): Promise<void> {
+    const screen = this.#screen;
+    if (!screen.isLoaded && !this.#journal.hasDropped) return;
+    try {
+      await screen.load();
+      const last = screen.text({ scrollback: SCROLLBACK, ansi: true });
+      this.#writeFile("screen.json", JSON.stringify(last));
+    } catch (error) {
+      complain(error);
+    }
+  }
+
+  /** Tells whether it was written; a full disk, or a session deleted under us, is no reason to end it. */
+  #writeFile(name: string, json: string): boolean {
+    try {
+      writeAtomic(`${this.#options.dir}/${name}`, json + "\n");
+      this.#hasComplained = false;
+      return true;
+    } catch (error) {
+      if (!this.#hasComplained) complain(error);
+      this.#hasComplained = true;
+      return false;
+    }
+  }
+}
+
+if (import.meta.main) await runRelay(Deno.args);

@@ -1,0 +1,71 @@
+/**
+ * Reaches a session's socket whatever the length of its path.
+ *
+ * A socket's address holds 107 bytes (103 on macOS). A longer path is reached on Linux
+ * through a descriptor of the directory, `/proc/self/fd/N/attach.sock`, which always
+ * means this very directory; elsewhere through a link in a new directory that only we
+ * may enter. The session's directory is ours alone (0700), and so is the socket
+ * (0600): another user can neither connect to it nor put something in its place.
+ *
+ * @module
+ */
+import { close, open } from "../system/libc.ts";
+
+/** The name of the socket in a session's directory. */
+export const SOCKET = "attach.sock";
+
+const MAX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
+
+/** A path for bind or connect, good until it is disposed of. */
+export interface SocketPath extends Disposable {
+  readonly path: string;
+}
+
+/** A short enough path for the socket in `dir`. Needs `--allow-ffi` if `dir` is a long one. */
+export function socketPath(dir: string): SocketPath {
+  const path = `${dir}/${SOCKET}`;
+  if (new TextEncoder().encode(path).length <= MAX_PATH_BYTES) {
+    return { path, [Symbol.dispose]() {} };
+  }
+  if (Deno.build.os === "linux") {
+    const fd = open(dir);
+    return {
+      path: `/proc/self/fd/${fd}/${SOCKET}`,
+      [Symbol.dispose]: () => close(fd),
+    };
+  }
+  const folder = Deno.makeTempDirSync({
+    dir: "/tmp",
+    prefix: "codex-session-",
+  });
+  Deno.symlinkSync(dir, `${folder}/s`);
+  return {
+    path: `${folder}/s/${SOCKET}`,
+    [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
+  };
+}
+
+/** Listens on the socket in `dir`, which only this user can reach. */
+export function listenIn(dir: string): Deno.Listener {
+  using socket = socketPath(dir);
+  const before = Deno.umask(0o177);
+  try {
+    return Deno.listen({ transport: "unix", path: socket.path });
+  } finally {
+    Deno.umask(before);
+  }
+}
+
+/**
+ * Connects to the socket in `dir`.
+ *
+ * @throws {Deno.errors.NotFound} or `ConnectionRefused` if nobody listens.
+ */
+export async function connectIn(dir: string): Promise<Deno.Conn> {
+  const path = `${dir}/${SOCKET}`;
+  if (Deno.lstatSync(path).isSymlink) {
+    throw new Deno.errors.PermissionDenied(`"${path}" is a link`);
+  }
+  using socket = socketPath(dir);
+  return await Deno.connect({ transport: "unix", path: socket.path });
+}

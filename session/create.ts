@@ -1,0 +1,347 @@
+/**
+ * Creating a session: an unused id, a complete directory, a running agent.
+ *
+ * A session is built in `.new-…` with its lock held and appears under its id by
+ * one rename(2), which fails if the id is taken: of two creators exactly one
+ * wins, and nobody ever sees half a session.
+ *
+ * @module
+ */
+import {
+  checkStringRecord,
+  checkStrings,
+  checkType,
+  checkWhole,
+} from "../arguments.ts";
+import { ArgumentError, SessionError } from "../errors.ts";
+import { randomName } from "./names.ts";
+import { findScope, type Scope, SCOPES } from "../process/scope.ts";
+import {
+  launch,
+  newMeta,
+  prepare,
+  type Prepared,
+  type ProcessOptions,
+  requireMainThread,
+} from "../launch.ts";
+import type { Pids } from "../state.ts";
+import { join, resolve } from "../std.ts";
+import { remove } from "../system/files.ts";
+import {
+  checkId,
+  type Kind,
+  makeBuildDirectory,
+  type Meta,
+  openRoot,
+  type Paths,
+  pathsIn,
+  rootError,
+  type RootOptions,
+} from "../store.ts";
+
+/** What {@linkcode createSession} starts, and how. */
+export interface CreateOptions extends RootOptions, ProcessOptions {
+  /** The argument vector of the agent: a program found on its `PATH`, or a path, and arguments. */
+  readonly command: readonly string[];
+  /**
+   * How it takes input: `exec` not at all, `repl` by a named pipe, `pty` by a
+   * pseudo-terminal.
+   *
+   * @default {"exec"}
+   */
+  readonly kind?: Kind;
+  /**
+   * The id.
+   *
+   * @default {a memorable, unused one}
+   */
+  readonly id?: string;
+  /**
+   * Labels to find it by: keys without spaces and `=`, of 100 characters at most; values
+   * of one line, of 1000 characters at most.
+   */
+  readonly labels?: Readonly<Record<string, string>>;
+  /**
+   * What lists show for it.
+   *
+   * @default {the command}
+   */
+  readonly prompt?: string;
+  /** Stop it after so many milliseconds, counted in tenths of a second. */
+  readonly timeoutMs?: number;
+  /**
+   * Milliseconds from SIGTERM to SIGKILL when the timeout stops it.
+   *
+   * @default {10000}
+   */
+  readonly graceMs?: number;
+  /**
+   * Delete it once it has ended.
+   *
+   * @default {false}
+   */
+  readonly rm?: boolean;
+  /**
+   * The width of a terminal (kind `pty`), in characters.
+   *
+   * @default {120}
+   */
+  readonly columns?: number;
+  /**
+   * The height of a terminal, in lines.
+   *
+   * @default {40}
+   */
+  readonly rows?: number;
+  /**
+   * How much output of a terminal is kept, in bytes, 16 KiB at least; the oldest goes first.
+   *
+   * @default {67108864}
+   */
+  readonly logLimitBytes?: number;
+  /**
+   * What starts the relay of a terminal when followed by its arguments. Only a program
+   * that is compiled or bundled needs it: one that calls `runRelay` with them.
+   */
+  readonly relayCommand?: readonly string[];
+  /**
+   * Start it in a scope of its own (systemd), so that the end of the login doesn't end
+   * it: `auto` where it would, `always`, or `never`.
+   *
+   * @default {"auto"}
+   */
+  readonly scope?: Scope;
+  /**
+   * Called when the session is complete and its agent not yet started: what
+   * subscribes here, synchronously, misses nothing, even if it is deleted at once.
+   * If starting fails, the session is deleted.
+   */
+  readonly beforeStart?: (session: Omit<CreatedSession, "pids">) => void;
+  /** Give up before anything is started. */
+  readonly signal?: AbortSignal;
+}
+
+/** A session that has just been started. */
+export interface CreatedSession {
+  /** Its id. */
+  readonly id: string;
+  /** Its files. */
+  readonly paths: Paths;
+  /** Its metadata. */
+  readonly meta: Meta;
+  /** Its processes. */
+  readonly pids: Pids;
+}
+
+/**
+ * Starts a command as a session that outlives the caller. Returns once the
+ * program runs; if it can't be started, nothing is left behind.
+ *
+ * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi` and
+ * `--allow-env`; to ask the login manager `--allow-run=/bin/sh`, without which it
+ * starts as where there is none.
+ *
+ * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
+ * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported` on
+ * Windows and in a Worker.
+ * @throws {ArgumentError} if the id, the command, a label or a variable's name is malformed, an
+ * argument has the wrong type, or all of it is more than 1 MiB as JSON.
+ * @throws {RangeError} if a time is not positive or longer than ten years, or a size no whole
+ * number within its bounds.
+ *
+ * @example
+ * ```ts
+ * import { createSession, readLog } from "./mod.ts";
+ * const { id } = await createSession({ command: ["echo", "hello"] });
+ * for await (const bytes of readLog(id)) await Deno.stdout.write(bytes);
+ * ```
+ */
+export async function createSession(
+  options: CreateOptions,
+): Promise<CreatedSession> {
+  const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
+  signal?.throwIfAborted();
+  requireMainThread(options.id);
+  check(options);
+  const root = openRoot(options);
+  const cwd = resolve(options.cwd ?? Deno.cwd());
+  // Before the claim: from then on to the start nothing is awaited.
+  const scope = await findScope(options.scope ?? "auto");
+  signal?.throwIfAborted();
+  const relay = kind === "pty"
+    ? await import("../relay/command.ts")
+    : undefined;
+  const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
+  using _ = prepared;
+  try {
+    options.beforeStart?.({ id: paths.id, paths, meta });
+    const pids = await launch(paths, prepared, {
+      argv: relay?.relayCommand({
+        dir: paths.dir,
+        argv: options.command,
+        columns: options.columns,
+        rows: options.rows,
+        logLimitBytes: options.logLimitBytes,
+        launcher: options.relayCommand,
+      }) ?? options.command,
+      program: options.command[0],
+      relay: relay !== undefined,
+      cwd,
+      env,
+      clearEnv: options.clearEnv,
+      pipe: kind === "repl",
+      timeoutMs,
+      graceMs,
+      rm,
+      scope,
+    });
+    return { id: paths.id, paths, meta, pids };
+  } catch (error) {
+    // If another is quicker in deleting it, or its id is used again, that is fine.
+    if (await prepared.hold.lock()) prepared.hold.remove();
+    throw error;
+  }
+}
+
+/** Labels are lines of text, for lists and for options: what could steer a terminal is none. */
+const STEERING =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+const LABEL_KEY_LENGTH = 100;
+const LABEL_VALUE_LENGTH = 1000;
+
+function checkTypes(options: CreateOptions): void {
+  checkStrings("command", options.command);
+  for (
+    const name of ["root", "kind", "id", "prompt", "cwd", "scope"] as const
+  ) {
+    checkType(name, options[name], "string");
+  }
+  for (const name of ["env", "labels"] as const) {
+    checkStringRecord(name, options[name]);
+  }
+  for (const name of ["timeoutMs", "graceMs"] as const) {
+    checkType(name, options[name], "number");
+  }
+  for (const name of ["rm", "clearEnv"] as const) {
+    checkType(name, options[name], "boolean");
+  }
+  checkType("beforeStart", options.beforeStart, "function");
+  if (options.relayCommand !== undefined) {
+    checkStrings("relayCommand", options.relayCommand);
+  }
+  checkWhole("columns", options.columns, 1, 1000);
+  checkWhole("rows", options.rows, 1, 1000);
+  checkWhole("logLimitBytes", options.logLimitBytes, 0);
+}
+
+function checkLabels(labels: Readonly<Record<string, string>>): void {
+  for (const [key, value] of Object.entries(labels)) {
+    const shown = JSON.stringify(key.slice(0, 80));
+    if (!/^[^\s=]+$/.test(key) || STEERING.test(key)) {
+      throw new ArgumentError(
+        `Invalid label ${shown}: a key has no spaces, no "=" and no control characters`,
+      );
+    }
+    if (STEERING.test(value)) {
+      throw new ArgumentError(
+        `Invalid label ${shown}: a value is one line without control characters`,
+      );
+    }
+    if (key.length > LABEL_KEY_LENGTH || value.length > LABEL_VALUE_LENGTH) {
+      throw new ArgumentError(
+        `Invalid label ${shown}: a key has ${LABEL_KEY_LENGTH} characters at most, a value ${LABEL_VALUE_LENGTH}`,
+      );
+    }
+  }
+}
+
+/** Ten years: what every shell can count in fifths of a second, with 32 bits in mksh. */
+const LONGEST_MS = 10 * 365.25 * 86_400_000;
+
+function check(options: CreateOptions): void {
+  checkTypes(options);
+  checkLabels(options.labels ?? {});
+  const { command, kind, id, env = {}, scope } = options;
+  if (id !== undefined) checkId(id);
+  if (command.length === 0 || command[0] === "") {
+    throw new ArgumentError("Cannot create a session: the command is empty");
+  }
+  if (kind !== undefined && !["exec", "repl", "pty"].includes(kind)) {
+    throw new ArgumentError(`Unknown kind "${kind}": use exec, repl or pty`);
+  }
+  if (scope !== undefined && !SCOPES.includes(scope)) {
+    throw new ArgumentError(
+      `Unknown scope "${scope}": use auto, always or never`,
+    );
+  }
+  for (const name of Object.keys(env)) {
+    if (name === "" || /[=\0]/.test(name)) {
+      throw new ArgumentError(`Invalid environment variable name "${name}"`);
+    }
+  }
+  for (const text of [...command, ...Object.values(env)]) {
+    if (text.includes("\0")) {
+      throw new ArgumentError(
+        "Cannot create a session: an argument or variable holds a NUL character",
+      );
+    }
+  }
+  for (const name of ["timeoutMs", "graceMs"] as const) {
+    const value = options[name];
+    if (value === undefined || value > 0 && value <= LONGEST_MS) continue;
+    const bounds = "a positive number and at most ten years";
+    throw new RangeError(`${name} must be ${bounds}, got ${value}`);
+  }
+}
+
+interface Claim {
+  readonly paths: Paths;
+  readonly meta: Meta;
+  readonly prepared: Prepared;
+}
+
+/** Makes the directory of an unused id, complete and locked. */
+function claim(
+  root: string,
+  options: CreateOptions & { readonly kind: Kind; readonly cwd: string },
+): Claim {
+  for (let attempt = 0;; attempt++) {
+    const id = options.id ?? randomName(attempt);
+    const claimed = tryClaim(
+      root,
+      newMeta({ ...options, id, argv: options.command }),
+    );
+    if (claimed !== undefined) return claimed;
+    if (options.id !== undefined || attempt > 30) {
+      throw new SessionError(
+        "exists",
+        `Cannot create session "${id}": the id is taken; choose another, or delete it first`,
+        { id },
+      );
+    }
+  }
+}
+
+function tryClaim(root: string, meta: Meta): Claim | undefined {
+  const paths = pathsIn(join(root, meta.id), meta.id);
+  const building = makeBuildDirectory(root);
+  let prepared: Prepared | undefined;
+  try {
+    prepared = prepare(pathsIn(building, meta.id), meta);
+    Deno.renameSync(building, paths.dir);
+    prepared.hold.moved(paths.dir);
+    return { paths, meta, prepared };
+  } catch (error) {
+    prepared?.[Symbol.dispose]();
+    remove(building);
+    if (prepared !== undefined && isTaken(error)) return undefined;
+    throw rootError(root, error);
+  }
+}
+
+/** Tells whether a rename(2) failed because of what stands there, which may be gone by now. */
+function isTaken(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(String(code));
+}

@@ -1,0 +1,237 @@
+/**
+ * Finding sessions: all of them, one by its id, one by what a user types.
+ *
+ * Listing is reading directories, with a few small reads for each; damaged sessions
+ * are listed as such, and what is not a session is passed over.
+ *
+ * @module
+ */
+import { messageOf, SessionError } from "../errors.ts";
+import { join } from "../std.ts";
+import { readState, type State, type StateName } from "../state.ts";
+import { readFile, readQuickly, statOptional } from "../system/files.ts";
+import {
+  isId,
+  type Meta,
+  META_BYTES,
+  noSuchSession,
+  openRoot,
+  parseMeta,
+  type Paths,
+  pathsFor,
+  pathsIn,
+  rootError,
+  type RootOptions,
+} from "../store.ts";
+
+/** One session as it was at the moment of reading. */
+export interface Session {
+  /** Its id. */
+  readonly id: string;
+  /** Its files. */
+  readonly paths: Paths;
+  /** Its metadata; `null` if damaged. */
+  readonly meta: Meta | null;
+  /** Its state. */
+  readonly state: State;
+  /** When it was created; for a damaged one, when its directory was made. */
+  readonly createdAt: Date;
+  /** The sizes of its logs in bytes; a missing log has none. */
+  readonly sizes: { readonly stdout: number; readonly stderr: number };
+  /** When it wrote something last; `null` if it has written nothing. */
+  readonly lastOutputAt: Date | null;
+}
+
+/** Reads one session; `undefined` if there is none with this id. */
+function readSession(paths: Paths): Session | undefined {
+  let meta: Meta | null = null;
+  let state: State | undefined;
+  let createdAt: Date | undefined;
+  try {
+    let text = readFile(paths.meta, META_BYTES);
+    if (text === undefined) {
+      // A foreign directory has no lock either; a session that lost its metadata has.
+      if (statOptional(paths.lock) === undefined) return undefined;
+      // It may have appeared between the two looks, whole.
+      text = readFile(paths.meta, META_BYTES);
+    }
+    if (text !== undefined) {
+      meta = parseMeta(text, paths.id);
+      createdAt = new Date(meta.createdAt);
+      state = readState(paths);
+      // Deleted between two looks.
+      if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
+    } else {
+      const info = statOptional(paths.meta);
+      const why = info === undefined
+        ? "missing"
+        : info.isFile
+        ? "larger than 1 MiB"
+        : "not a regular file";
+      state = { state: "damaged", reason: `meta.json is ${why}` };
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    state = { state: "damaged", reason: reasonOf(error) };
+    meta = null;
+  }
+  return {
+    id: paths.id,
+    paths,
+    meta,
+    state,
+    createdAt: createdAt ?? statOptional(paths.dir)?.mtime ?? new Date(0),
+    ...readOutputFacts(paths),
+  };
+}
+
+function readOutputFacts(
+  paths: Paths,
+): Pick<Session, "sizes" | "lastOutputAt"> {
+  const stdout = statOptional(paths.stdout);
+  const stderr = statOptional(paths.stderr);
+  let lastOutputAt: Date | null = null;
+  for (const info of [stdout, stderr]) {
+    // An empty log has the time of its making.
+    if (!info?.size || info.mtime === null) continue;
+    if (lastOutputAt === null || info.mtime > lastOutputAt) {
+      lastOutputAt = info.mtime;
+    }
+  }
+  return {
+    sizes: { stdout: stdout?.size ?? 0, stderr: stderr?.size ?? 0 },
+    lastOutputAt,
+  };
+}
+
+function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/^Session "[^"]*" is damaged: /, "");
+}
+
+/** How many sessions are worth a preparation for reading their files. */
+const MANY = 250;
+
+/** Which sessions {@linkcode listSessions} gives. */
+export interface ListOptions extends RootOptions {
+  /** Only those in this state. */
+  readonly state?: StateName;
+  /** Only those that carry all of these labels. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** The directory of sessions; a root that does not exist yet has none. */
+function sessionNames(root: string): string[] {
+  const names: string[] = [];
+  try {
+    for (const entry of Deno.readDirSync(root)) {
+      // A link is not followed: it could lead out of the root.
+      if (entry.isDirectory && isId(entry.name)) names.push(entry.name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw rootError(root, error);
+  }
+  return names;
+}
+
+/**
+ * All sessions, newest first. Damaged ones are listed as such; foreign
+ * directories and files are ignored. Needs `--allow-read` of the root and,
+ * without `root`, `--allow-env`.
+ *
+ * @throws {SessionError} `root_unusable` if the root can't be read.
+ *
+ * @example
+ * ```ts
+ * import { listSessions } from "./mod.ts";
+ * for (const { id, state } of await listSessions()) console.log(id, state.state);
+ * ```
+ */
+// deno-lint-ignore require-await
+export async function listSessions(
+  options: ListOptions = {},
+): Promise<Session[]> {
+  const { state, labels = {} } = options;
+  const root = openRoot(options);
+  const wanted = Object.entries(labels);
+  const sessions: Session[] = [];
+  const names = sessionNames(root);
+  if (names.length > MANY) readQuickly();
+  for (const name of names) {
+    const session = readSession(pathsIn(join(root, name), name));
+    if (session === undefined) continue;
+    if (state !== undefined && session.state.state !== state) continue;
+    const has = session.meta?.labels ?? {};
+    if (!wanted.every(([key, value]) => has[key] === value)) continue;
+    sessions.push(session);
+  }
+  return sessions.sort(newestFirst);
+}
+
+function newestFirst(a: Session, b: Session): number {
+  return b.createdAt.getTime() - a.createdAt.getTime() ||
+    (a.id < b.id ? -1 : 1);
+}
+
+/**
+ * The session with exactly this id. Needs `--allow-read` of the root.
+ *
+ * @throws {SessionError} `not_found`.
+ * @throws {ArgumentError} if the id is malformed.
+ *
+ * @example
+ * ```ts
+ * import { getSession } from "./mod.ts";
+ * console.log((await getSession("demo")).state);
+ * ```
+ */
+// deno-lint-ignore require-await
+export async function getSession(
+  id: string,
+  options: RootOptions = {},
+): Promise<Session> {
+  const session = readSession(pathsFor(id, options));
+  if (session === undefined) throw noSuchSession(id);
+  return session;
+}
+
+/**
+ * The session that a selector names: an exact id, else an index into the
+ * newest-first list (0 is the newest), else a unique prefix. Needs
+ * `--allow-read` of the root.
+ *
+ * @throws {SessionError} `not_found`, or `ambiguous` with the `candidates`.
+ *
+ * @example
+ * ```ts
+ * import { resolveSelector } from "./mod.ts";
+ * console.log((await resolveSelector("0")).id);
+ * ```
+ */
+export async function resolveSelector(
+  selector: string,
+  options: RootOptions = {},
+): Promise<Session> {
+  const root = openRoot(options);
+  if (!isId(selector)) throw noSuchSession(selector);
+  const exact = readSession(pathsIn(join(root, selector), selector));
+  if (exact !== undefined) return exact;
+  if (/^\d{1,9}$/.test(selector)) {
+    const session = (await listSessions({ root }))[Number(selector)];
+    if (session !== undefined) return session;
+  }
+  const fitting = sessionNames(root)
+    .filter((name) => name.startsWith(selector))
+    .map((name) => readSession(pathsIn(join(root, name), name)))
+    .filter((session) => session !== undefined)
+    .sort(newestFirst);
+  const [first, second] = fitting;
+  if (first === undefined) throw noSuchSession(selector);
+  if (second === undefined) return first;
+  const candidates = fitting.map((session) => session.id);
+  throw new SessionError(
+    "ambiguous",
+    `Ambiguous session "${selector}": it could be ${candidates.join(", ")}`,
+    { id: selector, candidates },
+  );
+}

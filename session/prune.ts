@@ -1,0 +1,215 @@
+/**
+ * Pruning: deleting what has ended, and what killed creators and deleters left.
+ *
+ * @module
+ */
+import { checkType } from "../arguments.ts";
+import { SessionError } from "../errors.ts";
+import { processFinder } from "../process/members.ts";
+import { listSessions, type Session } from "./find.ts";
+import { SIGNALS } from "../system/signals.ts";
+import { join } from "../std.ts";
+import { deleteHeld, type Held, holdSession } from "./stop.ts";
+import { isLockHeld, readTimes } from "../state.ts";
+import { remove, statOptional } from "../system/files.ts";
+import { openRoot, pathsIn, rootError, type RootOptions } from "../store.ts";
+
+/** Options of {@linkcode pruneSessions}. */
+export interface PruneOptions extends RootOptions {
+  /**
+   * Only sessions that ended at least so many milliseconds ago; for a lost one,
+   * that were created so long ago.
+   *
+   * @default {0}
+   */
+  readonly olderThanMs?: number;
+  /**
+   * Delete nothing, only tell what would be deleted.
+   *
+   * @default {false}
+   */
+  readonly dryRun?: boolean;
+  /** Go on no further. */
+  readonly abortSignal?: AbortSignal;
+}
+
+/** What {@linkcode pruneSessions} deleted, or would. */
+export interface Pruned {
+  /** The sessions and the sizes of their files. */
+  readonly deleted: readonly { readonly id: string; readonly bytes: number }[];
+  /** The sizes of all files together, those of the leftovers included. */
+  readonly bytes: number;
+  /** Sessions, and hidden entries of the root, that could not be deleted, and why. */
+  readonly failed: readonly { readonly id: string; readonly error: unknown }[];
+}
+
+/** How old a hidden directory must be that no living creator can own. */
+const LEFTOVER_MS = 60_000;
+/** How many sessions are held open at the same time. */
+const BATCH = 250;
+/**
+ * Deletes the sessions that have exited or are lost, with the processes that they
+ * left behind, and what killed creators and deleters left in the root.
+ * Needs what {@linkcode stopSession} needs.
+ *
+ * @throws {SessionError} `root_unusable` if the root can't be read.
+ * @throws {RangeError} if `olderThanMs` is negative; {ArgumentError} if it is no number.
+ *
+ * @example
+ * ```ts
+ * import { pruneSessions } from "./mod.ts";
+ * const { deleted, bytes } = await pruneSessions({ dryRun: true });
+ * console.log(deleted.length, bytes);
+ * ```
+ */
+export async function pruneSessions(
+  options: PruneOptions = {},
+): Promise<Pruned> {
+  const { olderThanMs = 0, dryRun = false } = options;
+  checkType("olderThanMs", olderThanMs, "number");
+  if (!(olderThanMs >= 0)) {
+    throw new RangeError(`olderThanMs must be 0 or more, got ${olderThanMs}`);
+  }
+  const root = openRoot(options);
+  const pruning = new Pruning(root, options);
+  const due = (await listSessions({ root })).filter(pruning.isDue);
+  const deleted = dryRun
+    ? due.map(({ id, paths }) => ({ id, bytes: sizeOf(paths.dir) }))
+    : await pruning.deleteAll(due);
+  let bytes = deleted.reduce((sum, one) => sum + one.bytes, 0);
+  for (const path of leftovers(root)) {
+    bytes += sizeOf(path);
+    const id = path.slice(root.length + 1);
+    if (!dryRun) await pruning.attempt(id, () => remove(path));
+  }
+  return { deleted, bytes, failed: pruning.failed };
+}
+
+/**
+ * One deletion of what is due. It may take a while, in which any id may have been deleted and
+ * used again: each session is held, and looked at once more, before it goes.
+ */
+class Pruning {
+  readonly failed: { id: string; error: unknown }[] = [];
+  readonly #deleted: { id: string; bytes: number }[] = [];
+  readonly #root: string;
+  readonly #olderThanMs: number;
+  readonly #abortSignal: AbortSignal | undefined;
+
+  constructor(root: string, options: PruneOptions) {
+    this.#root = root;
+    this.#olderThanMs = options.olderThanMs ?? 0;
+    this.#abortSignal = options.abortSignal;
+  }
+
+  /** Whether a session has ended, and long ago; a time to come counts as now. */
+  isDue = ({ state: { state }, paths, createdAt }: Session): boolean => {
+    if (state !== "exited" && state !== "lost") return false;
+    const at = readTimes(paths).endedAt ?? createdAt;
+    return Math.max(0, Date.now() - at.getTime()) >= this.#olderThanMs;
+  };
+
+  async deleteAll(due: readonly Session[]): Promise<Pruned["deleted"]> {
+    for (let at = 0; at < due.length; at += BATCH) {
+      const ids = due.slice(at, at + BATCH).map(({ id }) => id);
+      for (const id of await this.#deleteIdle(ids)) {
+        await this.attempt(id, () => this.#deleteBusy(id));
+      }
+    }
+    return this.#deleted;
+  }
+
+  /** Deletes what has no processes, after one look at those for all; returns the others. */
+  async #deleteIdle(ids: readonly string[]): Promise<string[]> {
+    using stack = new DisposableStack();
+    const busy: string[] = [];
+    const locked: Held[] = [];
+    for (const id of ids) {
+      await this.attempt(id, async () => {
+        const held = await holdSession(id, this.#root);
+        stack.use(held.hold);
+        if (!this.isDue(held.session)) return;
+        if (!held.hold.tryLock()) busy.push(id);
+        else if (held.hold.isStill()) locked.push(held);
+      });
+    }
+    if (locked.length === 0) return busy;
+    const hasProcesses = processFinder();
+    for (const { session: { id, paths }, hold } of locked) {
+      if (hasProcesses(paths)) busy.push(id);
+      else {
+        await this.attempt(id, () => {
+          const bytes = sizeOf(paths.dir);
+          if (hold.remove()) this.#deleted.push({ id, bytes });
+        });
+      }
+    }
+    return busy;
+  }
+
+  /** Deletes one that has left processes behind, or that another is about to delete. */
+  async #deleteBusy(id: string): Promise<void> {
+    const held = await holdSession(id, this.#root);
+    using _ = held.hold;
+    if (!this.isDue(held.session)) return;
+    const bytes = sizeOf(held.session.paths.dir);
+    const abortSignal = this.#abortSignal;
+    const how = { signalNumber: SIGNALS.TERM!, graceMs: 10_000, abortSignal };
+    if (await deleteHeld(held, how)) this.#deleted.push({ id, bytes });
+  }
+
+  /** One that can't be deleted keeps none of the others. */
+  async attempt(id: string, work: () => void | Promise<void>): Promise<void> {
+    try {
+      this.#abortSignal?.throwIfAborted();
+      await work();
+    } catch (error) {
+      if (
+        this.#abortSignal?.aborted || error instanceof Deno.errors.NotCapable
+      ) throw error;
+      if (error instanceof SessionError && error.code === "not_found") return;
+      this.failed.push({ id, error });
+    }
+  }
+}
+
+/** What killed creators and deleters left: hidden directories of the root. */
+export function leftovers(root: string): string[] {
+  const paths: string[] = [];
+  try {
+    for (const { name, isDirectory } of Deno.readDirSync(root)) {
+      const path = join(root, name);
+      if (!isDirectory) continue;
+      if (name.startsWith(".old-")) paths.push(path);
+      if (name.startsWith(".new-") && isAbandoned(path)) paths.push(path);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw rootError(root, error);
+  }
+  return paths;
+}
+
+/** A creator makes its directory first and locks it then: a young one may be about to. */
+function isAbandoned(dir: string): boolean {
+  const info = statOptional(dir);
+  const madeAt = info?.mtime?.getTime() ?? 0;
+  // Or so far in the time to come: the clock was set.
+  return info !== undefined && Math.abs(Date.now() - madeAt) > LEFTOVER_MS &&
+    !isLockHeld(pathsIn(dir, "new"));
+}
+
+/** The sizes of all files in a directory together; links count as nothing. */
+function sizeOf(dir: string): number {
+  let bytes = 0;
+  try {
+    for (const { name, isFile, isDirectory } of Deno.readDirSync(dir)) {
+      if (isDirectory) bytes += sizeOf(`${dir}/${name}`);
+      else if (isFile) bytes += Deno.lstatSync(`${dir}/${name}`).size;
+    }
+  } catch (error) {
+    // Gone meanwhile, too deep for a path, or closed to us: a sum is not worth failing for.
+    if (error instanceof Deno.errors.NotCapable) throw error;
+  }
+  return bytes;
+}

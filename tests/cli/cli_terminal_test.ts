@@ -1,0 +1,195 @@
+import { attachSession } from "../../client/attach.ts";
+import { createSession } from "../../session/create.ts";
+import { readState } from "../../state.ts";
+import { pathsFor } from "../../store.ts";
+import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+  runCli,
+  TestRoot,
+  until,
+} from "../helpers.ts";
+
+async function ok(root: TestRoot, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCli(root.dir, args);
+  assertEquals([code, stderr], [0, ""], args.join(" "));
+  return stdout;
+}
+
+const SHELL = ["env", "PS1=> ", "bash", "--norc", "--noprofile"];
+
+Deno.test("run -t starts a terminal session; screen, send and wait work on it", async () => {
+  await using root = new TestRoot();
+  assertEquals(
+    await ok(root, "run", "-t", "--id", "t", "--size", "60x10", ...SHELL),
+    "t\n",
+  );
+  assertEquals(
+    await ok(root, "wait", "--timeout", "10s", "--for", "screen=^>", "t"),
+    "t\n",
+  );
+  await ok(root, "send", "t", "stty size; echo $TERM; tty");
+  await ok(
+    root,
+    "wait",
+    "--timeout",
+    "10s",
+    "--for",
+    "screen=^/dev/pts/\\d+",
+    "t",
+  );
+  const screen = await ok(root, "screen", "t");
+  assertMatch(
+    screen,
+    /^> stty size.*\n10 60\nxterm-256color\n\/dev\/pts\/\d+\n>/,
+  );
+  const json = JSON.parse(await ok(root, "screen", "--json", "t"));
+  assertEquals([json.columns, json.rows, json.alternate, json.cursor.row], [
+    60,
+    10,
+    false,
+    4,
+  ]);
+  // Text without Enter, then a key: the line is not run but thrown away.
+  await ok(root, "send", "--no-newline", "t", "exit 9");
+  await ok(root, "send", "t", "-k", "ctrl-u", "-k", "x", "--key", "backspace");
+  await ok(root, "send", "t", "exit 3");
+  assertEquals((await runCli(root.dir, ["wait", "t"])).stdout, "t 3\n");
+  assertMatch(await ok(root, "list"), /\bt +- +pty +exited 3 +- /);
+  assertStringIncludes(await ok(root, "screen", "t"), "/dev/pts/");
+  assertStringIncludes(
+    await ok(root, "logs", "--plain", "t"),
+    "xterm-256color\n/dev/pts/",
+  );
+  assertStringIncludes(await ok(root, "logs", "t"), "\x1b[?2004h");
+  await ok(root, "delete", "t");
+});
+
+Deno.test("create pty starts Codex's terminal interface in one process", async () => {
+  await using root = new TestRoot();
+  const bin = `${root.dir}/bin`;
+  Deno.mkdirSync(bin);
+  Deno.writeTextFileSync(
+    `${bin}/codex`,
+    '#!/bin/sh\necho "$@"; exec sleep 600\n',
+    { mode: 0o755 },
+  );
+  const env = { PATH: `${bin}:${Deno.env.get("PATH")}` };
+  const { code, stderr } = await runCli(root.dir, [
+    "create",
+    "--id",
+    "c",
+    "pty",
+    "--",
+    "-m",
+    "x y",
+  ], { env });
+  assertEquals([code, stderr], [0, ""]);
+  await ok(
+    root,
+    "wait",
+    "--timeout",
+    "10s",
+    "--for",
+    "output=daemon_auto_start=false -m x y",
+    "c",
+  );
+  assertMatch(await ok(root, "list"), /\bc +\d+ +pty +running +0 .* -m x y\n/);
+  await ok(root, "stop", "-t", "1s", "c");
+  assertEquals(root.strays(), []);
+});
+
+Deno.test("what a terminal or another kind can't do is said, with what can be done", async () => {
+  await using root = new TestRoot();
+  await ok(root, "run", "-t", "--id", "t", "sleep", "600");
+  await ok(root, "run", "--id", "e", "sleep", "600");
+  const cases: [number, string, string[]][] = [
+    [1, "must be a terminal", ["attach", "t"]],
+    [1, "--key ctrl-d", ["send", "t", "--eof"]],
+    [1, "it is no terminal", ["send", "e", "-k", "enter"]],
+    [1, "it is no terminal", ["screen", "e"]],
+    [2, "key", ["send", "t", "-k", "hyperspace"]],
+    [2, "Invalid size", ["run", "-t", "--size", "0x0", "true"]],
+    [2, "for terminals only", ["run", "--size", "80x24", "true"]],
+    [2, "either --tty or --interactive", ["run", "-t", "-i", "true"]],
+    [2, "Cannot wait for", ["wait", "--for", "world=peace", "e"]],
+    [2, "Invalid regular expression", ["wait", "--for", "output=(", "e"]],
+    [124, "not got there", [
+      "wait",
+      "--timeout",
+      "50ms",
+      "--for",
+      "output=x",
+      "e",
+    ]],
+    [127, "not found on PATH", ["run", "-t", "no-such-program"]],
+    [126, "not an executable", ["run", "-t", "/"]],
+  ];
+  for (const [status, words, args] of cases) {
+    const { code, stderr } = await runCli(root.dir, args);
+    assertEquals([code, args], [status, args], stderr);
+    assertStringIncludes(stderr, words);
+  }
+  assertEquals(await ok(root, "list", "-q"), "e\nt\n");
+});
+
+Deno.test("wait --for works on every kind: output before and after, silence, the end", async () => {
+  await using root = new TestRoot();
+  await ok(root, "run", "-i", "--id", "w", "cat");
+  await ok(root, "send", "w", "early");
+  await ok(root, "wait", "--timeout", "10s", "--for", "output=^early$", "w");
+  await ok(root, "wait", "--timeout", "10s", "--for", "idle=100ms", "w");
+  const late = runCli(root.dir, [
+    "wait",
+    "--timeout",
+    "20s",
+    "--for",
+    "output=late",
+    "w",
+  ]);
+  await ok(root, "send", "w", "--no-newline", "la");
+  await ok(root, "send", "w", "te");
+  assertEquals((await late).stdout, "w\n");
+  await ok(root, "send", "w", "--eof");
+  assertEquals(await ok(root, "wait", "--for", "exit", "w"), "w 0\n");
+  const never = await runCli(root.dir, ["wait", "--for", "output=never", "w"]);
+  assertEquals(never.code, 4);
+  assertStringIncludes(never.stderr, "has ended without writing /never/m");
+});
+
+Deno.test("attachSession() shows a terminal session on the caller's streams, with resize()", async () => {
+  await using root = new TestRoot();
+  const { id } = await createSession({
+    root: root.dir,
+    kind: "pty",
+    command: SHELL,
+  });
+  let shown = "";
+  const decoder = new TextDecoder();
+  const keys = new TransformStream<Uint8Array, Uint8Array>();
+  const attached = attachSession(id, {
+    root: root.dir,
+    stdin: keys.readable,
+    stdout: new WritableStream({
+      write: (bytes) => void (shown += decoder.decode(bytes, { stream: true })),
+    }),
+    columns: 90,
+    rows: 20,
+  });
+  const writer = keys.writable.getWriter();
+  const type = (text: string) => writer.write(new TextEncoder().encode(text));
+  await until(() => shown.includes("> "));
+  await type("stty size\r");
+  await until(() => shown.includes("20 90"));
+  attached.resize(70, 15);
+  await type("stty size\r");
+  await until(() => shown.includes("15 70"));
+  await type("exit 4\r");
+  const result = await attached;
+  assertEquals(result, {
+    state: { state: "exited", ending: { code: 4 } },
+  });
+  await writer.close().catch(() => {});
+  assertEquals(readState(pathsFor(id, { root: root.dir })).state, "exited");
+});

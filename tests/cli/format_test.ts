@@ -1,0 +1,91 @@
+import {
+  cut,
+  formatAge,
+  formatDuration,
+  formatSize,
+  formatTable,
+  harmless,
+  harmlessJson,
+  parseDuration,
+  parsePair,
+  widthOf,
+} from "../../cli/format.ts";
+import { assertEquals, assertThrows } from "../helpers.ts";
+
+Deno.test("parseDuration() reads durations, and nothing else", () => {
+  const cases = {
+    "10": 10_000,
+    "0.5": 500,
+    "500ms": 500,
+    "1h30m": 5_400_000,
+    "2d": 172_800_000,
+  };
+  for (const [text, ms] of Object.entries(cases)) {
+    assertEquals(parseDuration(text), ms);
+  }
+  for (const text of ["", "x", "5x", "-1", "1 h", "1e3", "m"]) {
+    assertThrows(() => parseDuration(text), TypeError, "Invalid duration");
+  }
+});
+
+Deno.test("parsePair() splits at the first equals sign", () => {
+  assertEquals(parsePair("A=b=c", "x"), ["A", "b=c"]);
+  assertEquals(parsePair("A=", "x"), ["A", ""]);
+  for (const text of ["", "A", "=b"]) {
+    assertThrows(() => parsePair(text, "x"), TypeError);
+  }
+});
+
+Deno.test("format…() writes for people", () => {
+  assertEquals([0, 1023, 1024, 35_651_584].map(formatSize), [
+    "0",
+    "1023",
+    "1.0K",
+    "34M",
+  ]);
+  assertEquals([500, 59_000, 3_600_000, 9e7].map(formatAge), [
+    "now",
+    "59s",
+    "1h",
+    "1d",
+  ]);
+  assertEquals(
+    [45, 12_345, 61_000, 3_900_000, 9e7].map(formatDuration),
+    ["45ms", "12.3s", "1m01s", "1h05m", "1d01h"],
+  );
+});
+
+Deno.test("harmless() leaves no control character", () => {
+  assertEquals(
+    harmless("a\x1b[31m\r\n\t\x00\x9b\u202eb"),
+    "a\\x1b[31m\\r\\n\\t\\x00\\x9b\\u202eb",
+  );
+  // Marks of direction, separators, what has no shape: text in text.
+  assertEquals(
+    harmless("\u061c\u200b\u2028\u2060\ufeff\ufff9\u{e0041}\u{e0100}"),
+    "\\u061c\\u200b\\u2028\\u2060\\ufeff\\ufff9\\u{e0041}\\u{e0100}",
+  );
+  for (const text of ["👩‍👩‍👧 ❤️", "می‌خواهم", "日本"]) {
+    assertEquals(harmless(text), text);
+  }
+});
+
+Deno.test("cut() and formatTable() count cells, not characters", () => {
+  assertEquals(widthOf("日本 é e\u0301"), 8);
+  assertEquals(cut("日本語", 5), "日本…");
+  assertEquals(cut("abc", 3), "abc");
+  assertEquals(
+    formatTable([["#", "NAME", "X"], ["10", "日本", "y"]], [0], 12),
+    [" #  NAME  X", "10  日本  y"],
+  );
+});
+
+Deno.test("harmlessJson() escapes what could steer a terminal, and means the same", () => {
+  const value = { "\x9b31m": ["\u202e\x7f\x1b\n", "é会😀", "\u{e0041}"] };
+  const text = harmlessJson(value, 2);
+  assertEquals(JSON.parse(text), value);
+  assertEquals(
+    text,
+    '{\n  "\\u009b31m": [\n    "\\u202e\\u007f\\u001b\\n",\n    "é会😀",\n    "\\udb40\\udc41"\n  ]\n}',
+  );
+});

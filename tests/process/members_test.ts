@@ -1,0 +1,408 @@
+/** The processes of sessions: real ones, that hide in every way that agents do. */
+import {
+  listProcesses,
+  processFinder,
+  type SessionProcess,
+  signalProcess,
+} from "../../process/members.ts";
+import { mkfifo } from "../../system/libc.ts";
+import { spawnExec, spawnRepl } from "../../spawn.ts";
+import { stopSession } from "../../session/stop.ts";
+import { type Paths, pathsFor, pathsIn } from "../../store.ts";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  isRunning,
+  PROJECT,
+  type TestRoot,
+  until,
+} from "../helpers.ts";
+import { LONG, sleeper, test } from "../process_helpers.ts";
+
+/** Starts a shell that runs `script`, `$0` being a file to say something in. */
+async function start(
+  root: TestRoot,
+  id: string,
+  script: string,
+): Promise<{ paths: Paths; said: string }> {
+  const paths = pathsFor(id, { root: root.dir });
+  const said = `${root.dir}/${id}.said`;
+  await spawnExec(paths, ["-c", script, said], { program: "sh" });
+  return { paths, said };
+}
+
+const rolesOf = (paths: Paths) =>
+  listProcesses(paths).map(({ role }) => role).join(" ");
+
+test("listProcesses() gives the reaper, the agent and the holder a role", async (root) => {
+  const paths = pathsFor("talk", { root: root.dir });
+  const pids = await spawnRepl(paths, [], { program: "cat" });
+  const [reaper, agent, helper] = await until(() => {
+    const all = listProcesses(paths);
+    // Right after its exec it has next to nothing in memory.
+    const isThere = all.length === 3 && all[1]!.rssBytes > 100_000;
+    return isThere ? all : undefined;
+  });
+  assertEquals(
+    [reaper, agent, helper].map((one) => one?.role),
+    ["reaper", "agent", "helper"],
+  );
+  assertEquals(reaper!.pid, pids.reaper);
+  assertEquals(agent!.pid, pids.agent);
+  assertEquals(agent!.ppid, pids.reaper);
+  assertEquals(helper!.ppid, pids.reaper);
+  assertEquals(agent!.command, "cat");
+  assert(agent!.rssBytes < 100_000_000);
+  assert(agent!.cpuMs >= 0 && agent!.cpuMs < 10_000);
+  assertEquals(agent!.stopped, false);
+});
+
+test("listProcesses() takes what the watchdog starts for a helper", async (root) => {
+  const { createSession } = await import("../../session/create.ts");
+  const { paths } = await createSession({
+    command: ["sleep", "101"],
+    timeoutMs: 99_000,
+    root: root.dir,
+  });
+  assertEquals((await sleeper(paths, 99)).role, "helper");
+  assertEquals((await sleeper(paths, 101)).role, "agent");
+});
+
+test("listProcesses() finds a child in a kernel session of its own", async (root) => {
+  const { paths } = await start(
+    root,
+    "a",
+    "setsid sleep 101 & exec sleep 102",
+  );
+  const child = await sleeper(paths, 101);
+  assertEquals(child.role, "child");
+  assertEquals((await sleeper(paths, 102)).role, "agent");
+});
+
+test("listProcesses() finds a child without environment through its parent", async (root) => {
+  const { paths } = await start(
+    root,
+    "a",
+    "env -i setsid sh -c 'sleep 101; :' & sleep 102; :",
+  );
+  const child = await sleeper(paths, 101);
+  assertEquals(child.role, "child");
+  assert(!root.strays().includes(child.pid));
+});
+
+test("listProcesses() finds an orphan without environment by its kernel session", async (root) => {
+  const { paths } = await start(
+    root,
+    "a",
+    "(env -i sleep 101 &); exec sleep 102",
+  );
+  const orphan = await sleeper(paths, 101);
+  const { reaper, agent } = await until(() => {
+    const [reaper, agent] = listProcesses(paths);
+    return reaper && agent ? { reaper, agent } : undefined;
+  });
+  assert(![reaper.pid, agent.pid].includes(orphan.ppid));
+  // Its leader dead, the session is still known by the agent in it.
+  Deno.kill(reaper.pid, "SIGKILL");
+  await until(() => !isRunning(reaper.pid));
+  assertEquals((await sleeper(paths, 101)).pid, orphan.pid);
+  assertEquals((await sleeper(paths, 102)).role, "agent");
+  // Once that is gone nothing tells; but who has seen it knows it.
+  Deno.kill(agent.pid, "SIGKILL");
+  await until(() => listProcesses(paths).length === 0);
+  const known = new Map([[orphan.pid, orphan.startTicks]]);
+  const [found] = listProcesses(paths, { known });
+  assertEquals(found?.pid, orphan.pid);
+  const other = new Map([[orphan.pid, orphan.startTicks - 1]]);
+  assertEquals(listProcesses(paths, { known: other }), []);
+  assert(signalProcess(paths, found!, 9));
+  await until(() => !isRunning(orphan.pid));
+});
+
+test("listProcesses() leaves a session made by an agent to itself", async (root) => {
+  const inner = pathsFor("inner", { root: root.dir });
+  const script = `
+      import { pathsFor } from "${PROJECT}store.ts";
+      import { spawnExec } from "${PROJECT}spawn.ts";
+      const paths = pathsFor("inner", { root: "${root.dir}" });
+      await spawnExec(paths, ["-c", "env -i sleep 101 & sleep 102; :"], { program: "sh" });
+      await new Promise((wake) => setTimeout(wake, 100_000));`;
+  Deno.writeTextFileSync(`${root.dir}/inner.ts`, script);
+  const outer = pathsFor("outer", { root: root.dir });
+  await spawnExec(
+    outer,
+    ["run", "-A", `${root.dir}/inner.ts`],
+    { program: Deno.execPath() },
+  );
+  await sleeper(inner, 101);
+  await sleeper(inner, 102);
+  await until(() => rolesOf(outer) === "reaper agent");
+  assertEquals(rolesOf(inner), "reaper agent child child");
+  const [reaper] = listProcesses(inner);
+  assertEquals(signalProcess(outer, reaper!, 9), false);
+  assert(isRunning(reaper!.pid));
+});
+
+test("listProcesses() gives commands as they are, with control characters", async (root) => {
+  const { paths } = await start(root, "a", "sleep 101; : '\u001b[31m\n'");
+  const { ppid } = await sleeper(paths, 101);
+  const agent = listProcesses(paths).find(({ pid }) => pid === ppid);
+  assertStringIncludes(agent!.command, "'\u001b[31m\n'");
+});
+
+test("listProcesses() never lists the caller, nor zombies", async (root) => {
+  const script = `
+      import { listProcesses } from "${PROJECT}process/members.ts";
+      import { pathsFor } from "${PROJECT}store.ts";
+      const all = listProcesses(pathsFor("a", { root: "${root.dir}" }));
+      console.log(JSON.stringify([Deno.pid, all]));`;
+  Deno.writeTextFileSync(`${root.dir}/self.ts`, script);
+  const { paths } = await start(
+    root,
+    "a",
+    // The shell becomes a program that never waits for its child.
+    `sleep 0 & "${Deno.execPath()}" run -A "${root.dir}/self.ts" >"$0.tmp" 2>&1
+       mv "$0.tmp" "$0"; exec sleep 101`,
+  );
+  const said = await until(() => {
+    try {
+      return Deno.readTextFileSync(`${root.dir}/a.said`);
+    } catch {
+      return undefined;
+    }
+  });
+  const [self, all] = JSON.parse(said) as [number, SessionProcess[]];
+  assert(!all.some(({ pid }) => pid === self));
+  assertEquals(all.map(({ role }) => role), ["reaper", "agent"]);
+  await sleeper(paths, 101);
+  assertEquals(rolesOf(paths), "reaper agent");
+});
+
+test("listProcesses() takes a directory whose name only begins alike for another", async (root) => {
+  const { paths } = await start(root, "ab", "exec sleep 101");
+  await sleeper(paths, 101);
+  assertEquals(listProcesses(pathsFor("a", { root: root.dir })), []);
+  assertEquals(listProcesses(pathsFor("abc", { root: root.dir })), []);
+  const has = processFinder();
+  assert(has(paths));
+  assert(!has(pathsFor("a", { root: root.dir })));
+});
+
+test("signalProcess() signals no stranger, whatever facts are given for it", async (root) => {
+  const { paths } = await start(root, "a", "exec sleep 101");
+  const agent = await sleeper(paths, 101);
+  const stranger = new Deno.Command("sleep", { args: ["103"] }).spawn();
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${stranger.pid}/stat`);
+    const startTicks = Number(stat.split(") ")[1]!.split(" ")[19]);
+    // Right in all but the membership; the agent's facts with its pid; and older.
+    const facts = { ...agent, pid: stranger.pid };
+    assertEquals(signalProcess(paths, { ...facts, startTicks }, 9), false);
+    assertEquals(signalProcess(paths, facts, 9), false);
+    const earlier = { ...agent, startTicks: agent.startTicks - 1 };
+    assertEquals(signalProcess(paths, earlier, 9), false);
+    assertEquals(signalProcess(paths, { ...agent, pid: Deno.pid }, 9), false);
+    assertEquals(signalProcess(paths, { ...agent, pid: 1 }, 0), false);
+    assert(isRunning(stranger.pid));
+    assert(isRunning(agent.pid));
+    // The same facts, not from a list, are right for a member.
+    assert(signalProcess(paths, { ...agent }, 9));
+    await until(() => !isRunning(agent.pid));
+    assertEquals(signalProcess(paths, agent, 9), false);
+  } finally {
+    stranger.kill("SIGKILL");
+    await stranger.status;
+  }
+});
+
+test("listProcesses() needs no --allow-all", async (root) => {
+  const { paths } = await start(root, "a", "exec sleep 101");
+  await sleeper(paths, 101);
+  const script = `
+      import { listProcesses } from "${PROJECT}process/members.ts";
+      import { pathsFor } from "${PROJECT}store.ts";
+      const all = listProcesses(pathsFor("a", { root: "${root.dir}" }));
+      console.log(all.map(({ role }) => role).join(" "));`;
+  Deno.writeTextFileSync(`${root.dir}/list.ts`, script);
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-env",
+      "--allow-sys=uid",
+      "--allow-ffi",
+      "--allow-run=/bin/sh",
+      `${root.dir}/list.ts`,
+    ],
+  }).output();
+  const text = new TextDecoder();
+  assertEquals(text.decode(stdout), "reaper agent\n", text.decode(stderr));
+});
+
+const isRoot = Deno.build.os === "linux" && Deno.uid() === 0;
+const needsRoot = isRoot ? "" : " (skipped: it takes root)";
+
+/** Defines a test that takes root. */
+function rootTest(name: string, fn: (root: TestRoot) => Promise<void>): void {
+  if (isRoot) test(name, fn);
+  else Deno.test({ name: `${name}${needsRoot}`, ignore: true, fn() {} });
+}
+
+rootTest(
+  "listProcesses() leaves out other users' processes that carry the directory",
+  async (root) => {
+    const { paths } = await start(root, "a", "exec sleep 101");
+    await sleeper(paths, 101);
+    // Wholly theirs; and a program of theirs that runs as the owner, as setuid ones do.
+    const users = [["--reuid"], ["--ruid"]];
+    const strangers = users.map(([option], index) =>
+      new Deno.Command("setpriv", {
+        args: [option!, "54321", "sleep", `20${index}`],
+        env: { CODEX_SESSION_DIR: paths.dir },
+      }).spawn()
+    );
+    try {
+      const named = (pid: number) =>
+        Deno.readTextFileSync(`/proc/${pid}/comm`) === "sleep\n";
+      await until(() => strangers.every(({ pid }) => named(pid)));
+      assertEquals(rolesOf(paths), "reaper agent");
+      const startTicks = Number(
+        Deno.readTextFileSync(`/proc/${strangers[0]!.pid}/stat`).split(" ")[21],
+      );
+      for (const { pid } of strangers) {
+        assertEquals(signalProcess(paths, { pid, startTicks }, 9), false);
+      }
+    } finally {
+      for (const stranger of strangers) stranger.kill("SIGKILL");
+      await Promise.all(strangers.map(({ status }) => status));
+    }
+  },
+);
+
+rootTest(
+  "listProcesses() keeps a child that has become another user",
+  async (root) => {
+    const { paths } = await start(
+      root,
+      "a",
+      "setsid setpriv --reuid 54321 --clear-groups sleep 101 & exec sleep 102",
+    );
+    assertEquals((await sleeper(paths, 101)).role, "child");
+  },
+);
+
+test("listProcesses() takes no role from the record", async (root) => {
+  const paths = pathsFor("a", { root: root.dir });
+  const pids = await spawnRepl(paths, [], { program: "cat" });
+  await until(() => rolesOf(paths) === "reaper agent helper");
+  const holder = listProcesses(paths)[2]!.pid;
+  for (const record of ["1 1", `${holder} ${holder}`, `${pids.agent} 1`]) {
+    Deno.writeTextFileSync(paths.pid, `${record}\n`);
+    assertEquals(rolesOf(paths), "reaper agent helper");
+  }
+});
+
+test("listProcesses() takes a child that looks like the reaper for a child", async (root) => {
+  const paths = pathsFor("a", { root: root.dir });
+  const pipe = `${root.dir}/pipe`;
+  mkfifo(pipe);
+  // They wait for somebody who opens the pipe; one of them without its parent.
+  const like = 'setsid cat "$CODEX_SESSION_DIR/reaper.sh" "$0"';
+  const script = `${like} & (${like} &); exec cat`;
+  await spawnRepl(paths, ["-c", script, pipe], { program: "sh" });
+  const alike = ({ command }: SessionProcess) => command.startsWith("cat /");
+  await until(() => listProcesses(paths).filter(alike).length === 2);
+  assertEquals(rolesOf(paths), "reaper agent child child helper");
+});
+
+// Hides as Codex does; leads a kernel session, or starts a child in one, if it is told to.
+const HIDER = `import ctypes, os, sys, time
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+if "lead" in sys.argv: os.setsid()
+if "child" in sys.argv and os.fork() == 0:
+    os.setsid()
+    os.execvp("env", ["env", "-i", "sleep", "1000"])
+print("ready", flush=True)
+time.sleep(1000)
+`;
+
+// Root looks into hidden processes: this is run without the capabilities for it.
+const HIDDEN = `
+import { spawnExec } from "${PROJECT}spawn.ts";
+import { pathsFor } from "${PROJECT}store.ts";
+import { listProcesses, signalProcess } from "${PROJECT}process/members.ts";
+import { isRunning, until } from "${PROJECT}tests/helpers.ts";
+const root = Deno.args[0];
+const hider = root + "/hider.py";
+const hidden = pathsFor("hidden", { root });
+const { agent, reaper } = await spawnExec(hidden, [hider, "child"], { program: "python3" });
+const seen = pathsFor("seen", { root });
+const visible = await spawnExec(seen, ["101"], { program: "sleep" });
+await until(() => Deno.readTextFileSync(hidden.stdout) !== "");
+for (const pid of [reaper, visible.reaper]) {
+  Deno.kill(pid, "SIGKILL");
+  await until(() => !isRunning(pid));
+}
+const told = {};
+const tell = (what, paths) =>
+  told[what] = listProcesses(paths).map(({ role, command }) => role + ": " + command.split(" ").at(-1));
+tell("its own", hidden);
+// The lock is held in plain sight, by a process that does not descend from the recorded one.
+Deno.writeTextFileSync(seen.pid, reaper + " " + agent + "\\n");
+tell("another session's", seen);
+const said = root + "/said";
+Deno.writeTextFileSync(said, "");
+const lead = 'exec python3 "$0" lead >"$1"';
+const leader = new Deno.Command("sh", { args: ["-c", lead, hider, said] }).spawn();
+await until(() => isRunning(leader.pid) && Deno.readTextFileSync(said) !== "");
+Deno.writeTextFileSync(hidden.pid, leader.pid + " " + leader.pid + "\\n");
+tell("a leader", hidden);
+leader.kill("SIGKILL");
+Deno.writeTextFileSync(hidden.pid, reaper + " " + agent + "\\n");
+for (const paths of [hidden, seen]) {
+  for (const one of listProcesses(paths)) signalProcess(paths, one, 9);
+}
+console.log(JSON.stringify(told));
+`;
+
+rootTest(
+  "listProcesses() believes the record of a hidden agent if the kernel agrees",
+  async (root) => {
+    Deno.writeTextFileSync(`${root.dir}/hider.py`, HIDER);
+    Deno.writeTextFileSync(`${root.dir}/hidden.ts`, HIDDEN);
+    const { stdout, stderr } = await new Deno.Command("setpriv", {
+      args: [
+        "--bounding-set=-sys_ptrace,-perfmon,-sys_admin",
+        ...[Deno.execPath(), "run", "-A", "--no-check"],
+        ...[`${root.dir}/hidden.ts`, root.dir],
+      ],
+    }).output();
+    const text = new TextDecoder();
+    assertEquals(text.decode(stderr), "");
+    assertEquals(JSON.parse(text.decode(stdout)), {
+      // Its child holds the lock in plain sight, and is known by it alone.
+      "its own": ["agent: child", "child: 1000"],
+      "another session's": ["child: 101"],
+      "a leader": [],
+    });
+  },
+);
+
+test("listProcesses() finds what an earlier version has started through a link", async (root) => {
+  const dir = Deno.realPathSync(root.dir);
+  Deno.mkdirSync(`${dir}/h`, { mode: 0o700 });
+  Deno.symlinkSync("h", `${dir}/link`);
+  for (const [i, written] of [`${dir}/link`, `${dir}/h/`].entries()) {
+    const old = pathsIn(`${written}/s${i}`, `s${i}`);
+    const { agent, reaper } = await spawnExec(old, [`${LONG}`], {
+      program: "sleep",
+    });
+    const paths = pathsFor(`s${i}`, { root: `${dir}/h` });
+    const found = listProcesses(paths).map(({ pid, role }) => [pid, role]);
+    assertEquals(found, [[reaper, "reaper"], [agent, "agent"]]);
+    await stopSession(`s${i}`, { root: `${dir}/link/` });
+    assertEquals([isRunning(agent), isRunning(reaper)], [false, false]);
+  }
+});

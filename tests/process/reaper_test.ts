@@ -1,0 +1,240 @@
+/**
+ * `reaper.ts`: the script in the hands of an agent's environment, of strangers that look
+ * like the session, of a machine that can't fork; in every shell that is installed.
+ *
+ * @module
+ */
+import { createSession } from "../../session/create.ts";
+import { getSession } from "../../session/find.ts";
+import { readState, readStopRequest } from "../../state.ts";
+import { pathsFor } from "../../store.ts";
+import { reaperScript } from "../../process/reaper.ts";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  isRunning,
+  PROJECT,
+  TestRoot,
+  until,
+} from "../helpers.ts";
+import {
+  FORKER,
+  hostileEnvironment,
+  runIn,
+  SHELLS,
+  shellTest,
+} from "../shells.ts";
+
+const isLinux = Deno.build.os === "linux";
+const isRoot = isLinux && Deno.uid() === 0;
+
+for (const shell of SHELLS) {
+  shellTest(
+    shell,
+    "the reaper does the same whatever is in the agent's environment",
+    async () => {
+      await using root = new TestRoot();
+      const trap = `${root.dir}/.trap`;
+      Deno.mkdirSync(trap);
+      const env = hostileEnvironment(trap);
+      const script = `
+        import { createSession, waitForSession } from "${PROJECT}mod.ts";
+        const root = ${JSON.stringify(root.dir)};
+        const env = JSON.parse(Deno.args[0]);
+        const start = (id, command, more) => createSession({ root, id, command, env, ...more });
+        await start("told", ["/usr/bin/env", "-0"]);
+        await createSession({ root, id: "posix", command: ["env", "-0"], env: { POSIXLY_CORRECT: "y" } });
+        await start("late", ["/usr/bin/setsid", "/bin/sleep", "600"], { timeoutMs: 100 });
+        await start("gone", ["/usr/bin/setsid", "-f", "/bin/sleep", "600"], { rm: true });
+        for (const id of ["told", "posix", "late"]) await waitForSession(id, { root });`;
+      Deno.writeTextFileSync(`${trap}/start.ts`, script);
+      await runIn(shell, [
+        ...[Deno.execPath(), "run", "-A", "--quiet", `${trap}/start.ts`],
+        JSON.stringify(env),
+      ]);
+      const late = pathsFor("late", { root: root.dir });
+      assertEquals(readState(late), {
+        state: "exited",
+        ending: { signal: "SIGTERM" },
+      });
+      assertEquals(readStopRequest(late)?.by, "timeout");
+      await until(() => root.strays().length === 0);
+      const names = [...Deno.readDirSync(root.dir)].map(({ name }) => name);
+      assertEquals(names.sort(), [".trap", "late", "posix", "told"]);
+      const told = (id: string) =>
+        new Map(
+          Deno.readTextFileSync(`${root.dir}/${id}/stdout.log`).split("\0")
+            .map((line) => [line.split("=")[0]!, line] as const),
+        );
+      assertEquals(told("posix").get("POSIXLY_CORRECT"), "POSIXLY_CORRECT=y");
+      const seen = told("told");
+      for (const [name, value] of Object.entries(env)) {
+        // Shells set their own anew, and all but bash drop what is no name for a variable.
+        if (["IFS", "PS4", "BASH_VERSION"].includes(name)) continue;
+        if (shell !== "bash" && !/^\w+$/.test(name)) continue;
+        const expected = `${name}=${value}`;
+        const bare = (text?: string) => text?.replaceAll(/\s+/g, " ");
+        assertEquals(bare(seen.get(name)), bare(expected));
+      }
+      const touched = [...Deno.readDirSync(trap)].map(({ name }) => name);
+      assertEquals(touched.sort(), ["bin", "rc", "start.ts"]);
+    },
+  );
+}
+
+/** A process with such an environment, which is no session's. */
+function stranger(env: Record<string, string>): Deno.ChildProcess {
+  return new Deno.Command("sleep", { args: ["600"], env }).spawn();
+}
+
+Deno.test({
+  name:
+    "the reaper ends no process that has the session's directory in another variable",
+  ignore: !isLinux,
+  async fn() {
+    await using root = new TestRoot();
+    const dir = `${root.dir}/late`;
+    const mark = `CODEX_SESSION_DIR=${dir}`;
+    const environments: Record<string, string>[] = [
+      { SAVED: `A=1\n${mark}\nB=2` },
+      { SAVED: `\n${mark}` },
+      { [`X${mark.split("=")[0]}`]: dir },
+      { CODEX_SESSION_DIR: `${dir}\nmore` },
+      { CODEX_SESSION_DIR: `${dir}/more` },
+    ];
+    const strangers = environments.map(stranger);
+    try {
+      const options = { root: root.dir, timeoutMs: 100, rm: true };
+      await createSession({
+        ...options,
+        id: "late",
+        command: ["sleep", "600"],
+      });
+      await until(() => [...Deno.readDirSync(root.dir)].length === 0);
+      assertEquals(
+        strangers.map(({ pid }) => isRunning(pid)),
+        Array(5).fill(true),
+      );
+    } finally {
+      for (const child of strangers) child.kill("SIGKILL");
+      await Promise.all(strangers.map(({ status }) => status));
+    }
+  },
+});
+
+Deno.test({
+  name:
+    "the reaper finds the session's processes whatever its directory is called",
+  ignore: !isLinux,
+  async fn() {
+    await using root = new TestRoot();
+    const names = [" a ", "a*[b]?", "a\\nb\\", "'\"$(x)`", "é\u{1f600}", "-e"];
+    await Promise.all(names.map(async (name) => {
+      const dir = `${root.dir}/${name}`;
+      const { paths } = await createSession({
+        root: dir,
+        command: ["setsid", "sleep", "600"],
+        timeoutMs: 100,
+      });
+      await until(() => readState(paths).state === "exited", name);
+    }));
+    await until(() => root.strays().length === 0);
+  },
+});
+
+Deno.test({
+  name:
+    "the reaper finds the session's processes in a directory that is no text",
+  ignore: !isLinux,
+  async fn() {
+    using root = new TestRoot();
+    Deno.writeTextFileSync(`${root.dir}/reaper.sh`, reaperScript({ rm: true }));
+    const script = `cd "$1" && dir="$1/$(printf 'a\\377b')" && mkdir "$dir" &&
+      cp reaper.sh "$dir" && mkfifo "$dir/ready.pipe" && echo reaper: >"$dir/reaper.log" || exit
+      CODEX_SESSION_DIR=$dir setsid -w /bin/sh "$dir/reaper.sh" setsid -f sleep 600 3<>"$dir/ready.pipe"
+      ls -d a*; grep -ls CODEX_SESSION_DIR="$dir" /proc/[0-9]*/environ`;
+    const { stdout } = await new Deno.Command("sh", {
+      args: ["-c", script, "sh", root.dir],
+      stderr: "null",
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), "");
+  },
+});
+
+Deno.test({
+  name: `the reaper ends no other user's process${
+    isRoot ? "" : " (skipped: it takes root)"
+  }`,
+  ignore: !isRoot,
+  async fn() {
+    await using root = new TestRoot();
+    const command = [
+      ...["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"],
+      ...["setsid", "sleep", "600"],
+    ];
+    const child = new Deno.Command(command[0]!, {
+      args: command.slice(1),
+      env: { CODEX_SESSION_DIR: `${root.dir}/late` },
+    }).spawn();
+    try {
+      const options = { root: root.dir, timeoutMs: 100, rm: true };
+      await createSession({
+        ...options,
+        id: "late",
+        command: ["sleep", "600"],
+      });
+      await until(() => [...Deno.readDirSync(root.dir)].length === 0);
+      assert(isRunning(child.pid));
+    } finally {
+      child.kill("SIGKILL");
+      await child.status;
+    }
+  },
+});
+
+Deno.test({
+  name: `the reaper ends a session in time when nobody can fork any more${
+    isRoot ? "" : " (skipped: it takes root)"
+  }`,
+  ignore: !isRoot,
+  async fn() {
+    using root = new TestRoot();
+    Deno.chmodSync(root.dir, 0o711);
+    const dir = `${root.dir}/full`;
+    Deno.mkdirSync(dir);
+    Deno.writeTextFileSync(`${dir}/forker.py`, FORKER);
+    Deno.writeTextFileSync(`${dir}/reaper.log`, "reaper:\n");
+    const options = { timeoutMs: 400, graceMs: 200 };
+    Deno.writeTextFileSync(`${dir}/reaper.sh`, reaperScript(options));
+    // A user whom nobody else is, so that the limit is of these processes alone.
+    const script =
+      `mkfifo "$1/ready.pipe" && chown -R 54321 "$1" && cd "$1" || exit
+      CODEX_SESSION_DIR=$1 timeout 20 setsid -w setpriv --reuid 54321 --regid 54321 --clear-groups \\
+        prlimit --nproc=40 /bin/sh "$1/reaper.sh" python3 forker.py 3<>ready.pipe`;
+    const { success, stderr } = await new Deno.Command("sh", {
+      args: ["-c", script, "sh", dir],
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    assertEquals(Deno.readTextFileSync(`${dir}/exit`), "signal 9\n");
+    assertStringIncludes(
+      Deno.readTextFileSync(`${dir}/stop.json`),
+      '"by":"timeout"',
+    );
+    await until(() => root.strays().length === 0);
+  },
+});
+
+Deno.test("the watchdog outlives what an agent sends to its group and to every sleep", async () => {
+  await using root = new TestRoot();
+  const { id, paths } = await createSession({
+    root: root.dir,
+    command: ["sh", "-c", "trap '' TERM; kill 0; exec setsid sleep 600"],
+    timeoutMs: 300,
+    graceMs: 200,
+  });
+  await until(() => readState(paths).state === "exited");
+  const { state } = await getSession(id, { root: root.dir });
+  assertEquals(state, { state: "exited", ending: { signal: "SIGKILL" } });
+  assertEquals(readStopRequest(paths)?.by, "timeout");
+});

@@ -1,0 +1,70 @@
+/**
+ * What is kept of a terminal's modes, set again on another one, and reset in the end.
+ */
+import { farewell, Modes, RESET_MODES } from "../../screen/modes.ts";
+import { assert, assertEquals } from "../helpers.ts";
+
+Deno.test("restoreSequence() sets no mode that RESET_MODES leaves set", () => {
+  const modes = new Modes();
+  for (let mode = 0; mode < 10_000; mode++) {
+    for (const on of ["h", "l"]) {
+      // One after the other: mouse modes exclude each other.
+      modes.apply(`\x1b[?${mode}${on}`);
+      // deno-lint-ignore no-control-regex
+      const set = [...modes.restoreSequence().matchAll(/\x1b\[\?(\d+)([hl])/g)];
+      for (const [, number, how] of set) {
+        // Terminals differ in these, and they harm nobody.
+        if (number === "1007" || number === "2027") continue;
+        const reset = `\x1b[?${number}${how === "h" ? "l" : "h"}`;
+        assert(RESET_MODES.includes(reset), `${number} is not reset`);
+      }
+      assert(set.length < 50, `${set.length} modes are kept`);
+    }
+  }
+});
+
+Deno.test("farewell() ends what a program may have left: links, a locked keyboard, local echo", () => {
+  const left: Record<string, string> = {
+    "a sequence": "\x18",
+    "a string": "\x1b\\",
+    "VT52 mode": "\x1b<",
+    "a link": "\x1b]8;;\x1b\\",
+    "the keyboard": "\x1b[2l",
+    "local echo": "\x1b[12h",
+    "win32 input": "\x1b[?9001l",
+    "size reports": "\x1b[?2048l",
+    "a palette": "\x1b]104\x1b\\",
+    "a selection's colour": "\x1b]117\x1b\\",
+  };
+  for (const [what, end] of Object.entries(left)) {
+    assert(farewell(24).includes(end), what);
+  }
+});
+
+Deno.test("Modes keeps a title and colours that can be printed, and a bounded number", () => {
+  const modes = new Modes();
+  modes.apply(`\x1b]2;a\u202e\u{e0041}b`);
+  assertEquals(modes.title, "ab");
+  modes.apply(`\x1b]2;${"😀".repeat(4000)}`);
+  assertEquals(modes.title.length, 1000);
+  modes.apply("\x1b]2;");
+  const before = modes.restoreSequence();
+  for (let i = 0; i < 1000; i++) {
+    modes.apply(`\x1b]4;${i};#${String(i).padStart(3, "0")}`);
+    modes.apply(`\x1b]${i};rgb:1/2/3`);
+    modes.apply(`\x1b]10;rgb:1/2/${i}x`);
+    modes.apply(`\x1b[>${i}u`);
+    modes.apply(`\x1b[${i} q\x1b[>4;${i}m`);
+  }
+  const restored = modes.restoreSequence();
+  assert(restored.length < before.length + 256 * 40, `${restored.length}`);
+  const sequences =
+    // deno-lint-ignore no-control-regex
+    /^(?:\x1b\[[?>]?[\d;]*[hlmu]|\x1b\[[0-6] q|\x1b\](?:4;)?\d+;rgb:[0-9a-f/]+\x1b\\|\x1b\]2;\x1b\\)*$/;
+  assert(sequences.test(restored));
+  for (const reset of ["\x1b]104;", "\x1b]110", "\x1b]111", "\x1b]112"]) {
+    modes.apply(reset);
+  }
+  assertEquals(modes.colorOf(10), undefined);
+  assertEquals(modes.paletteColorOf(1), undefined);
+});
