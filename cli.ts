@@ -2,8 +2,9 @@
 /**
  * The command line. The only file that reads arguments, prints, or exits.
  *
- * What a command does is in `cli_*.ts`, loaded when it is called: a cold start
- * loads what its command needs and nothing else. See also `on_demand.ts`.
+ * The work of the commands is in `cli/`, imported when a command is called. In a binary and in
+ * the bundle this module is the whole program: it is also the relay of its terminal sessions,
+ * and the library when it is imported.
  *
  * @module
  */
@@ -17,9 +18,11 @@ import {
   USAGE,
 } from "./cli/io.ts";
 import { ArgumentError } from "./errors.ts";
-import { part } from "./on_demand.ts";
 import { parseOptions } from "./cli/options.ts";
+import { RELAY_COMMAND } from "./relay/command.ts";
 import { type Command, COMMANDS, COMMON, findCommand } from "./cli/usage.ts";
+
+export * from "./mod.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";
@@ -31,8 +34,7 @@ const BROKEN_PIPE = 141;
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await start()).create,
   run: async () => (await start()).run,
-  attach: async () =>
-    (await part<typeof import("./cli/attach.ts")>("cli/attach.ts")).attach,
+  attach: async () => (await import("./cli/attach.ts")).attach,
   list: async () => (await inspect()).list,
   show: async () => (await inspect()).show,
   screen: async () => (await inspect()).screen,
@@ -42,16 +44,15 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   stop: async () => (await control()).stop,
   delete: async () => (await control()).delete_,
   prune: async () => (await control()).prune,
-  doctor: async () =>
-    (await part<typeof import("./cli/doctor.ts")>("cli/doctor.ts")).doctor,
+  doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
-    (await part<typeof import("./cli/completions.ts")>("cli/completions.ts"))
+    (await import("./cli/completions.ts"))
       .completions,
 };
 
-const start = () => part<typeof import("./cli/start.ts")>("cli/start.ts");
-const inspect = () => part<typeof import("./cli/inspect.ts")>("cli/inspect.ts");
-const control = () => part<typeof import("./cli/control.ts")>("cli/control.ts");
+const start = () => import("./cli/start.ts");
+const inspect = () => import("./cli/inspect.ts");
+const control = () => import("./cli/control.ts");
 
 const encoder = new TextEncoder();
 
@@ -105,6 +106,9 @@ function newIo(json: boolean): Io {
 /** Runs one call and returns its exit status. */
 async function main(args: readonly string[]): Promise<number> {
   const [name = "--help", ...rest] = args;
+  if (name === RELAY_COMMAND) {
+    return await (await import("./relay/relay.ts")).runRelay(rest);
+  }
   let io = newIo(rest.includes("--json"));
   try {
     if (["--help", "-h", "help"].includes(name)) {

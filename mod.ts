@@ -20,12 +20,10 @@
 export {
   type Attachment,
   type AttachOptions,
-  attachSession,
-} from "./client/attach.ts";
-export {
   type AttachResult,
+  attachSession,
   type AttachStreamOptions,
-} from "./client/attach_streams.ts";
+} from "./client/attach.ts";
 export {
   type CreatedSession,
   type CreateOptions,
@@ -66,15 +64,35 @@ export {
   type Role,
   type SessionProcess,
 } from "./process/members.ts";
-export { type ProcessOptions } from "./launch.ts";
-export type { Scope } from "./process/scope.ts";
+export {
+  type ProcessOptions,
+  spawnExec,
+  type SpawnOptions,
+  spawnRepl,
+} from "./spawn.ts";
+export {
+  defaultRoot,
+  type Ending,
+  exitStatus,
+  type Kind,
+  type Meta,
+  type Paths,
+  pathsFor,
+  type Pids,
+  readTimes,
+  type RootOptions,
+  type Scope,
+  type State,
+  type StateName,
+  STATES,
+  type StopRequest,
+} from "./store.ts";
 export {
   type Pruned,
   type PruneOptions,
   pruneSessions,
 } from "./session/prune.ts";
 export { codexProgram } from "./agents/program.ts";
-export { spawnExec, type SpawnOptions, spawnRepl } from "./spawn.ts";
 export {
   type DeleteOptions,
   deleteSession,
@@ -83,22 +101,8 @@ export {
   stopSession,
 } from "./session/stop.ts";
 export {
-  type Pids,
-  readTimes,
-  type State,
-  type StateName,
-  STATES,
-  type StopRequest,
-} from "./state.ts";
-export {
-  defaultRoot,
-  type Kind,
-  type Meta,
-  type Paths,
-  pathsFor,
-  type RootOptions,
-} from "./store.ts";
-export {
+  type Condition,
+  waitFor,
   waitForSession,
   type WaitOptions,
   type WaitResult,
@@ -111,8 +115,7 @@ export {
   resolveSelector,
   type Session,
 } from "./session/find.ts";
-export { type Ending, exitStatus } from "./system/signals.ts";
-export { readPlainLog, type ReadPlainLogOptions } from "./client/plain_log.ts";
+export { readPlainLog, type ReadPlainLogOptions } from "./client/replay.ts";
 export {
   readScreen,
   type ReadScreenOptions,
@@ -122,7 +125,6 @@ export {
 } from "./client/terminal.ts";
 export type { ScreenText } from "./screen/screen_text.ts";
 export { runRelay } from "./relay/relay.ts";
-export { type Condition, waitFor } from "./client/wait_for.ts";
 export {
   type TerminalStatus,
   terminalStatus,

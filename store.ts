@@ -9,10 +9,10 @@
  *
  * @module
  */
-import { checkType } from "./arguments.ts";
-import { ArgumentError, messageOf, SessionError } from "./errors.ts";
-import { statOptional } from "./system/files.ts";
+import { ArgumentError, checkType, messageOf, SessionError } from "./errors.ts";
 import { basename, dirname, join, resolve } from "./std.ts";
+import { openFile, readFile, statOptional } from "./system/files.ts";
+import { signalName, signalNumber } from "./system/signals.ts";
 
 /** The format that this version writes; readers refuse a greater one. */
 export const FORMAT = 1;
@@ -381,4 +381,185 @@ export function makeBuildDirectory(root: string): string {
   } catch (error) {
     throw rootError(root, error);
   }
+}
+
+/** The text of `meta.json`. */
+export function textOfMeta(meta: Meta): string {
+  return JSON.stringify(meta, null, 2) + "\n";
+}
+
+/**
+ * Metadata for a session that is about to start.
+ *
+ * @throws {ArgumentError} if it is more than readers read.
+ */
+export function newMeta(facts: {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly prompt?: string;
+  readonly timeoutMs?: number;
+  readonly rm?: boolean;
+}): Meta {
+  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
+  const meta: Meta = {
+    format: FORMAT,
+    id: facts.id,
+    kind: facts.kind,
+    argv,
+    cwd: facts.cwd,
+    env: Object.keys(env).sort(),
+    labels,
+    prompt: (facts.prompt ?? argv.join(" ")).replace(/\s+/g, " ").slice(0, 200),
+    createdAt: new Date().toISOString(),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(rm ? { rm } : {}),
+  };
+  const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
+  if (sizeBytes <= META_BYTES) return meta;
+  throw new ArgumentError(
+    `Cannot create a session: arguments, labels and names of variables take ${sizeBytes} bytes in meta.json, 1 MiB at most`,
+  );
+}
+
+/** When a session starts in a scope of its own: if logind would end it, always, never. */
+export type Scope = "auto" | "always" | "never";
+
+/** All of {@linkcode Scope}. */
+export const SCOPES: readonly Scope[] = ["auto", "always", "never"];
+
+/** How an agent ended: by itself with a code, or by a signal. */
+export type Ending =
+  | { readonly code: number }
+  | { readonly signal: string };
+
+/**
+ * The exit status that stands for an ending, as a shell gives it: the code, or
+ * 128 and the signal's number.
+ *
+ * @example
+ * ```ts
+ * import { exitStatus } from "./mod.ts";
+ * console.log(exitStatus({ signal: "SIGTERM" })); // 143
+ * ```
+ */
+export function exitStatus(ending: Ending): number {
+  return "code" in ending ? ending.code : 128 + signalNumber(ending.signal);
+}
+
+/** Parses an end record: `code N` or `signal N`. `undefined` while it is not complete, and if it can't be. */
+export function parseEnding(text: string): Ending | undefined {
+  const match = /^(code|signal) (\d{1,3})\n/.exec(text);
+  if (match === null) return undefined;
+  const number = Number(match[2]);
+  if (number > (match[1] === "code" ? 255 : 64)) return undefined;
+  return match[1] === "code"
+    ? { code: number }
+    : { signal: signalName(number) };
+}
+
+/** Who asked a session to end, and how. */
+export interface StopRequest {
+  /** The command or rule that asked. */
+  readonly by: "stop" | "delete" | "timeout";
+  /** When, RFC 3339 in UTC. */
+  readonly at: string;
+  /** The first signal that was sent. */
+  readonly signal: string;
+}
+
+/** The processes that supervise and are the agent. */
+export interface Pids {
+  /** The supervisor; also the session id, see setsid(2), of what it started. */
+  readonly reaper: number;
+  /** The agent. */
+  readonly agent: number;
+}
+
+/** The state of a session, derived from its files; each state has its own fields. */
+export type State =
+  | { readonly state: "starting" }
+  | { readonly state: "running"; readonly pids: Pids }
+  | { readonly state: "exited"; readonly ending: Ending }
+  | { readonly state: "lost"; readonly pids: Pids | null }
+  | { readonly state: "damaged"; readonly reason: string };
+
+/** The name of a state. */
+export type StateName = State["state"];
+
+/** All states, in the order of a session's life. */
+export const STATES: readonly StateName[] = [
+  "starting",
+  "running",
+  "exited",
+  "lost",
+  "damaged",
+];
+
+/** Reads the process ids, `undefined` until the reaper has written them. */
+export function readPids(paths: Paths): Pids | undefined {
+  // A record is complete once its line is: the write that ends it is its commit.
+  const match = /^([1-9]\d{0,9}) ([1-9]\d{0,9})[ \d]*\n$/.exec(
+    readFile(paths.pid) ?? "",
+  );
+  return match === null
+    ? undefined
+    : { reaper: Number(match[1]), agent: Number(match[2]) };
+}
+
+/** Reads who asked for the session's end, `undefined` if nobody did. */
+export function readStopRequest(paths: Paths): StopRequest | undefined {
+  let request: Partial<StopRequest> | null;
+  try {
+    request = JSON.parse(readFile(paths.stop) ?? "null");
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  const { by, at, signal } = request ?? {};
+  return typeof by === "string" && typeof at === "string" &&
+      typeof signal === "string"
+    ? { by, at, signal }
+    : undefined;
+}
+
+/** Tells whether a process of the session lives: whether somebody holds its lock. flock(2). */
+export function isLockHeld(paths: Paths): boolean {
+  using file = openFile(paths.lock);
+  // A shared lock, so that two readers never take each other for the holder.
+  return file !== undefined && !file.tryLock("shared");
+}
+
+/** Derives the state of the session with these files. */
+export function readState(paths: Paths): State {
+  const ending = readEnding(paths);
+  if (ending !== undefined) return { state: "exited", ending };
+  const pids = readPids(paths);
+  if (isLockHeld(paths)) {
+    return pids === undefined
+      ? { state: "starting" }
+      : { state: "running", pids };
+  }
+  // It may have ended between the two looks: the record is written before the lock is freed.
+  const late = readEnding(paths);
+  if (late !== undefined) return { state: "exited", ending: late };
+  return { state: "lost", pids: pids ?? null };
+}
+
+/** Reads how the agent ended, `undefined` as long as that is not recorded. */
+export function readEnding(paths: Paths): Ending | undefined {
+  return parseEnding(readFile(paths.exit) ?? "");
+}
+
+/** When the agent was started and when its end was recorded: the times of the files that say so. */
+export function readTimes(
+  paths: Paths,
+): { readonly startedAt: Date | null; readonly endedAt: Date | null } {
+  return {
+    startedAt: readPids(paths) ? statOptional(paths.pid)?.mtime ?? null : null,
+    endedAt: readEnding(paths) ? statOptional(paths.exit)?.mtime ?? null : null,
+  };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { createSession } from "../session/create.ts";
-import { readState } from "../state.ts";
+import { readState } from "../store.ts";
 import {
   atMost,
   Bench,

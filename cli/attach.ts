@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { attachStreams } from "../client/attach_streams.ts";
+import { attachStreams } from "../client/attach.ts";
 import { type Handler, type Io, OK, onlyOperand, valueOf } from "./io.ts";
 import { SessionError } from "../errors.ts";
 import { harmless, parseCount } from "./format.ts";
-import { part } from "../on_demand.ts";
 import type { Parsed } from "./options.ts";
 import { resolveSelector } from "../session/find.ts";
-import { exitStatus } from "../system/signals.ts";
+import { exitStatus } from "../store.ts";
 import type { FinalState } from "../client/watch.ts";
 
 /** `attach`: live output and typed lines, or a screen. */
@@ -41,11 +40,7 @@ export async function attachScreen(
       { id },
     );
   }
-  const { attachConsole } = await part<
-    typeof import("../client/attach_console.ts")
-  >(
-    "client/attach_console.ts",
-  );
+  const { attachConsole } = await import("../client/attach_console.ts");
   const result = await attachConsole(id, {
     detachKeys: valueOf(call, "detach-keys"),
     readOnly: call.flags.has("read-only"),

@@ -11,8 +11,7 @@
 import { ArgumentError } from "../errors.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
-import { SCOPES } from "../process/scope.ts";
-import { STATES } from "../state.ts";
+import { SCOPES, STATES } from "../store.ts";
 import { type Command, COMMANDS, COMMON } from "./usage.ts";
 
 /** `completions`: a script on standard output. */

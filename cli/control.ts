@@ -13,7 +13,6 @@ import {
 } from "./io.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { formatSize, harmlessJson, parseDuration } from "./format.ts";
-import { part } from "../on_demand.ts";
 import { resolveSelector } from "../session/find.ts";
 import { signalNumber } from "../system/signals.ts";
 
@@ -41,9 +40,7 @@ export const send: Handler = async (call, io) => {
         { id },
       );
     }
-    const { sendKeys } = await part<typeof import("../client/terminal.ts")>(
-      "client/terminal.ts",
-    );
+    const { sendKeys } = await import("../client/terminal.ts");
     if (call.flags.has("stdin")) {
       for await (const raw of io.stdin) await sendKeys(id, [{ raw }], options);
     } else {

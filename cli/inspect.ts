@@ -24,24 +24,23 @@ import {
   parsePair,
   parsePeriod,
 } from "./format.ts";
-import { part } from "../on_demand.ts";
 import type { Parsed } from "./options.ts";
-import { exitStatus } from "../system/signals.ts";
 import {
-  listSessions,
-  resolveSelector,
-  type Session,
-} from "../session/find.ts";
-import {
+  exitStatus,
   readPids,
   readStopRequest,
   readTimes,
   type State,
   type StateName,
   STATES,
-} from "../state.ts";
+} from "../store.ts";
+import {
+  listSessions,
+  resolveSelector,
+  type Session,
+} from "../session/find.ts";
 import { terminalStatus } from "../client/terminal_status.ts";
-import type { Condition } from "../client/wait_for.ts";
+import type { Condition } from "../client/wait.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
@@ -208,9 +207,7 @@ export const show: Handler = async (call, io) => {
 /** `screen`: what a terminal shows. */
 export const screen: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "one session"));
-  const { readScreen } = await part<typeof import("../client/terminal.ts")>(
-    "client/terminal.ts",
-  );
+  const { readScreen } = await import("../client/terminal.ts");
   const above = valueOf(call, "scrollback");
   const shown = await readScreen(id, {
     ansi: call.flags.has("ansi"),
@@ -265,9 +262,7 @@ async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
       throw new ArgumentError(`Use either --plain or --${other}`);
     }
   }
-  const { readPlainLog } = await part<typeof import("../client/plain_log.ts")>(
-    "client/plain_log.ts",
-  );
+  const { readPlainLog } = await import("../client/replay.ts");
   const tail = valueOf(call, "tail");
   const tailLines = tail === undefined
     ? undefined
@@ -307,9 +302,7 @@ export const wait: Handler = async (call, io) => {
     const status = await forEach([selector], io, async () => {
       const { id } = await resolveSelector(selector);
       if (condition.for !== "exit") {
-        const { waitFor } = await part<typeof import("../client/wait_for.ts")>(
-          "client/wait_for.ts",
-        );
+        const { waitFor } = await import("../client/wait.ts");
         await waitFor(id, condition, { timeoutMs });
         io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);
         return OK;

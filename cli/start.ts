@@ -7,10 +7,8 @@ import { type Handler, type Io, OK, valueOf } from "./io.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
 import { ArgumentError } from "../errors.ts";
 import { harmlessJson, parsePair, parsePeriod, parseSize } from "./format.ts";
-import { part } from "../on_demand.ts";
 import type { Parsed } from "./options.ts";
-import type { Scope } from "../process/scope.ts";
-import type { Kind } from "../store.ts";
+import type { Kind, Scope } from "../store.ts";
 
 /** `create`: the Codex agent of a kind. */
 export const create: Handler = async (call, io) => {
@@ -56,9 +54,7 @@ async function start(
   const terminal = await terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm it may be over and gone at once.
-  const attachment = attaching
-    ? await part<typeof import("./attach.ts")>("cli/attach.ts")
-    : undefined;
+  const attachment = attaching ? await import("./attach.ts") : undefined;
   const attach = what.kind === "pty" ? undefined : attachment?.attacher(io);
   let attached: Promise<number> | undefined;
   const session = await createSession({

@@ -2,15 +2,55 @@
  * Attaching: a session's output to the caller's streams, the caller's input to
  * the session, until the session ends or the caller leaves.
  *
+ * The caller's streams stay the caller's: they are locked meanwhile, never closed, never
+ * cancelled. Input that can't be delivered is told of and ends nothing.
+ *
  * @module
  */
-import {
-  type AttachResult,
-  type AttachStreamOptions,
-  attachStreams,
-} from "./attach_streams.ts";
-import { pathsFor } from "../store.ts";
+import { sendInput } from "./input.ts";
+import { followStreams, type LogStream } from "./logs.ts";
 import { isTerminal } from "./terminal_status.ts";
+import type { FinalState } from "./watch.ts";
+import { messageOf } from "../errors.ts";
+import { pathsFor, type RootOptions } from "../store.ts";
+import { abortable, checkTimeoutMs, startTimer } from "../system/async.ts";
+
+/** The streams to attach, and how. */
+export interface AttachStreamOptions extends RootOptions {
+  /** Where the session's output goes, at the pace of this stream. */
+  readonly stdout: WritableStream<Uint8Array>;
+  /** Where its error output goes; without this stream it is left out. */
+  readonly stderr?: WritableStream<Uint8Array>;
+  /** What is sent to the session, whole lines at a time if it can be; its end detaches. */
+  readonly stdin?: ReadableStream<Uint8Array>;
+  /**
+   * Leave `stdin` alone.
+   *
+   * @default {false}
+   */
+  readonly readOnly?: boolean;
+  /**
+   * Start with the last so many lines.
+   *
+   * @default {Infinity}
+   */
+  readonly tailLines?: number;
+  /** Called with a line of text when input can't be delivered. */
+  readonly onNotice?: (message: string) => void;
+  /**
+   * Give a notice if input waits longer than this, in milliseconds. It goes on waiting.
+   *
+   * @default {5000}
+   */
+  readonly noticeAfterMs?: number;
+  /** Detaches. */
+  readonly signal?: AbortSignal;
+}
+
+/** How attaching ended: the caller left and the session runs on, or the session is over. */
+export type AttachResult =
+  | { readonly detached: true }
+  | { readonly state: FinalState };
 
 /** Options of {@linkcode attachSession}. */
 export interface AttachOptions extends AttachStreamOptions {
@@ -93,4 +133,170 @@ export function attachSession(
       onResize();
     },
   });
+}
+
+/** Attaches to a session that is no terminal; see {@linkcode attachSession}. */
+export async function attachStreams(
+  id: string,
+  options: AttachStreamOptions,
+): Promise<AttachResult> {
+  const {
+    stdin,
+    stdout,
+    stderr,
+    readOnly = false,
+    tailLines,
+    onNotice = () => {},
+    noticeAfterMs = 5000,
+    root,
+    signal,
+  } = options;
+  checkTimeoutMs(noticeAfterMs);
+  const streams: LogStream[] = stderr ? ["stdout", "stderr"] : ["stdout"];
+  const over = new AbortController();
+  const leave = new AbortController();
+  const chunks = followStreams(pathsFor(id, { root }), streams, {
+    tailLines,
+    signal,
+    leave: leave.signal,
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(async () => void await chunks.return(undefined));
+  const lockWriter = (stream: WritableStream<Uint8Array>) => {
+    const writer = stream.getWriter();
+    stack.defer(() => writer.releaseLock());
+    return writer;
+  };
+  const writers = {
+    stdout: lockWriter(stdout),
+    stderr: stderr && lockWriter(stderr),
+  };
+  if (stdin !== undefined && !readOnly) {
+    const reader = stdin.getReader();
+    const forwarding = forwardLines(reader, {
+      send: (bytes) =>
+        sendInput(id, bytes, {
+          root,
+          timeoutMs: Infinity,
+          signal: over.signal,
+        }),
+      over: over.signal,
+      onNotice,
+      noticeAfterMs,
+    }).then(() => leave.abort());
+    stack.defer(async () => {
+      over.abort();
+      reader.releaseLock(); // A pending read is rejected by this.
+      await forwarding;
+    });
+  }
+  try {
+    for (;;) {
+      const { done, value } = await chunks.next();
+      if (done) return value ? { state: value } : { detached: true };
+      await abortable(writers[value.stream]!.write(value.bytes), signal);
+    }
+  } catch (error) {
+    if (signal?.aborted) return { detached: true };
+    throw error;
+  }
+}
+
+/** What {@linkcode forwardLines} does with lines and with what hinders it. */
+interface Forwarding {
+  readonly send: (bytes: Uint8Array) => Promise<number>;
+  readonly over: AbortSignal;
+  readonly onNotice: (message: string) => void;
+  readonly noticeAfterMs: number;
+}
+
+/** A line longer than this is sent in parts, between which other senders' lines may come. */
+const LINE_BYTES = 1024 * 1024;
+/** A line that does not go on for so long is sent as it is: the end of a pipe, Ctrl-D in its middle. */
+const PARTIAL_LINE_MS = 100;
+
+/** Sends what is read, whole lines at a time, until its end or until it is over. Never rejects. */
+async function forwardLines(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  forwarding: Forwarding,
+): Promise<void> {
+  const { over, onNotice } = forwarding;
+  let rest = new Uint8Array();
+  let last: string | undefined;
+  const deliver = async (bytes: Uint8Array) => {
+    const message = await tryToSend(bytes, forwarding);
+    // The same trouble is told once, not with every line.
+    if (message !== undefined && message !== last) onNotice(message);
+    last = message;
+  };
+  try {
+    let reading = reader.read();
+    for (;;) {
+      const result = await beforeLong(reading, rest.length > 0);
+      if (over.aborted) return;
+      if (result === undefined) {
+        await deliver(rest);
+        rest = new Uint8Array();
+        continue;
+      }
+      if (result.done) break;
+      const end = result.value.lastIndexOf(10) + 1;
+      if (end > 0) {
+        await deliver(concat(rest, result.value.subarray(0, end)));
+        rest = result.value.slice(end);
+      } else rest = concat(rest, result.value);
+      if (rest.length > LINE_BYTES) {
+        await deliver(rest);
+        rest = new Uint8Array();
+      }
+      if (over.aborted) return;
+      reading = reader.read();
+    }
+    if (rest.length > 0) await deliver(rest);
+  } catch (error) {
+    if (!over.aborted) onNotice(`Cannot read the input: ${messageOf(error)}`);
+  }
+}
+
+/** What is read, or `undefined` if that takes too long for the rest of a line. */
+async function beforeLong<T>(
+  reading: Promise<T>,
+  isPartial: boolean,
+): Promise<T | undefined> {
+  if (!isPartial) return await reading;
+  reading.catch(() => {}); // It may fail when nobody waits for it.
+  const { promise: long, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, PARTIAL_LINE_MS, undefined);
+  try {
+    return await Promise.race([reading, long]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Sends; returns what went wrong, if it did. */
+async function tryToSend(
+  bytes: Uint8Array,
+  { send, over, onNotice, noticeAfterMs }: Forwarding,
+): Promise<string | undefined> {
+  using _ = startTimer(noticeAfterMs, () => {
+    onNotice(
+      "Input is waiting: the agent is not reading it, or somebody else is sending",
+    );
+  });
+  try {
+    await send(bytes);
+  } catch (error) {
+    if (!over.aborted) return messageOf(error);
+  }
+}
+
+function concat(
+  first: Uint8Array,
+  second: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
 }

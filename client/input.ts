@@ -16,17 +16,18 @@
  */
 import { ArgumentError, SessionError } from "../errors.ts";
 import { close, factsOf, open, poll, POLLOUT, write } from "../system/libc.ts";
-import { readState, type State } from "../state.ts";
-import { openFile, textOf } from "../system/files.ts";
 import {
   META_BYTES,
   noSuchSession,
   parseMeta,
   type Paths,
   pathsFor,
+  readState,
   type RootOptions,
+  type State,
 } from "../store.ts";
-import { abortable, checkTimeoutMs, sleep } from "./watch.ts";
+import { openFile, textOf } from "../system/files.ts";
+import { abortable, checkTimeoutMs, sleep } from "../system/async.ts";
 
 /** What can be sent: text as UTF-8, bytes, or a stream of either. */
 export type Input =

@@ -12,8 +12,7 @@
  *
  * @module
  */
-import { checkType } from "../arguments.ts";
-import { ArgumentError } from "../errors.ts";
+import { ArgumentError, checkType } from "../errors.ts";
 import {
   exists,
   identityAt,

@@ -24,8 +24,7 @@ import {
   type RelayConnection,
 } from "../relay/connection.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
-import { readState } from "../state.ts";
-import { type Paths, pathsFor, type RootOptions } from "../store.ts";
+import { type Paths, pathsFor, readState, type RootOptions } from "../store.ts";
 import { isTerminal } from "./terminal_status.ts";
 
 /** How long a relay may take to answer: one that is stopped answers once it goes on. */
@@ -84,7 +83,7 @@ export async function readScreen(
     if (!(error instanceof SessionError) || error.code !== "wrong_state") {
       throw error;
     }
-    const { readLastScreen } = await import("./last_screen.ts");
+    const { readLastScreen } = await import("./replay.ts");
     return await readLastScreen(paths, { ansi, scrollback });
   }
 }

@@ -30,7 +30,7 @@ import { messageOf, SessionError } from "../errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
 import { exists } from "../system/files.ts";
 import { openRoot, type RootOptions } from "../store.ts";
-import { startTimer } from "../client/watch.ts";
+import { startTimer } from "../system/async.ts";
 
 /** What one check has found. */
 export interface Diagnosis {

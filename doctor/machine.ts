@@ -11,13 +11,12 @@ import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { checkSymbols } from "../system/ffi.ts";
 import { geteuid, readSystemFile } from "../system/libc.ts";
 import { readOwner, scan, statusOf } from "../process/table.ts";
+import { ask, valueIn } from "../system/shell.ts";
 import {
-  ask,
   isKilledAtLogout,
   isLogin,
   LOGIND_SETTINGS,
   ownUnit,
-  valueIn,
 } from "../process/scope.ts";
 import { readFile, statOptional } from "../system/files.ts";
 

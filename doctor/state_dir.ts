@@ -20,12 +20,11 @@ import {
   write,
 } from "../system/libc.ts";
 import { leftovers } from "../session/prune.ts";
-import { ask } from "../process/scope.ts";
+import { ask } from "../system/shell.ts";
 import { listSessions } from "../session/find.ts";
 import { SOCKET } from "../relay/socket.ts";
-import { STATES } from "../state.ts";
+import { makeBuildDirectory, STATES } from "../store.ts";
 import { remove, statOptional } from "../system/files.ts";
-import { makeBuildDirectory } from "../store.ts";
 
 /** A hidden directory of the root to try things in; disposing of it leaves the root as it was. */
 export class TrialPlace implements Disposable {

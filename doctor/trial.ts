@@ -10,10 +10,9 @@ import { endProcesses } from "../process/ending.ts";
 import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { formatDuration } from "../cli/format.ts";
 import { sendEof, sendInput } from "../client/input.ts";
-import { exitStatus, SIGNALS } from "../system/signals.ts";
-import { readState } from "../state.ts";
+import { exitStatus, type Kind, pathsFor, readState } from "../store.ts";
+import { SIGNALS } from "../system/signals.ts";
 import { exists, readFile, remove } from "../system/files.ts";
-import { type Kind, pathsFor } from "../store.ts";
 import { waitForSession } from "../client/wait.ts";
 
 /** How long a session of these may take to end. */

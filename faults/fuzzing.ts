@@ -28,7 +28,7 @@ import {
   waitForSession,
 } from "../mod.ts";
 import { parseOptions } from "../cli/options.ts";
-import { readPids, readState, readStopRequest } from "../state.ts";
+import { readPids, readState, readStopRequest } from "../store.ts";
 import { COMMANDS, COMMON, findCommand } from "../cli/usage.ts";
 import {
   type Complaint,

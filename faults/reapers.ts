@@ -7,9 +7,9 @@
  * @module
  */
 import { stopSession } from "../mod.ts";
-import { newMeta, prepare } from "../launch.ts";
+import { makeBuildDirectory, newMeta, pathsFor, pathsIn } from "../store.ts";
+import { prepare } from "../process/prepare.ts";
 import { reaperScript } from "../process/reaper.ts";
-import { makeBuildDirectory, pathsFor, pathsIn } from "../store.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import {

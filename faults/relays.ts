@@ -17,8 +17,7 @@ import {
   stopSession,
 } from "../mod.ts";
 import { relayCommand } from "../relay/command.ts";
-import { readPids } from "../state.ts";
-import { pathsFor } from "../store.ts";
+import { pathsFor, readPids } from "../store.ts";
 import { attachTerminal } from "../client/attach_terminal.ts";
 import { type Case, type Fault, within } from "./fault.ts";
 import { judge } from "./judgement.ts";

@@ -18,9 +18,8 @@ import {
   read,
 } from "../system/libc.ts";
 import { SCRIPT, scriptCall } from "./reaper.ts";
-import type { Pids } from "../state.ts";
+import type { Paths, Pids } from "../store.ts";
 import { exists, readFile } from "../system/files.ts";
-import { type Paths } from "../store.ts";
 
 /** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
 export const RECORD_MS = 2_000;
@@ -93,7 +92,7 @@ export async function diedUnstarted(
 
 /** The agent's recorded exit code, -1 without one. */
 export async function exitCodeOf(paths: Paths): Promise<number> {
-  const { readEnding } = await import("../state.ts");
+  const { readEnding } = await import("../store.ts");
   const ending = readEnding(paths);
   return ending !== undefined && "code" in ending ? ending.code : -1;
 }

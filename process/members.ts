@@ -39,9 +39,8 @@ import {
 } from "./table.ts";
 import { scriptCall } from "./reaper.ts";
 import { dirname } from "../std.ts";
-import { isLockHeld, readEnding, readPids } from "../state.ts";
+import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
 import { statOptional } from "../system/files.ts";
-import { type Paths } from "../store.ts";
 
 /**
  * What a process is to its session: the supervisor, the user's program, one of

@@ -16,16 +16,12 @@
  *
  * @module
  */
-import type { Child } from "./child.ts";
 import { SessionError } from "../errors.ts";
+import { Child } from "./child.ts";
+import type { Scope } from "../store.ts";
 import { poll, readSystemFile } from "../system/libc.ts";
+import { ask, valueIn } from "../system/shell.ts";
 import { SIGNALS } from "../system/signals.ts";
-
-/** When a session starts in a scope of its own: if logind would end it, always, never. */
-export type Scope = "auto" | "always" | "never";
-
-/** All of {@linkcode Scope}. */
-export const SCOPES: readonly Scope[] = ["auto", "always", "never"];
 
 /** What starts a command in a scope of its own. */
 export interface ScopeLauncher {
@@ -43,8 +39,6 @@ export interface ScopeLauncher {
   readonly timeoutMs: number;
 }
 
-/** How long a question to the login manager may take. */
-const ASK_TIMEOUT_MS = 3_000;
 /** How long making a scope may take. */
 const SCOPE_TIMEOUT_MS = 10_000;
 
@@ -61,53 +55,6 @@ run=$(command -v systemd-run) || exit 2
 echo "User=$(id -un)"; echo "Dir=$dir"; echo "Run=$run"
 [ -z "\${XDG_RUNTIME_DIR+set}" ] || echo "Inherited=$XDG_RUNTIME_DIR"
 "$run" --version`;
-
-/** A shell's answer to a question that may take forever: its status (-1: too long), its output. */
-export interface Answer {
-  readonly status: number;
-  readonly output: string;
-}
-
-/** Runs a script by `/bin/sh` with these arguments, for `timeoutMs` at most. */
-export async function ask(
-  script: string,
-  args: readonly string[] = [],
-  timeoutMs = ASK_TIMEOUT_MS,
-): Promise<Answer> {
-  const child = new Deno.Command("/bin/sh", {
-    args: ["-c", script, "sh", ...args],
-    env: { LC_ALL: "C" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  const reader = child.stdout.getReader();
-  const decoder = new TextDecoder();
-  let output = "";
-  let late = false;
-  // What the shell has started may live on and hold the pipe: it is not waited for.
-  const timer = setTimeout(() => {
-    late = true;
-    child.kill("SIGKILL");
-    reader.cancel().catch(() => {});
-  }, timeoutMs);
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      output += decoder.decode(value, { stream: true });
-    }
-    const { code } = await child.status;
-    return { status: late ? -1 : code, output };
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** A value of `KEY=VALUE` lines; empty without one. */
-export function valueIn(text: string, key: string): string {
-  return new RegExp(`^${key}=(.*)$`, "m").exec(text)?.[1] ?? "";
-}
 
 /**
  * Tells from {@linkcode LOGIND_SETTINGS} whether logind ends the processes of a user's

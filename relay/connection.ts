@@ -16,8 +16,7 @@ import {
   type Received,
 } from "./protocol.ts";
 import { connectIn } from "./socket.ts";
-import { readState } from "../state.ts";
-import { type Paths } from "../store.ts";
+import { type Paths, readState } from "../store.ts";
 
 /** A connection that has been greeted. */
 export interface RelayConnection extends Disposable {

@@ -8,36 +8,38 @@
  * @module
  */
 import {
+  ArgumentError,
   checkStringRecord,
   checkStrings,
   checkType,
   checkWhole,
-} from "../arguments.ts";
-import { ArgumentError, SessionError } from "../errors.ts";
+  SessionError,
+} from "../errors.ts";
 import { randomName } from "./names.ts";
-import { findScope, type Scope, SCOPES } from "../process/scope.ts";
-import {
-  launch,
-  newMeta,
-  prepare,
-  type Prepared,
-  type ProcessOptions,
-  requireMainThread,
-} from "../launch.ts";
-import type { Pids } from "../state.ts";
-import { join, resolve } from "../std.ts";
-import { remove } from "../system/files.ts";
+import { findScope } from "../process/scope.ts";
 import {
   checkId,
   type Kind,
   makeBuildDirectory,
   type Meta,
+  newMeta,
   openRoot,
   type Paths,
   pathsIn,
+  type Pids,
   rootError,
   type RootOptions,
+  type Scope,
+  SCOPES,
 } from "../store.ts";
+import { launch, type ProcessOptions } from "../spawn.ts";
+import {
+  prepare,
+  type Prepared,
+  requireMainThread,
+} from "../process/prepare.ts";
+import { join, resolve } from "../std.ts";
+import { remove } from "../system/files.ts";
 
 /** What {@linkcode createSession} starts, and how. */
 export interface CreateOptions extends RootOptions, ProcessOptions {

@@ -8,8 +8,6 @@
  */
 import { messageOf, SessionError } from "../errors.ts";
 import { join } from "../std.ts";
-import { readState, type State, type StateName } from "../state.ts";
-import { readFile, readQuickly, statOptional } from "../system/files.ts";
 import {
   isId,
   type Meta,
@@ -20,9 +18,13 @@ import {
   type Paths,
   pathsFor,
   pathsIn,
+  readState,
   rootError,
   type RootOptions,
+  type State,
+  type StateName,
 } from "../store.ts";
+import { readFile, readQuickly, statOptional } from "../system/files.ts";
 
 /** One session as it was at the moment of reading. */
 export interface Session {

@@ -3,16 +3,21 @@
  *
  * @module
  */
-import { checkType } from "../arguments.ts";
-import { SessionError } from "../errors.ts";
+import { checkType, SessionError } from "../errors.ts";
 import { processFinder } from "../process/members.ts";
 import { listSessions, type Session } from "./find.ts";
 import { SIGNALS } from "../system/signals.ts";
 import { join } from "../std.ts";
 import { deleteHeld, type Held, holdSession } from "./stop.ts";
-import { isLockHeld, readTimes } from "../state.ts";
+import {
+  isLockHeld,
+  openRoot,
+  pathsIn,
+  readTimes,
+  rootError,
+  type RootOptions,
+} from "../store.ts";
 import { remove, statOptional } from "../system/files.ts";
-import { openRoot, pathsIn, rootError, type RootOptions } from "../store.ts";
 
 /** Options of {@linkcode pruneSessions}. */
 export interface PruneOptions extends RootOptions {

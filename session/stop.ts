@@ -9,41 +9,35 @@
  *
  * @module
  */
-import { checkType } from "../arguments.ts";
+import { checkType, SessionError } from "../errors.ts";
 import { type EndingOptions, endProcesses } from "../process/ending.ts";
-import { SessionError } from "../errors.ts";
 import { isWithin, listProcesses } from "../process/members.ts";
 import { Hold } from "../process/hold.ts";
 import { join } from "../std.ts";
 import {
+  checkId,
+  exitStatus,
+  noSuchSession,
+  openRoot,
+  parseEnding,
+  type Paths,
+  pathsIn,
   readEnding,
   readPids,
   readState,
+  type RootOptions,
   type State,
   type StopRequest,
-} from "../state.ts";
+} from "../store.ts";
 import {
   type OpenFile,
   openFile,
   textOf,
   writeAtomic,
 } from "../system/files.ts";
-import {
-  checkId,
-  noSuchSession,
-  openRoot,
-  type Paths,
-  pathsIn,
-  type RootOptions,
-} from "../store.ts";
-import {
-  exitStatus,
-  parseEnding,
-  signalName,
-  signalNumber,
-} from "../system/signals.ts";
+import { signalName, signalNumber } from "../system/signals.ts";
 import { getSession, type Session } from "./find.ts";
-import { sleep } from "../client/watch.ts";
+import { sleep } from "../system/async.ts";
 
 /** How a session is ended. */
 export interface EndOptions extends RootOptions {

@@ -5,11 +5,6 @@
  */
 import { ArgumentError } from "../errors.ts";
 
-/** How an agent ended: by itself with a code, or by a signal. */
-export type Ending =
-  | { readonly code: number }
-  | { readonly signal: string };
-
 /** The numbers of signals(7) by name, as this system has them. */
 export const SIGNALS: Readonly<Record<string, number>> =
   Deno.build.os === "darwin"
@@ -40,29 +35,4 @@ export function signalNumber(signal: string): number {
     );
   }
   return number;
-}
-
-/**
- * The exit status that stands for an ending, as a shell gives it: the code, or
- * 128 and the signal's number.
- *
- * @example
- * ```ts
- * import { exitStatus } from "./mod.ts";
- * console.log(exitStatus({ signal: "SIGTERM" })); // 143
- * ```
- */
-export function exitStatus(ending: Ending): number {
-  return "code" in ending ? ending.code : 128 + signalNumber(ending.signal);
-}
-
-/** Parses an end record: `code N` or `signal N`. `undefined` while it is not complete, and if it can't be. */
-export function parseEnding(text: string): Ending | undefined {
-  const match = /^(code|signal) (\d{1,3})\n/.exec(text);
-  if (match === null) return undefined;
-  const number = Number(match[2]);
-  if (number > (match[1] === "code" ? 255 : 64)) return undefined;
-  return match[1] === "code"
-    ? { code: number }
-    : { signal: signalName(number) };
 }

@@ -6,7 +6,7 @@
 import { join } from "../std.ts";
 import { checkSymbols } from "../system/ffi.ts";
 import { readQuickly } from "../system/files.ts";
-import { readPids } from "../state.ts";
+import { readPids } from "../store.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
 export { assertEquals } from "npm:deno-std@1.3.1/assert/equals.js";

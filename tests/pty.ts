@@ -17,9 +17,10 @@ import { isCanonical, openPty, setWindowSize } from "../system/pty.ts";
 import { startAgent } from "../relay/agent.ts";
 import { relayCommand, type RelayCommandOptions } from "../relay/command.ts";
 import { Screen } from "../screen/screen.ts";
-import { launch, newMeta, prepare, type ProcessOptions } from "../launch.ts";
+import { launch, type ProcessOptions } from "../spawn.ts";
+import { newMeta, type Paths, pathsFor } from "../store.ts";
+import { prepare } from "../process/prepare.ts";
 import { SIGNALS } from "../system/signals.ts";
-import { type Paths, pathsFor } from "../store.ts";
 import { PROJECT, until } from "./helpers.ts";
 
 /** Starts a terminal session of the program `argv` and returns its files. */

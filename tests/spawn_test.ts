@@ -2,8 +2,7 @@ import { SessionError } from "../errors.ts";
 import { createSession } from "../session/create.ts";
 import { mkfifo } from "../system/libc.ts";
 import { spawnExec, spawnRepl } from "../spawn.ts";
-import { readState } from "../state.ts";
-import { pathsFor } from "../store.ts";
+import { pathsFor, readState } from "../store.ts";
 import {
   assert,
   assertEquals,

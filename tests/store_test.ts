@@ -5,26 +5,24 @@ import { mkfifo } from "../system/libc.ts";
 import { followLog, readLog } from "../client/logs.ts";
 import { pruneSessions } from "../session/prune.ts";
 import { spawnExec } from "../spawn.ts";
-import { readPids, readState, readStopRequest } from "../state.ts";
-import { exists, writeAtomic } from "../system/files.ts";
 import {
   defaultRoot,
+  exitStatus,
   makeBuildDirectory,
   openRoot,
+  parseEnding,
   parseMeta,
   pathsFor,
+  readPids,
+  readState,
+  readStopRequest,
 } from "../store.ts";
-import {
-  exitStatus,
-  parseEnding,
-  signalName,
-  signalNumber,
-} from "../system/signals.ts";
+import { exists, writeAtomic } from "../system/files.ts";
+import { signalName, signalNumber } from "../system/signals.ts";
 import { getSession, listSessions, resolveSelector } from "../session/find.ts";
 import { deleteSession, stopSession } from "../session/stop.ts";
 import { readScreen, sendKeys } from "../client/terminal.ts";
-import { waitForSession } from "../client/wait.ts";
-import { waitFor } from "../client/wait_for.ts";
+import { waitFor, waitForSession } from "../client/wait.ts";
 import {
   assert,
   assertEquals,

@@ -14,7 +14,7 @@ import {
   SessionError,
   waitForSession,
 } from "../mod.ts";
-import { readStopRequest } from "../state.ts";
+import { readStopRequest } from "../store.ts";
 import { assertEquals, assertRejects, PROJECT, TestRoot } from "./helpers.ts";
 
 const DATA = `${PROJECT}tests/testdata`;

@@ -1,7 +1,6 @@
 import { attachSession } from "../../client/attach.ts";
 import { createSession } from "../../session/create.ts";
-import { readState } from "../../state.ts";
-import { pathsFor } from "../../store.ts";
+import { pathsFor, readState } from "../../store.ts";
 import {
   assertEquals,
   assertMatch,

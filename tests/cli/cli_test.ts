@@ -12,8 +12,7 @@ import {
   assertStringIncludes,
   isRunning,
 } from "../helpers.ts";
-import { readState } from "../../state.ts";
-import { pathsFor } from "../../store.ts";
+import { pathsFor, readState } from "../../store.ts";
 
 /** Runs a call that must succeed and print nothing on standard error. */
 async function ok(root: TestRoot, ...args: string[]): Promise<string> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { exitStatus } from "../../system/signals.ts";
+import { exitStatus } from "../../store.ts";
 import { attachConsole } from "../../client/attach_console.ts";
 
 const [root, id = "", option] = Deno.args;

@@ -2,9 +2,8 @@ import { attachSession } from "../../client/attach.ts";
 import { SessionError } from "../../errors.ts";
 import { sendEof, sendInput } from "../../client/input.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
-import { readState } from "../../state.ts";
+import { pathsFor, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";
-import { pathsFor } from "../../store.ts";
 import {
   assert,
   assertEquals,

@@ -1,9 +1,8 @@
 import { type Input, sendEof, sendInput } from "../../client/input.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
-import { readState } from "../../state.ts";
+import { pathsFor, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";
-import { pathsFor } from "../../store.ts";
 import {
   assert,
   assertEquals,

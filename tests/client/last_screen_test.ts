@@ -1,10 +1,10 @@
 /**
  * What is read of a terminal session that has ended, whatever its agent has left there.
  */
-import { newMeta, prepare } from "../../launch.ts";
+import { newMeta, type Paths, pathsFor } from "../../store.ts";
+import { prepare } from "../../process/prepare.ts";
 import { readScreen } from "../../client/terminal.ts";
 import { terminalStatus } from "../../client/terminal_status.ts";
-import { type Paths, pathsFor } from "../../store.ts";
 import { assertEquals, TestRoot } from "../helpers.ts";
 
 /** The files of a terminal session that has run. */

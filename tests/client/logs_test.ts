@@ -6,12 +6,11 @@ import {
   type LogStream,
   readLog,
 } from "../../client/logs.ts";
-import { readPlainLog } from "../../client/plain_log.ts";
+import { readPlainLog } from "../../client/replay.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
 import { close, mkfifo, open } from "../../system/libc.ts";
 import { spawnExec } from "../../spawn.ts";
-import { readState } from "../../state.ts";
-import { pathsFor } from "../../store.ts";
+import { pathsFor, readState } from "../../store.ts";
 import {
   assert,
   assertEquals,

@@ -1,5 +1,4 @@
-import { waitForSession } from "../../client/wait.ts";
-import { waitFor } from "../../client/wait_for.ts";
+import { waitFor, waitForSession } from "../../client/wait.ts";
 import { SessionError } from "../../errors.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { pathsFor } from "../../store.ts";

@@ -1,4 +1,5 @@
-import { abortable, sleep, watchSession } from "../../client/watch.ts";
+import { abortable, sleep } from "../../system/async.ts";
+import { watchSession } from "../../client/watch.ts";
 import { SessionError } from "../../errors.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { type Paths, pathsFor } from "../../store.ts";

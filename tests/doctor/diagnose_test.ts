@@ -19,8 +19,7 @@ import {
   TestRoot,
   until,
 } from "../helpers.ts";
-import { readPids, readState } from "../../state.ts";
-import { pathsFor } from "../../store.ts";
+import { pathsFor, readPids, readState } from "../../store.ts";
 
 const isWindows = Deno.build.os === "windows";
 const isRoot = !isWindows && Deno.uid() === 0;

@@ -3,9 +3,8 @@ import { createSession } from "../../session/create.ts";
 import { SessionError } from "../../errors.ts";
 import { Hold } from "../../process/hold.ts";
 import { pruneSessions } from "../../session/prune.ts";
-import { readState } from "../../state.ts";
+import { type Paths, pathsFor, readState } from "../../store.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
-import { type Paths, pathsFor } from "../../store.ts";
 import { waitForSession } from "../../client/wait.ts";
 import {
   assert,

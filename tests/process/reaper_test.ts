@@ -6,8 +6,7 @@
  */
 import { createSession } from "../../session/create.ts";
 import { getSession } from "../../session/find.ts";
-import { readState, readStopRequest } from "../../state.ts";
-import { pathsFor } from "../../store.ts";
+import { pathsFor, readState, readStopRequest } from "../../store.ts";
 import { reaperScript } from "../../process/reaper.ts";
 import {
   assert,

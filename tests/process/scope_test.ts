@@ -7,15 +7,15 @@
  * @module
  */
 import { createSession } from "../../session/create.ts";
-import { launch, newMeta, prepare } from "../../launch.ts";
+import { launch } from "../../spawn.ts";
+import { newMeta, pathsFor, readState } from "../../store.ts";
+import { prepare } from "../../process/prepare.ts";
 import {
   findScope,
   isKilledAtLogout,
   isLogin,
   ownUnit,
 } from "../../process/scope.ts";
-import { readState } from "../../state.ts";
-import { pathsFor } from "../../store.ts";
 import { waitForSession } from "../../client/wait.ts";
 import {
   assert,

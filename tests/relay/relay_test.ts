@@ -13,10 +13,9 @@ import {
 } from "../../relay/protocol.ts";
 import { relayCommand } from "../../relay/command.ts";
 import { connectIn } from "../../relay/socket.ts";
-import { readState } from "../../state.ts";
+import { pathsFor, readState } from "../../store.ts";
 import { stopSession } from "../../session/stop.ts";
 import { exists } from "../../system/files.ts";
-import { pathsFor } from "../../store.ts";
 import {
   readScreen,
   sendKeys,
@@ -24,7 +23,7 @@ import {
   waitForScreen,
 } from "../../client/terminal.ts";
 import { terminalStatus } from "../../client/terminal_status.ts";
-import { waitFor } from "../../client/wait_for.ts";
+import { waitFor } from "../../client/wait.ts";
 import {
   assert,
   assertEquals,

@@ -3,7 +3,7 @@ import { ArgumentError, SessionError } from "../../errors.ts";
 import { exists } from "../../system/files.ts";
 import { getSession, listSessions } from "../../session/find.ts";
 import { deleteSession } from "../../session/stop.ts";
-import { readState } from "../../state.ts";
+import { readState } from "../../store.ts";
 import {
   assert,
   assertEquals,

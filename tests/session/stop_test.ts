@@ -6,8 +6,13 @@ import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
 import { pruneSessions } from "../../session/prune.ts";
 import { getSession } from "../../session/find.ts";
-import { type Pids, readState, readStopRequest } from "../../state.ts";
-import { type Paths, pathsFor } from "../../store.ts";
+import {
+  type Paths,
+  pathsFor,
+  type Pids,
+  readState,
+  readStopRequest,
+} from "../../store.ts";
 import {
   assert,
   assertEquals,

@@ -8,8 +8,7 @@
 import { VERSION } from "../../cli.ts";
 import { sendEof, sendInput } from "../../client/input.ts";
 import { type CreateOptions, createSession, stopSession } from "../../mod.ts";
-import { waitForSession } from "../../client/wait.ts";
-import { waitFor } from "../../client/wait_for.ts";
+import { waitFor, waitForSession } from "../../client/wait.ts";
 
 const root = new URL(`./${VERSION}`, import.meta.url).pathname;
 

@@ -1,26 +1,78 @@
 /**
- * The output of a terminal session as a person would have read it: the lines that
- * its screen showed, in order, without escape sequences and without characters that reorder
- * or hide text.
+ * Playing a terminal's output to the emulator again: its last screen once it has ended, and its
+ * output as a person would have read it, line by line, without escape sequences and without
+ * characters that reorder or hide text.
  *
- * The journal is played to the emulator; what scrolls off the normal screen is text
+ * The relay leaves `screen.json` where it had an emulator; where it had none, the journal is
+ * complete and simple enough to be drawn again.
+ *
+ * For lines the journal is played as well: what scrolls off the normal screen is text
  * for good. A full-screen program draws on the alternate screen, of which only the last
  * state is text, so its last screen comes at the end.
  *
  * @module
  */
+import { checkTailLines, type LogEnd, readEndOfLog } from "./logs.ts";
+import { readJsonFile, terminalStatus } from "./terminal_status.ts";
 import { plainText } from "../screen/clean_text.ts";
 import {
   loadEmulator,
   type ScreenBuffer,
   type Terminal,
 } from "../screen/emulator.ts";
-import { checkTailLines, type LogEnd, readEndOfLog } from "./logs.ts";
+import { Screen } from "../screen/screen.ts";
+import {
+  parseScreen,
+  type ScreenText,
+  SCROLLBACK,
+} from "../screen/screen_text.ts";
 import { type Paths, pathsFor, type RootOptions } from "../store.ts";
-import { terminalStatus } from "./terminal_status.ts";
+import { openFile } from "../system/files.ts";
+
+/** More than the greatest `screen.json`. */
+const MAX_SCREEN_BYTES = 32 * 1024 * 1024;
+/** So much of each file of the journal is drawn again, its end; a journal is longer only by its agent's doing. */
+const MAX_REPLAY_BYTES = 256 * 1024 * 1024;
+
+/** Reads or redraws the last screen of the session with these files. */
+export async function readLastScreen(
+  paths: Paths,
+  options: { readonly ansi: boolean; readonly scrollback: number },
+): Promise<ScreenText> {
+  const { ansi, scrollback } = options;
+  const last = parseScreen(
+    readJsonFile(`${paths.dir}/screen.json`, MAX_SCREEN_BYTES),
+    { styled: true, ansi },
+  );
+  if (last !== undefined) {
+    const count = Math.min(scrollback, last.scrollback);
+    const lines = last.lines.slice(last.scrollback - count);
+    return { ...last, scrollback: count, lines };
+  }
+  const size = terminalStatus(paths, false);
+  const screen = new Screen(size?.columns || 120, size?.rows || 40);
+  await screen.load();
+  for (const path of [`${paths.stdout}.1`, paths.stdout]) replay(screen, path);
+  const text = screen.text({
+    ansi,
+    scrollback: Math.min(scrollback, SCROLLBACK),
+  });
+  return parseScreen(text, { styled: ansi, ansi }) ?? text;
+}
+
+function replay(screen: Screen, path: string): void {
+  using file = openFile(path);
+  if (file === undefined) return;
+  const buffer = new Uint8Array(256 * 1024);
+  let offset = Math.max(0, file.size() - MAX_REPLAY_BYTES);
+  for (let count; (count = file.readNow(buffer, offset)) > 0; offset += count) {
+    screen.append(buffer.subarray(0, count));
+    if (screen.isBehind) screen.catchUp();
+  }
+}
 
 /** Lines that are kept until they are given on; more than any screen is high. */
-const SCROLLBACK = 20_000;
+const KEPT_LINES = 20_000;
 /** The emulator is fed this much at a time: fewer lines than half of the scrollback. */
 const PIECE_BYTES = 8 * 1024;
 
@@ -83,7 +135,7 @@ async function* play(
   const terminal = await loadEmulator({
     columns: sizeOf(size?.columns) ?? 120,
     rows: sizeOf(size?.rows) ?? 40,
-    scrollback: SCROLLBACK,
+    scrollback: KEPT_LINES,
   });
   const { normal, alternate } = terminal.buffer;
   let given = 0; // Lines of the normal screen's buffer that are given on.
@@ -93,7 +145,7 @@ async function* play(
         terminal._core._inputHandler.parse(
           bytes.subarray(at, at + PIECE_BYTES),
         );
-        if (normal.baseY < SCROLLBACK / 2) continue;
+        if (normal.baseY < KEPT_LINES / 2) continue;
         yield* linesOf(normal, given, normal.baseY);
         clearScrollback(terminal);
         given = 0;
