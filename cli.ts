@@ -3,8 +3,7 @@
  * The command line. The only file that reads arguments, prints, or exits.
  *
  * The work of the commands is in `cli/`, imported when a command is called. In a binary and in
- * the bundle this module is the whole program: it is also the relay of its terminal sessions,
- * and the library when it is imported.
+ * the bundle this is the whole program: it also runs the relay of its terminal sessions.
  *
  * @module
  */
@@ -21,8 +20,6 @@ import { ArgumentError } from "./errors.ts";
 import { parseOptions } from "./cli/options.ts";
 import { RELAY_COMMAND } from "./relay/command.ts";
 import { type Command, COMMANDS, COMMON, findCommand } from "./cli/usage.ts";
-
-export * from "./mod.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";

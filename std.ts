@@ -8,6 +8,7 @@
  * @module
  */
 // deno-lint-ignore-file no-explicit-any
+import { format as formatBytesJs } from "npm:deno-std@1.3.1/fmt/bytes.js";
 import { basename as basenameJs } from "npm:deno-std@1.3.1/path/basename.js";
 import { dirname as dirnameJs } from "npm:deno-std@1.3.1/path/dirname.js";
 import { join as joinJs } from "npm:deno-std@1.3.1/path/join.js";
@@ -24,3 +25,6 @@ export const join: (first: string, ...rest: string[]) => string = joinJs as any;
 
 /** `resolve` of `@std/path`. */
 export const resolve: (...segments: string[]) => string = resolveJs as any;
+
+/** `format` of `@std/fmt/bytes`: `1.34 kB`. */
+export const formatBytes: (bytes: number) => string = formatBytesJs as any;

@@ -8,7 +8,7 @@
  * @module
  */
 import { bad, doubtful, type Finding, good } from "./finding.ts";
-import { formatSize } from "../cli/format.ts";
+import { formatBytes } from "../std.ts";
 import {
   close,
   geteuid,
@@ -238,8 +238,10 @@ command -p df -Pi -- "$1" 2>/dev/null | tail -n 1`;
     return doubtful("df does not tell how much is free", "look for yourself");
   }
   const files = Number(/\s(\d+)\s+\d+%\s/.exec(inodes)?.[1] ?? NaN);
-  const some = Number.isNaN(files) ? "" : `, ${files} more files`;
-  const message = `${formatSize(free)} bytes free${some}`;
+  const some = Number.isNaN(files)
+    ? ""
+    : `, ${formatBytes(files).slice(0, -1)} inodes free`;
+  const message = `${formatBytes(free)} free${some}`;
   const advice = "make room: codex-session prune";
   // A session takes about ten files; its output, what the agent writes.
   if (free < 1024 ** 2 || files < 20) return bad(message, advice);

@@ -7,14 +7,25 @@
 import { join } from "../std.ts";
 import { assert, assertEquals, MODULES, PROJECT } from "./helpers.ts";
 
-/** Import nothing of the project: everything else stands on them. */
-const BOTTOM = ["errors.ts", "system/ffi.ts", "std.ts"];
+/** From the lowest up: a module imports from its own layer's folder and from what is below. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["errors.ts", "std.ts"],
+  ["system/"],
+  ["store.ts"],
+  ["process/", "screen/"],
+  ["agents/"],
+  ["spawn.ts", "relay/"],
+  ["session/", "client/"],
+  ["doctor/"],
+  ["cli/", "mod.ts"],
+  ["cli.ts"],
+];
 
 /** May import from outside: the standard library, the terminal emulator. */
 const DOORS = ["screen/emulator.ts", "std.ts"];
 
 /** May read arguments, print and exit: the command line, and a process of its own. */
-const PROGRAMS = ["cli.ts", "relay/relay.ts", "standalone.ts"];
+const PROGRAMS = ["cli.ts", "relay/relay.ts"];
 
 /** Belongs to the relay's process, and ends it as the agent has ended. */
 const PARTS_OF_RELAY = ["relay/agent.ts"];
@@ -106,11 +117,28 @@ Deno.test("the modules import each other without a circle", () => {
   for (const name of MODULES) visit(name, []);
 });
 
-Deno.test("errors.ts, ffi.ts and std.ts import nothing of the project", () => {
-  for (const name of BOTTOM) {
-    const own = graph.get(name)!.filter(({ target }) => graph.has(target));
-    assertEquals(own, [], name);
+/** The room of a module, `relay/` or `store.ts`, and its floor. */
+function placeOf(
+  name: string,
+): { readonly room: string; readonly floor: number } {
+  const room = /^(\w+\/)?/.exec(name)![0] || name;
+  return { room, floor: LAYERS.findIndex((rooms) => rooms.includes(room)) };
+}
+
+Deno.test("imports run only downward, and no arrow joins two rooms of one floor", () => {
+  const wrong: string[] = [];
+  for (const [name, imports] of graph) {
+    const from = placeOf(name);
+    assert(from.floor >= 0, `${name} stands in no room`);
+    for (const { target } of imports) {
+      if (!graph.has(target)) continue;
+      const to = placeOf(target);
+      if (to.room !== from.room && to.floor >= from.floor) {
+        wrong.push(`${name} → ${target}`);
+      }
+    }
   }
+  assertEquals(wrong, []);
 });
 
 Deno.test("only std.ts and emulator.ts import from outside, by full specifiers", () => {
@@ -134,21 +162,10 @@ Deno.test("no module imports a test or a benchmark", () => {
 });
 
 Deno.test("dynamic imports have literal specifiers, which compile and bundle can see", () => {
-  const computed = MODULES
-    .filter((name) => name !== "on_demand.ts") // See there.
-    .flatMap((name) => linesWith(name, /\bimport\(\s*[^\s")]/));
-  assertEquals(computed, []);
-});
-
-Deno.test("standalone.ts includes every part that is imported on demand", () => {
-  const used = MODULES.flatMap((name) =>
-    [...codeOf(name).matchAll(/\bpart<[^>]*>\(\s*"([^"]+)"/g)]
-      .map(([, part]) => part!)
+  const computed = MODULES.flatMap((name) =>
+    linesWith(name, /\bimport\(\s*[^\s")]/)
   );
-  const included = [...codeOf("standalone.ts").matchAll(/^ {2}"([^"]+)":/gm)]
-    .map(([, part]) => part!);
-  assertEquals(included, [...new Set(used)].sort());
-  for (const name of used) assert(MODULES.includes(name), name);
+  assertEquals(computed, []);
 });
 
 Deno.test("only the programs read arguments, print or exit", () => {
