@@ -10,7 +10,8 @@
  * - so is a kernel session, setsid(2), that one of ours leads, or, its leader being
  *   dead, that holds a process with that environment.
  *
- * What carries another session's directory is that session's, with all below it.
+ * A process that carries another session's directory is that session's, with all below it,
+ * unless it is in a kernel session that one of ours leads: a new session begins with setsid(2).
  * Never listed: zombies, process 1, ourselves, and our ancestors without the mark.
  * The session's files prove nothing of a process: the agent can write them.
  *
@@ -18,6 +19,7 @@
  */
 import {
   close,
+  factsAt,
   geteuid,
   kill,
   pidfdOpen,
@@ -37,10 +39,10 @@ import {
   scan,
   statusOf,
 } from "./table.ts";
-import { scriptCall } from "./reaper.ts";
+import { SCRIPT, scriptCall } from "./reaper.ts";
 import { dirname } from "../std.ts";
 import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
-import { statOptional } from "../system/files.ts";
+import { exists, identityOf, statOptional } from "../system/files.ts";
 
 /**
  * What a process is to its session: the supervisor, the user's program, one of
@@ -116,13 +118,28 @@ function realPathOf(owner: string): string | undefined {
 }
 
 /**
- * Tells whether a process has a number of its own in a container: there the same
- * path may name another session, so that only its parents tell whose it is.
+ * Tells whether a process sees the session's directory at its path. In a container, or with
+ * mounts of its own, the same path may name another session.
  */
-function isContained(pid: number): boolean {
-  if (Deno.build.os !== "linux") return false;
-  const depth = (of: number | "self") => statusOf(of, "NSpid").split("\t");
-  return depth(pid).length > depth("self").length;
+function sees(pid: number, dir: string): boolean {
+  if (Deno.build.os !== "linux") return true;
+  const seen = factsAt(`/proc/${pid}/root${dir}`); // By libc: Deno wants --allow-all for /proc.
+  const own = factsAt(dir);
+  return seen !== undefined && own !== undefined &&
+    identityOf(seen) === identityOf(own);
+}
+
+/** Tells whether a process carries the directory of a session that is not this one. */
+function isForeign(
+  owner: string | undefined | null,
+  isOwn: OwnerTest,
+): boolean {
+  if (typeof owner !== "string" || isOwn(owner)) return false;
+  try {
+    return exists(`${fromBytes(owner)}/${SCRIPT}`);
+  } catch {
+    return true; // Without the permission to see it.
+  }
 }
 
 /**
@@ -155,7 +172,7 @@ function membersOf(
     const { pid, sid, owner, startTicks } = entry;
     const isKnown = known.get(pid) === startTicks;
     const isSeed = isOwn(owner)
-      ? isKnown || runsAs(pid, user) && !isContained(pid)
+      ? isKnown || runsAs(pid, user) && sees(pid, paths.dir)
       : typeof owner !== "string" && (isKnown || entry === hidden);
     if (!isSeed || pid === 1) continue;
     members.set(pid, entry);
@@ -170,11 +187,10 @@ function membersOf(
     for (const entry of table) {
       const { pid, ppid, sid, owner } = entry;
       if (members.has(pid) || pid === 1) continue;
-      if (typeof owner === "string" && !isOwn(owner)) continue;
-      if (
-        isOf(entry, members.get(ppid)) || isOf(entry, members.get(sid)) ||
-        orphanedSids.has(sid)
-      ) members.set(pid, entry);
+      if (isOf(entry, members.get(sid))) members.set(pid, entry);
+      else if (isOf(entry, members.get(ppid)) || orphanedSids.has(sid)) {
+        if (!isForeign(owner, isOwn)) members.set(pid, entry);
+      }
     }
   }
   members.delete(Deno.pid);
@@ -365,8 +381,11 @@ export function signalProcess(
     // First the descriptor, then the look: what was seen is what is signalled.
     pidfd = pidfdOpen(pid);
     if (!isAlive(process)) return false;
-    const owner = readOwner(pid);
-    if (typeof owner === "string" && !ownerTest(paths)(owner)) return false;
+    const isOwn = ownerTest(paths);
+    if (isForeign(readOwner(pid), isOwn)) {
+      const leader = readEntry(pid)?.sid;
+      if (leader === undefined || !isOwn(readOwner(leader))) return false;
+    }
     if (found.get(process) !== paths.dir) {
       // Not from our list: whoever says that it is the session's may be wrong.
       if (!membersOf(paths, scan(), new Map()).has(pid)) return false;

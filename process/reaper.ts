@@ -76,10 +76,12 @@ _holder=$!
 exec 8>&-
 `;
 
-// What a process is, without a fork: proc_pid_stat(5).
+// One process, without a fork: proc_pid_stat(5). Its name may hold line breaks and brackets.
 const FACTS = `facts() {
-  state= parent= group= session=
-  read -r stat <"/proc/$1/stat" && set -- \${stat##*) } && state=$1 parent=$2 group=$3 session=$4
+  stat=
+  while read -r line; do stat=$line; done <"/proc/$1/stat"
+  set -- \${stat##*) }
+  state=$1 parent=$2 group=$3 session=$4 start=\${20}
 }
 `;
 
@@ -96,9 +98,18 @@ done
 // $found tells whether there was one.
 //
 // inside: those of its kernel session, without a fork.
-// sweep: those that carry its directory in their environment and run as its user. A grep
-// finds them, in parts because an exec takes so many arguments only; each is confirmed
-// right before its signal, as a whole variable: newlines within values go.
+// outside: all others that "look" has found, by number and start, in $kin. Right before its
+// signal each is checked again: another session's directory in its environment, as a whole
+// variable (newlines within values go), makes it that session's.
+//
+// look finds the processes that carry the session's directory in their environment, run as its
+// user and see the same directory at that path: a container may have another one there. A
+// grep finds them, in parts because an exec takes a limited number of arguments. To these and
+// to the reaper it adds descendants and the kernel sessions that one of them leads, until
+// there are no more. $kin holds a number with its start, so that a later process with the same
+// number does not count.
+//
+// A shell that can't fork starts again, in a hurry: look kills what it finds by its environment.
 //
 // end_all kills until two looks in a row find nothing: in the middle of an exec a process
 // has no environment.
@@ -110,24 +121,57 @@ const SIGNALLING = `inside() {
     kill -s "$1" "$p" && [ "$state" != Z ] && found=y
   done
 }
+outside() {
+  for one in $kin; do
+    p=\${one%:*}; facts "$p"
+    [ "$start" = "\${one#*:}" ] && [ "$session" != "$reaper" ] && [ "$state" != Z ] || continue
+    [ "$1" = 0 ] || { ! is_foreign "$p" && kill -s "$1" "$p"; } || continue
+    found=y
+  done
+}
+variables() { command -p tr '\\000\\n' '\\n\\001' <"/proc/$1/environ"; }
+is_own() { variables "$1" | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"; }
+is_foreign() {
+  variables "$1" | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | command -p grep -q '^CODEX_SESSION_DIR=/'
+}
+add() {
+  case $kin in *" $1 "*) ;; *) kin="$kin$1 " ;; esac
+}
 user_of() {
   user=
   while read -r key real effective _; do
     [ "$key" != Uid: ] || user=$real:$effective
   done <"/proc/$1/status"
 }
-sweep() {
+look() {
   LC_ALL=C; export LC_ALL
-  user_of $$; own=$user
-  for part in '[1-3]' '[4-6]' '[7-9]'; do
+  user_of $$; own=$user old=$kin kin=' '
+  for one in $reaper: $old; do
+    p=\${one%:*}; facts "$p"
+    case $one in "$reaper:" | "$p:$start") add "$p:$start" ;; esac
+  done
+  mine && for part in '[1-3]' '[4-6]' '[7-9]'; do
     for p in $(command -p grep -lsF "CODEX_SESSION_DIR=$_dir" /proc/$part*/environ); do
       p=\${p#/proc/}; p=\${p%/*}
-      user_of "$p"; facts "$p"
-      [ "$user" = "$own" ] && [ "$p" != "$reaper" ] && [ "$p" != $$ ] || continue
-      case $1:$session in TERM:$reaper) continue ;; esac
-      command -p tr '\\000\\n' '\\n\\001' <"/proc/$p/environ" |
-        command -p grep -qxF "CODEX_SESSION_DIR=$_dir" && kill -s "$1" "$p" && found=y
-      [ "$1$found" != 0y ] || return # One is enough to know.
+      user_of "$p"; facts "$p"; one=$p:$start
+      [ "$user" = "$own" ] && [ "/proc/$p/root$_dir" -ef "$_dir" ] &&
+        is_own "$p" && add "$one" && [ -n "$hurry" ] && [ "$session" != "$reaper" ] && kill -s KILL "$p" && found=y
+    done
+  done
+  size=
+  while [ "$size" != "\${#kin}" ]; do
+    size=\${#kin}
+    for p in /proc/[1-9]*; do
+      p=\${p#/proc/}; facts "$p"
+      one=$p:$start sid=$session
+      case $kin in *" $one "*) continue ;; esac
+      for elder in "$parent" "$session"; do
+        case $kin in *" $elder:"*) ;; *) continue ;; esac
+        facts "$elder"
+        case $kin in *" $elder:$start "*) ;; *) continue ;; esac
+        [ "$sid" = "$reaper" ] || ! is_foreign "$p" && add "$one"
+        break
+      done
     done
   done
 }
@@ -142,7 +186,7 @@ tick() { # a fifth of a second, without a fork
 end_all() {
   n=0 clear=0
   while [ $clear -lt 2 ] && [ $n -lt 50 ]; do
-    found=; inside KILL; sweep KILL; n=$((n + 1))
+    found=; inside KILL; look; outside KILL; n=$((n + 1))
     if [ -n "$found" ]; then clear=0; command -p sleep 0.1; else clear=$((clear + 1)); fi
   done
 }
@@ -160,35 +204,41 @@ quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TE
 const WATCHDOG = `
 request() { # as the last thing that a process does
   umask 077
-  ours "$_dir/stop.json" && exec "$date" -u '+{"by":"timeout","at":"%Y-%m-%dT%H:%M:%SZ","signal":"SIGTERM"}' >"$_dir/stop.json"
+  mine && ours "$_dir/stop.json" && exec "$date" -u '+{"by":"timeout","at":"%Y-%m-%dT%H:%M:%SZ","signal":"SIGTERM"}' 1<>"$_dir/stop.json"
 }
-if [ "$1" = -w ]; then # -w REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-GRACE
-  reaper=$2 step=$3 time=$4 left=$5 grace=$5 alarm= uptime=0.00; quiet
+if [ "$1" = -w ]; then # -w REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-GRACE KIN
+  reaper=$2 step=$3 time=$4 left=$5 grace=$5 kin=$6 hurry= alarm= uptime=0.00; quiet
+  [ "$step" != LAST ] || hurry=y
   tenths; since=$now
   trap ': # In bash, the first command of this trap fails.
     tick; spent=$((now - since))
     case $step in TIME) time=$((time - spent)) ;; *) grace=$((grace - spent / 2)) ;; esac
-    exec /bin/sh "$0" -w "$reaper" "$step" "$time" "$grace"' EXIT
+    [ \${#kin} -lt 100000 ] || kin= # One argument has 128 KiB at most.
+    mine && exec /bin/sh "$0" -w "$reaper" "$step" "$time" "$grace" "$kin"' EXIT
+  is_time() { tenths; [ ! -e /proc/uptime ] || [ $((now - since)) -ge "$time" ]; }
   if [ "$step" = TIME ]; then
     trap 'kill -s USR2 "$alarm"; trap - EXIT; exit' USR2
     if [ "$time" -gt 0 ]; then
       ( trap 'kill -s KILL "$!"; exit' USR2; date=$(command -pv date)
         seconds=$((time / 10)).$((time % 10)); command -p sleep "\${seconds%.0}" & wait "$!"
-        request ) & alarm=$!
+        is_time && request ) & alarm=$!
       wait "$alarm"
-      tenths; [ ! -e /proc/uptime ] || [ $((now - since)) -ge "$time" ] || exit
+      is_time || exit
     fi
-    trap '' USR2; kill -s TERM -- "-$reaper"; step=TERM since=$now
+    since=$now step=FIRST
+    trap '' USR2; look
   fi
   trap '' USR2
+  [ "$step" != FIRST ] || { kill -s TERM -- "-$reaper"; step=TERM; }
   requested() { [ -s "$_dir/stop.json" ] || { date=$(command -pv date); ( request ); }; }
-  [ "$left" -gt 0 ] || step=KILL
-  [ "$step" != TERM ] || { inside TERM; requested; sweep TERM; step=0; }
-  while [ "$step" = 0 ] && [ "$left" -gt 0 ] && { found=; sweep 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do
+  [ "$left" -gt 0 ] || case $step in TERM | GRACE) step=KILL ;; esac
+  [ "$step" != TERM ] || { inside TERM; requested; outside TERM; step=GRACE; }
+  while [ "$step" = GRACE ] && [ "$left" -gt 0 ] && { found=; look; outside 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do
     command -p sleep 0.2; left=$((left - 1))
   done
-  step=KILL n=0
+  n=0
   while found=; inside STOP; [ -n "$found" ] && [ $n -lt 50 ]; do n=$((n + 1)); done
+  [ "$step" = LAST ] || { step=LAST; look; }
   kill -s CONT "$reaper"; inside KILL; requested; end_all
   trap - EXIT; exit
 fi
@@ -198,9 +248,10 @@ fi
 // made anew, because mv(1) would move it to where a link of that name leads. Where none can be
 // made, on a full disk for one, it is removed as it stands.
 const REMOVE = `if [ "$1" = -r ]; then
-  reaper=$$ uptime=0.00; quiet
-  trap ':; tick; exec /bin/sh "$0" -r' EXIT
+  reaper=$$ uptime=0.00 kin= hurry=$2; quiet
+  trap ':; tick; mine && exec /bin/sh "$0" -r y' EXIT
   end_all
+  mine || { trap - EXIT; exit; }
   old=\${_dir%/*}/.old-\${_dir##*/}-$$
   if command -p mkdir -m 700 -- "$old"; then command -p mv -- "$_dir" "$old/"; else old=$_dir; fi
   trap - EXIT; command -p rm -rf -- "$old"
@@ -239,7 +290,7 @@ export function reaperScript(options: ReaperOptions = {}): string {
     const tenths = Math.ceil(timeoutMs / 100);
     const fifths = Math.ceil(graceMs / 200);
     helpers.push(
-      `/bin/sh "$0" -w $$ TIME ${tenths} ${fifths} 2>/dev/null & _watchdog=$!\n`,
+      `/bin/sh "$0" -w $$ TIME ${tenths} ${fifths} "" 2>/dev/null & _watchdog=$!\n`,
     );
   }
   return `# The reaper of this codex-session: waits for the agent, records how it ended.
@@ -249,6 +300,12 @@ case $- in
   *B*) exec -a bash "$BASH" -p "$0" "$@" ;;
 esac
 ours() { [ ! -h "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; }; } # No pipe, no link to elsewhere.
+mine() { # The directory is not a later session's, whose reaper has put its number there.
+  of= line=
+  [ ! -h "$_dir/pid" ] && [ -f "$_dir/pid" ] && read -r of _ <"$_dir/pid" # bash may take FUNCNEST.
+  [ "\${of:-$reaper}" = "$reaper" ] || read -r line <"/proc/$of/cmdline"
+  case $line in *"$0"*) return 1 ;; esac
+}
 ${parts.join("")}exec 2>>"$_dir/reaper.log"
 trap '' HUP INT QUIT TERM USR1 PIPE ALRM # What helpers ignore before they could ask for it.
 ${helpers.join("")}trap : INT QUIT TERM USR1 USR2 PIPE ALRM
@@ -266,16 +323,18 @@ ${helpers.join("")}trap : INT QUIT TERM USR1 USR2 PIPE ALRM
 code=$? said=
 # A shell gives 128+n for a signal and for that code alike; it only says more of a signal
 # (bash not as sh -c, and no shell of SIGINT and SIGPIPE).
-exec 2>/dev/null; umask 077
+exec 2>/dev/null; umask 077; reaper=$$
 case $code in
   130 | 141) said=y ;;
   *) ours "$_dir/reaper.log" && { read -r _ && read -r said; } <"$_dir/reaper.log" ;;
 esac
 [ $code -gt 128 ] && [ -n "$said" ] && end="signal $((code - 128))" || end="code $code"
-ours "$_dir/lock" && echo "$end" >"$_dir/lock"
-while ours "$_dir/exit"; do
-  echo "$end" >"$_dir/exit" || [ ! -d "$_dir" ] && break
+mine && ours "$_dir/lock" && echo "$end" 1<>"$_dir/lock"
+while mine && ours "$_dir/exit"; do
+  echo "$end" 1<>"$_dir/exit" || [ ! -d "$_dir" ] && break
   ( command -p sleep 1; : ) # The agent is the one child that isn't this script.
 done
-${helpers.length > 0 ? END_HELPERS : ""}${rm ? 'exec /bin/sh "$0" -r\n' : ""}`;
+${helpers.length > 0 ? END_HELPERS : ""}${
+    rm ? 'mine && exec /bin/sh "$0" -r\n' : ""
+  }`;
 }

@@ -144,6 +144,23 @@ test("listProcesses() leaves a session made by an agent to itself", async (root)
   assert(isRunning(reaper!.pid));
 });
 
+test("listProcesses() finds an agent that names a directory of no session, or of another", async (root) => {
+  const other = await start(root, "other", "exec sleep 101");
+  for (const dir of ["/nowhere", "", other.paths.dir]) {
+    const id = `a${dir.length}`;
+    const { paths } = await start(
+      root,
+      id,
+      `CODEX_SESSION_DIR='${dir}' exec sleep 102`,
+    );
+    await sleeper(paths, 102);
+    assertEquals(rolesOf(paths), "reaper agent");
+    const agent = listProcesses(paths)[1]!;
+    assertEquals(signalProcess(paths, agent, 9), true);
+    await until(() => rolesOf(paths) === "");
+  }
+});
+
 test("listProcesses() gives commands as they are, with control characters", async (root) => {
   const { paths } = await start(root, "a", "sleep 101; : '\u001b[31m\n'");
   const { ppid } = await sleeper(paths, 101);

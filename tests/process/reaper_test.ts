@@ -7,6 +7,7 @@
 import { createSession } from "../../session/create.ts";
 import { getSession } from "../../session/find.ts";
 import { pathsFor, readState, readStopRequest } from "../../store.ts";
+import { listProcesses } from "../../process/members.ts";
 import { reaperScript } from "../../process/reaper.ts";
 import {
   assert,
@@ -158,6 +159,104 @@ Deno.test({
       stderr: "null",
     }).output();
     assertEquals(new TextDecoder().decode(stdout), "");
+  },
+});
+
+/** Ignores SIGTERM, under a name that looks like the end of a line of proc_pid_stat(5). */
+const ODD_NAME = `import ctypes, os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+ctypes.CDLL(None).prctl(15, b"a\\nb) Z 1 1", 0, 0, 0)
+print(os.getpid(), flush=True)
+signal.pause()`;
+
+Deno.test({
+  name:
+    "the reaper ends descendants without environment, in kernel sessions of their own, by any name",
+  ignore: !isLinux,
+  async fn() {
+    await using root = new TestRoot();
+    const script = `env -i setsid sleep 600 & echo $!
+      env -i setsid sh -c 'sleep 600 & echo $!; wait' &
+      env -i python3 -c "$0" & wait`;
+    const { paths } = await createSession({
+      root: root.dir,
+      command: ["sh", "-c", script, ODD_NAME],
+      timeoutMs: 1_000,
+      graceMs: 200,
+    });
+    const pids = () =>
+      Deno.readTextFileSync(paths.stdout).split("\n").filter(Boolean).map(
+        Number,
+      );
+    await until(() => pids().length === 3);
+    await until(() => readState(paths).state === "exited");
+    await until(() => !pids().some((pid) => isRunning(pid)));
+    await until(() => root.strays().length === 0);
+  },
+});
+
+Deno.test({
+  name: "the reaper leaves a later session in its directory alone",
+  ignore: !isLinux,
+  async fn() {
+    await using root = new TestRoot();
+    const options = { root: root.dir, id: "again" };
+    const first = await createSession({
+      ...options,
+      command: ["sleep", "600"],
+      timeoutMs: 500,
+      rm: true,
+    });
+    Deno.removeSync(first.paths.dir, { recursive: true });
+    const { paths } = await createSession({
+      ...options,
+      command: ["setsid", "sleep", "600"],
+    });
+    await until(() => !isRunning(first.pids.reaper));
+    assertEquals(readState(paths).state, "running");
+    assertEquals(readStopRequest(paths), undefined);
+  },
+});
+
+Deno.test({
+  name:
+    `the reaper and listProcesses() leave what sees another directory at the same path${
+      isRoot ? "" : " (skipped: it takes root)"
+    }`,
+  ignore: !isRoot,
+  async fn() {
+    await using root = new TestRoot();
+    const dir = `${root.dir}/late`;
+    const inside = new Deno.Command("unshare", {
+      args: [
+        ...["-m", "sh", "-c"],
+        'mount -t tmpfs none "$1" && mkdir "$2" && echo ready && exec sleep 600',
+        ...["sh", root.dir, dir],
+      ],
+      env: { CODEX_SESSION_DIR: dir },
+      stdout: "piped",
+    }).spawn();
+    const reader = inside.stdout.getReader();
+    try {
+      await reader.read();
+      const { paths, pids } = await createSession({
+        root: root.dir,
+        id: "late",
+        command: ["sleep", "600"],
+        timeoutMs: 300,
+        rm: true,
+      });
+      assertEquals(
+        listProcesses(paths).some(({ pid }) => pid === inside.pid),
+        false,
+      );
+      await until(() => !isRunning(pids.reaper));
+      assert(isRunning(inside.pid));
+    } finally {
+      inside.kill("SIGKILL");
+      await inside.status;
+      await reader.cancel();
+    }
   },
 });
 
