@@ -11,6 +11,7 @@
  */
 import { ArgumentError, checkType, messageOf, SessionError } from "./errors.ts";
 import { basename, dirname, join, resolve } from "./std.ts";
+import { factsAt } from "./system/libc.ts";
 import { openFile, readFile, statOptional } from "./system/files.ts";
 import { signalName, signalNumber } from "./system/signals.ts";
 
@@ -135,6 +136,7 @@ export function openRoot(options: RootOptions = {}): string {
     if (asked.includes("\n")) throw new Error("its path holds a line break");
     const root = realPath(asked);
     if (root !== asked) checkLinks(asked);
+    checkParents(root);
     checkDirectory(root);
     return root;
   } catch (error) {
@@ -157,10 +159,75 @@ function realPath(path: string): string {
   }
 }
 
+/**
+ * Users who may own what leads to the root: this one, the superuser, and the owner of "/", who
+ * is the superuser outside of a user namespace. `undefined` on Windows.
+ */
+function trustedUsers(): readonly (number | null)[] | undefined {
+  const user = Deno.uid();
+  return user === null ? undefined : [user, 0, statOptional("/")?.uid ?? 0];
+}
+
+/**
+ * Refuses a root in a directory of another user, or in one where others may rename what is not
+ * theirs: they could put another directory in its place at any moment.
+ */
+function checkParents(root: string): void {
+  const trusted = trustedUsers();
+  if (trusted === undefined) return;
+  for (let path = root; path !== dirname(path);) {
+    path = dirname(path);
+    const info = statOfParent(path);
+    if (info === undefined) continue;
+    if (!trusted.includes(info.uid)) {
+      throw new Error(
+        `the directory "${path}" above it belongs to user ${info.uid}, you are user ${
+          trusted[0]
+        }; choose another one in CODEX_SESSION_HOME`,
+      );
+    }
+    const STICKY = 0o1000;
+    if (((info.mode ?? 0) & (STICKY | 0o002)) === 0o002) {
+      throw new Error(
+        `everybody may write to the directory "${path}" above it; run: chmod o-w "${path}"`,
+      );
+    }
+  }
+}
+
+/**
+ * The facts about a directory above the root, which may be out of Deno's permissions; `undefined`
+ * if it is missing, or can't be seen without --allow-ffi.
+ */
+function statOfParent(
+  path: string,
+): Pick<Deno.FileInfo, "uid" | "mode"> | undefined {
+  try {
+    return statOf(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+  }
+  try {
+    return factsAt(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The facts about a directory; `undefined` if it is missing. */
+function statOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** Refuses links of other users on a path: their owners decide where they lead. */
 function checkLinks(path: string): void {
-  const user = Deno.uid();
-  if (user === null) return; // Windows.
+  const trusted = trustedUsers();
+  if (trusted === undefined) return;
   const names = path.split("/");
   let dir = "/";
   // As the kernel follows a path, path_resolution(7). It is known to have no circle.
@@ -172,9 +239,11 @@ function checkLinks(path: string): void {
       dir = at;
       continue;
     }
-    if (info.uid !== user && info.uid !== 0) {
+    if (!trusted.includes(info.uid)) {
       throw new Error(
-        `the link "${at}" on its path belongs to user ${info.uid}, you are user ${user}`,
+        `the link "${at}" on its path belongs to user ${info.uid}, you are user ${
+          trusted[0]
+        }`,
       );
     }
     const target = Deno.readLinkSync(at);
@@ -185,13 +254,8 @@ function checkLinks(path: string): void {
 
 /** Refuses a directory that isn't ours, or that others may write to; a missing one is fine. */
 export function checkDirectory(path: string): void {
-  let info: Deno.FileInfo;
-  try {
-    info = Deno.statSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
+  const info = statOf(path);
+  if (info === undefined) return;
   if (!info.isDirectory) throw new Error("it is not a directory");
   const user = Deno.uid();
   if (user === null) return; // Windows.
@@ -230,7 +294,7 @@ export function checkId(id: string): string {
  * Needs `--allow-read` of the root and `--allow-sys=uid`, without `root` `--allow-env`.
  *
  * @throws {ArgumentError} if the id is malformed.
- * @throws {SessionError} `root_unusable`.
+ * @throws {SessionError} `root_unusable`; `damaged` if a link stands in the directory's place.
  *
  * @example
  * ```ts
@@ -240,7 +304,13 @@ export function checkId(id: string): string {
  */
 export function pathsFor(id: string, options: RootOptions = {}): Paths {
   checkId(id);
-  return pathsIn(join(openRoot(options), id), id);
+  const paths = pathsIn(join(openRoot(options), id), id);
+  if (statOptional(paths.dir)?.isSymlink !== true) return paths;
+  throw new SessionError(
+    "damaged",
+    `Session "${id}" is damaged: its directory is a link`,
+    { id },
+  );
 }
 
 /** The paths of a session whose files stand in `dir`. */
@@ -374,7 +444,10 @@ export function makeBuildDirectory(root: string): string {
   const dir = join(root, `.new-${Deno.pid}-${random}`);
   try {
     makeDirectory(root);
-    checkDirectory(root); // Somebody else may have been quicker to make it.
+    // Another user may have been quicker to make it, or a link of that name.
+    if (openRoot({ root }) !== root) {
+      throw new Error("a link stands in its place");
+    }
     Deno.mkdirSync(dir, { mode: 0o700 });
     Deno.chmodSync(dir, 0o700);
     return dir;

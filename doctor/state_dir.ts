@@ -11,7 +11,6 @@ import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { formatBytes } from "../std.ts";
 import {
   close,
-  geteuid,
   mkfifo,
   open,
   read,
@@ -56,7 +55,6 @@ export class TrialPlace implements Disposable {
 
 /** Whose the root is, and who may write to it or replace it. */
 export function checkRoot(root: string, isNew: boolean): Finding[] {
-  const user = geteuid();
   const findings: Finding[] = [];
   const { mode } = Deno.statSync(root);
   if (((mode ?? 0) & 0o077) !== 0) {
@@ -69,20 +67,15 @@ export function checkRoot(root: string, isNew: boolean): Finding[] {
   const real = Deno.realPathSync(root);
   for (let path = real; path.includes("/");) {
     path = path.slice(0, path.lastIndexOf("/"));
-    const { uid, mode } = Deno.statSync(path || "/");
+    const { mode } = Deno.statSync(path || "/");
     const writable = ((mode ?? 0) & 0o022) !== 0;
     const sticky = ((mode ?? 0) & 0o1000) !== 0;
     if (writable && !sticky) {
       findings.push(doubtful(
-        `others may write to ${path || "/"} and replace what is in it`,
+        `a group may write to ${path || "/"} and replace what is in it`,
         `chmod go-w "${
           path || "/"
         }"; or another directory in CODEX_SESSION_HOME`,
-      ));
-    } else if (uid !== 0 && uid !== user) {
-      findings.push(doubtful(
-        `${path} belongs to user ${uid}, who may replace what is in it`,
-        "choose another directory in CODEX_SESSION_HOME",
       ));
     }
   }

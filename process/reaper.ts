@@ -217,7 +217,7 @@ if [ "$1" = -w ]; then # -w REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-
     mine && exec /bin/sh "$0" -w "$reaper" "$step" "$time" "$grace" "$kin"' EXIT
   is_time() { tenths; [ ! -e /proc/uptime ] || [ $((now - since)) -ge "$time" ]; }
   if [ "$step" = TIME ]; then
-    trap 'kill -s USR2 "$alarm"; trap - EXIT; exit' USR2
+    trap 'kill -s USR2 "$!"; trap - EXIT; exit' USR2 # Not $alarm, which may not be set yet.
     if [ "$time" -gt 0 ]; then
       ( trap 'kill -s KILL "$!"; exit' USR2; date=$(command -pv date)
         seconds=$((time / 10)).$((time % 10)); command -p sleep "\${seconds%.0}" & wait "$!"

@@ -27,7 +27,9 @@ const MAX_LINK_ID_LENGTH = 250;
 
 /** Text without what {@linkcode HARMFUL} fits, cut to so many characters. Separators are cells: blank ones. */
 export function plainText(text: string, maxLength = Infinity): string {
-  const clean = text.replace(/[\u2028\u2029]/g, " ").replace(HARMFUL, "");
+  // Halves of a pair must not find each other when what is between them goes.
+  const clean = text.toWellFormed().replace(/[\u2028\u2029]/g, " ")
+    .replace(HARMFUL, "");
   if (clean.length <= maxLength) return clean;
   // Not in the middle of a surrogate pair.
   return clean.slice(0, maxLength).replace(/[\ud800-\udbff]$/, "");
@@ -62,7 +64,7 @@ export function styledText(line: string): string {
   let text = "";
   let isStyled = false;
   let isLinked = false;
-  for (const piece of line.match(PIECES) ?? []) {
+  for (const piece of line.toWellFormed().match(PIECES) ?? []) {
     if (piece[0] !== "\x1b") text += plainText(piece);
     else if (STYLES.test(piece)) {
       text += piece;
@@ -78,11 +80,19 @@ export function styledText(line: string): string {
   return text + (isLinked ? "\x1b]8;;\x1b\\" : "") + (isStyled ? "\x1b[m" : "");
 }
 
+/** No line is longer than the widest terminal: a session has 1000 columns at most. */
+const MAX_BLANKS = 1000;
+
 /** The text of a line that {@linkcode styledText} has made, with the blanks that it skips. */
 export function unstyledText(line: string): string {
+  let left = MAX_BLANKS;
   return line
     // deno-lint-ignore no-control-regex
-    .replace(/\x1b\[(\d*)C/g, (_, count) => " ".repeat(Number(count) || 1))
+    .replace(/\x1b\[(\d*)C/g, (_, count) => {
+      const blanks = Math.min(left, Number(count) || 1);
+      left -= blanks;
+      return " ".repeat(blanks);
+    })
     // deno-lint-ignore no-control-regex
     .replace(/\x1b\[[0-9;:]*[A-Za-z]|\x1b\][^\x1b]*\x1b\\/g, "")
     .trimEnd();

@@ -99,6 +99,7 @@ export type Facts =
     | "isFifo"
     | "size"
     | "uid"
+    | "mode"
     | "dev"
     | "ino"
   >
@@ -135,7 +136,8 @@ export function factsOf(fd: number, path: string): Facts {
 
 /** What the last statx(2) has filled in. */
 function statxFacts(): Facts {
-  const type = statxView.getUint16(28, true) & 0o170000;
+  const mode = statxView.getUint16(28, true);
+  const type = mode & 0o170000;
   const seconds = Number(statxView.getBigInt64(112, true));
   const nanoseconds = statxView.getUint32(120, true);
   return {
@@ -145,6 +147,7 @@ function statxFacts(): Facts {
     isFifo: type === 0o010000,
     size: Number(statxView.getBigUint64(40, true)),
     uid: statxView.getUint32(20, true),
+    mode,
     mtime: new Date(seconds * 1000 + Math.floor(nanoseconds / 1e6)),
     dev: makeDevice(
       statxView.getUint32(136, true),

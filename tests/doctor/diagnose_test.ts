@@ -135,11 +135,15 @@ Deno.test({
     await using root = new TestRoot();
     Deno.mkdirSync(`${root.dir}/shared`);
     Deno.chmodSync(`${root.dir}/shared`, 0o777);
+    const open = await diagnoseBy(`${root.dir}/shared/mine`);
+    assertEquals(open.code, 1);
+    assertEquals(only(open.diagnoses, "state directory").status, "error");
+    Deno.chmodSync(`${root.dir}/shared`, 0o770);
     const { code, diagnoses } = await diagnoseBy(`${root.dir}/shared/mine`);
     assertEquals(code, 0);
     const { status, message, advice } = only(diagnoses, "state directory");
     assertEquals(status, "warning");
-    assertStringIncludes(message, `others may write to ${root.dir}/shared `);
+    assertStringIncludes(message, `a group may write to ${root.dir}/shared `);
     assertStringIncludes(advice!, "chmod go-w");
     // As in /tmp: others may write, but not replace what is not theirs.
     Deno.chmodSync(`${root.dir}/shared`, 0o1777);
