@@ -124,6 +124,22 @@ Deno.test("openRoot() refuses what is no directory, open to others, or two lines
   Deno.symlinkSync("nowhere", `${root.dir}/dangling`);
   refuse("dangling", "No such file");
   refuse("two\nlines", "line break");
+  Deno.mkdirSync(`${root.dir}/open/mine`, { recursive: true });
+  Deno.chmodSync(`${root.dir}/open`, 0o777);
+  refuse("open/mine", "everybody may write");
+  refuse("open/none/yet", "everybody may write");
+});
+
+Deno.test("pathsFor() refuses a link in the place of a session's directory", async () => {
+  await using root = new TestRoot();
+  Deno.mkdirSync(`${root.dir}/elsewhere`);
+  Deno.symlinkSync("elsewhere", `${root.dir}/a`);
+  const error = assertThrows(
+    () => pathsFor("a", { root: root.dir }),
+    SessionError,
+    "its directory is a link",
+  );
+  assertEquals(error.code, "damaged");
 });
 
 /** Makes a file or link belong to a user who is neither root nor we. */
@@ -148,7 +164,12 @@ Deno.test({
     giveAway(`${base.dir}/link`);
     // The link that is theirs is a step on the way, and not the last one.
     Deno.symlinkSync("link", `${base.dir}/first`);
-    const roots = ["theirs", "link", "first"].map((it) => `${base.dir}/${it}`);
+    // What is theirs is a directory above it.
+    Deno.mkdirSync(`${base.dir}/above/ours`, { recursive: true, mode: 0o700 });
+    makeSession(`${base.dir}/above/ours`, "a");
+    giveAway(`${base.dir}/above`);
+    const roots = ["theirs", "link", "first", "above/ours"]
+      .map((it) => `${base.dir}/${it}`);
     for (const root of roots) {
       const calls: readonly (() => unknown)[] = [
         () => createSession({ command: ["true"], root }),

@@ -40,5 +40,13 @@ Deno.test("styledText() leaves colours, blanks and links, and is plain at its en
     assertEquals(styledText(expected), expected);
   }
   assertEquals(unstyledText(styledText("\x1b[31ma\x1b[3Cb  ")), "a   b");
+  assertEquals(unstyledText("\x1b[9999Cx".repeat(9999)).length, 1000 + 9999);
   assertEquals(isLink("http://a/b?c=d e"), true);
+});
+
+Deno.test("plainText() and styledText() let no halves of a character meet", () => {
+  const tag = "safe\udb40\u200b\udc41end";
+  assertEquals(plainText(tag), "safe\ufffd\ufffdend");
+  assertEquals(styledText(tag), "safe\ufffd\ufffdend");
+  assertEquals(styledText("\udb40\x1b\udc41"), "\ufffd\ufffd");
 });
