@@ -62,6 +62,7 @@ import {
 } from "./store.ts";
 import { makeFile, readFile, remove } from "./system/files.ts";
 import { readLink, setCloseOnExec } from "./system/libc.ts";
+import { OS } from "./system/os.ts";
 import { SIGNALS } from "./system/signals.ts";
 
 /** What the agent's process gets. */
@@ -213,7 +214,7 @@ const SCOPE_LOG = "scope.log";
  */
 function keepOwnLock(): void {
   const own = Deno.env.get("CODEX_SESSION_DIR");
-  if (own === undefined || Deno.build.os !== "linux") return;
+  if (own === undefined || !OS.hasProc) return;
   let dir = own;
   try {
     dir = Deno.realPathSync(own); // Earlier versions took it with links in it.

@@ -16,18 +16,18 @@
 import {
   cString,
   cStrings,
-  darwin,
   environ,
   symbol,
   systemError,
 } from "../system/ffi.ts";
 import { getsid, kill, O_RDWR, poll } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 import { SIGNALS } from "../system/signals.ts";
 
 // spawn.h and sys/wait.h of Linux (glibc, musl) and macOS.
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
-const POSIX_SPAWN_SETSID = darwin ? 0x400 : 0x80;
+const POSIX_SPAWN_SETSID = OS.name === "macOS" ? 0x400 : 0x80;
 const WNOHANG = 1;
 
 /** How often {@linkcode Child.ended} looks. */

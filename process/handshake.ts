@@ -20,6 +20,7 @@ import {
 import { SCRIPT, scriptCall } from "./reaper.ts";
 import type { Paths, Pids } from "../store.ts";
 import { exists, readFile } from "../system/files.ts";
+import { OS } from "../system/os.ts";
 
 /** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
 export const RECORD_MS = 2_000;
@@ -77,7 +78,7 @@ export async function diedUnstarted(
   pids: Pids,
   reaper: Child,
 ): Promise<boolean> {
-  if (Deno.build.os === "linux") {
+  if (OS.hasProc) {
     const { hasLeftShell } = await import("./table.ts");
     const isShell = (argv: readonly string[]) =>
       scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;

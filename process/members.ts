@@ -41,6 +41,7 @@ import { scriptCall } from "./reaper.ts";
 import { dirname } from "../std.ts";
 import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
 import { statOptional } from "../system/files.ts";
+import { OS } from "../system/os.ts";
 
 /**
  * What a process is to its session: the supervisor, the user's program, one of
@@ -120,7 +121,7 @@ function realPathOf(owner: string): string | undefined {
  * path may name another session, so that only its parents tell whose it is.
  */
 function isContained(pid: number): boolean {
-  if (Deno.build.os !== "linux") return false;
+  if (!OS.hasProc) return false;
   const depth = (of: number | "self") => statusOf(of, "NSpid").split("\t");
   return depth(pid).length > depth("self").length;
 }

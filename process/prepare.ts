@@ -16,6 +16,7 @@ import {
   setCloseOnExec,
   tryFlock,
 } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 
 /** What a reaper needs of its creator: disposing of it gives it all back. */
 export class Prepared implements Disposable {
@@ -78,10 +79,10 @@ export function requireMainThread(id?: string): void {
  * @throws {SessionError} `exists` if a session has lived in this directory: nothing was made then.
  */
 export function prepare(paths: Paths, meta: Meta): Prepared {
-  if (Deno.build.os === "windows") {
+  if (!OS.canStart) {
     throw new SessionError(
       "unsupported",
-      `Cannot start session "${paths.id}": kind ${meta.kind} is not supported on Windows`,
+      `Cannot start session "${paths.id}": kind ${meta.kind} is not supported on ${OS.name}`,
     );
   }
   // The lock comes first: `createNew` makes it decide who owns the directory.

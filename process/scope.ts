@@ -20,6 +20,7 @@ import { SessionError } from "../errors.ts";
 import { Child } from "./child.ts";
 import type { Scope } from "../store.ts";
 import { poll, readSystemFile } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 import { ask, valueIn } from "../system/shell.ts";
 import { SIGNALS } from "../system/signals.ts";
 
@@ -97,7 +98,7 @@ export async function findScope(
 ): Promise<ScopeLauncher | undefined> {
   const required = scope === "always";
   if (scope === "never") return undefined;
-  if (Deno.build.os !== "linux") {
+  if (!OS.hasSystemd) {
     if (!required) return undefined;
     throw noScope("it takes systemd, and so Linux");
   }

@@ -10,6 +10,7 @@
  * @module
  */
 import { getsid, poll, readSystemBytes } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 
 /** A process as the system shows it. */
 export interface Entry {
@@ -113,8 +114,7 @@ function readStat(pid: number): Omit<Entry, "owner"> | undefined {
 
 /** All living processes of the system but the kernel's own, the youngest number first. */
 export function scan(): Entry[] {
-  if (Deno.build.os === "darwin") return scanDarwin();
-  if (Deno.build.os === "windows") return [];
+  if (!OS.hasProc) return OS.canStart ? scanByPs() : [];
   const entries: Entry[] = [];
   for (const pid of processIds()) {
     const stat = readStat(pid);
@@ -129,7 +129,7 @@ export function scan(): Entry[] {
 }
 
 /** As {@linkcode scan}, by ps(1), which appends the environment to the command. Never run. */
-function scanDarwin(): Entry[] {
+function scanByPs(): Entry[] {
   const columns = "pid=,ppid=,rss=,stat=,lstart=,command=";
   const args = ["-A", "-E", "-ww", "-o", columns];
   const output = new Deno.Command("/bin/ps", { args, env: { LC_ALL: "C" } })
@@ -170,7 +170,7 @@ export function statusOf(pid: number | "self", key: string): string {
 /** The real and the effective user id of a process; empty without one. */
 export function readUsers(pid: number): number[] {
   let text = statusOf(pid, "Uid").split("\t").slice(0, 2).join(" ");
-  if (Deno.build.os === "darwin") {
+  if (!OS.hasProc) {
     const args = ["-o", "ruid=,uid=", "-p", `${pid}`];
     const output = new Deno.Command("/bin/ps", { args }).outputSync();
     text = utf8.decode(output.stdout).trim();
@@ -204,9 +204,7 @@ export function readArgv(pid: number): string[] | undefined {
 
 /** One living process; `undefined` for a zombie, or if there is none. */
 export function readEntry(pid: number): Omit<Entry, "owner"> | undefined {
-  return Deno.build.os === "darwin"
-    ? scanDarwin().find((entry) => entry.pid === pid)
-    : readStat(pid);
+  return OS.hasProc ? readStat(pid) : scan().find((entry) => entry.pid === pid);
 }
 
 /** How long an exec may take whose process is not seen to be anything yet. */

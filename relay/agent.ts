@@ -23,6 +23,7 @@ import {
   read,
   resetSignal,
 } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 import { hasLeftShell } from "../process/table.ts";
 import { isExecutable } from "../agents/program.ts";
 import { signalName } from "../system/signals.ts";
@@ -76,7 +77,7 @@ export async function startAgent(
   // A shell that can't report (bash, mksh) has ended with the status instead.
   const isShell = (argv: readonly string[]) => argv[2] === SCRIPT;
   if (
-    Deno.build.os === "linux" && !await hasLeftShell(child.pid, isShell)
+    OS.hasProc && !await hasLeftShell(child.pid, isShell)
   ) {
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {

@@ -16,14 +16,10 @@
  * @module
  */
 
-/** Tells macOS from Linux, whose numbers differ. */
-export const darwin: boolean = Deno.build.os === "darwin";
+import { OS } from "./os.ts";
 
-/** Registers to fill before a variadic argument reaches the stack. */
-const VARIADIC = darwin && Deno.build.arch === "aarch64" ? 6 : 0;
-
-/** The arguments that fill them. */
-export const FILL: readonly 0[] = new Array<0>(VARIADIC).fill(0);
+/** The arguments that fill the registers before a variadic one. */
+export const FILL: readonly 0[] = new Array<0>(OS.variadicFill).fill(0);
 
 const int = (count: number) => new Array<"i32">(count).fill("i32");
 
@@ -77,7 +73,7 @@ const STARTING = {
   posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   fcntl: {
-    parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
+    parameters: ["i32", "i32", ...int(OS.variadicFill), "i64"],
     result: "i32",
   },
   poll: {
@@ -104,7 +100,7 @@ const FURTHER = {
   getenv: { parameters: ["buffer"], result: "pointer" },
   geteuid: { parameters: [], result: "u32" },
   ioctl: {
-    parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
+    parameters: ["i32", "u64", ...int(OS.variadicFill), "buffer"],
     result: "i32",
   },
   posix_openpt: { parameters: ["i32"], result: "i32" },
@@ -128,11 +124,7 @@ const SYMBOLS = { ...READING, ...STARTING, ...FURTHER };
 const ENVIRON = "environ";
 
 type Name = keyof typeof SYMBOLS;
-const ERRNO: Name = darwin ? "__error" : "__errno_location";
-/** What only the other system has. */
-const FOREIGN: readonly Name[] = darwin
-  ? ["__errno_location", "statx"]
-  : ["__error", "_NSGetEnviron"];
+const ERRNO: Name = OS.errnoFunction;
 // deno-lint-ignore no-explicit-any
 type Function_ = (...args: any[]) => any;
 type Addresses = Partial<Record<Name | typeof ENVIRON, Deno.PointerValue>>;
@@ -141,26 +133,19 @@ const compiled = new Set<Name>();
 let library: string | undefined;
 const opened = new Map<object, Addresses>();
 
-/** The C library's file names, most likely first. */
-function candidates(): string[] {
-  if (darwin) return ["libSystem.B.dylib"];
-  const arch = Deno.build.arch === "x86_64" ? "x86_64" : "aarch64";
-  return ["libc.so.6", `libc.musl-${arch}.so.1`, "libc.so"];
-}
-
 /** The addresses of a group of functions, and of the variable; `null` for what is not there. */
 function addresses(group: object): Addresses {
   const known = opened.get(group);
   if (known !== undefined) return known;
-  if (Deno.build.os === "windows") {
-    throw new Deno.errors.NotSupported("There is no libc on Windows");
+  if (OS.libraries.length === 0) {
+    throw new Deno.errors.NotSupported(`No C library is known on ${OS.name}`);
   }
   const wanted: Record<string, Deno.ForeignStatic> = {};
   for (const name of [...Object.keys(group), ENVIRON]) {
     wanted[name] = { type: "pointer", optional: true };
   }
   let failure: unknown;
-  for (const file of candidates()) {
+  for (const file of OS.libraries) {
     try {
       const found = Deno.dlopen(file, wanted).symbols as Addresses;
       opened.set(group, found);
@@ -172,7 +157,7 @@ function addresses(group: object): Addresses {
     }
   }
   throw new Deno.errors.NotSupported(
-    `Cannot open the C library: tried ${candidates().join(", ")}`,
+    `Cannot open the C library: tried ${OS.libraries.join(", ")}`,
     { cause: failure },
   );
 }
@@ -235,7 +220,7 @@ export interface Symbols {
 export function checkSymbols(): Symbols {
   const spare: Name[] = ["pidfd_open", "pidfd_send_signal", "malloc_trim"];
   const wanted = (Object.keys(SYMBOLS) as Name[]).filter((name) =>
-    !FOREIGN.includes(name)
+    !OS.foreignFunctions.includes(name)
   );
   const absent = wanted.filter((name) => !hasSymbol(name));
   return {
@@ -248,21 +233,21 @@ export function checkSymbols(): Symbols {
 
 type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
-/** errno to name and class; the numbers that differ are given as [Linux, macOS]. */
-const ERRORS: readonly [number, number, string, ErrorClass][] = [
-  [1, 1, "EPERM", Deno.errors.PermissionDenied],
-  [2, 2, "ENOENT", Deno.errors.NotFound],
-  [3, 3, "ESRCH", Deno.errors.NotFound],
-  [4, 4, "EINTR", Deno.errors.Interrupted],
-  [6, 6, "ENXIO", Deno.errors.NotFound],
-  [9, 9, "EBADF", Deno.errors.BadResource],
-  [11, 35, "EAGAIN", Deno.errors.WouldBlock],
-  [13, 13, "EACCES", Deno.errors.PermissionDenied],
-  [17, 17, "EEXIST", Deno.errors.AlreadyExists],
-  [20, 20, "ENOTDIR", Deno.errors.NotADirectory],
-  [21, 21, "EISDIR", Deno.errors.IsADirectory],
-  [32, 32, "EPIPE", Deno.errors.BrokenPipe],
-  [40, 62, "ELOOP", Deno.errors.FilesystemLoop],
+/** errno to name and class. */
+const ERRORS: readonly [number, string, ErrorClass][] = [
+  [1, "EPERM", Deno.errors.PermissionDenied],
+  [2, "ENOENT", Deno.errors.NotFound],
+  [3, "ESRCH", Deno.errors.NotFound],
+  [4, "EINTR", Deno.errors.Interrupted],
+  [6, "ENXIO", Deno.errors.NotFound],
+  [9, "EBADF", Deno.errors.BadResource],
+  [OS.errno.EAGAIN, "EAGAIN", Deno.errors.WouldBlock],
+  [13, "EACCES", Deno.errors.PermissionDenied],
+  [17, "EEXIST", Deno.errors.AlreadyExists],
+  [20, "ENOTDIR", Deno.errors.NotADirectory],
+  [21, "EISDIR", Deno.errors.IsADirectory],
+  [32, "EPIPE", Deno.errors.BrokenPipe],
+  [OS.errno.ELOOP, "ELOOP", Deno.errors.FilesystemLoop],
 ];
 
 const OTHER_NAMES: Readonly<Record<number, string>> = {
@@ -283,9 +268,9 @@ function errno(): number {
 
 /** The error of an errno; its message begins with `what`. */
 export function systemError(number: number, what: string): Error {
-  const known = ERRORS.find((row) => row[darwin ? 1 : 0] === number);
-  const code = known?.[2] ?? OTHER_NAMES[number] ?? `errno ${number}`;
-  const Class = known?.[3] ?? Error;
+  const [, name, Class = Error] = ERRORS.find(([known]) => known === number) ??
+    [];
+  const code = name ?? OTHER_NAMES[number] ?? `errno ${number}`;
   return Object.assign(new Class(`${what}: ${code}`), { code });
 }
 
@@ -293,7 +278,7 @@ export function systemError(number: number, what: string): Error {
 const ONCE: readonly Name[] = ["close", "kill"];
 
 /** What V8 may leave in errno: ENOENT, EINTR, EAGAIN, ETIMEDOUT. */
-const DOUBTFUL: readonly number[] = darwin ? [2, 4, 35, 60] : [2, 4, 11, 110];
+const DOUBTFUL: readonly number[] = [2, 4, OS.errno.EAGAIN, OS.errno.ETIMEDOUT];
 
 /**
  * Calls `name`, and gives `-errno` if it fails. Between a call and the look at errno V8 may make
@@ -372,7 +357,7 @@ export function cStrings(
  */
 export function environ(): { readonly name: string; readonly at: bigint }[] {
   // macOS has a function for the place, as a library can't see the variable itself.
-  const place = darwin
+  const place = OS.errnoFunction === "__error"
     ? symbol("_NSGetEnviron")()
     : addresses(STARTING)[ENVIRON];
   const array = new Deno.UnsafePointerView(place).getPointer();

@@ -23,6 +23,7 @@ import {
   readAt,
   tryFlock,
 } from "./libc.ts";
+import { OS } from "./os.ts";
 
 /** A regular file that is open for reading. */
 export interface OpenFile extends Disposable {
@@ -50,7 +51,7 @@ function libcOpens(): boolean {
   const granted = (name: "ffi" | "read") =>
     Deno.permissions.querySync({ name }).state === "granted";
   if (usesLibc === undefined) {
-    usesLibc = Deno.build.os !== "windows" && granted("ffi");
+    usesLibc = OS.libraries.length > 0 && granted("ffi");
     readsAll = usesLibc && granted("read");
   }
   return usesLibc;
@@ -259,7 +260,7 @@ export function statOptional(path: string): Facts | undefined {
 }
 
 function lookAt(path: string): Facts | undefined {
-  if (libcOpens() && readsAll && Deno.build.os === "linux") {
+  if (libcOpens() && readsAll && OS.hasStatx) {
     return factsAt(path);
   }
   try {

@@ -12,22 +12,15 @@ import {
   call,
   cPath,
   cString,
-  darwin,
   FILL,
   hasSymbol,
   readCString,
   symbol,
   systemError,
 } from "./ffi.ts";
+import { OS } from "./os.ts";
 
-// fcntl.h, sys/ioctl.h, poll.h, sys/file.h of Linux (x86-64, arm64) and macOS.
-const O_CLOEXEC = darwin ? 0x1000000 : 0o2000000;
-const O_NONBLOCK = darwin ? 0x4 : 0o4000;
-// These two differ between the processors of Linux.
-const arm = Deno.build.arch === "aarch64";
-const O_NOFOLLOW = darwin ? 0x100 : arm ? 0o100000 : 0o400000;
-const O_DIRECTORY = darwin ? 0x100000 : arm ? 0o40000 : 0o200000;
-export const O_NOCTTY = darwin ? 0x20000 : 0o400;
+// fcntl.h, poll.h, sys/file.h: the same on every system.
 const O_RDONLY = 0;
 const O_WRONLY = 1;
 export const O_RDWR = 2;
@@ -65,24 +58,25 @@ export interface OpenOptions {
 /** Opens an existing file and returns its descriptor. open(2); ENXIO: a pipe without a reader. */
 export function open(path: string, options: OpenOptions = {}): number {
   const { access = "read", nonblocking = true, inherit = false } = options;
-  let flags = O_NOCTTY;
-  if (options.noFollow) flags |= O_NOFOLLOW;
-  if (options.directory) flags |= O_DIRECTORY;
+  let flags = OS.open.NOCTTY;
+  if (options.noFollow) flags |= OS.open.NOFOLLOW;
+  if (options.directory) flags |= OS.open.DIRECTORY;
   flags |= { read: O_RDONLY, write: O_WRONLY, both: O_RDWR }[access];
-  if (nonblocking) flags |= O_NONBLOCK;
-  if (!inherit) flags |= O_CLOEXEC;
+  if (nonblocking) flags |= OS.open.NONBLOCK;
+  if (!inherit) flags |= OS.open.CLOEXEC;
   return call("open", `Cannot open "${path}"`, cString(path), flags);
 }
 
 /** ENOENT, ENXIO, ENOTDIR, ELOOP: nothing is there, or a link, or a socket. */
-const ABSENT: readonly number[] = [2, 6, 20, darwin ? 62 : 40];
+const ABSENT: readonly number[] = [2, 6, 20, OS.errno.ELOOP];
 
 /**
  * Opens what stands at `path` to read it, no link's target, and without waiting for the
  * writer of a pipe; -1 if there is nothing, without an error to construct.
  */
 export function openItself(path: string): number {
-  const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const flags = O_RDONLY | OS.open.NOFOLLOW | OS.open.NONBLOCK |
+    OS.open.NOCTTY | OS.open.CLOEXEC;
   const fd = attempt("open", cPath(path), flags);
   if (fd >= 0) return fd;
   if (ABSENT.includes(-fd)) return -1;
@@ -125,7 +119,7 @@ export function factsAt(path: string): Facts | undefined {
  * macOS has none: there `path` is looked at as well, which was never tried.
  */
 export function factsOf(fd: number, path: string): Facts {
-  if (darwin) return factsOfDarwin(fd, path);
+  if (!OS.hasStatx) return factsByPath(fd, path);
   const AT_EMPTY_PATH = 0x1000;
   const what = `Cannot look at "${path}"`;
   const mask = STATX_BASIC_STATS;
@@ -161,7 +155,7 @@ function makeDevice(major: number, minor: number): number {
 }
 
 /** The name may mean another file by now, but what has no position is no file in either case. */
-function factsOfDarwin(fd: number, path: string): Facts {
+function factsByPath(fd: number, path: string): Facts {
   const info = Deno.lstatSync(path);
   const SEEK_END = 2;
   const size = Number(symbol("lseek")(fd, 0, SEEK_END));
@@ -248,8 +242,6 @@ export function readSystemFile(path: string): string | undefined {
   return bytes ? new TextDecoder().decode(bytes) : undefined;
 }
 
-/** The errno of a call that would have had to wait. */
-const EAGAIN = darwin ? 35 : 11;
 const EINTR = 4;
 const EISDIR = 21;
 const ESPIPE = 29;
@@ -262,14 +254,14 @@ const ESPIPE = 29;
 export function readNow(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   const count = attempt("read", fd, buffer, BigInt(buffer.length));
   if (count > 0) return count;
-  return count === -EAGAIN || count === -EINTR ? -1 : -2;
+  return count === -OS.errno.EAGAIN || count === -EINTR ? -1 : -2;
 }
 
 /** Like {@linkcode write}: -1 means that it would have to wait, -2 an error. */
 export function writeNow(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
   const count = attempt("write", fd, bytes, BigInt(bytes.length));
   if (count >= 0) return count;
-  return count === -EAGAIN || count === -EINTR ? -1 : -2;
+  return count === -OS.errno.EAGAIN || count === -EINTR ? -1 : -2;
 }
 
 /** Takes the lock of an open file and tells whether that worked, without waiting. flock(2). */
@@ -370,7 +362,7 @@ export function setCloseOnExec(fd: number, on = true): void {
 export function setNonblocking(fd: number): void {
   const what = `Cannot make descriptor ${fd} nonblocking`;
   const flags = call("fcntl", what, fd, F_GETFL, ...FILL, 0n);
-  call("fcntl", what, fd, F_SETFL, ...FILL, BigInt(flags | O_NONBLOCK));
+  call("fcntl", what, fd, F_SETFL, ...FILL, BigInt(flags | OS.open.NONBLOCK));
 }
 
 /**
