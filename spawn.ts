@@ -6,11 +6,11 @@
  * metadata before the agent, and the pids before the agent's exec, so that no
  * instant has a running agent that nobody knows of. The lock can be inherited only
  * during the call that starts the reaper. This thread starts nothing else then; another
- * thread might, and that process would keep the lock for as long as it lives. So a
- * Worker starts no session.
+ * thread might, and that process would keep the lock for as long as it lives, and
+ * ignore SIGHUP. So a Worker starts no session.
  *
- * Needs `--allow-read` and `--allow-write` of the session's directory and
- * `--allow-ffi`.
+ * Needs `--allow-read` and `--allow-write` of the session's directory,
+ * `--allow-run=/bin/sh` and `--allow-ffi`.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import {
   messageOf,
   SessionError,
 } from "./errors.ts";
-import { Child, spawnLeader } from "./process/child.ts";
+import { endedWithin, endOf, spawnLeader } from "./process/child.ts";
 import { packEnvironment } from "./process/environment.ts";
 import {
   diedUnstarted,
@@ -51,7 +51,7 @@ import {
   scopedCommand,
   type ScopeLauncher,
 } from "./process/scope.ts";
-import { resolve } from "./std.ts";
+import { join, resolve } from "./std.ts";
 import {
   checkDirectory,
   type Kind,
@@ -99,8 +99,8 @@ export interface SpawnOptions extends ProcessOptions {
  * `stdout.log` and `stderr.log`, in a session of its own with SIGHUP ignored.
  * Returns the process ids as soon as the program runs.
  *
- * Needs `--allow-read` and `--allow-write` of the directory, `--allow-env` and
- * `--allow-ffi`.
+ * Needs `--allow-read` and `--allow-write` of the directory, `--allow-env`, `--allow-ffi` and
+ * `--allow-run=/bin/sh`; while an `LD_…` variable is set, `--allow-run` for all programs.
  *
  * @throws {SessionError} `exists`, `program_not_found`, `not_executable`,
  * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows and in a Worker; what was
@@ -258,40 +258,52 @@ export async function launch(
   prepared: Prepared,
   options: LaunchOptions,
 ): Promise<Pids> {
-  const { argv, program = argv[0] ?? "", cwd = Deno.cwd(), scope } = options;
-  const children: Child[] = [];
+  const reapers: Deno.ChildProcess[] = [];
   try {
     keepOwnLock();
-    let started = start(paths, prepared, cwd, options, children);
-    if (scope !== undefined) {
-      const { pids, report } = await started;
-      if (pids === undefined && report === "") {
-        if (scope.required) throw noScope(readScopeLog(paths));
-        const without = { ...options, scope: undefined };
-        started = start(paths, prepared, cwd, without, children);
-      }
-      prepared.releaseLock();
-    }
-    const { pids, report, isSure, child } = await started;
-    if (
-      pids !== undefined && (options.relay ? report === "ok" : report === "")
-    ) {
-      const failed = !isSure && !options.relay &&
-        await diedUnstarted(paths, pids, child);
-      if (!failed) return pids;
-    }
-    await child.ended(RECORD_MS);
-    const status = Number(report || await exitCodeOf(paths));
-    throw startError(paths.id, program, cwd, status, report);
+    return await start(paths, prepared, { ...options, reapers });
   } catch (error) {
     // Its files are about to go: nothing that was started may run on unknown.
-    if (children.length > 0) await endStarted(paths, prepared.hold);
+    if (reapers.length > 0) await endStarted(paths, prepared.hold);
     throw error;
   } finally {
-    for (const child of children) child.release();
+    for (const reaper of reapers) reaper.unref();
     prepared.hold.removeFile(READY);
-    if (scope !== undefined) prepared.hold.removeFile(SCOPE_LOG);
+    if (options.scope !== undefined) prepared.hold.removeFile(SCOPE_LOG);
   }
+}
+
+/** What one try to start is made of. */
+interface Attempt extends LaunchOptions {
+  /** The processes that were started: this try's comes last. */
+  readonly reapers: Deno.ChildProcess[];
+}
+
+/** Starts the reaper, without a scope if there can be none, and looks whether the agent runs. */
+async function start(
+  paths: Paths,
+  prepared: Prepared,
+  attempt: Attempt,
+): Promise<Pids> {
+  const { argv, program = argv[0] ?? "", cwd = Deno.cwd(), scope } = attempt;
+  let result = await startReaper(paths, prepared, attempt);
+  if (scope !== undefined) {
+    if (result.outcome === "silent") {
+      if (scope.required) throw noScope(readScopeLog(paths));
+      const without = { ...attempt, scope: undefined };
+      result = await startReaper(paths, prepared, without);
+    }
+    prepared.releaseLock();
+  }
+  const reaper = attempt.reapers.at(-1)!;
+  if (result.outcome === "started") {
+    const { pids, isSure } = result;
+    if (isSure || !await diedUnstarted(paths, pids, reaper)) return pids;
+  }
+  await endedWithin(reaper, RECORD_MS);
+  const report = result.outcome === "failed" ? result.report : "";
+  const status = Number(report || await exitCodeOf(paths));
+  throw startError(paths.id, program, cwd, status, report);
 }
 
 /** Ends what was started of a session that could not be. */
@@ -307,40 +319,39 @@ async function endStarted(paths: Paths, hold: Hold): Promise<void> {
 
 /** The last line that systemd-run has left. */
 function readScopeLog(paths: Paths): string {
-  const said = readFile(`${paths.dir}/${SCOPE_LOG}`) ?? "";
+  const said = readFile(join(paths.dir, SCOPE_LOG)) ?? "";
   return said.trim().split("\n").at(-1) || "systemd-run failed";
 }
 
-interface Started extends Handshake {
-  /** The reaper. */
-  readonly child: Child;
-}
-
-/** Starts the reaper, before the first await, and waits for what it reports. */
-async function start(
+/** Starts the reaper, before the first await, and waits for its report. */
+async function startReaper(
   paths: Paths,
   prepared: Prepared,
-  cwd: string,
-  options: LaunchOptions,
-  children: Child[],
-): Promise<Started> {
-  const { scope } = options;
-  let child: Child;
+  attempt: Attempt,
+): Promise<Handshake> {
+  const { reapers, relay, scope } = attempt;
+  let reaper: Deno.ChildProcess;
   try {
-    child = spawnReaper(paths, prepared, cwd, options, children.length === 0);
-    children.push(child);
+    reaper = spawnReaper(paths, prepared, attempt);
+    reapers.push(reaper);
   } finally {
     // If there can be no scope, it is needed once more.
     if (scope === undefined) prepared.releaseLock();
   }
+  let isOver = false;
+  const over = () => isOver = true;
+  endOf(reaper).then(over, over);
   const isReaper = (argv: readonly string[]) =>
-    scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
+    scriptCall(argv)?.path === join(paths.dir, SCRIPT);
   // Without a scope there is no timer: the first one, even to clear none, costs a cold start 9 ms.
   const timer = scope &&
-    setTimeout(() => giveUp(child, isReaper), scope.timeoutMs);
+    setTimeout(() => giveUp(reaper, isReaper), scope.timeoutMs);
   try {
-    const isOver = () => child.hasEnded();
-    return { ...await handshake(prepared.readyFd, isOver), child };
+    return await handshake(
+      prepared.readyFd,
+      () => isOver,
+      relay ? "ok" : "",
+    );
   } finally {
     if (timer !== undefined) clearTimeout(timer);
   }
@@ -349,15 +360,13 @@ async function start(
 function spawnReaper(
   paths: Paths,
   prepared: Prepared,
-  cwd: string,
-  options: LaunchOptions,
-  isFirst: boolean,
-): Child {
-  const { argv, scope } = options;
+  attempt: Attempt,
+): Deno.ChildProcess {
+  const { argv, cwd = Deno.cwd(), reapers, scope } = attempt;
   // A relay's agent gets them from its relay.
-  const { env, clearEnv = false }: ProcessOptions = options.relay
-    ? { env: packEnvironment(options) }
-    : options;
+  const { env, clearEnv = false }: ProcessOptions = attempt.relay
+    ? { env: packEnvironment(attempt) }
+    : attempt;
   const [program] = argv;
   if (program === undefined || program === "") {
     throw new ArgumentError("Cannot start a session: the command is empty");
@@ -368,12 +377,12 @@ function spawnReaper(
     );
   }
   try {
-    const script = `${paths.dir}/${SCRIPT}`;
-    if (isFirst) makeFile(script, reaperScript(options));
+    const script = join(paths.dir, SCRIPT);
+    if (reapers.length === 0) makeFile(script, reaperScript(attempt));
     const reaper = ["/bin/sh", script, ...argv];
     let command: readonly string[] = reaper;
     if (scope !== undefined) {
-      const log = `${paths.dir}/${SCOPE_LOG}`;
+      const log = join(paths.dir, SCOPE_LOG);
       makeFile(log, "");
       const inherited = clearEnv ? undefined : scope.inheritedDir;
       const runtimeDir = env?.XDG_RUNTIME_DIR ?? inherited;
@@ -382,7 +391,12 @@ function spawnReaper(
     }
     const own = { CODEX_SESSION_ID: paths.id, CODEX_SESSION_DIR: paths.dir };
     using _ = prepared.lendLock();
-    return spawnLeader(command, { cwd, env: { ...env, ...own }, clearEnv });
+    return spawnLeader(command, {
+      cwd,
+      env: { ...env, ...own },
+      clearEnv,
+      ignoreHangup: true,
+    });
   } catch (error) {
     if (
       error instanceof Deno.errors.NotCapable || error instanceof ArgumentError

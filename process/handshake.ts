@@ -1,13 +1,14 @@
 /**
- * The handshake: what a reaper that was just started tells its creator, and what it
- * means if the agent did not start.
+ * The handshake: the report of a reaper that has just been started, and its meaning.
  *
- * The reaper reports through a named pipe: the process ids once they are recorded, then
- * a failed exec of the agent, if it fails; see `reaper.ts`.
+ * The reaper reports through the named pipe `ready.pipe`: the process ids once they are
+ * recorded, then the status of a failed exec, if it fails; see `reaper.ts`. It can't be a pipe
+ * that the reaper inherits: a shell that waits for a child in the foreground would hold
+ * it open as long as the agent lives, and the end of the pipe is the good news.
  *
  * @module
  */
-import type { Child } from "./child.ts";
+import { endedWithin } from "./child.ts";
 import { SessionError } from "../errors.ts";
 import {
   poll,
@@ -25,20 +26,28 @@ import { OS } from "../system/os.ts";
 /** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
 export const RECORD_MS = 2_000;
 
-/** What the reaper has reported, as far as it got. */
-export interface Handshake {
-  /** The processes, if they came into being. */
-  readonly pids?: Pids;
-  /** What was reported after them; see `reaper.ts`. */
-  readonly report: string;
-  /** Whether the shell would have reported a failed exec. */
-  readonly isSure: boolean;
-}
+/** The report of a reaper. */
+export type Handshake =
+  /** It ended without a word: it may never have been a reaper. */
+  | { readonly outcome: "silent" }
+  /** It failed, with what it said: a status, or nothing. */
+  | { readonly outcome: "failed"; readonly report: string }
+  /** The agent's exec has succeeded, as far as the shell can tell: it may not be sure. */
+  | {
+    readonly outcome: "started";
+    readonly pids: Pids;
+    readonly isSure: boolean;
+  };
 
-/** Waits for the agent's exec to succeed or fail, or the reaper to end. */
+/**
+ * Waits for the agent's exec to succeed or fail, or for the reaper to end.
+ *
+ * @param success The report of success: none from a shell, `ok` from a relay.
+ */
 export async function handshake(
   readyFd: number,
   isOver: () => boolean,
+  success: "" | "ok",
 ): Promise<Handshake> {
   const buffer = new Uint8Array(256);
   let text = "";
@@ -51,22 +60,27 @@ export async function handshake(
       );
       continue;
     }
-    // A hang-up without a word is one from before the pipe's first writer.
+    // Before the first writer opens the pipe, it looks hung up.
     const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
-    if (over || (hungUp && text !== "")) {
-      const [, reaper, agent, unsure, report] =
-        /^(?:(\d+) (\d+)((?: \?)+)?\n)?([^]*)$/.exec(text)!;
-      return {
-        pids: agent === undefined
-          ? undefined
-          : { reaper: Number(reaper), agent: Number(agent) },
-        report: report!.trim(),
-        isSure: unsure === undefined,
-      };
-    }
+    if (over || (hungUp && text !== "")) return parseReport(text, success);
     // Not setTimeout(): its first use costs a cold start 8 ms. A negative descriptor is none, poll(2).
     if (bits !== 0) await poll(-1, 0, 1);
   }
+}
+
+function parseReport(text: string, success: "" | "ok"): Handshake {
+  const [, reaper, agent, unsure, rest = ""] =
+    /^(?:(\d+) (\d+)((?: \?)+)?\n)?([^]*)$/.exec(text)!;
+  const report = rest.trim();
+  if (agent === undefined && report === "") return { outcome: "silent" };
+  if (agent === undefined || report !== success) {
+    return { outcome: "failed", report };
+  }
+  return {
+    outcome: "started",
+    pids: { reaper: Number(reaper), agent: Number(agent) },
+    isSure: unsure === undefined || success !== "",
+  };
 }
 
 /**
@@ -76,7 +90,7 @@ export async function handshake(
 export async function diedUnstarted(
   paths: Paths,
   pids: Pids,
-  reaper: Child,
+  reaper: Deno.ChildProcess,
 ): Promise<boolean> {
   if (OS.hasProc) {
     const { hasLeftShell } = await import("./table.ts");
@@ -84,7 +98,7 @@ export async function diedUnstarted(
       scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
     if (await hasLeftShell(pids.agent, isShell)) return false;
   } else if (processExists(pids.agent)) return false;
-  await reaper.ended(RECORD_MS);
+  await endedWithin(reaper, RECORD_MS);
   const code = await exitCodeOf(paths);
   // It says so by its own name where the agent's errors go; then that is all there is.
   return (code === 126 || code === 127) &&

@@ -59,8 +59,9 @@ export class Prepared implements Disposable {
 export const READY = "ready.pipe";
 
 /**
- * Refuses to start a session in a Worker: a thread can't keep what another one starts
- * from inheriting its session's lock, and a Worker that is terminated waits for no child.
+ * Refuses to start a session in a Worker. While one starts, its lock can be inherited and
+ * signals have other actions, both in the whole process: what another thread starts at that
+ * moment gets them, too.
  *
  * @throws {SessionError} `unsupported` in a Worker.
  */

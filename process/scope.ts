@@ -17,12 +17,11 @@
  * @module
  */
 import { SessionError } from "../errors.ts";
-import { Child } from "./child.ts";
+import { signalChild } from "./child.ts";
 import type { Scope } from "../store.ts";
 import { poll, readSystemFile } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 import { ask, valueIn } from "../system/shell.ts";
-import { SIGNALS } from "../system/signals.ts";
 
 /** What starts a command in a scope of its own. */
 export interface ScopeLauncher {
@@ -185,15 +184,15 @@ export function scopedCommand(
  * arguments. Stopped before it is looked at, so that it can't change in between.
  */
 export async function giveUp(
-  child: Child,
+  child: Deno.ChildProcess,
   isReaper: (argv: readonly string[]) => boolean,
 ): Promise<void> {
-  child.kill(SIGNALS.STOP!);
+  signalChild(child, "SIGSTOP");
   const { readArgv, readEntry } = await import("./table.ts");
   for (let tries = 0; tries < 1000; tries++) {
     if (readEntry(child.pid)?.stopped !== false) break;
     await poll(-1, 0, 1);
   }
-  const { CONT, KILL } = SIGNALS;
-  child.kill(isReaper(readArgv(child.pid) ?? []) ? CONT! : KILL!);
+  const argv = readArgv(child.pid) ?? [];
+  signalChild(child, isReaper(argv) ? "SIGCONT" : "SIGKILL");
 }

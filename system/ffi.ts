@@ -45,33 +45,7 @@ const STARTING = {
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   getsid: { parameters: ["i32"], result: "i32" },
-  posix_spawn: {
-    parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
-    result: "i32",
-  },
-  posix_spawnattr_init: { parameters: ["buffer"], result: "i32" },
-  posix_spawnattr_setflags: { parameters: ["buffer", "i16"], result: "i32" },
-  posix_spawnattr_setsigdefault: {
-    parameters: ["buffer", "buffer"],
-    result: "i32",
-  },
-  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
-  posix_spawn_file_actions_addopen: {
-    parameters: ["buffer", "i32", "buffer", "i32", "u32"],
-    result: "i32",
-  },
-  posix_spawn_file_actions_adddup2: {
-    parameters: ["buffer", "i32", "i32"],
-    result: "i32",
-  },
-  // glibc 2.29, musl 1.1.24, macOS 10.15.
-  posix_spawn_file_actions_addchdir_np: {
-    parameters: ["buffer", "buffer"],
-    result: "i32",
-  },
-  posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
-  posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
-  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   fcntl: {
     parameters: ["i32", "i32", ...int(OS.variadicFill), "i64"],
     result: "i32",
@@ -81,8 +55,6 @@ const STARTING = {
     result: "i32",
     nonblocking: true,
   },
-  // crt_externs.h.
-  _NSGetEnviron: { parameters: [], result: "pointer" },
 } as const;
 
 /** All else. */
@@ -96,7 +68,6 @@ const FURTHER = {
     parameters: ["i32", "i32", "pointer", "u32"],
     result: "i32",
   },
-  pipe: { parameters: ["buffer"], result: "i32" },
   getenv: { parameters: ["buffer"], result: "pointer" },
   geteuid: { parameters: [], result: "u32" },
   ioctl: {
@@ -110,7 +81,6 @@ const FURTHER = {
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
   tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
-  signal: { parameters: ["i32", "usize"], result: "pointer" },
   // glibc only.
   malloc_trim: { parameters: ["usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
@@ -120,20 +90,17 @@ const FURTHER = {
 const GROUPS: readonly object[] = [READING, STARTING, FURTHER];
 const SYMBOLS = { ...READING, ...STARTING, ...FURTHER };
 
-/** The only variable. environ(7). */
-const ENVIRON = "environ";
-
 type Name = keyof typeof SYMBOLS;
 const ERRNO: Name = OS.errnoFunction;
 // deno-lint-ignore no-explicit-any
 type Function_ = (...args: any[]) => any;
-type Addresses = Partial<Record<Name | typeof ENVIRON, Deno.PointerValue>>;
+type Addresses = Partial<Record<Name, Deno.PointerValue>>;
 const loaded = new Map<Name, Function_>();
 const compiled = new Set<Name>();
 let library: string | undefined;
 const opened = new Map<object, Addresses>();
 
-/** The addresses of a group of functions, and of the variable; `null` for what is not there. */
+/** The addresses of a group of functions; `null` for each that is not there. */
 function addresses(group: object): Addresses {
   const known = opened.get(group);
   if (known !== undefined) return known;
@@ -141,7 +108,7 @@ function addresses(group: object): Addresses {
     throw new Deno.errors.NotSupported(`No C library is known on ${OS.name}`);
   }
   const wanted: Record<string, Deno.ForeignStatic> = {};
-  for (const name of [...Object.keys(group), ENVIRON]) {
+  for (const name of Object.keys(group)) {
     wanted[name] = { type: "pointer", optional: true };
   }
   let failure: unknown;
@@ -252,7 +219,6 @@ const ERRORS: readonly [number, string, ErrorClass][] = [
 
 const OTHER_NAMES: Readonly<Record<number, string>> = {
   5: "EIO",
-  7: "E2BIG",
   22: "EINVAL",
   23: "ENFILE",
   24: "EMFILE",
@@ -329,45 +295,4 @@ export function cPath(path: string): Uint8Array<ArrayBuffer> {
 /** The text of a C string, which must not be freed meanwhile. */
 export function readCString(pointer: Deno.PointerObject): string {
   return Deno.UnsafePointerView.getCString(pointer);
-}
-
-/** C strings one after the other, and the address of each. */
-export function cStrings(
-  texts: readonly string[],
-): { readonly block: Uint8Array<ArrayBuffer>; readonly places: bigint[] } {
-  const parts = texts.map(cString);
-  const size = parts.reduce((sum, { length }) => sum + length, 0);
-  // A buffer of its own: a small array may stand in the heap, which moves.
-  const block = new Uint8Array(new ArrayBuffer(size));
-  const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(block));
-  const places: bigint[] = [];
-  let offset = 0;
-  for (const part of parts) {
-    block.set(part, offset);
-    places.push(start + BigInt(offset));
-    offset += part.length;
-  }
-  return { block, places };
-}
-
-/**
- * This process's environment as the C library has it: the name of each variable, and
- * where its `NAME=VALUE` stands until the environment is changed. environ(7). Unlike
- * `Deno.env` it needs no permission of its own, and a value may hold any bytes.
- */
-export function environ(): { readonly name: string; readonly at: bigint }[] {
-  // macOS has a function for the place, as a library can't see the variable itself.
-  const place = OS.errnoFunction === "__error"
-    ? symbol("_NSGetEnviron")()
-    : addresses(STARTING)[ENVIRON];
-  const array = new Deno.UnsafePointerView(place).getPointer();
-  if (array === null) return [];
-  const view = new Deno.UnsafePointerView(array);
-  const found = [];
-  for (let offset = 0;; offset += 8) {
-    const at = view.getBigUint64(offset);
-    if (at === 0n) return found;
-    const text = readCString(Deno.UnsafePointer.create(at)!);
-    found.push({ name: text.split("=", 1)[0]!, at });
-  }
 }

@@ -174,16 +174,6 @@ export function readAt(
   throw systemError(-count, "Cannot read");
 }
 
-/** Makes a pipe, neither end of which is inherited. pipe(2). */
-export function pipe(): { readonly reader: number; readonly writer: number } {
-  const ends = new Int32Array(2);
-  call("pipe", "Cannot make a pipe", ends);
-  const [reader = -1, writer = -1] = ends;
-  // Nothing is started in between: no pipe2(2) on macOS.
-  for (const fd of [reader, writer]) setCloseOnExec(fd);
-  return { reader, writer };
-}
-
 /** Closes a descriptor. close(2). */
 export function close(fd: number): void {
   call("close", `Cannot close descriptor ${fd}`, fd);
@@ -383,9 +373,39 @@ export async function poll(
   return pollfd.getInt16(6, true);
 }
 
-/** Gives a signal its default effect again. signal(2). */
+/** The default effect of a signal, as a handler. signal.h */
+export const SIG_DFL = 0n;
+/** Ignoring a signal, as a handler. */
+export const SIG_IGN = 1n;
+
+/**
+ * What a process does at a signal, struct sigaction. On Linux (x86-64, arm64) and macOS the
+ * handler comes first; all else is opaque, and the room is larger than any system's structure.
+ */
+export type SignalAction = BigUint64Array<ArrayBuffer>;
+
+/** An action with nothing but a handler. */
+export function actionWith(handler: bigint): SignalAction {
+  const action = new BigUint64Array(32);
+  action[0] = handler;
+  return action;
+}
+
+/** What this process does at a signal. sigaction(2) */
+export function signalAction(signal: number): SignalAction {
+  const action = new BigUint64Array(32);
+  call("sigaction", `Cannot look at signal ${signal}`, signal, null, action);
+  return action;
+}
+
+/** Sets what this process does at a signal. sigaction(2) */
+export function setSignalAction(signal: number, action: SignalAction): void {
+  call("sigaction", `Cannot set signal ${signal}`, signal, action, null);
+}
+
+/** Gives a signal its default effect again; SIGKILL, for one, never has another. sigaction(2) */
 export function resetSignal(signal: number): void {
-  symbol("signal")(signal, 0n);
+  symbol("sigaction")(signal, actionWith(SIG_DFL), null);
 }
 
 /** Keeps this process from leaving a core file when a signal ends it. setrlimit(2). */

@@ -75,7 +75,7 @@ const LINUX: System = {
     "libc.so",
   ],
   errnoFunction: "__errno_location",
-  foreignFunctions: ["__error", "_NSGetEnviron"],
+  foreignFunctions: ["__error"],
   variadicFill: 0,
   open: {
     NOCTTY: 0o400,
