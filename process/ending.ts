@@ -58,22 +58,34 @@ export async function endProcesses(
   paths: Paths,
   options: EndingOptions,
 ): Promise<void> {
-  const { signalNumber, graceMs, evenReaper = false, isStill, abortSignal } =
-    options;
+  const { signalNumber, graceMs } = options;
+  const scene = sceneOf(paths, options);
+  let all = scene.look();
+  if (signalNumber !== KILL) {
+    all = await askAll(scene, all, signalNumber, graceMs);
+  }
+  await killAll(scene, all);
+}
+
+/** What the steps share. */
+interface Scene {
+  /** All processes of the session that live now. */
+  look(): readonly SessionProcess[];
+  /** Sends a signal to one of them. */
+  send(process: SessionProcess, signal: number): void;
+  /** Has the reaper go on if it is stopped, and ends what it waits for too long. */
+  tend(all: readonly SessionProcess[]): void;
+  /** Waits until all of them have ended, or `timeoutMs` are over. */
+  wait(all: readonly SessionProcess[], timeoutMs: number): Promise<void>;
+  /** Throws if none of these may be signalled, or if one lives on though it was killed. */
+  check(targets: readonly SessionProcess[], isLate: boolean): void;
+}
+
+function sceneOf(paths: Paths, options: EndingOptions): Scene {
+  const { evenReaper = false, isStill, abortSignal } = options;
   const known = new Map<number, number>();
   const denied = new Set<string>();
-  const look = (): SessionProcess[] => {
-    let all = listProcesses(paths, { known });
-    // In this order: what was there before the name was another session's is none of that.
-    if (!isStill()) {
-      all = all.filter(({ pid, startTicks }) => known.get(pid) === startTicks);
-    }
-    for (const { pid, startTicks } of all) known.set(pid, startTicks);
-    // It waits for the agent; if that is us, it waits for longer than we can.
-    const waitsForUs = targetsOf(all).length === 0 &&
-      all.some(({ pid, role }) => role === "reaper" && pid === Deno.ppid);
-    return waitsForUs ? [] : all;
-  };
+  const overdue = patience(paths, evenReaper);
   const send = (process: SessionProcess, signal: number): void => {
     try {
       signalProcess(paths, process, signal);
@@ -82,15 +94,49 @@ export async function endProcesses(
       denied.add(keyOf(process));
     }
   };
-  const wakeReaper = (all: readonly SessionProcess[]): void => {
-    for (const process of all) {
-      if (process.role === "reaper" && process.stopped) send(process, CONT);
-    }
+  return {
+    send,
+    look() {
+      let all = listProcesses(paths, { known });
+      // In this order: what was there before the name was another session's is none of that.
+      if (!isStill()) {
+        all = all.filter(({ pid, startTicks }) =>
+          known.get(pid) === startTicks
+        );
+      }
+      for (const { pid, startTicks } of all) known.set(pid, startTicks);
+      // It waits for the agent; if that is us, it waits for longer than we can.
+      const waitsForUs = targetsOf(all).length === 0 &&
+        all.some(({ pid, role }) => role === "reaper" && pid === Deno.ppid);
+      return waitsForUs ? [] : all;
+    },
+    tend(all) {
+      for (const process of all) {
+        if (process.role === "reaper" && process.stopped) send(process, CONT);
+      }
+      for (const process of overdue(all)) send(process, KILL);
+    },
+    wait: (all, timeoutMs) => allGone(all, timeoutMs, abortSignal),
+    check(targets, isLate) {
+      const [first] = targets;
+      if (first === undefined) return;
+      if (targets.every((one) => denied.has(keyOf(one)))) {
+        throw new Deno.errors.PermissionDenied(
+          `Cannot stop session "${paths.id}": process ${first.pid} (${first.command}) runs as another user`,
+        );
+      }
+      if (isLate) throw undying(paths, first);
+    },
   };
+}
 
-  const overdue = patience(paths, evenReaper);
-  let all = look();
-  const graceEnd = performance.now() + (signalNumber === KILL ? 0 : graceMs);
+/** Sends each process the first signal and waits for the grace period; what is left then. */
+async function askAll(
+  scene: Scene,
+  first: readonly SessionProcess[],
+  signal: number,
+  graceMs: number,
+): Promise<readonly SessionProcess[]> {
   const asked = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
     // What a living process starts after the signal is its way of ending: not asked.
@@ -101,48 +147,57 @@ export async function endProcesses(
       if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
       asked.add(keyOf(process));
       // A helper without its reaper has nothing to finish, and ignores most signals.
-      send(process, process.role === "helper" ? KILL : signalNumber);
+      scene.send(process, process.role === "helper" ? KILL : signal);
       // A stopped process takes no other signal than SIGKILL before it goes on.
-      if (process.stopped && signalNumber !== STOP) send(process, CONT);
+      if (process.stopped && signal !== STOP) scene.send(process, CONT);
     }
   };
-  if (signalNumber !== KILL) ask(targetsOf(all));
+  const graceEnd = performance.now() + graceMs;
+  let all = first;
+  ask(targetsOf(all));
   while (all.length > 0 && performance.now() < graceEnd) {
-    wakeReaper(all);
-    for (const process of overdue(all)) send(process, KILL);
-    const left = Math.min(LOOK_MS, graceEnd - performance.now());
-    await allGone(all, left, abortSignal);
-    all = look();
+    scene.tend(all);
+    await scene.wait(all, Math.min(LOOK_MS, graceEnd - performance.now()));
+    all = scene.look();
     ask(targetsOf(all));
   }
+  return all;
+}
 
+/** Kills until none is left. */
+async function killAll(
+  scene: Scene,
+  first: readonly SessionProcess[],
+): Promise<void> {
   let killEnd = performance.now() + KILLED_MS;
-  while (all.length > 0) {
-    const frozen = new Set<string>();
-    for (let round = 0; round < 50; round++) {
-      const fresh = targetsOf(all).filter((one) => !frozen.has(keyOf(one)));
-      if (fresh.length === 0) break;
-      for (const process of fresh) {
-        frozen.add(keyOf(process));
-        send(process, STOP);
-      }
-      all = look();
-    }
+  for (let all = first; all.length > 0; all = scene.look()) {
+    all = freeze(scene, all);
     const targets = targetsOf(all);
-    for (const process of targets) send(process, KILL);
-    const [first] = targets;
-    if (first && targets.every((one) => denied.has(keyOf(one)))) {
-      throw new Deno.errors.PermissionDenied(
-        `Cannot stop session "${paths.id}": process ${first.pid} (${first.command}) runs as another user`,
-      );
-    }
-    if (first === undefined) killEnd = performance.now() + KILLED_MS;
-    else if (performance.now() > killEnd) throw undying(paths, first);
-    wakeReaper(all);
-    for (const process of overdue(all)) send(process, KILL);
-    await allGone(all, LOOK_MS, abortSignal);
-    all = look();
+    for (const process of targets) scene.send(process, KILL);
+    if (targets.length === 0) killEnd = performance.now() + KILLED_MS;
+    scene.check(targets, performance.now() > killEnd);
+    scene.tend(all);
+    await scene.wait(all, LOOK_MS);
   }
+}
+
+/** Stops processes until no new one appears; all of them. */
+function freeze(
+  scene: Scene,
+  first: readonly SessionProcess[],
+): readonly SessionProcess[] {
+  const frozen = new Set<string>();
+  let all = first;
+  for (let round = 0; round < 50; round++) {
+    const fresh = targetsOf(all).filter((one) => !frozen.has(keyOf(one)));
+    if (fresh.length === 0) break;
+    for (const process of fresh) {
+      frozen.add(keyOf(process));
+      scene.send(process, STOP);
+    }
+    all = scene.look();
+  }
+  return all;
 }
 
 function keyOf(process: SessionProcess): string {

@@ -194,11 +194,12 @@ export function write(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
   return call("write", "Cannot write", fd, bytes, BigInt(bytes.length));
 }
 
-let buffer = new Uint8Array(16 * 1024);
+/** Grows to the largest of these files, whose size nobody can ask for. */
+let scratch = new Uint8Array(16 * 1024);
 
 /**
- * A file of `/proc` or `/sys`, in a buffer that the next call reuses; `undefined`: gone;
- * `null`: forbidden. Deno itself wants `--allow-all` to read one.
+ * The bytes of a file of `/proc` or `/sys`; `undefined` if it is gone, `null` if it may not
+ * be read. Deno itself wants `--allow-all` to read one.
  */
 export function readSystemBytes(path: string): Uint8Array | undefined | null {
   let fd = -1;
@@ -206,16 +207,16 @@ export function readSystemBytes(path: string): Uint8Array | undefined | null {
     fd = open(path);
     let length = 0;
     for (;;) {
-      if (length === buffer.length) {
+      if (length === scratch.length) {
         const larger = new Uint8Array(length * 4);
-        larger.set(buffer);
-        buffer = larger;
+        larger.set(scratch);
+        scratch = larger;
       }
-      const room = buffer.subarray(length);
+      const room = scratch.subarray(length);
       const count = read(fd, room);
       length += count;
       // These files give as much as there is: less than the room is the end.
-      if (count < room.length) return buffer.subarray(0, length);
+      if (count < room.length) return scratch.slice(0, length);
     }
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
