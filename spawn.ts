@@ -22,6 +22,7 @@ import {
   SessionError,
 } from "./errors.ts";
 import { endedWithin, endOf, spawnLeader } from "./process/child.ts";
+import { endProcesses } from "./process/ending.ts";
 import { packEnvironment } from "./process/environment.ts";
 import {
   diedUnstarted,
@@ -42,8 +43,8 @@ import {
 import {
   type ReaperOptions,
   reaperScript,
-  SCRIPT,
   scriptCall,
+  scriptPath,
 } from "./process/reaper.ts";
 import {
   giveUp,
@@ -195,7 +196,7 @@ async function spawnAt(
     if (made) remove(paths.dir);
     else {
       for (const { name } of [...Deno.readDirSync(paths.dir)]) {
-        if (!before.has(name)) remove(`${paths.dir}/${name}`);
+        if (!before.has(name)) remove(join(paths.dir, name));
       }
     }
     throw error;
@@ -302,13 +303,12 @@ async function start(
   }
   await endedWithin(reaper, RECORD_MS);
   const report = result.outcome === "failed" ? result.report : "";
-  const status = Number(report || await exitCodeOf(paths));
+  const status = Number(report || exitCodeOf(paths));
   throw startError(paths.id, program, cwd, status, report);
 }
 
 /** Ends what was started of a session that could not be. */
 async function endStarted(paths: Paths, hold: Hold): Promise<void> {
-  const { endProcesses } = await import("./process/ending.ts");
   await endProcesses(paths, {
     signalNumber: SIGNALS.KILL!,
     graceMs: 0,
@@ -342,7 +342,7 @@ async function startReaper(
   const over = () => isOver = true;
   endOf(reaper).then(over, over);
   const isReaper = (argv: readonly string[]) =>
-    scriptCall(argv)?.path === join(paths.dir, SCRIPT);
+    scriptCall(argv)?.path === scriptPath(paths.dir);
   // Without a scope there is no timer: the first one, even to clear none, costs a cold start 9 ms.
   const timer = scope &&
     setTimeout(() => giveUp(reaper, isReaper), scope.timeoutMs);
@@ -377,7 +377,7 @@ function spawnReaper(
     );
   }
   try {
-    const script = join(paths.dir, SCRIPT);
+    const script = scriptPath(paths.dir);
     if (reapers.length === 0) makeFile(script, reaperScript(attempt));
     const reaper = ["/bin/sh", script, ...argv];
     let command: readonly string[] = reaper;

@@ -18,10 +18,12 @@ import {
   processExists,
   read,
 } from "../system/libc.ts";
-import { SCRIPT, scriptCall } from "./reaper.ts";
-import type { Paths, Pids } from "../store.ts";
+import { scriptCall, scriptPath } from "./reaper.ts";
+import { resolve } from "../std.ts";
+import { type Paths, type Pids, readEnding } from "../store.ts";
 import { exists, readFile } from "../system/files.ts";
 import { OS } from "../system/os.ts";
+import { hasLeftShell } from "./table.ts";
 
 /** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
 export const RECORD_MS = 2_000;
@@ -93,21 +95,19 @@ export async function diedUnstarted(
   reaper: Deno.ChildProcess,
 ): Promise<boolean> {
   if (OS.hasProc) {
-    const { hasLeftShell } = await import("./table.ts");
     const isShell = (argv: readonly string[]) =>
-      scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
+      scriptCall(argv)?.path === scriptPath(paths.dir);
     if (await hasLeftShell(pids.agent, isShell)) return false;
   } else if (processExists(pids.agent)) return false;
   await endedWithin(reaper, RECORD_MS);
-  const code = await exitCodeOf(paths);
+  const code = exitCodeOf(paths);
   // It says so by its own name where the agent's errors go; then that is all there is.
   return (code === 126 || code === 127) &&
-    (readFile(paths.stderr) ?? "").includes(`${paths.dir}/${SCRIPT}`);
+    (readFile(paths.stderr) ?? "").includes(scriptPath(paths.dir));
 }
 
 /** The agent's recorded exit code, -1 without one. */
-export async function exitCodeOf(paths: Paths): Promise<number> {
-  const { readEnding } = await import("../store.ts");
+export function exitCodeOf(paths: Paths): number {
   const ending = readEnding(paths);
   return ending !== undefined && "code" in ending ? ending.code : -1;
 }
@@ -124,7 +124,7 @@ export function startError(
   if (status === 127) {
     let why = "not found on PATH";
     if (program.includes("/")) {
-      why = exists(program.startsWith("/") ? program : `${cwd}/${program}`)
+      why = exists(resolve(cwd, program))
         ? "the interpreter that its first line names is missing"
         : "no such file";
     }

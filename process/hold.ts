@@ -23,6 +23,7 @@ import {
   tryFlock,
   unlinkAt,
 } from "../system/libc.ts";
+import { dirname, join } from "../std.ts";
 import type { Paths } from "../store.ts";
 
 /** A session's directory, held open; disposing of it lets go. */
@@ -92,9 +93,9 @@ export class Hold implements Disposable {
   remove(): boolean {
     if (!this.isStill()) return false;
     const random = Math.random().toString(36).slice(2, 10);
-    const root = this.#dir.slice(0, this.#dir.lastIndexOf("/"));
+    const name = `.old-${this.#id}-${Deno.pid}-${random}`;
     // rename(2) moves nothing to where a link leads.
-    let old = `${root}/.old-${this.#id}-${Deno.pid}-${random}`;
+    let old = join(dirname(this.#dir), name);
     try {
       Deno.renameSync(this.#dir, old);
     } catch (error) {

@@ -6,6 +6,7 @@
  */
 import { SessionError } from "../errors.ts";
 import { Hold } from "./hold.ts";
+import { join } from "../std.ts";
 import { type Meta, type Paths, textOfMeta } from "../store.ts";
 import { makeFile, restoreMode, writeAtomic } from "../system/files.ts";
 import {
@@ -95,17 +96,18 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     }
     writeAtomic(paths.meta, textOfMeta(meta));
     for (const name of ["pid", "stdout.log", "stderr.log"]) {
-      makeFile(`${paths.dir}/${name}`, "");
+      makeFile(join(paths.dir, name), "");
     }
     // Not empty, so that on a full disk it has room left for what the shell says of a signal.
-    makeFile(`${paths.dir}/reaper.log`, "reaper:\n");
+    makeFile(join(paths.dir, "reaper.log"), "reaper:\n");
     if (meta.kind === "repl") {
       makePipe(paths.stdin);
-      makePipe(`${paths.dir}/eof.pipe`);
+      makePipe(join(paths.dir, "eof.pipe"));
     }
-    makePipe(`${paths.dir}/${READY}`);
-    const ready = open(`${paths.dir}/${READY}`, { noFollow: true });
-    return new Prepared(Hold.take(paths)!, lockFd, ready);
+    const ready = join(paths.dir, READY);
+    makePipe(ready);
+    const readyFd = open(ready, { noFollow: true });
+    return new Prepared(Hold.take(paths)!, lockFd, readyFd);
   } catch (error) {
     close(lockFd);
     throw error;

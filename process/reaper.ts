@@ -34,7 +34,15 @@
  */
 
 /** The script's name in the session's directory. */
-export const SCRIPT = "reaper.sh";
+const SCRIPT = "reaper.sh";
+
+/**
+ * The path of a session's script. Not by join(), which may change the directory's path: the script
+ * takes that from its own path and looks for it in the processes' `CODEX_SESSION_DIR`.
+ */
+export function scriptPath(dir: string): string {
+  return `${dir}/${SCRIPT}`;
+}
 
 /**
  * A process that runs a session's script, by its arguments: the path of the script, and what it

@@ -19,6 +19,7 @@
 import { SessionError } from "../errors.ts";
 import { signalChild } from "./child.ts";
 import type { Scope } from "../store.ts";
+import { readArgv, readEntry } from "./table.ts";
 import { poll, readSystemFile } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 import { ask, valueIn } from "../system/shell.ts";
@@ -188,7 +189,6 @@ export async function giveUp(
   isReaper: (argv: readonly string[]) => boolean,
 ): Promise<void> {
   signalChild(child, "SIGSTOP");
-  const { readArgv, readEntry } = await import("./table.ts");
   for (let tries = 0; tries < 1000; tries++) {
     if (readEntry(child.pid)?.stopped !== false) break;
     await poll(-1, 0, 1);
