@@ -13,6 +13,7 @@ import {
   close,
   closeQuietly,
   mkfifo,
+  moveUp,
   open,
   setCloseOnExec,
   tryFlock,
@@ -89,7 +90,8 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
   }
   // The lock comes first: `createNew` makes it decide who owns the directory.
   makeLock(paths);
-  const lockFd = open(paths.lock, { noFollow: true });
+  // A shell may open any of the first ten itself, and the reaper does: the agent would lose the lock.
+  const lockFd = moveUp(open(paths.lock, { noFollow: true }), 10);
   try {
     if (!tryFlock(lockFd, "exclusive")) {
       throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);

@@ -349,6 +349,18 @@ export function setCloseOnExec(fd: number, on = true): void {
   call("fcntl", what, fd, F_SETFD, ...FILL, BigInt(on ? FD_CLOEXEC : 0));
 }
 
+/** Gives an open file, not inherited, a descriptor of at least `least`; the old one is closed. fcntl(2) */
+export function moveUp(fd: number, least: number): number {
+  if (fd >= least) return fd;
+  const what = `Cannot duplicate descriptor ${fd}`;
+  try {
+    const { F_DUPFD_CLOEXEC } = OS;
+    return call("fcntl", what, fd, F_DUPFD_CLOEXEC, ...FILL, BigInt(least));
+  } finally {
+    closeQuietly(fd);
+  }
+}
+
 /** Makes reads and writes of a descriptor return at once. fcntl(2). */
 export function setNonblocking(fd: number): void {
   const what = `Cannot make descriptor ${fd} nonblocking`;

@@ -41,6 +41,8 @@ interface System {
     readonly NOFOLLOW: number;
     readonly DIRECTORY: number;
   };
+  /** A command of fcntl(2). */
+  readonly F_DUPFD_CLOEXEC: number;
   /** Those errors whose numbers differ. errno(3) */
   readonly errno: {
     readonly EAGAIN: number;
@@ -84,6 +86,7 @@ const LINUX: System = {
     NOFOLLOW: isArm ? 0o100000 : 0o400000,
     DIRECTORY: isArm ? 0o40000 : 0o200000,
   },
+  F_DUPFD_CLOEXEC: 1030,
   errno: { EAGAIN: 11, ELOOP: 40, ETIMEDOUT: 110 },
   ioctl: { TIOCSWINSZ: 0x5414n, FIONREAD: 0x541bn },
   termios: { outputFlags: 4, localFlags: 12, ICANON: 0x2 },
@@ -112,6 +115,7 @@ const MACOS: System = {
     NOFOLLOW: 0x100,
     DIRECTORY: 0x100000,
   },
+  F_DUPFD_CLOEXEC: 67,
   errno: { EAGAIN: 35, ELOOP: 62, ETIMEDOUT: 60 },
   ioctl: { TIOCSWINSZ: 0x80087467n, FIONREAD: 0x4004667fn },
   termios: { outputFlags: 8, localFlags: 24, ICANON: 0x100 },
