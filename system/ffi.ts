@@ -1,21 +1,19 @@
 /**
- * The foreign-function interface to the C library: which functions there are, how one
- * is called, what a failure means. The only file that opens a library.
+ * The foreign-function interface to the C library: its functions, how to call one, and the
+ * meaning of a failure. No other file opens a library.
  *
- * Nothing is opened at import; the first calls open the library. A function is
- * called by its address: for one that is named to `dlopen` Deno compiles a trampoline,
- * 0.5 ms each, whose calls then are 2 µs shorter. Only reading files by the thousand is
- * worth that, see {@linkcode compile}.
+ * The first call opens the library, the import doesn't. Functions are called by their address.
+ * For a function that `dlopen` is asked for by name, Deno compiles a trampoline: this takes
+ * 0.5 ms, and makes each call 2 µs shorter. Only reading thousands of files is worth it, see
+ * {@linkcode compile}.
  *
- * Variadic functions (`fcntl`, `ioctl`) take their variadic argument on the
- * stack on Apple silicon and in a register elsewhere: {@linkcode FILL} takes the
- * remaining argument registers there, so that it lands on the stack.
+ * Apple silicon passes the variadic argument of `fcntl` and `ioctl` on the stack, other
+ * processors in a register. There, {@linkcode FILL} occupies the remaining registers.
  *
  * All calls need `--allow-ffi`. Linux (glibc and musl) and macOS; untested on macOS.
  *
  * @module
  */
-
 import { OS } from "./os.ts";
 
 /** The arguments that fill the registers before a variadic one. */
@@ -23,12 +21,12 @@ export const FILL: readonly 0[] = new Array<0>(OS.variadicFill).fill(0);
 
 const int = (count: number) => new Array<"i32">(count).fill("i32");
 
-/** What reading files takes. */
+/** Functions that read files. */
 const READING = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
-  // Never asked for more than an i32 can tell; an isize would be a BigInt.
+  // An isize would be a BigInt; no call asks for more than an i32 can count.
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   // Linux only; glibc 2.28.
   statx: {
@@ -39,7 +37,7 @@ const READING = {
   __error: { parameters: [], result: "pointer" },
 } as const;
 
-/** What starting a session takes beyond it. */
+/** Functions that start a session. */
 const STARTING = {
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
@@ -57,7 +55,7 @@ const STARTING = {
   },
 } as const;
 
-/** All else. */
+/** All other functions. */
 const FURTHER = {
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
@@ -86,7 +84,7 @@ const FURTHER = {
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
 } as const;
 
-/** Opened one by one: each name that is looked for costs a cold start. */
+/** Opened one by one: looking up a name takes time at a cold start. */
 const GROUPS: readonly object[] = [READING, STARTING, FURTHER];
 const SYMBOLS = { ...READING, ...STARTING, ...FURTHER };
 
@@ -138,7 +136,7 @@ export function hasSymbol(name: Name): boolean {
   return Boolean(addressOf(name));
 }
 
-/** Has Deno compile trampolines for functions that will be called by the thousand. */
+/** Lets Deno compile trampolines for functions that will be called thousands of times. */
 export function compile(names: readonly Name[]): void {
   symbol(ERRNO); // Before the first call that fails.
   const wanted: Record<string, Deno.ForeignFunction> = {};
@@ -153,11 +151,11 @@ export function compile(names: readonly Name[]): void {
   }
 }
 
-/** One function, to be called with the arguments that its row has. */
+/** A function, to be called with the arguments that its row lists. */
 export function symbol(name: Name): Function_ {
   const known = loaded.get(name);
   if (known !== undefined) return known;
-  // What a failed call leaves in errno must not be disturbed by looking for it.
+  // First, because looking it up after a failed call might change errno.
   if (name !== ERRNO) symbol(ERRNO);
   const address = addressOf(name);
   if (!address) {
@@ -171,19 +169,19 @@ export function symbol(name: Name): Function_ {
   return found;
 }
 
-/** What {@linkcode checkSymbols} has found. */
+/** The result of {@linkcode checkSymbols}. */
 export interface Symbols {
   /** The file name of the C library. */
   readonly library: string | undefined;
-  /** How many functions it was asked for. */
+  /** The number of functions that were looked up. */
   readonly count: number;
-  /** Those that nothing works without and that are not there. */
+  /** Required functions that it lacks. */
   readonly missing: readonly string[];
-  /** Those that are not there and can be done without. */
+  /** Optional functions that it lacks. */
   readonly lacking: readonly string[];
 }
 
-/** Looks for every function that may be called: what a system lacks, before it is needed. */
+/** Looks up every function that may be called, to find missing ones before they are needed. */
 export function checkSymbols(): Symbols {
   const spare: Name[] = ["pidfd_open", "pidfd_send_signal", "malloc_trim"];
   const wanted = (Object.keys(SYMBOLS) as Name[]).filter((name) =>
@@ -226,7 +224,7 @@ const OTHER_NAMES: Readonly<Record<number, string>> = {
   30: "EROFS",
 };
 
-/** The calling thread's errno, which V8's own system calls may have set since the last call. */
+/** The calling thread's errno. V8's own system calls may have changed it since the last call. */
 function errno(): number {
   const where = symbol(ERRNO)();
   return new Deno.UnsafePointerView(where).getInt32();
@@ -240,17 +238,17 @@ export function systemError(number: number, what: string): Error {
   return Object.assign(new Class(`${what}: ${code}`), { code });
 }
 
-/** To be tried once: what a failed close(2) has freed, and a process's number, may be another's at once. */
+/** Never tried again: a closed descriptor and a process id may belong to another at once. */
 const ONCE: readonly Name[] = ["close", "kill"];
 
-/** What V8 may leave in errno: ENOENT, EINTR, EAGAIN, ETIMEDOUT. */
+/** Errors that V8 may leave in errno: ENOENT, EINTR, EAGAIN, ETIMEDOUT. */
 const DOUBTFUL: readonly number[] = [2, 4, OS.errno.EAGAIN, OS.errno.ETIMEDOUT];
 
 /**
- * Calls `name`, and gives `-errno` if it fails. Between a call and the look at errno V8 may make
- * system calls that fail: the first time that it waits for a lock, it looks for the
- * processor's frequency in a file that few systems have (ENOENT). So what it may have left is
- * believed when it is the same twice in a row; a call that fails has had no effect.
+ * Calls `name` and returns `-errno` if it fails. Before errno is read, V8 may make system calls
+ * that fail: when it first waits for a lock, it looks for the processor's frequency in a file
+ * that few systems have (ENOENT). So an error that V8 may have left counts only if it comes twice
+ * in a row. Trying again is safe, because a call that fails has no effect.
  */
 export function attempt(name: Name, ...args: unknown[]): number {
   for (let before = 0;;) {
@@ -263,7 +261,7 @@ export function attempt(name: Name, ...args: unknown[]): number {
   }
 }
 
-/** Calls `name`; a negative result becomes an error that begins with `what`. */
+/** Calls `name` and throws an error that begins with `what` if it fails. */
 export function call(name: Name, what: string, ...args: unknown[]): number {
   const result = attempt(name, ...args);
   if (result < 0) throw systemError(-result, what);
@@ -282,17 +280,17 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 
 const pathBytes = new Uint8Array(4096);
 
-/** A path as a C string, until the next call: nothing is allocated for the thousands of a list. */
+/** A path as a C string, valid until the next call: a list of thousands allocates nothing. */
 export function cPath(path: string): Uint8Array<ArrayBuffer> {
   const { read, written } = encoder.encodeInto(path, pathBytes);
-  // Too long for any system, or not a path: the callee, or cString, says so.
+  // Too long for any system, or no path: the callee or cString() throws.
   if (written === pathBytes.length || path.includes("\0")) return cString(path);
   if (read < path.length) return cString(path);
   pathBytes[written] = 0;
   return pathBytes;
 }
 
-/** The text of a C string, which must not be freed meanwhile. */
+/** The text of a C string. */
 export function readCString(pointer: Deno.PointerObject): string {
   return Deno.UnsafePointerView.getCString(pointer);
 }

@@ -1,9 +1,9 @@
 /**
  * The C library: what Deno's own API can't do to files, descriptors and processes.
  *
- * Each function turns a negative result into the `Deno.errors` class of its errno,
- * with the errno's name as `code`. `open` is called with two arguments only, which
- * are fixed ones everywhere. All calls need `--allow-ffi`.
+ * A failing function throws the `Deno.errors` class of its errno, with the errno's name as
+ * `code`. `open` is only called with two arguments, which are not variadic on any system. All
+ * calls need `--allow-ffi`.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export const POLLIN = 1;
 export const POLLOUT = 4;
 /** `poll`: an error; a pipe without readers. */
 export const POLLERR = 8;
-/** `poll`: the other side is gone. */
+/** `poll`: the other side has closed it. */
 export const POLLHUP = 16;
 
 /** How {@linkcode open} opens: the flags of open(2) by name. */
@@ -47,11 +47,11 @@ export interface OpenOptions {
   readonly access?: "read" | "write" | "both";
   /** Don't wait for the other side of a pipe. @default {true} */
   readonly nonblocking?: boolean;
-  /** Let processes started from here on inherit it. @default {false} */
+  /** Let new processes inherit it. @default {false} */
   readonly inherit?: boolean;
-  /** Fail with ELOOP if a link stands there. @default {false} */
+  /** Fail with ELOOP if the path is a link. @default {false} */
   readonly noFollow?: boolean;
-  /** Fail with ENOTDIR if anything but a directory stands there. @default {false} */
+  /** Fail with ENOTDIR if the path is no directory. @default {false} */
   readonly directory?: boolean;
 }
 
@@ -67,12 +67,12 @@ export function open(path: string, options: OpenOptions = {}): number {
   return call("open", `Cannot open "${path}"`, cString(path), flags);
 }
 
-/** ENOENT, ENXIO, ENOTDIR, ELOOP: nothing is there, or a link, or a socket. */
+/** ENOENT, ENXIO, ENOTDIR, ELOOP: the path is nothing, a socket or a link. */
 const ABSENT: readonly number[] = [2, 6, 20, OS.errno.ELOOP];
 
 /**
- * Opens what stands at `path` to read it, no link's target, and without waiting for the
- * writer of a pipe; -1 if there is nothing, without an error to construct.
+ * Opens `path` for reading, without following a link or waiting for the writer of a pipe.
+ * Returns -1 if there is nothing to open: cheaper than an error.
  */
 export function openItself(path: string): number {
   const flags = O_RDONLY | OS.open.NOFOLLOW | OS.open.NONBLOCK |
@@ -83,7 +83,7 @@ export function openItself(path: string): number {
   throw systemError(-fd, `Cannot open "${path}"`);
 }
 
-/** What is known of a file, in Deno's words. */
+/** Facts about a file, named as Deno names them. */
 export type Facts =
   & Pick<
     Deno.FileInfo,
@@ -103,7 +103,7 @@ const statxBytes = new Uint8Array(256);
 const statxView = new DataView(statxBytes.buffer);
 const STATX_BASIC_STATS = 0x7ff;
 
-/** The facts about what stands at `path`, of a link its own; `undefined` if none can be had. statx(2), Linux only. */
+/** The facts about a path, of a link about itself; `undefined` if there are none. statx(2), Linux only. */
 export function factsAt(path: string): Facts | undefined {
   const AT_FDCWD = -100;
   const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -115,8 +115,8 @@ export function factsAt(path: string): Facts | undefined {
 }
 
 /**
- * The facts about an open file. statx(2), whose structure is the same on every processor;
- * macOS has none: there `path` is looked at as well, which was never tried.
+ * The facts about an open file. statx(2): its structure is the same on every processor. macOS
+ * has no statx: there the facts are those of `path`; untested.
  */
 export function factsOf(fd: number, path: string): Facts {
   if (!OS.hasStatx) return factsByPath(fd, path);
@@ -127,7 +127,7 @@ export function factsOf(fd: number, path: string): Facts {
   return statxFacts();
 }
 
-/** What the last statx(2) has filled in. */
+/** The facts that the last statx(2) has filled in. */
 function statxFacts(): Facts {
   const type = statxView.getUint16(28, true) & 0o170000;
   const seconds = Number(statxView.getBigInt64(112, true));
@@ -148,13 +148,13 @@ function statxFacts(): Facts {
   };
 }
 
-/** The number of a device as stat(2) has it. makedev(3). */
+/** The number of a device as in stat(2). makedev(3) */
 function makeDevice(major: number, minor: number): number {
   return (major & 0xfff) * 0x100 + (minor & 0xff) +
     (minor >>> 8) * 0x100000 + (major >>> 12) * 0x100000000000;
 }
 
-/** The name may mean another file by now, but what has no position is no file in either case. */
+/** The path may be another file by now; but a descriptor without a position is no file in any case. */
 function factsByPath(fd: number, path: string): Facts {
   const info = Deno.lstatSync(path);
   const SEEK_END = 2;
@@ -162,7 +162,7 @@ function factsByPath(fd: number, path: string): Facts {
   return { ...info, isFile: info.isFile && size >= 0, size };
 }
 
-/** Reads from an offset on; 0 is the end. -1: not a file that can be read so. pread(2). */
+/** Reads from an offset; 0 means the end, -1 that it is no regular file. pread(2) */
 export function readAt(
   fd: number,
   buffer: Uint8Array<ArrayBuffer>,
@@ -179,17 +179,17 @@ export function close(fd: number): void {
   call("close", `Cannot close descriptor ${fd}`, fd);
 }
 
-/** Closes what was only read: close(2) frees a descriptor whatever it says. */
+/** Closes a descriptor and ignores errors: close(2) frees it in any case. */
 export function closeQuietly(fd: number): void {
   attempt("close", fd);
 }
 
-/** Reads up to `buffer.length` bytes; 0 is the end. read(2); EAGAIN: `Deno.errors.WouldBlock`. */
+/** Reads up to `buffer.length` bytes; 0 means the end. read(2); EAGAIN: `Deno.errors.WouldBlock`. */
 export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   return call("read", "Cannot read", fd, buffer, BigInt(buffer.length));
 }
 
-/** Writes and returns how many bytes were taken. write(2); EAGAIN: `Deno.errors.WouldBlock`. */
+/** Writes and returns the number of bytes accepted. write(2); EAGAIN: `Deno.errors.WouldBlock`. */
 export function write(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
   return call("write", "Cannot write", fd, bytes, BigInt(bytes.length));
 }
@@ -215,7 +215,7 @@ export function readSystemBytes(path: string): Uint8Array | undefined | null {
       const room = scratch.subarray(length);
       const count = read(fd, room);
       length += count;
-      // These files give as much as there is: less than the room is the end.
+      // One read gives all that there is: a short one means the end.
       if (count < room.length) return scratch.slice(0, length);
     }
   } catch (error) {
@@ -227,7 +227,7 @@ export function readSystemBytes(path: string): Uint8Array | undefined | null {
   }
 }
 
-/** The text of a file of `/proc` or `/sys`; `undefined` if there is none, or none to read. */
+/** The text of a file of `/proc` or `/sys`; `undefined` if it can't be read. */
 export function readSystemFile(path: string): string | undefined {
   const bytes = readSystemBytes(path);
   return bytes ? new TextDecoder().decode(bytes) : undefined;
@@ -238,9 +238,9 @@ const EISDIR = 21;
 const ESPIPE = 29;
 
 /**
- * Like {@linkcode read}, without an error to construct when there is nothing:
- * -1 means nothing yet (EAGAIN), -2 the end or an error (EIO: the other side of a
- * pseudo-terminal is gone). For loops that read at full speed.
+ * Like {@linkcode read}, for loops that read at full speed, which an error would slow down: -1
+ * means nothing yet (EAGAIN), -2 the end or an error (EIO: the other side of a
+ * pseudo-terminal was closed).
  */
 export function readNow(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   const count = attempt("read", fd, buffer, BigInt(buffer.length));
@@ -248,14 +248,14 @@ export function readNow(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   return count === -OS.errno.EAGAIN || count === -EINTR ? -1 : -2;
 }
 
-/** Like {@linkcode write}: -1 means that it would have to wait, -2 an error. */
+/** Like {@linkcode write}, in the same way: -1 means that it would block, -2 an error. */
 export function writeNow(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
   const count = attempt("write", fd, bytes, BigInt(bytes.length));
   if (count >= 0) return count;
   return count === -OS.errno.EAGAIN || count === -EINTR ? -1 : -2;
 }
 
-/** Takes the lock of an open file and tells whether that worked, without waiting. flock(2). */
+/** Tries to take the lock of an open file, without waiting; tells whether it has it. flock(2) */
 export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
   try {
     const operation = (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
@@ -267,7 +267,7 @@ export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
   }
 }
 
-/** Removes a file of an open directory, if it is there and can be removed. unlinkat(2). */
+/** Removes a file of an open directory, and ignores errors. unlinkat(2) */
 export function unlinkAt(directory: number, name: string): void {
   symbol("unlinkat")(directory, cString(name), 0);
 }
@@ -277,7 +277,7 @@ export function mkfifo(path: string): void {
   call("mkfifo", `Cannot make the pipe "${path}"`, cString(path), 0o600);
 }
 
-/** Where a symbolic link leads, `undefined` if there is none. readlink(2); Deno refuses it below `/proc`. */
+/** The target of a symbolic link, `undefined` if there is none. readlink(2); Deno refuses it below `/proc`. */
 export function readLink(path: string): string | undefined {
   const buffer = new Uint8Array(4096);
   const length = Number(symbol("readlink")(cString(path), buffer, 4096n));
@@ -286,9 +286,9 @@ export function readLink(path: string): string | undefined {
     : new TextDecoder().decode(buffer.subarray(0, length));
 }
 
-/** Sends a signal by number; 0 only asks whether the process exists. kill(2). */
+/** Sends a signal by number; 0 only checks that the process exists. kill(2) */
 export function kill(pid: number, signal: number): void {
-  // 0, -1 and -n mean groups, or everybody: never here.
+  // 0, -1 and -n mean groups, or all processes: never wanted.
   if (!Number.isInteger(pid) || pid <= 0) {
     throw new RangeError(`Cannot signal process ${pid}: not a process id`);
   }
@@ -296,9 +296,9 @@ export function kill(pid: number, signal: number): void {
 }
 
 /**
- * A descriptor that means this process for good, whatever becomes of its number;
- * readable once it has ended; not inherited. `undefined` where the system has no
- * such thing. pidfd_open(2).
+ * A descriptor that stands for this process, even if its id is used again. It becomes readable
+ * when the process ends, and is not inherited. `undefined` on systems without pidfds.
+ * pidfd_open(2)
  */
 export function pidfdOpen(pid: number): number | undefined {
   if (!hasSymbol("pidfd_open")) return undefined;
@@ -332,7 +332,7 @@ export function getsid(pid: number): number {
   return call("getsid", `Cannot get the session of process ${pid}`, pid);
 }
 
-/** A variable of this process's environment, without a permission for it. getenv(3). */
+/** A variable of this process's environment; needs no `--allow-env`. getenv(3) */
 export function getenv(name: string): string | undefined {
   const value = symbol("getenv")(cString(name));
   return value === null ? undefined : readCString(value);
@@ -343,7 +343,7 @@ export function geteuid(): number {
   return symbol("geteuid")();
 }
 
-/** Keeps a descriptor from being inherited by what is started from here on, or no longer. fcntl(2). */
+/** Controls whether new processes inherit a descriptor: with close-on-exec they don't. fcntl(2) */
 export function setCloseOnExec(fd: number, on = true): void {
   const what = `Cannot set close-on-exec on descriptor ${fd}`;
   call("fcntl", what, fd, F_SETFD, ...FILL, BigInt(on ? FD_CLOEXEC : 0));
@@ -361,7 +361,7 @@ export function moveUp(fd: number, least: number): number {
   }
 }
 
-/** Makes reads and writes of a descriptor return at once. fcntl(2). */
+/** Makes reads and writes return at once instead of blocking. fcntl(2) */
 export function setNonblocking(fd: number): void {
   const what = `Cannot make descriptor ${fd} nonblocking`;
   const flags = call("fcntl", what, fd, F_GETFL, ...FILL, 0n);
@@ -369,8 +369,8 @@ export function setNonblocking(fd: number): void {
 }
 
 /**
- * Waits, on a thread of Deno's pool, until something happens to one descriptor
- * or `timeoutMs` is over (-1: for ever); returns the `POLL…` bits, 0 on timeout. poll(2).
+ * Waits, on a thread of Deno's pool, for an event on one descriptor, but no longer than
+ * `timeoutMs` (-1: no limit). Returns the `POLL…` bits, 0 on timeout. poll(2)
  */
 export async function poll(
   fd: number,
@@ -381,7 +381,7 @@ export async function poll(
   pollfd.setInt32(0, fd, true);
   pollfd.setInt16(4, events, true);
   const buffer = new Uint8Array(pollfd.buffer);
-  // A failed call (EINTR) leaves revents 0, which reads as a timeout: callers loop.
+  // A failed call (EINTR) leaves revents 0, like a timeout: callers loop.
   await symbol("poll")(buffer, 1n, timeoutMs);
   return pollfd.getInt16(6, true);
 }
@@ -421,14 +421,14 @@ export function resetSignal(signal: number): void {
   symbol("sigaction")(signal, actionWith(SIG_DFL), null);
 }
 
-/** Keeps this process from leaving a core file when a signal ends it. setrlimit(2). */
+/** Prevents a core file when a signal ends this process. setrlimit(2) */
 export function disableCoreDumps(): void {
   const RLIMIT_CORE = 4;
   const none = new Uint8Array(16);
   call("setrlimit", "Cannot limit core files", RLIMIT_CORE, none);
 }
 
-/** Gives memory that is free in the C library back to the system. malloc_trim(3), glibc only. */
+/** Returns the C library's free memory to the system. malloc_trim(3), glibc only */
 export function trimMemory(): void {
   try {
     symbol("malloc_trim")(0n);

@@ -44,7 +44,7 @@ export function setWindowSize(
   call("ioctl", what, fd, OS.ioctl.TIOCSWINSZ, ...FILL, winsize);
 }
 
-/** How many bytes a program could read from its terminal, the slave's descriptor. ioctl_tty(2). */
+/** The number of bytes that wait for the program, by the slave's descriptor. ioctl_tty(2) */
 export function unreadInput(slave: number): number {
   const count = new Int32Array(1);
   const what = `Cannot get the input of terminal ${slave}`;
@@ -59,7 +59,7 @@ export function unreadInput(slave: number): number {
   return count[0]!;
 }
 
-/** A terminal's settings, struct termios: fields of 4 bytes each on Linux and 8 on macOS. */
+/** A terminal's settings, struct termios. */
 function settingsOf(fd: number): DataView<ArrayBuffer> {
   const termios = new DataView(new ArrayBuffer(128));
   const what = `Cannot get the settings of terminal ${fd}`;
@@ -67,13 +67,13 @@ function settingsOf(fd: number): DataView<ArrayBuffer> {
   return termios;
 }
 
-/** Tells whether a terminal edits lines before its program reads them (ICANON). tcgetattr(3). */
+/** Tells whether a terminal lets its user edit lines (ICANON). tcgetattr(3) */
 export function isCanonical(fd: number): boolean {
   const { localFlags, ICANON } = OS.termios;
   return (settingsOf(fd).getUint32(localFlags, true) & ICANON) !== 0;
 }
 
-/** Makes a terminal show output as it is written, with no CR before an LF (OPOST off). tcsetattr(3). */
+/** Makes a terminal pass output on unchanged, without a CR before each LF (OPOST off). tcsetattr(3) */
 export function passOutput(fd: number): void {
   const termios = settingsOf(fd);
   const at = OS.termios.outputFlags; // OPOST is 1 in them.
