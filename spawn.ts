@@ -1,13 +1,12 @@
 /**
- * Starting a session: its reaper, with the lock, and the handshake; and the two
- * Codex agents of the first kinds, in a given directory.
+ * Starting a session: its reaper, with the lock, and the handshake; and the two original Codex
+ * agents, in a given directory.
  *
- * The order is the point. Files and the held lock exist before the reaper, the
- * metadata before the agent, and the pids before the agent's exec, so that no
- * instant has a running agent that nobody knows of. The lock can be inherited only
- * during the call that starts the reaper. This thread starts nothing else then; another
- * thread might, and that process would keep the lock for as long as it lives, and
- * ignore SIGHUP. So a Worker starts no session.
+ * The order matters. Files and the held lock exist before the reaper, the metadata before the
+ * agent, and the pids before the agent's exec, so that no agent ever runs unknown. The lock can
+ * be inherited only during the call that starts the reaper. This thread starts nothing else
+ * then. A process that another thread starts at that moment would keep the lock as long as it
+ * lives, and ignore SIGHUP. So a Worker starts no session.
  *
  * Needs `--allow-read` and `--allow-write` of the session's directory,
  * `--allow-run=/bin/sh` and `--allow-ffi`.
@@ -66,7 +65,7 @@ import { readLink, setCloseOnExec } from "./system/libc.ts";
 import { OS } from "./system/os.ts";
 import { SIGNALS } from "./system/signals.ts";
 
-/** What the agent's process gets. */
+/** The agent's working directory and environment. */
 export interface ProcessOptions {
   /**
    * The working directory.
@@ -104,8 +103,8 @@ export interface SpawnOptions extends ProcessOptions {
  * `--allow-run=/bin/sh`; while an `LD_…` variable is set, `--allow-run` for all programs.
  *
  * @throws {SessionError} `exists`, `program_not_found`, `not_executable`,
- * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows and in a Worker; what was
- * made for it is gone then.
+ * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows and in a Worker; nothing is left
+ * behind then.
  *
  * @example
  * ```ts
@@ -124,11 +123,11 @@ export function spawnExec(
 }
 
 /**
- * Starts an interactive agent like {@linkcode spawnExec} starts another: program
- * `codex-repl`, standard input from the named pipe `stdin.pipe`, whose end of file
- * comes only when it is sent.
+ * Starts an interactive agent, otherwise like {@linkcode spawnExec}: program `codex-repl`,
+ * standard input from the named pipe `stdin.pipe`, which reaches its end of file only when that
+ * is sent.
  *
- * @throws {SessionError} as {@linkcode spawnExec} does.
+ * @throws {SessionError} like {@linkcode spawnExec}.
  *
  * @example
  * ```ts
@@ -146,7 +145,7 @@ export function spawnRepl(
   return spawnAt(paths, "repl", args, { program: "codex-repl", ...options });
 }
 
-/** What makes a directory another session's, or would be believed of the new one. */
+/** Files of another session, which the new one must not be judged by. */
 const RECORDS: readonly string[] = [
   ...["lock", "meta.json", "pid", "exit", "stop.json"],
   ...["stdout.log", "stderr.log", "reaper.log", "reaper.sh", "scope.log"],
@@ -190,7 +189,7 @@ async function spawnAt(
       pipe: kind === "repl",
     });
   } catch (error) {
-    // Another was quicker, in starting or in deleting: what is there is his.
+    // Another process was quicker to start or delete: the files are not ours.
     if (error instanceof SessionError && error.code === "exists") throw error;
     if (prepared && !await prepared.hold.lock()) throw error;
     if (made) remove(paths.dir);
@@ -205,22 +204,22 @@ async function spawnAt(
   }
 }
 
-/** What systemd-run had to say, until the start has succeeded or failed. */
+/** The errors of systemd-run, until the start has succeeded or failed. */
 const SCOPE_LOG = "scope.log";
 
 /**
- * An agent of a session that creates a session has inherited the lock of its own
- * one. It must not reach the new session's processes, or the old one would seem
- * to live as long as they. Found by its name, so on Linux only.
+ * An agent that creates a session has inherited its own session's lock. The new session's
+ * processes must not inherit that, or the old session would seem to live as long as they do. It is
+ * found by its path in `/proc`.
  */
 function keepOwnLock(): void {
   const own = Deno.env.get("CODEX_SESSION_DIR");
   if (own === undefined || !OS.hasProc) return;
   let dir = own;
   try {
-    dir = Deno.realPathSync(own); // Earlier versions took it with links in it.
+    dir = Deno.realPathSync(own); // Earlier versions left links in it.
   } catch {
-    // It is gone, or not ours to see.
+    // It is gone, or forbidden.
   }
   for (let fd = 3; fd < 256; fd++) {
     if (readLink(`/proc/self/fd/${fd}`)?.startsWith(`${dir}/`)) {
@@ -229,9 +228,9 @@ function keepOwnLock(): void {
   }
 }
 
-/** What {@linkcode launch} starts. */
+/** Options of {@linkcode launch}. */
 export interface LaunchOptions extends ProcessOptions, ReaperOptions {
-  /** The agent's argument vector; its first element is found on its PATH. */
+  /** The agent's argument vector; its program is found on the agent's PATH. */
   readonly argv: readonly string[];
   /**
    * The program's name in messages.
@@ -248,11 +247,11 @@ export interface LaunchOptions extends ProcessOptions, ReaperOptions {
 }
 
 /**
- * Starts the reaper and waits until the agent's exec has succeeded. Starting itself
- * happens before the first await, and the lock is left to what was started.
+ * Starts the reaper, before the first await, and waits until the agent's exec has succeeded. The
+ * started processes keep the lock.
  *
  * @throws {SessionError} `program_not_found`, `not_executable`, `cwd_missing` or
- * `spawn_failed`; no process is left then, files are.
+ * `spawn_failed`; then no process is left, but the files are.
  */
 export async function launch(
   paths: Paths,
@@ -264,7 +263,7 @@ export async function launch(
     keepOwnLock();
     return await start(paths, prepared, { ...options, reapers });
   } catch (error) {
-    // Its files are about to go: nothing that was started may run on unknown.
+    // The caller removes its files next: no process may run on unknown.
     if (reapers.length > 0) await endStarted(paths, prepared.hold);
     throw error;
   } finally {
@@ -274,13 +273,13 @@ export async function launch(
   }
 }
 
-/** What one try to start is made of. */
+/** One try to start. */
 interface Attempt extends LaunchOptions {
-  /** The processes that were started: this try's comes last. */
+  /** The reapers of all tries: this try's comes last. */
   readonly reapers: Deno.ChildProcess[];
 }
 
-/** Starts the reaper, without a scope if there can be none, and looks whether the agent runs. */
+/** Starts the reaper, without a scope if there can be none, and checks that the agent runs. */
 async function start(
   paths: Paths,
   prepared: Prepared,
@@ -307,7 +306,7 @@ async function start(
   throw startError(paths.id, program, cwd, status, report);
 }
 
-/** Ends what was started of a session that could not be. */
+/** Ends the processes of a session that failed to start. */
 async function endStarted(paths: Paths, hold: Hold): Promise<void> {
   await endProcesses(paths, {
     signalNumber: SIGNALS.KILL!,
@@ -335,7 +334,7 @@ async function startReaper(
     reaper = spawnReaper(paths, prepared, attempt);
     reapers.push(reaper);
   } finally {
-    // If there can be no scope, it is needed once more.
+    // A try with a scope may be followed by one without.
     if (scope === undefined) prepared.releaseLock();
   }
   let isOver = false;
@@ -343,7 +342,7 @@ async function startReaper(
   endOf(reaper).then(over, over);
   const isReaper = (argv: readonly string[]) =>
     scriptCall(argv)?.path === scriptPath(paths.dir);
-  // Without a scope there is no timer: the first one, even to clear none, costs a cold start 9 ms.
+  // Only with a scope: the first timer, even clearing none, takes 9 ms.
   const timer = scope &&
     setTimeout(() => giveUp(reaper, isReaper), scope.timeoutMs);
   try {
@@ -363,7 +362,7 @@ function spawnReaper(
   attempt: Attempt,
 ): Deno.ChildProcess {
   const { argv, cwd = Deno.cwd(), reapers, scope } = attempt;
-  // A relay's agent gets them from its relay.
+  // A relay passes them on to its agent.
   const { env, clearEnv = false }: ProcessOptions = attempt.relay
     ? { env: packEnvironment(attempt) }
     : attempt;

@@ -42,7 +42,7 @@ export async function endOf(child: Deno.ChildProcess): Promise<ChildStatus> {
     const { code, signal } = await child.status;
     return { code, signal: signal === null ? null : code - 128 };
   } catch (error) {
-    // Deno knows no names of real-time signals, and throws.
+    // Deno has no names for real-time signals, and throws.
     const number = /^Invalid signal: (\d+)$/.exec(messageOf(error))?.[1];
     if (number === undefined) throw error;
     return { code: 128 + Number(number), signal: Number(number) };
@@ -67,7 +67,7 @@ export function signalChild(
   try {
     child.kill(signal);
   } catch (error) {
-    // Deno has seen its end already, or will in a moment.
+    // Deno knows of its end already, or will in a moment.
     const hasEnded = error instanceof TypeError ||
       error instanceof Deno.errors.NotFound;
     if (!hasEnded) throw error;
@@ -119,7 +119,7 @@ export function spawnLeader(
   } catch (error) {
     throw explainLoader(error, program);
   }
-  // Nobody may be waiting when it throws, see endOf().
+  // It may throw, see endOf(), and the caller need not wait for it.
   child.status.catch(() => {});
   if (getsid(child.pid) !== child.pid) {
     signalChild(child, "SIGKILL");
@@ -128,7 +128,7 @@ export function spawnLeader(
   return child;
 }
 
-/** SIGPIPE is Deno's business, and the other two can't be changed. */
+/** Deno resets SIGPIPE itself; the other two can't be changed. */
 const UNTOUCHED: readonly string[] = ["PIPE", "KILL", "STOP"];
 
 /** Gives signals the actions that a leader is to start with, until disposed of. sigaction(2) */

@@ -1,11 +1,11 @@
 /**
- * Ending all processes of a session, none of them a stranger, none left.
+ * Ending all processes of a session, and no other process.
  *
- * They are asked by a signal, given time, and then frozen before they are killed:
- * what is stopped (SIGSTOP) can't fork, and its children can still be found
- * through it. The reaper and its helpers are left time to record how the agent ended
- * and to end by themselves, but no more than that: an agent can look like one of them.
- * After each step all processes are looked at again, until none is left.
+ * They get a signal, then a grace period. What is left is stopped (SIGSTOP) before it is
+ * killed: a stopped process can't fork, and its children can still be found through it. The
+ * reaper and its helpers get time to record how the agent ended and to end by themselves, but
+ * no more: an agent can look like one of them. After each step the processes are listed
+ * again, until none is left.
  *
  * @module
  */
@@ -21,11 +21,11 @@ import { remove, writeAtomic } from "../system/files.ts";
 import { type Paths } from "../store.ts";
 import { SIGNALS } from "../system/signals.ts";
 
-/** How long what was killed may take to be gone. */
+/** How long killed processes may take to disappear. */
 const KILLED_MS = 5_000;
-/** How long a reaper alone with its helpers may take until it is asked what keeps it. */
+/** How long a reaper and its helpers may take before the reason is looked for. */
 const RECORD_MS = 500;
-/** How often all processes are looked at while some live on. */
+/** How often the processes are listed while some live. */
 const LOOK_MS = 100;
 
 const KILL = SIGNALS.KILL!;
@@ -36,22 +36,22 @@ const CONT = SIGNALS.CONT!;
 export interface EndingOptions {
   /** The first signal's number. */
   readonly signalNumber: number;
-  /** Milliseconds from it to SIGKILL. */
+  /** Milliseconds between that signal and SIGKILL. */
   readonly graceMs: number;
-  /** Kill the reaper, too, if it can't record the end. @default {false} */
+  /** Also kill a reaper that can't record the end. @default {false} */
   readonly evenReaper?: boolean;
-  /** Tells whether the directory's name still means this session, see `hold.ts`. */
+  /** Tells whether the directory's path still means this session, see `hold.ts`. */
   readonly isStill: () => boolean;
-  /** Give up waiting. */
+  /** Stops waiting. */
   readonly abortSignal?: AbortSignal;
 }
 
 /**
- * Ends all processes of a session but ourselves: the first signal, a grace period,
- * SIGKILL. If we are the agent, its reaper, which waits for us, lives on.
+ * Ends all processes of a session except this one: the first signal, a grace period, SIGKILL.
+ * If this process is the agent, the reaper, which waits for it, lives on.
  *
- * @throws {SessionError} `timeout` if one survives SIGKILL, or the reaper can't
- * record the end.
+ * @throws {SessionError} `timeout` if one survives SIGKILL, or if the reaper can't record the
+ * end.
  * @throws {Deno.errors.PermissionDenied} if one runs as another user.
  */
 export async function endProcesses(
@@ -67,17 +67,17 @@ export async function endProcesses(
   await killAll(scene, all);
 }
 
-/** What the steps share. */
+/** What all steps use. */
 interface Scene {
   /** All processes of the session that live now. */
   look(): readonly SessionProcess[];
   /** Sends a signal to one of them. */
   send(process: SessionProcess, signal: number): void;
-  /** Has the reaper go on if it is stopped, and ends what it waits for too long. */
+  /** Lets a stopped reaper go on, and kills what delays it for too long. */
   tend(all: readonly SessionProcess[]): void;
   /** Waits until all of them have ended, or `timeoutMs` are over. */
   wait(all: readonly SessionProcess[], timeoutMs: number): Promise<void>;
-  /** Throws if none of these may be signalled, or if one lives on though it was killed. */
+  /** Throws if none of these may be signalled, or if one survives SIGKILL for too long. */
   check(targets: readonly SessionProcess[], isLate: boolean): void;
 }
 
@@ -98,14 +98,14 @@ function sceneOf(paths: Paths, options: EndingOptions): Scene {
     send,
     look() {
       let all = listProcesses(paths, { known });
-      // In this order: what was there before the name was another session's is none of that.
+      // After the listing: processes seen while the path still meant this session are its own.
       if (!isStill()) {
         all = all.filter(({ pid, startTicks }) =>
           known.get(pid) === startTicks
         );
       }
       for (const { pid, startTicks } of all) known.set(pid, startTicks);
-      // It waits for the agent; if that is us, it waits for longer than we can.
+      // The reaper waits for the agent. If that is us, we can't wait for the reaper.
       const waitsForUs = targetsOf(all).length === 0 &&
         all.some(({ pid, role }) => role === "reaper" && pid === Deno.ppid);
       return waitsForUs ? [] : all;
@@ -130,7 +130,7 @@ function sceneOf(paths: Paths, options: EndingOptions): Scene {
   };
 }
 
-/** Sends each process the first signal and waits for the grace period; what is left then. */
+/** Sends each process the first signal and waits for the grace period; returns what is left. */
 async function askAll(
   scene: Scene,
   first: readonly SessionProcess[],
@@ -139,16 +139,16 @@ async function askAll(
 ): Promise<readonly SessionProcess[]> {
   const asked = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
-    // What a living process starts after the signal is its way of ending: not asked.
+    // A child that an asked process starts belongs to its way of ending: it is not asked.
     const busy = new Set(
       targets.filter((one) => asked.has(keyOf(one))).map((one) => one.pid),
     );
     for (const process of targets) {
       if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
       asked.add(keyOf(process));
-      // A helper without its reaper has nothing to finish, and ignores most signals.
+      // A helper without its reaper has no work left, and ignores most signals.
       scene.send(process, process.role === "helper" ? KILL : signal);
-      // A stopped process takes no other signal than SIGKILL before it goes on.
+      // A stopped process handles no signal but SIGKILL until it goes on.
       if (process.stopped && signal !== STOP) scene.send(process, CONT);
     }
   };
@@ -164,7 +164,7 @@ async function askAll(
   return all;
 }
 
-/** Kills until none is left. */
+/** Kills all processes until none is left. */
 async function killAll(
   scene: Scene,
   first: readonly SessionProcess[],
@@ -181,7 +181,7 @@ async function killAll(
   }
 }
 
-/** Stops processes until no new one appears; all of them. */
+/** Stops the processes until no new one appears; returns all of them. */
 function freeze(
   scene: Scene,
   first: readonly SessionProcess[],
@@ -204,19 +204,19 @@ function keyOf(process: SessionProcess): string {
   return `${process.pid}:${process.startTicks}`;
 }
 
-/** Whom to end: the reaper and its helpers end by themselves, as long as it lives. */
+/** The processes to end: while the reaper lives, it and its helpers end by themselves. */
 function targetsOf(all: readonly SessionProcess[]): readonly SessionProcess[] {
   if (!all.some(({ role }) => role === "reaper")) return all;
   return all.filter(({ role }) => role === "agent" || role === "child");
 }
 
 /**
- * How long a reaper and its helpers are waited for when agent and children are gone.
- * What this returns tells whom of all to kill: nobody at first, then the helpers, whose
- * end frees a reaper that waits for one, then the reaper.
+ * Watches how long a reaper and its helpers take once agent and children have ended. The
+ * returned function tells which of them to kill: none at first, then the helpers, because the
+ * reaper may wait for one, then the reaper.
  *
- * It throws {@linkcode SessionError} `timeout` if the reaper can't record the end, unless
- * even that may be killed; or if one survives.
+ * It throws {@linkcode SessionError} `timeout` if the reaper can't record the end and may not
+ * be killed, or if a process survives.
  */
 function patience(
   paths: Paths,
@@ -246,7 +246,7 @@ function patience(
   };
 }
 
-/** Why nothing can be written in a session's directory; `undefined` if it can be, or is gone. */
+/** Why a session's directory can't be written; `undefined` if it can be, or is gone. */
 function hindranceIn(paths: Paths): string | undefined {
   const trial = `${paths.exit}.tmp`;
   try {
@@ -265,11 +265,11 @@ function undying(
   { pid, command }: SessionProcess,
 ): SessionError {
   const message =
-    `Cannot stop session "${id}": process ${pid} (${command}) does not end, even by SIGKILL`;
+    `Cannot stop session "${id}": process ${pid} (${command}) survives SIGKILL`;
   return new SessionError("timeout", message, { id });
 }
 
-/** Waits until all of these have ended, or the time is over. */
+/** Waits until all of these have ended, but no longer than `timeoutMs`. */
 async function allGone(
   processes: readonly SessionProcess[],
   timeoutMs: number,

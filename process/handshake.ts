@@ -25,7 +25,7 @@ import { exists, readFile } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 import { hasLeftShell } from "./table.ts";
 
-/** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
+/** How long to wait until a reaper has recorded the end of a dead agent: on a full disk it takes forever. */
 export const RECORD_MS = 2_000;
 
 /** The report of a reaper. */
@@ -65,7 +65,7 @@ export async function handshake(
     // Before the first writer opens the pipe, it looks hung up.
     const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
     if (over || (hungUp && text !== "")) return parseReport(text, success);
-    // Not setTimeout(): its first use costs a cold start 8 ms. A negative descriptor is none, poll(2).
+    // Not setTimeout(), whose first use takes 8 ms. poll(2) ignores a negative descriptor.
     if (bits !== 0) await poll(-1, 0, 1);
   }
 }
@@ -86,8 +86,8 @@ function parseReport(text: string, success: "" | "ok"): Handshake {
 }
 
 /**
- * For shells that can't report a failed exec of their own (bash, mksh): tells whether
- * the agent has ended as such a failure does, with what the shell says of it.
+ * For shells that can't report a failed exec (bash, mksh): tells whether the agent ended as such
+ * a failure does, with the shell's own error message.
  */
 export async function diedUnstarted(
   paths: Paths,
@@ -101,7 +101,7 @@ export async function diedUnstarted(
   } else if (processExists(pids.agent)) return false;
   await endedWithin(reaper, RECORD_MS);
   const code = exitCodeOf(paths);
-  // It says so by its own name where the agent's errors go; then that is all there is.
+  // The shell's message is in the agent's log, and begins with the path of the script.
   return (code === 126 || code === 127) &&
     (readFile(paths.stderr) ?? "").includes(scriptPath(paths.dir));
 }
@@ -112,7 +112,7 @@ export function exitCodeOf(paths: Paths): number {
   return ending !== undefined && "code" in ending ? ending.code : -1;
 }
 
-/** Why a session did not start, from the status that its reaper has reported. */
+/** The error for a session that did not start, by the status that its reaper has reported. */
 export function startError(
   id: string,
   program: string,

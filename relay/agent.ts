@@ -3,10 +3,10 @@
  *
  *     reaper ── relay ── sh ⇒ agent   (one process: a session leader, by setsid)
  *
- * A shell opens the slave, because Deno can't hand a descriptor to a child: it leads
- * a session without a terminal, so its first terminal becomes the controlling one
- * (Linux; on macOS too). Then it becomes the agent by exec. Whether that succeeded
- * comes through a pipe that the kernel closes at a successful exec.
+ * A shell opens the slave, because Deno can't pass a descriptor to a child. It leads a session
+ * without a terminal, so the first terminal that it opens becomes the controlling one. Then it
+ * becomes the agent by exec. Its standard output is a pipe to this process at first, on which it
+ * reports a failed exec; the kernel closes it at a successful one.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { hasLeftShell } from "../process/table.ts";
 import { isExecutable } from "../agents/program.ts";
 import { signalName } from "../system/signals.ts";
 
-/** The shell's name in what it says. */
+/** The shell's name in its error messages. */
 const NAME = "codex-session terminal";
 
 // In dash the trap runs after a failed exec. The brace group's redirection leaves
@@ -29,7 +29,7 @@ trap 'echo "$?" >&3' 0
 exec <>"$tty" >&0 2>&0
 { exec "$@"; } 3>&-`;
 
-/** A started agent, or the exit status that stands for why it could not be. */
+/** A started agent, or the exit status that tells why it could not be started. */
 export type Started =
   | { readonly child: Deno.ChildProcess }
   | { readonly failure: number };
@@ -61,7 +61,7 @@ export async function startAgent(
     await endOf(child);
     return { failure: Number(report) || 1 };
   }
-  // A shell that can't report (bash, mksh) has ended with the status instead.
+  // A shell that can't report (bash, mksh) ends with that status instead.
   const isShell = (argv: readonly string[]) => argv[2] === SCRIPT;
   if (
     OS.hasProc && !await hasLeftShell(child.pid, isShell)
@@ -75,7 +75,7 @@ export async function startAgent(
   return { child };
 }
 
-/** Signals whose default effect is not death: they can't have ended the agent. */
+/** Signals whose default effect is not to end a process: they can't have ended the agent. */
 const HARMLESS = new Set(["SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"]);
 
 /** Ends this process as the agent has ended: by the same code, or the same signal. */
@@ -85,10 +85,10 @@ export function endAs({ signal, code }: ChildStatus): never {
       disableCoreDumps();
       resetSignal(signal);
       kill(Deno.pid, signal);
-      // Delivered before kill returns, or to another thread in the next instant.
+      // It arrives before kill() returns, or in another thread a moment later.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
     } catch {
-      // Then the status has to say it.
+      // Then the exit status must tell.
     }
   }
   Deno.exit(code);

@@ -212,7 +212,7 @@ Deno.test("spawnExec() never starts a second agent in a directory", async () => 
   const error = await assertRejects(
     () => spawnExec(paths, []),
     SessionError,
-    "holds a session already",
+    "already holds a session",
   );
   assertEquals(error.code, "exists");
   assertEquals(readState(paths).state, "running");
@@ -231,7 +231,7 @@ Deno.test("spawnExec() writes into nothing that stands in its directory", async 
     const error = await assertRejects(
       () => spawnExec(paths, ["600"], { program: "sleep" }),
       SessionError,
-      `holds the file ${name} already`,
+      `already holds the file ${name}`,
     );
     assertEquals(error.code, "exists");
     assertEquals(Deno.readTextFileSync(outside), "precious");
