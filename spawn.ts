@@ -1,16 +1,15 @@
 /**
- * Starting a session: its reaper, with the lock, and the handshake; and the two
- * Codex agents of the first kinds, in a given directory.
+ * Starting a session: its reaper, with the lock, and the handshake; and the two original Codex
+ * agents, in a given directory.
  *
- * The order is the point. Files and the held lock exist before the reaper, the
- * metadata before the agent, and the pids before the agent's exec, so that no
- * instant has a running agent that nobody knows of. The lock can be inherited only
- * during the call that starts the reaper. This thread starts nothing else then; another
- * thread might, and that process would keep the lock for as long as it lives. So a
- * Worker starts no session.
+ * The order matters. Files and the held lock exist before the reaper, the metadata before the
+ * agent, and the pids before the agent's exec, so that no agent ever runs unknown. The lock can
+ * be inherited only during the call that starts the reaper. This thread starts nothing else
+ * then. A process that another thread starts at that moment would keep the lock as long as it
+ * lives, and ignore SIGHUP. So a Worker starts no session.
  *
- * Needs `--allow-read` and `--allow-write` of the session's directory and
- * `--allow-ffi`.
+ * Needs `--allow-read` and `--allow-write` of the session's directory,
+ * `--allow-run=/bin/sh` and `--allow-ffi`.
  *
  * @module
  */
@@ -21,7 +20,8 @@ import {
   messageOf,
   SessionError,
 } from "./errors.ts";
-import { Child, spawnLeader } from "./process/child.ts";
+import { endedWithin, endOf, spawnLeader } from "./process/child.ts";
+import { endProcesses } from "./process/ending.ts";
 import { packEnvironment } from "./process/environment.ts";
 import {
   diedUnstarted,
@@ -42,8 +42,8 @@ import {
 import {
   type ReaperOptions,
   reaperScript,
-  SCRIPT,
   scriptCall,
+  scriptPath,
 } from "./process/reaper.ts";
 import {
   giveUp,
@@ -51,7 +51,7 @@ import {
   scopedCommand,
   type ScopeLauncher,
 } from "./process/scope.ts";
-import { resolve } from "./std.ts";
+import { join, resolve } from "./std.ts";
 import {
   checkDirectory,
   type Kind,
@@ -62,9 +62,10 @@ import {
 } from "./store.ts";
 import { makeFile, readFile, remove } from "./system/files.ts";
 import { readLink, setCloseOnExec } from "./system/libc.ts";
+import { OS } from "./system/os.ts";
 import { SIGNALS } from "./system/signals.ts";
 
-/** What the agent's process gets. */
+/** The agent's working directory and environment. */
 export interface ProcessOptions {
   /**
    * The working directory.
@@ -98,12 +99,12 @@ export interface SpawnOptions extends ProcessOptions {
  * `stdout.log` and `stderr.log`, in a session of its own with SIGHUP ignored.
  * Returns the process ids as soon as the program runs.
  *
- * Needs `--allow-read` and `--allow-write` of the directory, `--allow-env` and
- * `--allow-ffi`.
+ * Needs `--allow-read` and `--allow-write` of the directory, `--allow-env`, `--allow-ffi` and
+ * `--allow-run=/bin/sh`; while an `LD_…` variable is set, `--allow-run` for all programs.
  *
  * @throws {SessionError} `exists`, `program_not_found`, `not_executable`,
- * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows and in a Worker; what was
- * made for it is gone then.
+ * `cwd_missing`, `spawn_failed`, or `unsupported` on Windows and in a Worker; nothing is left
+ * behind then.
  *
  * @example
  * ```ts
@@ -122,11 +123,11 @@ export function spawnExec(
 }
 
 /**
- * Starts an interactive agent like {@linkcode spawnExec} starts another: program
- * `codex-repl`, standard input from the named pipe `stdin.pipe`, whose end of file
- * comes only when it is sent.
+ * Starts an interactive agent, otherwise like {@linkcode spawnExec}: program `codex-repl`,
+ * standard input from the named pipe `stdin.pipe`, which reaches its end of file only when that
+ * is sent.
  *
- * @throws {SessionError} as {@linkcode spawnExec} does.
+ * @throws {SessionError} like {@linkcode spawnExec}.
  *
  * @example
  * ```ts
@@ -144,7 +145,7 @@ export function spawnRepl(
   return spawnAt(paths, "repl", args, { program: "codex-repl", ...options });
 }
 
-/** What makes a directory another session's, or would be believed of the new one. */
+/** Files of another session, which the new one must not be judged by. */
 const RECORDS: readonly string[] = [
   ...["lock", "meta.json", "pid", "exit", "stop.json"],
   ...["stdout.log", "stderr.log", "reaper.log", "reaper.sh", "scope.log"],
@@ -188,13 +189,13 @@ async function spawnAt(
       pipe: kind === "repl",
     });
   } catch (error) {
-    // Another was quicker, in starting or in deleting: what is there is his.
+    // Another process was quicker to start or delete: the files are not ours.
     if (error instanceof SessionError && error.code === "exists") throw error;
     if (prepared && !await prepared.hold.lock()) throw error;
     if (made) remove(paths.dir);
     else {
       for (const { name } of [...Deno.readDirSync(paths.dir)]) {
-        if (!before.has(name)) remove(`${paths.dir}/${name}`);
+        if (!before.has(name)) remove(join(paths.dir, name));
       }
     }
     throw error;
@@ -203,22 +204,22 @@ async function spawnAt(
   }
 }
 
-/** What systemd-run had to say, until the start has succeeded or failed. */
+/** The errors of systemd-run, until the start has succeeded or failed. */
 const SCOPE_LOG = "scope.log";
 
 /**
- * An agent of a session that creates a session has inherited the lock of its own
- * one. It must not reach the new session's processes, or the old one would seem
- * to live as long as they. Found by its name, so on Linux only.
+ * An agent that creates a session has inherited its own session's lock. The new session's
+ * processes must not inherit that, or the old session would seem to live as long as they do. It is
+ * found by its path in `/proc`.
  */
 function keepOwnLock(): void {
   const own = Deno.env.get("CODEX_SESSION_DIR");
-  if (own === undefined || Deno.build.os !== "linux") return;
+  if (own === undefined || !OS.hasProc) return;
   let dir = own;
   try {
-    dir = Deno.realPathSync(own); // Earlier versions took it with links in it.
+    dir = Deno.realPathSync(own); // Earlier versions left links in it.
   } catch {
-    // It is gone, or not ours to see.
+    // It is gone, or forbidden.
   }
   for (let fd = 3; fd < 256; fd++) {
     if (readLink(`/proc/self/fd/${fd}`)?.startsWith(`${dir}/`)) {
@@ -227,9 +228,9 @@ function keepOwnLock(): void {
   }
 }
 
-/** What {@linkcode launch} starts. */
+/** Options of {@linkcode launch}. */
 export interface LaunchOptions extends ProcessOptions, ReaperOptions {
-  /** The agent's argument vector; its first element is found on its PATH. */
+  /** The agent's argument vector; its program is found on the agent's PATH. */
   readonly argv: readonly string[];
   /**
    * The program's name in messages.
@@ -246,56 +247,67 @@ export interface LaunchOptions extends ProcessOptions, ReaperOptions {
 }
 
 /**
- * Starts the reaper and waits until the agent's exec has succeeded. Starting itself
- * happens before the first await, and the lock is left to what was started.
+ * Starts the reaper, before the first await, and waits until the agent's exec has succeeded. The
+ * started processes keep the lock.
  *
  * @throws {SessionError} `program_not_found`, `not_executable`, `cwd_missing` or
- * `spawn_failed`; no process is left then, files are.
+ * `spawn_failed`; then no process is left, but the files are.
  */
 export async function launch(
   paths: Paths,
   prepared: Prepared,
   options: LaunchOptions,
 ): Promise<Pids> {
-  const { argv, program = argv[0] ?? "", cwd = Deno.cwd(), scope } = options;
-  const children: Child[] = [];
+  const reapers: Deno.ChildProcess[] = [];
   try {
     keepOwnLock();
-    let started = start(paths, prepared, cwd, options, children);
-    if (scope !== undefined) {
-      const { pids, report } = await started;
-      if (pids === undefined && report === "") {
-        if (scope.required) throw noScope(readScopeLog(paths));
-        const without = { ...options, scope: undefined };
-        started = start(paths, prepared, cwd, without, children);
-      }
-      prepared.releaseLock();
-    }
-    const { pids, report, isSure, child } = await started;
-    if (
-      pids !== undefined && (options.relay ? report === "ok" : report === "")
-    ) {
-      const failed = !isSure && !options.relay &&
-        await diedUnstarted(paths, pids, child);
-      if (!failed) return pids;
-    }
-    await child.ended(RECORD_MS);
-    const status = Number(report || await exitCodeOf(paths));
-    throw startError(paths.id, program, cwd, status, report);
+    return await start(paths, prepared, { ...options, reapers });
   } catch (error) {
-    // Its files are about to go: nothing that was started may run on unknown.
-    if (children.length > 0) await endStarted(paths, prepared.hold);
+    // The caller removes its files next: no process may run on unknown.
+    if (reapers.length > 0) await endStarted(paths, prepared.hold);
     throw error;
   } finally {
-    for (const child of children) child.release();
+    for (const reaper of reapers) reaper.unref();
     prepared.hold.removeFile(READY);
-    if (scope !== undefined) prepared.hold.removeFile(SCOPE_LOG);
+    if (options.scope !== undefined) prepared.hold.removeFile(SCOPE_LOG);
   }
 }
 
-/** Ends what was started of a session that could not be. */
+/** One try to start. */
+interface Attempt extends LaunchOptions {
+  /** The reapers of all tries: this try's comes last. */
+  readonly reapers: Deno.ChildProcess[];
+}
+
+/** Starts the reaper, without a scope if there can be none, and checks that the agent runs. */
+async function start(
+  paths: Paths,
+  prepared: Prepared,
+  attempt: Attempt,
+): Promise<Pids> {
+  const { argv, program = argv[0] ?? "", cwd = Deno.cwd(), scope } = attempt;
+  let result = await startReaper(paths, prepared, attempt);
+  if (scope !== undefined) {
+    if (result.outcome === "silent") {
+      if (scope.required) throw noScope(readScopeLog(paths));
+      const without = { ...attempt, scope: undefined };
+      result = await startReaper(paths, prepared, without);
+    }
+    prepared.releaseLock();
+  }
+  const reaper = attempt.reapers.at(-1)!;
+  if (result.outcome === "started") {
+    const { pids, isSure } = result;
+    if (isSure || !await diedUnstarted(paths, pids, reaper)) return pids;
+  }
+  await endedWithin(reaper, RECORD_MS);
+  const report = result.outcome === "failed" ? result.report : "";
+  const status = Number(report || exitCodeOf(paths));
+  throw startError(paths.id, program, cwd, status, report);
+}
+
+/** Ends the processes of a session that failed to start. */
 async function endStarted(paths: Paths, hold: Hold): Promise<void> {
-  const { endProcesses } = await import("./process/ending.ts");
   await endProcesses(paths, {
     signalNumber: SIGNALS.KILL!,
     graceMs: 0,
@@ -306,40 +318,39 @@ async function endStarted(paths: Paths, hold: Hold): Promise<void> {
 
 /** The last line that systemd-run has left. */
 function readScopeLog(paths: Paths): string {
-  const said = readFile(`${paths.dir}/${SCOPE_LOG}`) ?? "";
+  const said = readFile(join(paths.dir, SCOPE_LOG)) ?? "";
   return said.trim().split("\n").at(-1) || "systemd-run failed";
 }
 
-interface Started extends Handshake {
-  /** The reaper. */
-  readonly child: Child;
-}
-
-/** Starts the reaper, before the first await, and waits for what it reports. */
-async function start(
+/** Starts the reaper, before the first await, and waits for its report. */
+async function startReaper(
   paths: Paths,
   prepared: Prepared,
-  cwd: string,
-  options: LaunchOptions,
-  children: Child[],
-): Promise<Started> {
-  const { scope } = options;
-  let child: Child;
+  attempt: Attempt,
+): Promise<Handshake> {
+  const { reapers, relay, scope } = attempt;
+  let reaper: Deno.ChildProcess;
   try {
-    child = spawnReaper(paths, prepared, cwd, options, children.length === 0);
-    children.push(child);
+    reaper = spawnReaper(paths, prepared, attempt);
+    reapers.push(reaper);
   } finally {
-    // If there can be no scope, it is needed once more.
+    // A try with a scope may be followed by one without.
     if (scope === undefined) prepared.releaseLock();
   }
+  let isOver = false;
+  const over = () => isOver = true;
+  endOf(reaper).then(over, over);
   const isReaper = (argv: readonly string[]) =>
-    scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
-  // Without a scope there is no timer: the first one, even to clear none, costs a cold start 9 ms.
+    scriptCall(argv)?.path === scriptPath(paths.dir);
+  // Only with a scope: the first timer, even clearing none, takes 9 ms.
   const timer = scope &&
-    setTimeout(() => giveUp(child, isReaper), scope.timeoutMs);
+    setTimeout(() => giveUp(reaper, isReaper), scope.timeoutMs);
   try {
-    const isOver = () => child.hasEnded();
-    return { ...await handshake(prepared.readyFd, isOver), child };
+    return await handshake(
+      prepared.readyFd,
+      () => isOver,
+      relay ? "ok" : "",
+    );
   } finally {
     if (timer !== undefined) clearTimeout(timer);
   }
@@ -348,15 +359,13 @@ async function start(
 function spawnReaper(
   paths: Paths,
   prepared: Prepared,
-  cwd: string,
-  options: LaunchOptions,
-  isFirst: boolean,
-): Child {
-  const { argv, scope } = options;
-  // A relay's agent gets them from its relay.
-  const { env, clearEnv = false }: ProcessOptions = options.relay
-    ? { env: packEnvironment(options) }
-    : options;
+  attempt: Attempt,
+): Deno.ChildProcess {
+  const { argv, cwd = Deno.cwd(), reapers, scope } = attempt;
+  // A relay passes them on to its agent.
+  const { env, clearEnv = false }: ProcessOptions = attempt.relay
+    ? { env: packEnvironment(attempt) }
+    : attempt;
   const [program] = argv;
   if (program === undefined || program === "") {
     throw new ArgumentError("Cannot start a session: the command is empty");
@@ -367,12 +376,12 @@ function spawnReaper(
     );
   }
   try {
-    const script = `${paths.dir}/${SCRIPT}`;
-    if (isFirst) makeFile(script, reaperScript(options));
+    const script = scriptPath(paths.dir);
+    if (reapers.length === 0) makeFile(script, reaperScript(attempt));
     const reaper = ["/bin/sh", script, ...argv];
     let command: readonly string[] = reaper;
     if (scope !== undefined) {
-      const log = `${paths.dir}/${SCOPE_LOG}`;
+      const log = join(paths.dir, SCOPE_LOG);
       makeFile(log, "");
       const inherited = clearEnv ? undefined : scope.inheritedDir;
       const runtimeDir = env?.XDG_RUNTIME_DIR ?? inherited;
@@ -381,7 +390,12 @@ function spawnReaper(
     }
     const own = { CODEX_SESSION_ID: paths.id, CODEX_SESSION_DIR: paths.dir };
     using _ = prepared.lendLock();
-    return spawnLeader(command, { cwd, env: { ...env, ...own }, clearEnv });
+    return spawnLeader(command, {
+      cwd,
+      env: { ...env, ...own },
+      clearEnv,
+      ignoreHangup: true,
+    });
   } catch (error) {
     if (
       error instanceof Deno.errors.NotCapable || error instanceof ArgumentError

@@ -13,6 +13,7 @@ import { ArgumentError, checkType, messageOf, SessionError } from "./errors.ts";
 import { basename, dirname, join, resolve } from "./std.ts";
 import { factsAt } from "./system/libc.ts";
 import { openFile, readFile, statOptional } from "./system/files.ts";
+import { OS } from "./system/os.ts";
 import { signalName, signalNumber } from "./system/signals.ts";
 
 /** The format that this version writes; readers refuse a greater one. */
@@ -102,7 +103,7 @@ export interface Meta {
 export function defaultRoot(): string {
   const own = Deno.env.get("CODEX_SESSION_HOME");
   if (own) return resolve(own);
-  if (Deno.build.os === "windows") {
+  if (OS.hasLocalAppData) {
     const local = Deno.env.get("LOCALAPPDATA");
     if (local) return join(local, "codex-session");
   } else {

@@ -156,7 +156,7 @@ export async function rate(effort: Effort): Promise<Table[]> {
   // deno-lint-ignore require-await -- it is called where `ours` is
   const floor = async () => {
     const options = { cwd: bench.dir, env: bench.env };
-    spawnLeader(["/bin/sh", ...script], options).release();
+    spawnLeader(["/bin/sh", ...script], options).unref();
   };
   // deno-lint-ignore require-await -- it is called where `ours` is
   const denos = async () => {
@@ -201,7 +201,7 @@ export async function rate(effort: Effort): Promise<Table[]> {
     title: "rate: sessions per second from one process",
     columns: ["", "median", "max", "target"],
     rows: [
-      row("floor: posix_spawn of a shell, one after the other", rates.floor1),
+      row("floor: spawnLeader of a shell, one after the other", rates.floor1),
       row("Deno.Command, detached, one after the other", rates.denos1),
       row("createSession, one after the other", rates.ours1),
       row(

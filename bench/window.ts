@@ -6,8 +6,7 @@
  *
  * @module
  */
-import type { Child } from "../process/child.ts";
-import { SIGNALS } from "../system/signals.ts";
+import { endOf, signalChild } from "../process/child.ts";
 import {
   close,
   open,
@@ -41,7 +40,7 @@ export class Window implements AsyncDisposable {
   readonly #master: number;
   // Held open: without any slave the master would report the end of the terminal.
   readonly #slave: number;
-  readonly #child: Child;
+  readonly #child: Deno.ChildProcess;
   readonly #buffer = new Uint8Array(1 << 17);
   #draining: Promise<void> | undefined;
   #closed = false;
@@ -49,7 +48,7 @@ export class Window implements AsyncDisposable {
   private constructor(
     master: number,
     slave: number,
-    child: Child,
+    child: Deno.ChildProcess,
   ) {
     this.#master = master;
     this.#slave = slave;
@@ -135,8 +134,8 @@ export class Window implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill(SIGNALS.KILL!);
-    await this.#child.status;
+    signalChild(this.#child, "SIGKILL");
+    await endOf(this.#child);
     this.#closed = true;
     await this.#draining;
     close(this.#slave);

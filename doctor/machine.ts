@@ -11,6 +11,7 @@ import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { checkSymbols } from "../system/ffi.ts";
 import { geteuid, readSystemFile } from "../system/libc.ts";
 import { readOwner, scan, statusOf } from "../process/table.ts";
+import { OS } from "../system/os.ts";
 import { ask, valueIn } from "../system/shell.ts";
 import {
   isKilledAtLogout,
@@ -75,9 +76,9 @@ export function checkShell(): Finding {
 
 /** Who sees the processes of sessions. */
 export function checkProcessTable(): Finding {
-  if (Deno.build.os !== "linux") {
+  if (!OS.hasProc) {
     return doubtful(
-      `the processes of sessions are found by ps, which was never tried on ${Deno.build.os}`,
+      `the processes of sessions are found by ps, which was never tried on ${OS.name}`,
       "report what goes wrong",
     );
   }
@@ -149,7 +150,7 @@ function threadsOf(user: number): number {
 
 /** How many more processes there can be. */
 export function checkProcessLimits(): Finding {
-  if (Deno.build.os !== "linux") return good("limits were not looked at");
+  if (!OS.hasProc) return good("limits were not looked at");
   const rooms = groupRooms();
   const user = geteuid();
   const own = limitOf("Max processes");
@@ -177,7 +178,7 @@ export function checkProcessLimits(): Finding {
 
 /** How many files a process may open. */
 export function checkOpenFiles(): Finding {
-  if (Deno.build.os !== "linux") return good("limits were not looked at");
+  if (!OS.hasProc) return good("limits were not looked at");
   const limit = limitOf("Max open files");
   const message = `${limit} open files a process`;
   const advice = "raise it: ulimit -n 1024";
@@ -198,7 +199,7 @@ systemd-run --user --scope --quiet --collect --no-ask-password -- true && echo "
 
 /** What the end of a login does to sessions. */
 export async function checkLogin(): Promise<Finding> {
-  if (Deno.build.os !== "linux") return good("no systemd here");
+  if (!OS.hasSystemd) return good("no systemd here");
   const unit = ownUnit();
   if (statOptional("/run/systemd/system") === undefined) {
     return good(

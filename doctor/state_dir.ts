@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { OS } from "../system/os.ts";
 import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { formatBytes } from "../std.ts";
 import {
@@ -188,7 +189,7 @@ export async function checkEvents(place: TrialPlace): Promise<Finding> {
     const file = `/proc/sys/fs/inotify/max_user_${name}`;
     return `${readSystemFile(file)?.trim() ?? "?"} ${name}`;
   }).join(", ");
-  const shown = Deno.build.os === "linux" ? ` (inotify: ${limit})` : "";
+  const shown = OS.hasProc ? ` (inotify: ${limit})` : "";
   const slower = "works without, ten looks a second for each follower; ";
   const raise =
     `${slower}raise fs.inotify.max_user_instances and max_user_watches`;
@@ -245,9 +246,8 @@ command -p df -Pi -- "$1" 2>/dev/null | tail -n 1`;
 
 /** Whether a terminal's socket can be reached by its path. unix(7). */
 export function checkSocketPath(root: string): Finding {
-  const most = Deno.build.os === "darwin" ? 103 : 107;
   const length = new TextEncoder().encode(`${root}//${SOCKET}`).length;
-  const left = most - length;
+  const left = OS.socketPathBytes - length;
   if (left >= 64) return good("paths of terminals' sockets are short enough");
   return good(
     `paths of terminals' sockets are too long for ids of more than ${

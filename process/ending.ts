@@ -1,11 +1,11 @@
 /**
- * Ending all processes of a session, none of them a stranger, none left.
+ * Ending all processes of a session, and no other process.
  *
- * They are asked by a signal, given time, and then frozen before they are killed:
- * what is stopped (SIGSTOP) can't fork, and its children can still be found
- * through it. The reaper and its helpers are left time to record how the agent ended
- * and to end by themselves, but no more than that: an agent can look like one of them.
- * After each step all processes are looked at again, until none is left.
+ * They get a signal, then a grace period. What is left is stopped (SIGSTOP) before it is
+ * killed: a stopped process can't fork, and its children can still be found through it. The
+ * reaper and its helpers get time to record how the agent ended and to end by themselves, but
+ * no more: an agent can look like one of them. After each step the processes are listed
+ * again, until none is left.
  *
  * @module
  */
@@ -21,11 +21,11 @@ import { remove, writeAtomic } from "../system/files.ts";
 import { type Paths } from "../store.ts";
 import { SIGNALS } from "../system/signals.ts";
 
-/** How long what was killed may take to be gone. */
+/** How long killed processes may take to disappear. */
 const KILLED_MS = 5_000;
-/** How long a reaper alone with its helpers may take until it is asked what keeps it. */
+/** How long a reaper and its helpers may take before the reason is looked for. */
 const RECORD_MS = 500;
-/** How often all processes are looked at while some live on. */
+/** How often the processes are listed while some live. */
 const LOOK_MS = 100;
 
 const KILL = SIGNALS.KILL!;
@@ -36,44 +36,56 @@ const CONT = SIGNALS.CONT!;
 export interface EndingOptions {
   /** The first signal's number. */
   readonly signalNumber: number;
-  /** Milliseconds from it to SIGKILL. */
+  /** Milliseconds between that signal and SIGKILL. */
   readonly graceMs: number;
-  /** Kill the reaper, too, if it can't record the end. @default {false} */
+  /** Also kill a reaper that can't record the end. @default {false} */
   readonly evenReaper?: boolean;
-  /** Tells whether the directory's name still means this session, see `hold.ts`. */
+  /** Tells whether the directory's path still means this session, see `hold.ts`. */
   readonly isStill: () => boolean;
-  /** Give up waiting. */
+  /** Stops waiting. */
   readonly abortSignal?: AbortSignal;
 }
 
 /**
- * Ends all processes of a session but ourselves: the first signal, a grace period,
- * SIGKILL. If we are the agent, its reaper, which waits for us, lives on.
+ * Ends all processes of a session except this one: the first signal, a grace period, SIGKILL.
+ * If this process is the agent, the reaper, which waits for it, lives on.
  *
- * @throws {SessionError} `timeout` if one survives SIGKILL, or the reaper can't
- * record the end.
+ * @throws {SessionError} `timeout` if one survives SIGKILL, or if the reaper can't record the
+ * end.
  * @throws {Deno.errors.PermissionDenied} if one runs as another user.
  */
 export async function endProcesses(
   paths: Paths,
   options: EndingOptions,
 ): Promise<void> {
-  const { signalNumber, graceMs, evenReaper = false, isStill, abortSignal } =
-    options;
+  const { signalNumber, graceMs } = options;
+  const scene = sceneOf(paths, options);
+  let all = scene.look();
+  if (signalNumber !== KILL) {
+    all = await askAll(scene, all, signalNumber, graceMs);
+  }
+  await killAll(scene, all);
+}
+
+/** What all steps use. */
+interface Scene {
+  /** All processes of the session that live now. */
+  look(): readonly SessionProcess[];
+  /** Sends a signal to one of them. */
+  send(process: SessionProcess, signal: number): void;
+  /** Lets a stopped reaper go on, and kills what delays it for too long. */
+  tend(all: readonly SessionProcess[]): void;
+  /** Waits until all of them have ended, or `timeoutMs` are over. */
+  wait(all: readonly SessionProcess[], timeoutMs: number): Promise<void>;
+  /** Throws if none of these may be signalled, or if one survives SIGKILL for too long. */
+  check(targets: readonly SessionProcess[], isLate: boolean): void;
+}
+
+function sceneOf(paths: Paths, options: EndingOptions): Scene {
+  const { evenReaper = false, isStill, abortSignal } = options;
   const known = new Map<number, number>();
   const denied = new Set<string>();
-  const look = (): SessionProcess[] => {
-    let all = listProcesses(paths, { known });
-    // In this order: what was there before the name was another session's is none of that.
-    if (!isStill()) {
-      all = all.filter(({ pid, startTicks }) => known.get(pid) === startTicks);
-    }
-    for (const { pid, startTicks } of all) known.set(pid, startTicks);
-    // It waits for the agent; if that is us, it waits for longer than we can.
-    const waitsForUs = targetsOf(all).length === 0 &&
-      all.some(({ pid, role }) => role === "reaper" && pid === Deno.ppid);
-    return waitsForUs ? [] : all;
-  };
+  const overdue = patience(paths, evenReaper);
   const send = (process: SessionProcess, signal: number): void => {
     try {
       signalProcess(paths, process, signal);
@@ -82,86 +94,129 @@ export async function endProcesses(
       denied.add(keyOf(process));
     }
   };
-  const wakeReaper = (all: readonly SessionProcess[]): void => {
-    for (const process of all) {
-      if (process.role === "reaper" && process.stopped) send(process, CONT);
-    }
+  return {
+    send,
+    look() {
+      let all = listProcesses(paths, { known });
+      // After the listing: processes seen while the path still meant this session are its own.
+      if (!isStill()) {
+        all = all.filter(({ pid, startTicks }) =>
+          known.get(pid) === startTicks
+        );
+      }
+      for (const { pid, startTicks } of all) known.set(pid, startTicks);
+      // The reaper waits for the agent. If that is us, we can't wait for the reaper.
+      const waitsForUs = targetsOf(all).length === 0 &&
+        all.some(({ pid, role }) => role === "reaper" && pid === Deno.ppid);
+      return waitsForUs ? [] : all;
+    },
+    tend(all) {
+      for (const process of all) {
+        if (process.role === "reaper" && process.stopped) send(process, CONT);
+      }
+      for (const process of overdue(all)) send(process, KILL);
+    },
+    wait: (all, timeoutMs) => allGone(all, timeoutMs, abortSignal),
+    check(targets, isLate) {
+      const [first] = targets;
+      if (first === undefined) return;
+      if (targets.every((one) => denied.has(keyOf(one)))) {
+        throw new Deno.errors.PermissionDenied(
+          `Cannot stop session "${paths.id}": process ${first.pid} (${first.command}) runs as another user`,
+        );
+      }
+      if (isLate) throw undying(paths, first);
+    },
   };
+}
 
-  const overdue = patience(paths, evenReaper);
-  let all = look();
-  const graceEnd = performance.now() + (signalNumber === KILL ? 0 : graceMs);
+/** Sends each process the first signal and waits for the grace period; returns what is left. */
+async function askAll(
+  scene: Scene,
+  first: readonly SessionProcess[],
+  signal: number,
+  graceMs: number,
+): Promise<readonly SessionProcess[]> {
   const asked = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
-    // What a living process starts after the signal is its way of ending: not asked.
+    // A child that an asked process starts belongs to its way of ending: it is not asked.
     const busy = new Set(
       targets.filter((one) => asked.has(keyOf(one))).map((one) => one.pid),
     );
     for (const process of targets) {
       if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
       asked.add(keyOf(process));
-      // A helper without its reaper has nothing to finish, and ignores most signals.
-      send(process, process.role === "helper" ? KILL : signalNumber);
-      // A stopped process takes no other signal than SIGKILL before it goes on.
-      if (process.stopped && signalNumber !== STOP) send(process, CONT);
+      // A helper without its reaper has no work left, and ignores most signals.
+      scene.send(process, process.role === "helper" ? KILL : signal);
+      // A stopped process handles no signal but SIGKILL until it goes on.
+      if (process.stopped && signal !== STOP) scene.send(process, CONT);
     }
   };
-  if (signalNumber !== KILL) ask(targetsOf(all));
+  const graceEnd = performance.now() + graceMs;
+  let all = first;
+  ask(targetsOf(all));
   while (all.length > 0 && performance.now() < graceEnd) {
-    wakeReaper(all);
-    for (const process of overdue(all)) send(process, KILL);
-    const left = Math.min(LOOK_MS, graceEnd - performance.now());
-    await allGone(all, left, abortSignal);
-    all = look();
+    scene.tend(all);
+    await scene.wait(all, Math.min(LOOK_MS, graceEnd - performance.now()));
+    all = scene.look();
     ask(targetsOf(all));
   }
+  return all;
+}
 
+/** Kills all processes until none is left. */
+async function killAll(
+  scene: Scene,
+  first: readonly SessionProcess[],
+): Promise<void> {
   let killEnd = performance.now() + KILLED_MS;
-  while (all.length > 0) {
-    const frozen = new Set<string>();
-    for (let round = 0; round < 50; round++) {
-      const fresh = targetsOf(all).filter((one) => !frozen.has(keyOf(one)));
-      if (fresh.length === 0) break;
-      for (const process of fresh) {
-        frozen.add(keyOf(process));
-        send(process, STOP);
-      }
-      all = look();
-    }
+  for (let all = first; all.length > 0; all = scene.look()) {
+    all = freeze(scene, all);
     const targets = targetsOf(all);
-    for (const process of targets) send(process, KILL);
-    const [first] = targets;
-    if (first && targets.every((one) => denied.has(keyOf(one)))) {
-      throw new Deno.errors.PermissionDenied(
-        `Cannot stop session "${paths.id}": process ${first.pid} (${first.command}) runs as another user`,
-      );
-    }
-    if (first === undefined) killEnd = performance.now() + KILLED_MS;
-    else if (performance.now() > killEnd) throw undying(paths, first);
-    wakeReaper(all);
-    for (const process of overdue(all)) send(process, KILL);
-    await allGone(all, LOOK_MS, abortSignal);
-    all = look();
+    for (const process of targets) scene.send(process, KILL);
+    if (targets.length === 0) killEnd = performance.now() + KILLED_MS;
+    scene.check(targets, performance.now() > killEnd);
+    scene.tend(all);
+    await scene.wait(all, LOOK_MS);
   }
+}
+
+/** Stops the processes until no new one appears; returns all of them. */
+function freeze(
+  scene: Scene,
+  first: readonly SessionProcess[],
+): readonly SessionProcess[] {
+  const frozen = new Set<string>();
+  let all = first;
+  for (let round = 0; round < 50; round++) {
+    const fresh = targetsOf(all).filter((one) => !frozen.has(keyOf(one)));
+    if (fresh.length === 0) break;
+    for (const process of fresh) {
+      frozen.add(keyOf(process));
+      scene.send(process, STOP);
+    }
+    all = scene.look();
+  }
+  return all;
 }
 
 function keyOf(process: SessionProcess): string {
   return `${process.pid}:${process.startTicks}`;
 }
 
-/** Whom to end: the reaper and its helpers end by themselves, as long as it lives. */
+/** The processes to end: while the reaper lives, it and its helpers end by themselves. */
 function targetsOf(all: readonly SessionProcess[]): readonly SessionProcess[] {
   if (!all.some(({ role }) => role === "reaper")) return all;
   return all.filter(({ role }) => role === "agent" || role === "child");
 }
 
 /**
- * How long a reaper and its helpers are waited for when agent and children are gone.
- * What this returns tells whom of all to kill: nobody at first, then the helpers, whose
- * end frees a reaper that waits for one, then the reaper.
+ * Watches how long a reaper and its helpers take once agent and children have ended. The
+ * returned function tells which of them to kill: none at first, then the helpers, because the
+ * reaper may wait for one, then the reaper.
  *
- * It throws {@linkcode SessionError} `timeout` if the reaper can't record the end, unless
- * even that may be killed; or if one survives.
+ * It throws {@linkcode SessionError} `timeout` if the reaper can't record the end and may not
+ * be killed, or if a process survives.
  */
 function patience(
   paths: Paths,
@@ -191,7 +246,7 @@ function patience(
   };
 }
 
-/** Why nothing can be written in a session's directory; `undefined` if it can be, or is gone. */
+/** Why a session's directory can't be written; `undefined` if it can be, or is gone. */
 function hindranceIn(paths: Paths): string | undefined {
   const trial = `${paths.exit}.tmp`;
   try {
@@ -210,11 +265,11 @@ function undying(
   { pid, command }: SessionProcess,
 ): SessionError {
   const message =
-    `Cannot stop session "${id}": process ${pid} (${command}) does not end, even by SIGKILL`;
+    `Cannot stop session "${id}": process ${pid} (${command}) survives SIGKILL`;
   return new SessionError("timeout", message, { id });
 }
 
-/** Waits until all of these have ended, or the time is over. */
+/** Waits until all of these have ended, but no longer than `timeoutMs`. */
 async function allGone(
   processes: readonly SessionProcess[],
   timeoutMs: number,

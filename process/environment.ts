@@ -5,28 +5,28 @@
  *     └──────── caller's ──────────┘    the relay's, or none, with the session's variables
  *
  * Reaper and relay run in the caller's environment, so that no variable of the agent decides
- * what they are and where their code comes from. The agent's own variables travel beside
- * it, packed into variables that the relay keeps for itself. They are in its environment and
- * nowhere else: no argument, no file. What is inherited arrives as it is, whatever its bytes.
+ * what they run. The agent's own variables are packed into variables that the relay doesn't
+ * pass on. They are never stored in an argument or a file. Inherited variables reach the agent
+ * unchanged, whatever their bytes.
  *
  * @module
  */
 import { getenv } from "../system/libc.ts";
 
-/** What the agent's environment is made of. */
+/** How the agent's environment differs from the caller's. */
 export interface AgentEnvironment {
-  /** Variables that are set; `undefined` takes one away. @default {{}} */
+  /** Variables to set; `undefined` removes one. @default {{}} */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Inherit nothing. @default {false} */
   readonly clearEnv?: boolean;
 }
 
-/** Followed by a number, from 0 on; an empty one is the end. */
+/** Followed by a number that counts from 0; an empty variable is the end. */
 const VARIABLE = "CODEX_SESSION_AGENT_ENV_";
-/** The kernel takes 128 KiB for one variable. execve(2). */
+/** The kernel allows 128 KiB for one variable. execve(2) */
 const PART_LENGTH = 100_000;
 
-/** Variables that tell of the creator's terminal, which is not the agent's. */
+/** Variables that describe the creator's terminal: the agent has another one. */
 // deno-fmt-ignore
 const FOREIGN = [
   "COLUMNS", "LINES", "TERMCAP", "TMUX", "TMUX_PANE", "STY", "WINDOW", "TERM_PROGRAM",
@@ -34,11 +34,11 @@ const FOREIGN = [
   "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR", "SSH_TTY", "GPG_TTY", "WINDOWID",
 ];
 
-/** The variables that bring an agent's environment to its relay. */
+/** The variables that carry an agent's environment to its relay. */
 export function packEnvironment(
   { env = {}, clearEnv = false }: AgentEnvironment,
 ): Record<string, string> {
-  // ASCII only: a character is a byte, and none is cut.
+  // ASCII only: each character is one byte, so that none is cut in two.
   const json = JSON.stringify({ env, clearEnv }).replace(
     /[^\x20-\x7e]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
@@ -52,8 +52,8 @@ export function packEnvironment(
 }
 
 /**
- * The environment that the agent of this relay gets: what was packed for it, `TERM`, the
- * variables of its session, and nothing that tells of another terminal.
+ * The environment of this relay's agent: the packed variables, `TERM`, the variables of its
+ * session, and none that describes another terminal.
  *
  * @throws {TypeError} if it was not packed by {@linkcode packEnvironment}.
  */
@@ -87,7 +87,7 @@ function parse(json: string): AgentEnvironment {
   try {
     value = JSON.parse(json);
   } catch {
-    value = null; // The error would show it: values are secrets.
+    value = null; // The error would show the text, and values are secrets.
   }
   const env = value?.env;
   const isRight = typeof env === "object" && env !== null &&

@@ -1,13 +1,14 @@
 /**
- * The handshake: what a reaper that was just started tells its creator, and what it
- * means if the agent did not start.
+ * The handshake: the report of a reaper that has just been started, and its meaning.
  *
- * The reaper reports through a named pipe: the process ids once they are recorded, then
- * a failed exec of the agent, if it fails; see `reaper.ts`.
+ * The reaper reports through the named pipe `ready.pipe`: the process ids once they are
+ * recorded, then the status of a failed exec, if it fails; see `reaper.ts`. It can't be a pipe
+ * that the reaper inherits: a shell that waits for a child in the foreground would hold
+ * it open as long as the agent lives, and the end of the pipe is the good news.
  *
  * @module
  */
-import type { Child } from "./child.ts";
+import { endedWithin } from "./child.ts";
 import { SessionError } from "../errors.ts";
 import {
   poll,
@@ -17,27 +18,38 @@ import {
   processExists,
   read,
 } from "../system/libc.ts";
-import { SCRIPT, scriptCall } from "./reaper.ts";
-import type { Paths, Pids } from "../store.ts";
+import { scriptCall, scriptPath } from "./reaper.ts";
+import { resolve } from "../std.ts";
+import { type Paths, type Pids, readEnding } from "../store.ts";
 import { exists, readFile } from "../system/files.ts";
+import { OS } from "../system/os.ts";
+import { hasLeftShell } from "./table.ts";
 
-/** How long a reaper may take to record the end of an agent that is dead: on a full disk, for ever. */
+/** How long to wait until a reaper has recorded the end of a dead agent: on a full disk it takes forever. */
 export const RECORD_MS = 2_000;
 
-/** What the reaper has reported, as far as it got. */
-export interface Handshake {
-  /** The processes, if they came into being. */
-  readonly pids?: Pids;
-  /** What was reported after them; see `reaper.ts`. */
-  readonly report: string;
-  /** Whether the shell would have reported a failed exec. */
-  readonly isSure: boolean;
-}
+/** The report of a reaper. */
+export type Handshake =
+  /** It ended without a word: it may never have been a reaper. */
+  | { readonly outcome: "silent" }
+  /** It failed, with what it said: a status, or nothing. */
+  | { readonly outcome: "failed"; readonly report: string }
+  /** The agent's exec has succeeded, as far as the shell can tell: it may not be sure. */
+  | {
+    readonly outcome: "started";
+    readonly pids: Pids;
+    readonly isSure: boolean;
+  };
 
-/** Waits for the agent's exec to succeed or fail, or the reaper to end. */
+/**
+ * Waits for the agent's exec to succeed or fail, or for the reaper to end.
+ *
+ * @param success The report of success: none from a shell, `ok` from a relay.
+ */
 export async function handshake(
   readyFd: number,
   isOver: () => boolean,
+  success: "" | "ok",
 ): Promise<Handshake> {
   const buffer = new Uint8Array(256);
   let text = "";
@@ -50,54 +62,57 @@ export async function handshake(
       );
       continue;
     }
-    // A hang-up without a word is one from before the pipe's first writer.
+    // Before the first writer opens the pipe, it looks hung up.
     const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
-    if (over || (hungUp && text !== "")) {
-      const [, reaper, agent, unsure, report] =
-        /^(?:(\d+) (\d+)((?: \?)+)?\n)?([^]*)$/.exec(text)!;
-      return {
-        pids: agent === undefined
-          ? undefined
-          : { reaper: Number(reaper), agent: Number(agent) },
-        report: report!.trim(),
-        isSure: unsure === undefined,
-      };
-    }
-    // Not setTimeout(): its first use costs a cold start 8 ms. A negative descriptor is none, poll(2).
+    if (over || (hungUp && text !== "")) return parseReport(text, success);
+    // Not setTimeout(), whose first use takes 8 ms. poll(2) ignores a negative descriptor.
     if (bits !== 0) await poll(-1, 0, 1);
   }
 }
 
+function parseReport(text: string, success: "" | "ok"): Handshake {
+  const [, reaper, agent, unsure, rest = ""] =
+    /^(?:(\d+) (\d+)((?: \?)+)?\n)?([^]*)$/.exec(text)!;
+  const report = rest.trim();
+  if (agent === undefined && report === "") return { outcome: "silent" };
+  if (agent === undefined || report !== success) {
+    return { outcome: "failed", report };
+  }
+  return {
+    outcome: "started",
+    pids: { reaper: Number(reaper), agent: Number(agent) },
+    isSure: unsure === undefined || success !== "",
+  };
+}
+
 /**
- * For shells that can't report a failed exec of their own (bash, mksh): tells whether
- * the agent has ended as such a failure does, with what the shell says of it.
+ * For shells that can't report a failed exec (bash, mksh): tells whether the agent ended as such
+ * a failure does, with the shell's own error message.
  */
 export async function diedUnstarted(
   paths: Paths,
   pids: Pids,
-  reaper: Child,
+  reaper: Deno.ChildProcess,
 ): Promise<boolean> {
-  if (Deno.build.os === "linux") {
-    const { hasLeftShell } = await import("./table.ts");
+  if (OS.hasProc) {
     const isShell = (argv: readonly string[]) =>
-      scriptCall(argv)?.path === `${paths.dir}/${SCRIPT}`;
+      scriptCall(argv)?.path === scriptPath(paths.dir);
     if (await hasLeftShell(pids.agent, isShell)) return false;
   } else if (processExists(pids.agent)) return false;
-  await reaper.ended(RECORD_MS);
-  const code = await exitCodeOf(paths);
-  // It says so by its own name where the agent's errors go; then that is all there is.
+  await endedWithin(reaper, RECORD_MS);
+  const code = exitCodeOf(paths);
+  // The shell's message is in the agent's log, and begins with the path of the script.
   return (code === 126 || code === 127) &&
-    (readFile(paths.stderr) ?? "").includes(`${paths.dir}/${SCRIPT}`);
+    (readFile(paths.stderr) ?? "").includes(scriptPath(paths.dir));
 }
 
 /** The agent's recorded exit code, -1 without one. */
-export async function exitCodeOf(paths: Paths): Promise<number> {
-  const { readEnding } = await import("../store.ts");
+export function exitCodeOf(paths: Paths): number {
   const ending = readEnding(paths);
   return ending !== undefined && "code" in ending ? ending.code : -1;
 }
 
-/** Why a session did not start, from the status that its reaper has reported. */
+/** The error for a session that did not start, by the status that its reaper has reported. */
 export function startError(
   id: string,
   program: string,
@@ -109,7 +124,7 @@ export function startError(
   if (status === 127) {
     let why = "not found on PATH";
     if (program.includes("/")) {
-      why = exists(program.startsWith("/") ? program : `${cwd}/${program}`)
+      why = exists(resolve(cwd, program))
         ? "the interpreter that its first line names is missing"
         : "no such file";
     }

@@ -1,16 +1,15 @@
 /**
- * Holding a session's directory: that its name means this session, and no later one.
+ * Holding a session's directory, to be sure that its path means this session and no later one.
  *
- * An id may be deleted and used again at any moment, and paths, also the one that processes
- * carry in their environment, are names. Whoever decides by what he has seen of a session
- * holds its directory open: its inode can't be another's meanwhile, so if the name
- * still means it afterwards, the name has meant it all the time.
+ * An id can be deleted and used again at any moment, and a path is only a name, also the one in
+ * the environment of processes. Code that decides by what it has seen of a session holds its
+ * directory open. Meanwhile no other directory can get its inode. So if the path still leads
+ * to that inode afterwards, it has done so all the time.
  *
- * Invariant: who takes a session's name away holds an exclusive flock(2) on its directory,
- * from the last look at the session until the name is gone. As a name must be gone before it
- * can be used again, nobody who holds the lock can hit a later session. (The reaper
- * of a session that removes itself takes no lock: nobody else removes a session
- * whose reaper is alive.)
+ * Invariant: code that removes or renames a session's directory holds an exclusive flock(2) on
+ * it, from the last look at the session until the name is free. A name must be free before it is
+ * used again, so the holder of the lock can't hit a later session. (The reaper of a session
+ * that removes itself takes no lock: no other process removes a session whose reaper lives.)
  *
  * @module
  */
@@ -23,16 +22,17 @@ import {
   tryFlock,
   unlinkAt,
 } from "../system/libc.ts";
+import { dirname, join } from "../std.ts";
 import type { Paths } from "../store.ts";
 
-/** A session's directory, held open; disposing of it lets go. */
+/** A session's directory, held open; disposing of it closes it. */
 export class Hold implements Disposable {
   readonly #id: string;
   readonly #identity: string;
   #dir: string;
   #fd: number;
 
-  /** Holds what `paths` mean now; `undefined` if there is no directory. Needs `--allow-ffi`. */
+  /** Holds the directory that `paths` mean now; `undefined` if there is none. Needs `--allow-ffi`. */
   static take({ id, dir }: Paths): Hold | undefined {
     try {
       const fd = open(dir, { noFollow: true, directory: true });
@@ -54,47 +54,46 @@ export class Hold implements Disposable {
     this.#identity = identityOf(factsOf(fd, dir));
   }
 
-  /** Tells that it was renamed, by its holder. */
+  /** Notes that its holder has renamed it. */
   moved(dir: string): void {
     this.#dir = dir;
   }
 
-  /** Tells whether the name still means it. */
+  /** Tells whether its path still means it. */
   isStill(): boolean {
     return identityAt(this.#dir) === this.#identity;
   }
 
-  /** Takes its lock without waiting; `false` if another has it. */
+  /** Takes its lock without waiting; `false` if another process has it. */
   tryLock(): boolean {
     return tryFlock(this.#fd, "exclusive");
   }
 
   /**
-   * Takes its lock, waiting for another who has it; `false` if that takes too long, or if
-   * the name does not mean it any more.
+   * Takes its lock, and waits if another process has it; `false` if that takes too long, or if
+   * the path no longer means it.
    */
   async lock(timeoutMs = 5_000, abortSignal?: AbortSignal): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
     for (let waitMs = 1; !this.tryLock(); waitMs = Math.min(50, waitMs * 2)) {
       abortSignal?.throwIfAborted();
       if (!this.isStill() || performance.now() > deadline) return false;
-      await poll(-1, 0, waitMs); // A pause, without a timer.
+      await poll(-1, 0, waitMs); // A pause without a timer.
     }
     return this.isStill();
   }
 
   /**
-   * Removes it, which must be locked, and have no process any more. It is moved under a
-   * hidden name first, so that who is killed in the middle leaves no half session; where
-   * that can't be, as a full disk may have it, it is removed as it stands. `false`: it was
-   * gone already.
+   * Removes it; it must be locked and have no process left. It gets a hidden name first, so that
+   * a SIGKILL in between leaves no half session. If it can't be renamed, for example on a full
+   * disk, it is removed under its own name. `false` if it was gone already.
    */
   remove(): boolean {
     if (!this.isStill()) return false;
     const random = Math.random().toString(36).slice(2, 10);
-    const root = this.#dir.slice(0, this.#dir.lastIndexOf("/"));
-    // rename(2) moves nothing to where a link leads.
-    let old = `${root}/.old-${this.#id}-${Deno.pid}-${random}`;
+    const name = `.old-${this.#id}-${Deno.pid}-${random}`;
+    // rename(2) doesn't follow a link at the new path.
+    let old = join(dirname(this.#dir), name);
     try {
       Deno.renameSync(this.#dir, old);
     } catch (error) {
@@ -105,7 +104,7 @@ export class Hold implements Disposable {
     return true;
   }
 
-  /** Removes a file of it by its name, wherever the directory is by now, if that can be. */
+  /** Removes one of its files, wherever the directory is by now; errors are ignored. */
   removeFile(name: string): void {
     unlinkAt(this.#fd, name);
   }

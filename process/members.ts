@@ -1,19 +1,19 @@
 /**
- * The processes of a session: who they are, and a signal that hits no stranger.
+ * The processes of a session: finding them, and signalling no others.
  *
- * An agent's tool calls run in kernel sessions and groups of their own, clear
- * their environment, are orphaned: no single mark finds them all. So three do:
+ * An agent's tool calls run in kernel sessions and groups of their own, clear their environment
+ * and lose their parents, so no single mark finds them all. A process belongs to the session if
  *
- * - a process with `CODEX_SESSION_DIR=<the directory>` in its environment is ours, if
- *   it runs as the directory's user: anybody can put it there;
- * - so is what descends from one of ours, through its parents;
- * - so is a kernel session, setsid(2), that one of ours leads, or, its leader being
- *   dead, that holds a process with that environment.
+ * - it has `CODEX_SESSION_DIR=<the directory>` in its environment and runs as the directory's
+ *   user: other users can set the variable, too;
+ * - or it descends from such a process;
+ * - or it is in a kernel session, setsid(2), that such a process leads, or that has lost its
+ *   leader and holds a process with that variable.
  *
- * A process that carries another session's directory is that session's, with all below it,
- * unless it is in a kernel session that one of ours leads: a new session begins with setsid(2).
- * Never listed: zombies, process 1, ourselves, and our ancestors without the mark.
- * The session's files prove nothing of a process: the agent can write them.
+ * A process with another session's directory belongs to that session, with its descendants,
+ * unless a process of ours leads its kernel session: a new session begins with setsid(2).
+ * Never listed: zombies, process 1, this process, and its ancestors without the variable. The
+ * session's files prove nothing about a process: the agent can write them.
  *
  * @module
  */
@@ -43,53 +43,54 @@ import { SCRIPT, scriptCall } from "./reaper.ts";
 import { dirname } from "../std.ts";
 import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
 import { exists, identityOf, statOptional } from "../system/files.ts";
+import { OS } from "../system/os.ts";
 
 /**
- * What a process is to its session: the supervisor, the user's program, one of
- * the supervisor's own helpers, or anything that the agent started.
+ * A process's role in its session: the supervisor, the user's program, a helper of the
+ * supervisor, or a process that the agent has started.
  */
 export type Role = "reaper" | "agent" | "helper" | "child";
 
-/** A living process of a session, as it was at the moment of reading. */
+/** A living process of a session, at the moment of reading. */
 export interface SessionProcess {
   /** Its number. */
   readonly pid: number;
   /** Its parent's number. */
   readonly ppid: number;
-  /** What it is to the session. */
+  /** Its role. */
   readonly role: Role;
-  /** Its arguments, joined by spaces, as they are; without any, its name. */
+  /** Its arguments, unchanged and joined by spaces; without any, its name. */
   readonly command: string;
-  /** The memory that it has resident, in bytes. */
+  /** Its resident memory, in bytes. */
   readonly rssBytes: number;
-  /** The processor time that it has used, in milliseconds. */
+  /** Its processor time, in milliseconds. */
   readonly cpuMs: number;
   /** When it started, in the kernel's ticks since boot: with the pid, its identity. */
   readonly startTicks: number;
-  /** Whether a signal has stopped it, see SIGSTOP. */
+  /** Whether a signal such as SIGSTOP has stopped it. */
   readonly stopped: boolean;
 }
 
 /** Options of {@linkcode listProcesses}. */
 export interface ListProcessesOptions {
   /**
-   * Processes found earlier, start times by pid: the same process is still ours
-   * when the link that told so, such as its parent, is gone.
+   * Processes found earlier, start times by pid: they still belong to the session when the link
+   * that showed it, such as a parent, is gone.
    *
    * @default {new Map()}
    */
   readonly known?: ReadonlyMap<number, number>;
 }
 
-/** What {@linkcode listProcesses} found, and whose it was. */
+/** The processes that {@linkcode listProcesses} has found, with their session's directory. */
 const found = new WeakMap<object, string>();
 
 /** Tells whether a process that carries this directory, bytewise, is the session's. */
 type OwnerTest = (owner: string | undefined | null) => boolean;
 
 /**
- * A directory has one path for all who start and look for sessions. Earlier versions took it as
- * it was written, with a link in it or a slash too many: such an owner is looked at.
+ * All code uses one path for a session's directory. Earlier versions used the path that they were
+ * given, with links or double slashes: such an owner is resolved.
  */
 function ownerTest({ dir, id }: Paths): OwnerTest {
   const own = bytewise(dir);
@@ -102,18 +103,18 @@ function ownerTest({ dir, id }: Paths): OwnerTest {
   };
 }
 
-/** Tells whether this very process is one of the session's, by what it has inherited. */
+/** Tells whether this process itself belongs to the session, by its environment. */
 export function isWithin(paths: Paths): boolean {
   const dir = Deno.env.get("CODEX_SESSION_DIR");
   return dir !== undefined && ownerTest(paths)(bytewise(dir));
 }
 
-/** The real path of a directory that is given bytewise; `undefined` if there is none to see. */
+/** The real path of a directory that is given bytewise; `undefined` if it can't be found out. */
 function realPathOf(owner: string): string | undefined {
   try {
     return Deno.realPathSync(fromBytes(owner));
   } catch {
-    return undefined; // Gone, not ours to see, or no text.
+    return undefined; // Gone, forbidden, or no text.
   }
 }
 
@@ -122,7 +123,7 @@ function realPathOf(owner: string): string | undefined {
  * mounts of its own, the same path may name another session.
  */
 function sees(pid: number, dir: string): boolean {
-  if (Deno.build.os !== "linux") return true;
+  if (!OS.hasProc) return true;
   const seen = factsAt(`/proc/${pid}/root${dir}`); // By libc: Deno wants --allow-all for /proc.
   const own = factsAt(dir);
   return seen !== undefined && own !== undefined &&
@@ -143,14 +144,14 @@ function isForeign(
 }
 
 /**
- * The user whose processes are the session's: whoever owns the directory. A program
- * that changes its user, such as sudo(8), is found by its parents.
+ * The session's user: the owner of its directory. A program that changes its user, such as
+ * sudo(8), is found by its parents.
  */
 function userOf(paths: Paths): number {
   return statOptional(paths.dir)?.uid ?? geteuid();
 }
 
-/** Tells whether a process runs as this user, by its real and its effective user id. */
+/** Tells whether both the real and the effective user id of a process are this user. */
 function runsAs(pid: number, user: number): boolean {
   const users = readUsers(pid);
   return users.length > 0 && users.every((one) => one === user);
@@ -178,8 +179,8 @@ function membersOf(
     members.set(pid, entry);
     if (!byPid.has(sid)) orphanedSids.add(sid);
   }
-  // A parent, and a kernel session's leader, is older than what it has started:
-  // a younger one has only been given the number while we were reading.
+  // A parent or leader is older than its descendants. A younger process has only got the
+  // number of one while the table was read.
   const isOf = (entry: Entry, elder: Entry | undefined) =>
     elder !== undefined && elder.startTicks <= entry.startTicks;
   for (let before = -1; before !== members.size;) {
@@ -204,12 +205,12 @@ function membersOf(
 }
 
 /**
- * The agent, if it hides its environment (Codex does, see PR_SET_DUMPABLE of
- * prctl(2)) and its reaper is dead. The record only says where to look: any process of
- * the session may have written it. What the kernel says has to agree. The process runs
- * as the session's user, in the kernel session of the recorded reaper, which is dead; the
- * lock is held, and every holder that can be seen descends from this process: the kernel
- * shows the holders of a lock (`/proc/PID/fdinfo`) of no process that hides.
+ * The agent, if it hides its environment (Codex does, see PR_SET_DUMPABLE in prctl(2)) and its
+ * reaper is dead. The record only names a candidate, because any process of the session may
+ * have written it. The kernel must agree: the process runs as the session's user, in the
+ * kernel session of the recorded reaper, which is dead; the lock is held; and every visible
+ * holder of it descends from this process. (The kernel shows no descriptors of processes that
+ * hide, `/proc/PID/fdinfo`.)
  */
 function hiddenAgent(
   paths: Paths,
@@ -237,9 +238,9 @@ function hiddenAgent(
 }
 
 /**
- * The living processes of a session: the reaper, the agent, then the others by
- * pid. Empty on Windows. Needs `--allow-ffi`, `--allow-read`, and unless all is
- * allowed `--allow-run=/bin/sh`.
+ * The living processes of a session: the reaper, the agent, then the others by pid. Empty on
+ * Windows. Needs `--allow-ffi`, `--allow-read` and, without `--allow-all`,
+ * `--allow-run=/bin/sh`.
  *
  * @throws {Deno.errors.NotFound} if `/proc` is not mounted.
  *
@@ -280,10 +281,10 @@ export function listProcesses(
 }
 
 /**
- * What each member is, by how they are related and what they run. A role gives a process
- * time to end by itself, and nothing more: an agent can look like a helper.
+ * The role of each member, by their relations and arguments. A role only gives a process time to
+ * end by itself, because an agent can look like a helper.
  *
- * Of the record only the agent's name is taken, once its reaper is dead.
+ * The record only tells which process is the agent, and only once the reaper is dead.
  */
 function rolesOf(
   members: ReadonlyMap<number, Entry>,
@@ -296,16 +297,16 @@ function rolesOf(
     const call = scriptCall(argvs.get(pid)!.map(bytewise));
     return call && isOwn(dirname(call.path)) ? call.args : undefined;
   };
-  // Without arguments it is in the middle of an exec: the next look tells.
+  // A process without arguments is in the middle of an exec.
   const isScript = (pid: number) =>
     argvs.get(pid)!.length === 0 || told(pid) !== undefined;
-  // All others descend from it, so it is the oldest.
+  // The oldest, because all others descend from it.
   const reaper = [...members.values()]
     .filter(({ pid, ppid, sid }) =>
       pid === sid && !members.has(ppid) && isScript(pid)
     )
     .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid)[0];
-  // It removes the session, and has no agent any more.
+  // It removes the session, and the agent has ended.
   const isRemoving = reaper && told(reaper.pid)?.[0] === "-r";
   const roles = new Map<number, Role>();
   const roleOf = ({ pid, ppid, sid }: Entry): Role => {
@@ -331,9 +332,9 @@ function rolesOf(
 }
 
 /**
- * Looks once at all processes and returns a function that tells whether a session
- * can have any: without one that carries its directory there is nothing to link to.
- * Needs what {@linkcode listProcesses} needs.
+ * Reads all processes once and returns a function that tells whether a session can have any:
+ * at least one of them must carry its directory. Needs the permissions of
+ * {@linkcode listProcesses}.
  */
 export function processFinder(): (paths: Paths) => boolean {
   const found = new Set(scan().map((entry) => entry.owner));
@@ -345,7 +346,7 @@ export function processFinder(): (paths: Paths) => boolean {
   return (paths) => owners.has(paths.dir) || hides && isLockHeld(paths);
 }
 
-/** Tells whether this very process still lives; a zombie does not. */
+/** Tells whether exactly this process still lives; a zombie doesn't. */
 export function isAlive(
   process: Pick<SessionProcess, "pid" | "startTicks">,
 ): boolean {
@@ -354,9 +355,9 @@ export function isAlive(
 }
 
 /**
- * Sends a signal to a process of a session, after having made sure that the pid
- * is still that process, and that it has not become another session's. Tells
- * whether it was sent. Needs `--allow-ffi` and `--allow-read`.
+ * Sends a signal to a process of a session, after checking that the pid still means that process
+ * and that it hasn't become another session's. Tells whether it was sent. Needs
+ * `--allow-ffi` and `--allow-read`.
  *
  * @throws {Deno.errors.PermissionDenied} if it runs as another user.
  *
@@ -378,7 +379,7 @@ export function signalProcess(
   if (pid === Deno.pid || pid <= 1) return false;
   let pidfd: number | undefined;
   try {
-    // First the descriptor, then the look: what was seen is what is signalled.
+    // The descriptor first, so that the checked process is the one that is signalled.
     pidfd = pidfdOpen(pid);
     if (!isAlive(process)) return false;
     const isOwn = ownerTest(paths);
@@ -387,7 +388,7 @@ export function signalProcess(
       if (leader === undefined || !isOwn(readOwner(leader))) return false;
     }
     if (found.get(process) !== paths.dir) {
-      // Not from our list: whoever says that it is the session's may be wrong.
+      // Not from listProcesses(): the caller may be wrong.
       if (!membersOf(paths, scan(), new Map()).has(pid)) return false;
     }
     if (pidfd === undefined) kill(pid, signalNumber);
@@ -401,7 +402,7 @@ export function signalProcess(
   }
 }
 
-/** Waits until a process has ended or the time is over; the caller looks which. */
+/** Waits until a process has ended, but no longer than `timeoutMs`; the caller checks which. */
 export async function waitForExit(
   process: Pick<SessionProcess, "pid" | "startTicks">,
   timeoutMs: number,

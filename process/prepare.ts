@@ -1,27 +1,29 @@
 /**
- * What a reaper needs before it starts: the session's files, its held lock, the pipe of the
- * handshake.
+ * Preparing a start: the session's files, its held lock, the pipe of the handshake.
  *
  * @module
  */
 import { SessionError } from "../errors.ts";
 import { Hold } from "./hold.ts";
+import { join } from "../std.ts";
 import { type Meta, type Paths, textOfMeta } from "../store.ts";
 import { makeFile, restoreMode, writeAtomic } from "../system/files.ts";
 import {
   close,
   closeQuietly,
   mkfifo,
+  moveUp,
   open,
   setCloseOnExec,
   tryFlock,
 } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 
-/** What a reaper needs of its creator: disposing of it gives it all back. */
+/** The creator's descriptors for a start; disposing of it closes them. */
 export class Prepared implements Disposable {
   /** The session's directory. */
   readonly hold: Hold;
-  /** The reading side of `ready.pipe`. */
+  /** The read end of `ready.pipe`. */
   readonly readyFd: number;
   /** The held lock. */
   #lockFd: number | undefined;
@@ -32,7 +34,7 @@ export class Prepared implements Disposable {
     this.readyFd = readyFd;
   }
 
-  /** Lets what is started inherit the lock until the result is disposed of. */
+  /** Lets new processes inherit the lock until the result is disposed of. */
   lendLock(): Disposable {
     const set = (closeOnExec: boolean) => {
       if (this.#lockFd !== undefined) setCloseOnExec(this.#lockFd, closeOnExec);
@@ -41,7 +43,7 @@ export class Prepared implements Disposable {
     return { [Symbol.dispose]: () => set(true) };
   }
 
-  /** Leaves the lock to those who have inherited it. */
+  /** Closes the creator's copy of the lock: processes that have inherited it keep it. */
   releaseLock(): void {
     if (this.#lockFd !== undefined) closeQuietly(this.#lockFd);
     this.#lockFd = undefined;
@@ -54,12 +56,13 @@ export class Prepared implements Disposable {
   }
 }
 
-/** The pipe of the handshake. A `SIGKILL`ed creator leaves this file behind; nothing reads it then. */
+/** The pipe of the handshake. A creator that is killed leaves it behind; nothing reads it then. */
 export const READY = "ready.pipe";
 
 /**
- * Refuses to start a session in a Worker: a thread can't keep what another one starts
- * from inheriting its session's lock, and a Worker that is terminated waits for no child.
+ * Refuses to start a session in a Worker. While one starts, its lock can be inherited and
+ * signals have other actions, both in the whole process: what another thread starts at that
+ * moment gets them, too.
  *
  * @throws {SessionError} `unsupported` in a Worker.
  */
@@ -72,38 +75,40 @@ export function requireMainThread(id?: string): void {
 }
 
 /**
- * Makes the files of a session in its existing directory and takes its lock.
- * What it returns is the caller's to pass to {@linkcode launch} and to dispose of.
+ * Makes the files of a session in its existing directory and takes its lock. The caller passes
+ * the result to `launch()` and disposes of it.
  *
- * @throws {SessionError} `exists` if a session has lived in this directory: nothing was made then.
+ * @throws {SessionError} `exists` if the directory has had a session; then nothing was made.
  */
 export function prepare(paths: Paths, meta: Meta): Prepared {
-  if (Deno.build.os === "windows") {
+  if (!OS.canStart) {
     throw new SessionError(
       "unsupported",
-      `Cannot start session "${paths.id}": kind ${meta.kind} is not supported on Windows`,
+      `Cannot start session "${paths.id}": kind ${meta.kind} is not supported on ${OS.name}`,
     );
   }
-  // The lock comes first: `createNew` makes it decide who owns the directory.
+  // First: only one process can create the lock, and that one owns the directory.
   makeLock(paths);
-  const lockFd = open(paths.lock, { noFollow: true });
+  // A shell may open any of the first ten itself, and the reaper does: the agent would lose the lock.
+  const lockFd = moveUp(open(paths.lock, { noFollow: true }), 10);
   try {
     if (!tryFlock(lockFd, "exclusive")) {
       throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);
     }
     writeAtomic(paths.meta, textOfMeta(meta));
     for (const name of ["pid", "stdout.log", "stderr.log"]) {
-      makeFile(`${paths.dir}/${name}`, "");
+      makeFile(join(paths.dir, name), "");
     }
-    // Not empty, so that on a full disk it has room left for what the shell says of a signal.
-    makeFile(`${paths.dir}/reaper.log`, "reaper:\n");
+    // Not empty: its block has room for the shell's message about a signal, even on a full disk.
+    makeFile(join(paths.dir, "reaper.log"), "reaper:\n");
     if (meta.kind === "repl") {
       makePipe(paths.stdin);
-      makePipe(`${paths.dir}/eof.pipe`);
+      makePipe(join(paths.dir, "eof.pipe"));
     }
-    makePipe(`${paths.dir}/${READY}`);
-    const ready = open(`${paths.dir}/${READY}`, { noFollow: true });
-    return new Prepared(Hold.take(paths)!, lockFd, ready);
+    const ready = join(paths.dir, READY);
+    makePipe(ready);
+    const readyFd = open(ready, { noFollow: true });
+    return new Prepared(Hold.take(paths)!, lockFd, readyFd);
   } catch (error) {
     close(lockFd);
     throw error;
@@ -119,18 +124,18 @@ function makeLock(paths: Paths): void {
   }
 }
 
-/** That a directory is not free for a session, as an error. */
+/** The error for a directory that is not free for a session. */
 export function alreadyThere(
   id: string,
   what: string,
   cause?: unknown,
 ): SessionError {
   const message =
-    `Cannot start session "${id}": its directory holds ${what} already`;
+    `Cannot start session "${id}": its directory already holds ${what}`;
   return new SessionError("exists", message, { id, cause });
 }
 
-/** Makes a named pipe; one that is there already, whoever made it, is fine. */
+/** Makes a named pipe; an existing one is fine. */
 function makePipe(path: string): void {
   try {
     mkfifo(path);

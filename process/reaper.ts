@@ -7,28 +7,27 @@
  *                 └── watchdog (with a timeout: ends the session after it)
  *                      └── alarm ── sleep
  *
- * A shell, because it weighs 0.2 MB where a JavaScript process weighs 13 and
- * more, and because every host has one, however it was compiled. POSIX only;
- * tried with dash, bash, busybox and mksh. The script is a file of the session,
- * so that `ps` shows a line and not a page, and an upgrade never changes what a
- * running shell reads. No user's text becomes part of it: its own path tells the
- * directory, and the agent's arguments are positional parameters. A program's name
- * can't start with `-`: `-w` and `-r` run the other parts of the script, which end
- * a session after its time and remove it.
+ * It is a shell, because a shell takes 0.2 MB where a JavaScript process takes 13 or more, and
+ * because every machine has one. POSIX only; tested with dash, bash, busybox and mksh. The
+ * script is a file of the session, so that `ps` shows a line and not a page, and so that an
+ * upgrade never changes a running script. It contains no text of users: the directory comes
+ * from its own path, and the agent's arguments are positional parameters. A program's name
+ * can't start with `-`: `-w` and `-r` run the parts of the script that end a session after its
+ * time and remove it.
  *
- * Invariants: the agent is a foreground child, because POSIX has a shell without
- * job control ignore SIGINT and SIGQUIT in background ones for good; the pids
- * are on disk before the agent's exec; an end is recorded by one write of one
- * line, into a file that readers ignore until the line is complete.
+ * Invariants: The agent is a foreground child, because a shell without job control makes
+ * background children ignore SIGINT and SIGQUIT for good (POSIX). The pids are on disk before
+ * the agent's exec. One write of one line records the end, and readers ignore the file until
+ * the line is complete.
  *
- * A full process table stops none of it: the reaper records the end without a fork,
- * and the watchdog sends the first signal without one. After that, a shell that can't
- * fork exits, and its EXIT trap starts the same part of the script again, by exec.
+ * All of this works with a full process table: the reaper records the end without a fork, and
+ * the watchdog sends the first signal without one. A shell that can't fork later exits, and
+ * its EXIT trap starts the same part of the script again by exec.
  *
- * The environment is the agent's, and must not change what the script does: bash starts
- * again with -p, which ignores functions and options in the environment; `command -p`
- * finds programs without PATH. Nor may the script change it: variables that are set
- * before the agent starts have names that nobody else uses.
+ * The script runs in the agent's environment, which must not change its behaviour: bash starts
+ * again with -p, which ignores functions and options in the environment, and `command -p` finds
+ * programs without PATH. The script must not change the environment either: variables that it
+ * sets before the agent starts have names that nothing else uses.
  *
  * @module
  */
@@ -37,9 +36,17 @@
 export const SCRIPT = "reaper.sh";
 
 /**
- * A process that runs a session's script, by its arguments: the path of the script, and what it
- * was given: the agent's arguments, or those of another part of the script. `undefined` if it
- * runs something else. bash has an option before them.
+ * The path of a session's script. Not by join(), which may change the directory's path: the script
+ * takes that from its own path and looks for it in the processes' `CODEX_SESSION_DIR`.
+ */
+export function scriptPath(dir: string): string {
+  return `${dir}/${SCRIPT}`;
+}
+
+/**
+ * Recognizes a process that runs a session's script by its arguments: returns the path of the
+ * script and the script's arguments, which are the agent's or those of another part of the script.
+ * `undefined` for other processes. bash has an option before the path.
  */
 export function scriptCall(
   argv: readonly string[],
@@ -50,13 +57,13 @@ export function scriptCall(
   return { path, args: argv.slice(at + 1) };
 }
 
-/** What the script must do beyond starting and waiting. */
+/** What the script does besides starting the agent and waiting for it. */
 export interface ReaperOptions {
   /** Serve `stdin.pipe`. @default {false} */
   readonly pipe?: boolean;
-  /** The program is the relay of a terminal, which reports the agent's exec itself. @default {false} */
+  /** The program is the relay of a terminal, which itself reports the agent's exec. @default {false} */
   readonly relay?: boolean;
-  /** Stop the session after so many milliseconds. @default {undefined} */
+  /** Stop the session after this many milliseconds. @default {undefined} */
   readonly timeoutMs?: number;
   /** Milliseconds from SIGTERM to SIGKILL after the timeout. @default {10000} */
   readonly graceMs?: number;
@@ -64,10 +71,10 @@ export interface ReaperOptions {
   readonly rm?: boolean;
 }
 
-// The holder's write end is opened without a reader by way of a descriptor that
-// is both. It reads a pipe that the reaper and the agent hold open for writing:
-// a line there (see `sendEof`) or the death of both ends it, never a signal. (bash
-// takes TMOUT for the longest time that a read may take.)
+// Opening a pipe for writing waits for a reader: a descriptor for both ends is there for a
+// moment. The holder reads a pipe that the reaper and the agent hold open for writing. A line
+// there (see `sendEof`) or the death of both ends it, never a signal. (bash takes TMOUT for the
+// time limit of each read.)
 const HOLDER =
   `exec 7<>"$_dir/stdin.pipe" 8>"$_dir/stdin.pipe" 7<&- 6<>"$_dir/eof.pipe"
 ( trap '' USR2; unset TMOUT
@@ -85,7 +92,7 @@ const FACTS = `facts() {
 }
 `;
 
-// Only our own children: another process may have got the number by now.
+// Only the reaper's children: the number may be another process's by now.
 const END_HELPERS = `for pair in KILL:$_holder USR2:$_watchdog; do
   pid=\${pair#*:} parent=$$
   [ -n "$pid" ] || continue
@@ -94,8 +101,8 @@ const END_HELPERS = `for pair in KILL:$_holder USR2:$_watchdog; do
 done
 `;
 
-// Two ways to signal the processes of the session, all but the reaper and the caller;
-// $found tells whether there was one.
+// Two ways to signal the session's processes except the reaper and the caller. $found tells
+// whether there were any.
 //
 // inside: those of its kernel session, without a fork.
 // outside: all others that "look" has found, by number and start, in $kin. Right before its
@@ -111,8 +118,8 @@ done
 //
 // A shell that can't fork starts again, in a hurry: look kills what it finds by its environment.
 //
-// end_all kills until two looks in a row find nothing: in the middle of an exec a process
-// has no environment.
+// end_all kills until two looks in a row find nothing: in the middle of an exec a process has
+// no environment.
 const SIGNALLING = `inside() {
   for p in /proc/[1-9]*; do
     p=\${p#/proc/}; facts "$p"
@@ -193,14 +200,14 @@ end_all() {
 quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TERM USR1 PIPE ALRM; }
 `;
 
-// The alarm sleeps, records the request, and tells by its end that it is time, or that it
-// could not fork. date(1) replaces it by exec: that takes no fork. Watchdog and alarm
-// ignore what an agent may send to its group, or to every sleep(1); the reaper ends them
-// by SIGUSR2.
+// The alarm sleeps, records the request and ends: the watchdog waits for that. It also ends if it
+// can't fork. date(1) takes its place by exec, which needs no fork. Watchdog and alarm ignore
+// the signals that an agent may send to its group or to every sleep(1); the reaper ends them by
+// SIGUSR2.
 //
-// Then the group is asked to end, by one call. Whatever else there is is asked, given
-// time, stopped so that it can't fork any more, and killed. The numbers of kernel session
-// and group can't become a stranger's: the watchdog is in both.
+// Then one call signals the group. All other processes are signalled, get time, are stopped so
+// that they can't fork, and are killed. The numbers of kernel session and group can't become a
+// stranger's, because the watchdog is in both.
 const WATCHDOG = `
 request() { # as the last thing that a process does
   umask 077
@@ -244,9 +251,9 @@ if [ "$1" = -w ]; then # -w REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-
 fi
 `;
 
-// Moved first, so that a reaper killed in the middle leaves no half session; into a directory
-// made anew, because mv(1) would move it to where a link of that name leads. Where none can be
-// made, on a full disk for one, it is removed as it stands.
+// The session is moved first, so that a killed reaper leaves no half session. It is moved into a
+// new directory, because mv(1) would follow a link. If that can't be made, for example on a full
+// disk, the session is removed under its own name.
 const REMOVE = `if [ "$1" = -r ]; then
   reaper=$$ uptime=0.00 kin= hurry=$2; quiet
   trap ':; tick; mine && exec /bin/sh "$0" -r y' EXIT
@@ -262,13 +269,12 @@ fi
 /**
  * The text of the file `reaper.sh` for `sh DIRECTORY/reaper.sh ARGV…`.
  *
- * Tells the creator through `ready.pipe` what became of the agent: its pids once
- * they are recorded, then nothing and a hang-up if its exec succeeded (the
- * descriptor that a shell keeps for undoing a redirection is close-on-exec, so
- * the kernel itself reports it), or else a line with the status. A shell that says
- * nothing of a failed exec adds `?` to the pids (bash, mksh). A relay keeps the
- * descriptor, 9, and reports by itself: `ok`, or a status; a file that grows beyond the
- * limit (RLIMIT_FSIZE) is an error to it, as a full disk is, and not its end by SIGXFSZ.
+ * It reports to the creator through `ready.pipe`: the pids once they are recorded; then, if the
+ * agent's exec succeeds, the pipe closes, else a line with the status follows. The kernel closes
+ * it: a shell keeps a close-on-exec copy of a descriptor that a redirection hides. A shell that
+ * can't report a failed exec adds `?` to the pids (bash, mksh). A relay keeps the descriptor,
+ * 9, and reports itself: `ok`, or a status. For a relay a file beyond the limit
+ * (RLIMIT_FSIZE) is an error like a full disk, not its end by SIGXFSZ.
  *
  * @example
  * ```ts

@@ -1,52 +1,52 @@
 /**
- * Outliving the login manager: which sessions start in a scope of their own, and how.
+ * Outliving a login: which sessions start in a systemd scope of their own, and how.
  *
- * setsid(2) is not enough where systemd-logind ends, with a login, every process of the
- * login's control group (`KillUserProcesses=yes`). `systemd-run --user --scope` moves
- * itself into a new scope of the user manager and then becomes, by execve(2), the command
- * that it is given: the same process, kernel session, parent, descriptors. So the reaper's
- * held lock, its id and everything else about it stay as they are.
+ * With `KillUserProcesses=yes`, systemd-logind kills every process in a login's control group
+ * when the login ends, and setsid(2) doesn't help. `systemd-run --user --scope` moves itself into
+ * a new scope of the user manager and then becomes the given command by execve(2): the same
+ * process, kernel session, parent and descriptors. So the reaper keeps its lock and its id.
  *
- * Whether logind kills depends on its settings and on the user, never on lingering
- * (`manager_shall_kill` in its source, logind.conf(5)). Lingering decides how long the user
- * manager lives, and with it the scope: without it, until the user's last login ends.
+ * logind decides by its settings and by the user, never by lingering (`manager_shall_kill` in
+ * its source, logind.conf(5)). Lingering decides how long the user manager lives, and with it
+ * the scope: without lingering, until the user's last login ends.
  *
- * A wrong guess must cost nothing: where this process is in no login's control group, one
- * read of `/proc/self/cgroup` settles it. Only then the login manager is asked.
+ * A process outside of every login's control group needs one read of `/proc/self/cgroup` to
+ * know that. Only a process inside one asks the login manager.
  *
  * @module
  */
 import { SessionError } from "../errors.ts";
-import { Child } from "./child.ts";
+import { signalChild } from "./child.ts";
 import type { Scope } from "../store.ts";
+import { readArgv, readEntry } from "./table.ts";
 import { poll, readSystemFile } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 import { ask, valueIn } from "../system/shell.ts";
-import { SIGNALS } from "../system/signals.ts";
 
-/** What starts a command in a scope of its own. */
+/** How to start a command in a scope of its own. */
 export interface ScopeLauncher {
   /** The path of systemd-run(1). */
   readonly systemdRun: string;
   /** Its version. */
   readonly version: number;
-  /** Where the user manager listens. */
+  /** The directory of the user manager's sockets. */
   readonly runtimeDir: string;
   /** The caller's `XDG_RUNTIME_DIR`. */
   readonly inheritedDir: string | undefined;
-  /** Failing to make the scope is an error; else the session starts without one. */
+  /** Without a scope, fail; else start without one. */
   readonly required: boolean;
-  /** How long making it may take, in milliseconds. */
+  /** How long it may take to make the scope, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** How long making a scope may take. */
+/** How long it may take to make a scope. */
 const SCOPE_TIMEOUT_MS = 10_000;
 
-/** The properties of logind that tell whom it kills, and the command that shows them. */
+/** The command that shows which users' processes logind kills. */
 export const LOGIND_SETTINGS =
   "loginctl show-session -p KillUserProcesses -p KillOnlyUsers -p KillExcludeUsers";
 
-// Exits with 1 without a user manager, with 2 without systemd-run, with 3 without logind.
+// Exits with 1 without a user manager, 2 without systemd-run, 3 without logind.
 const QUESTION = `
 dir=\${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
 [ -S "$dir/systemd/private" ] || [ -S "$dir/bus" ] || exit 1
@@ -57,15 +57,15 @@ echo "User=$(id -un)"; echo "Dir=$dir"; echo "Run=$run"
 "$run" --version`;
 
 /**
- * Tells from {@linkcode LOGIND_SETTINGS} whether logind ends the processes of a user's
- * login with it. logind.conf(5): the excluded first, root among them unless they are named;
- * then the only ones; then everybody.
+ * Tells from {@linkcode LOGIND_SETTINGS} whether logind kills a user's processes when the login
+ * ends. logind.conf(5): `KillExcludeUsers` comes first, and has root by default; then
+ * `KillOnlyUsers`; then `KillUserProcesses`.
  */
 export function isKilledAtLogout(settings: string, user: string): boolean {
   const listed = (key: string) =>
     valueIn(settings, key).split(" ").filter(Boolean);
   const excluded = listed("KillExcludeUsers");
-  // Named or by default: loginctl shows an empty list for both.
+  // loginctl shows an empty list for the default.
   if (excluded.length === 0 ? user === "root" : excluded.includes(user)) {
     return false;
   }
@@ -74,32 +74,32 @@ export function isKilledAtLogout(settings: string, user: string): boolean {
   return valueIn(settings, "KillUserProcesses") === "yes";
 }
 
-/** The unit of systemd that this process belongs to, as a path of control groups; empty without one. */
+/** The control group of this process, which names its systemd unit; empty without one. */
 export function ownUnit(): string {
   const text = readSystemFile("/proc/self/cgroup") ?? "";
   return /^\d+:name=systemd:(.*)$/m.exec(text)?.[1] ??
     /^0::(.*)$/m.exec(text)?.[1] ?? "";
 }
 
-/** Tells whether a unit is that of a login, which is what logind ends. */
+/** Tells whether a unit is a login's, which logind ends. */
 export function isLogin(unit: string): boolean {
   return /\/session-[^/]+\.scope(\/|$)/.test(unit);
 }
 
 /**
- * Decides whether a session that is about to start needs a scope of its own, and what
- * makes it; `undefined`: it starts without. Needs `--allow-run=/bin/sh` and `--allow-ffi`.
+ * Finds out whether a new session needs a scope of its own, and how to make it; `undefined` if
+ * it needs none. Needs `--allow-run=/bin/sh` and `--allow-ffi`.
  *
- * @throws {SessionError} `spawn_failed` if it is to have one always and can't.
+ * @throws {SessionError} `spawn_failed` if `scope` is `always` and there can be none.
  */
 export async function findScope(
   scope: Scope,
 ): Promise<ScopeLauncher | undefined> {
   const required = scope === "always";
   if (scope === "never") return undefined;
-  if (Deno.build.os !== "linux") {
+  if (!OS.hasSystemd) {
     if (!required) return undefined;
-    throw noScope("it takes systemd, and so Linux");
+    throw noScope("it needs systemd");
   }
   try {
     if (!required && !isLogin(ownUnit())) return undefined;
@@ -126,13 +126,13 @@ export async function findScope(
       timeoutMs: SCOPE_TIMEOUT_MS,
     };
   } catch (error) {
-    // Without the permission to ask, a session starts as it would without systemd.
+    // Without the permission to ask, start as on a machine without systemd.
     if (required || !(error instanceof Deno.errors.NotCapable)) throw error;
     return undefined;
   }
 }
 
-/** That there can be no scope, as an error. */
+/** The error for a scope that can't be made. */
 export function noScope(why: string): SessionError {
   return new SessionError(
     "spawn_failed",
@@ -140,24 +140,24 @@ export function noScope(why: string): SessionError {
   );
 }
 
-// No variable of its own: each would reach the agent. systemd-run tells of a failure in the
-// file $1 and finds its manager by $2; the second shell undoes what that has changed.
+// These shells set no variables of their own: the agent would get them. systemd-run writes its
+// errors to the file $1 and finds its manager by $2; the second shell undoes that.
 const ENTER = `exec 2>"$1"; export XDG_RUNTIME_DIR="$2"; shift 2; exec "$@"`;
 const ENTERED = `unset INVOCATION_ID XDG_RUNTIME_DIR; exec "$@"`;
 const ENTERED_WITH_DIR =
   `unset INVOCATION_ID; export XDG_RUNTIME_DIR="$1"; shift; exec "$@"`;
 
-/** How a command becomes one that enters a scope first. */
+/** Options of {@linkcode scopedCommand}. */
 export interface ScopedOptions {
-  /** The session's id, which the scope's description names. */
+  /** The session's id, for the scope's description. */
   readonly id: string;
-  /** A file for what systemd-run has to say. */
+  /** A file for systemd-run's errors. */
   readonly log: string;
-  /** The `XDG_RUNTIME_DIR` that the command is to have. */
+  /** The command's `XDG_RUNTIME_DIR`. */
   readonly runtimeDir: string | undefined;
 }
 
-/** The argument vector that enters a scope of its own and becomes `command` there. */
+/** The argument vector that enters a new scope and becomes `command` there. */
 export function scopedCommand(
   launcher: ScopeLauncher,
   command: readonly string[],
@@ -165,9 +165,9 @@ export function scopedCommand(
 ): string[] {
   const { id, log, runtimeDir } = options;
   const flags = ["--user", "--scope", "--quiet", "--collect"];
-  // The default is the whole command line, prompt included, and goes to the system's journal.
+  // The default is the whole command line with the prompt, which would go to the system's journal.
   flags.push("--no-ask-password", `--description=codex-session ${id}`);
-  // Later versions would replace ${NAME} in the agent's arguments; earlier ones don't know this.
+  // From version 254 on, systemd-run replaces ${NAME} in arguments unless told not to.
   if (launcher.version >= 254) flags.push("--expand-environment=no");
   const entered = runtimeDir === undefined
     ? [ENTERED, "sh"]
@@ -180,19 +180,18 @@ export function scopedCommand(
 }
 
 /**
- * Kills what should have become the reaper, unless it has: `isReaper` tells by its
- * arguments. Stopped before it is looked at, so that it can't change in between.
+ * Kills a process that should have become the reaper, unless it has: `isReaper` tells by its
+ * arguments. It is stopped first, so that it can't change in between.
  */
 export async function giveUp(
-  child: Child,
+  child: Deno.ChildProcess,
   isReaper: (argv: readonly string[]) => boolean,
 ): Promise<void> {
-  child.kill(SIGNALS.STOP!);
-  const { readArgv, readEntry } = await import("./table.ts");
+  signalChild(child, "SIGSTOP");
   for (let tries = 0; tries < 1000; tries++) {
     if (readEntry(child.pid)?.stopped !== false) break;
     await poll(-1, 0, 1);
   }
-  const { CONT, KILL } = SIGNALS;
-  child.kill(isReaper(readArgv(child.pid) ?? []) ? CONT! : KILL!);
+  const argv = readArgv(child.pid) ?? [];
+  signalChild(child, isReaper(argv) ? "SIGCONT" : "SIGKILL");
 }

@@ -1,15 +1,16 @@
 /**
  * The process table as the system shows it.
  *
- * Reads `/proc` through libc: Deno wants `--allow-all` for most of it, and this is
- * faster. A process may end between two reads, which makes it absent, never an
- * error; and the table is not taken at one instant, so links in it may be stale.
+ * Reads `/proc` through libc: Deno wants `--allow-all` for most of it, and this is faster. A
+ * process that ends between two reads is absent, not an error. The table is not read at one
+ * instant, so a parent or session in it may be out of date.
  *
- * macOS asks ps(1) instead; that part was never run.
+ * Without `/proc`, on macOS, ps(1) lists the processes: untested.
  *
  * @module
  */
 import { getsid, poll, readSystemBytes } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 
 /** A process as the system shows it. */
 export interface Entry {
@@ -23,7 +24,7 @@ export interface Entry {
   readonly name: string;
   /** Whether a signal has stopped it. */
   readonly stopped: boolean;
-  /** The processor time that it has used, in milliseconds. */
+  /** Its processor time, in milliseconds. */
   readonly cpuMs: number;
   /** When it started, in the kernel's ticks since boot. */
   readonly startTicks: number;
@@ -37,17 +38,17 @@ const utf8 = new TextDecoder();
 // One character for each byte, so that also what is not UTF-8 compares exactly.
 const latin1 = new TextDecoder("latin1");
 
-/** Never woken: waiting for it is a pause, in milliseconds. */
+/** Nothing wakes it: waiting for it is a pause. */
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
-/** The numbers of all processes, the youngest first: they are the soonest gone. */
+/** The ids of all processes, the youngest first: these end soonest. */
 function processIds(): number[] {
   let names: string[];
   try {
     names = [...Deno.readDirSync("/proc")].map((entry) => entry.name);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
-    // Deno 2.9 shows this directory to --allow-all only; a shell is allowed anyway.
+    // Deno 2.9 shows this directory with --allow-all only; the shell needs less.
     const list = { args: ["-c", "cd /proc && echo [0-9]*"], clearEnv: true };
     const output = new Deno.Command("/bin/sh", list).outputSync();
     names = utf8.decode(output.stdout).trim().split(" ");
@@ -55,7 +56,7 @@ function processIds(): number[] {
   return names.map(Number).filter((pid) => pid > 0).sort((a, b) => b - a);
 }
 
-/** The session directory in an environment, bytewise. The first entry counts, as for getenv(3). */
+/** The session directory in an environment, bytewise. The first entry counts, as in getenv(3). */
 function ownerIn(environment: string): string | undefined {
   let start = MARK.length;
   if (!environment.startsWith(MARK)) {
@@ -74,9 +75,8 @@ export function readOwner(pid: number): string | undefined | null {
 }
 
 /**
- * Sets the owner of an entry; `false` in the middle of an exec(2), where a process
- * seems to have neither environment nor arguments: whoever believed that would let
- * it escape.
+ * Sets the owner of an entry; `false` in the middle of an exec(2), when a process seems to have
+ * neither environment nor arguments. It must be read again, or it would escape.
  */
 function setOwner(entry: Entry): boolean {
   const { pid } = entry;
@@ -86,7 +86,7 @@ function setOwner(entry: Entry): boolean {
     readSystemBytes(`/proc/${pid}/cmdline`)?.length !== 0;
 }
 
-/** A living process without its owner; `undefined` for zombies and the kernel's own. proc_pid_stat(5). */
+/** A living process without its owner; `undefined` for zombies and kernel threads. proc_pid_stat(5) */
 function readStat(pid: number): Omit<Entry, "owner"> | undefined {
   const bytes = readSystemBytes(`/proc/${pid}/stat`);
   if (!bytes) return undefined;
@@ -111,10 +111,9 @@ function readStat(pid: number): Omit<Entry, "owner"> | undefined {
   };
 }
 
-/** All living processes of the system but the kernel's own, the youngest number first. */
+/** All living processes except kernel threads, the highest id first. */
 export function scan(): Entry[] {
-  if (Deno.build.os === "darwin") return scanDarwin();
-  if (Deno.build.os === "windows") return [];
+  if (!OS.hasProc) return OS.canStart ? scanByPs() : [];
   const entries: Entry[] = [];
   for (const pid of processIds()) {
     const stat = readStat(pid);
@@ -128,8 +127,8 @@ export function scan(): Entry[] {
   return entries;
 }
 
-/** As {@linkcode scan}, by ps(1), which appends the environment to the command. Never run. */
-function scanDarwin(): Entry[] {
+/** Like {@linkcode scan}, by ps(1), which appends the environment to the command. Untested. */
+function scanByPs(): Entry[] {
   const columns = "pid=,ppid=,rss=,stat=,lstart=,command=";
   const args = ["-A", "-E", "-ww", "-o", columns];
   const output = new Deno.Command("/bin/ps", { args, env: { LC_ALL: "C" } })
@@ -170,7 +169,7 @@ export function statusOf(pid: number | "self", key: string): string {
 /** The real and the effective user id of a process; empty without one. */
 export function readUsers(pid: number): number[] {
   let text = statusOf(pid, "Uid").split("\t").slice(0, 2).join(" ");
-  if (Deno.build.os === "darwin") {
+  if (!OS.hasProc) {
     const args = ["-o", "ruid=,uid=", "-p", `${pid}`];
     const output = new Deno.Command("/bin/ps", { args }).outputSync();
     text = utf8.decode(output.stdout).trim();
@@ -179,9 +178,9 @@ export function readUsers(pid: number): number[] {
 }
 
 /**
- * The processes that hold a lock, flock(2), of the file with this inode, as far as their
- * descriptors can be seen: `/proc/locks` names the process that took a lock, which may
- * have left it to others. `undefined` where that can't be told.
+ * The processes that hold the flock(2) of the file with this inode, as far as their descriptors
+ * can be seen. (`/proc/locks` names the process that took a lock; others may have inherited
+ * it.) `undefined` if that can't be found out.
  */
 export function lockHolders(inode: number): number[] | undefined {
   const script =
@@ -189,7 +188,7 @@ export function lockHolders(inode: number): number[] | undefined {
   const args = ["-c", script, "sh", `${inode}`];
   const { code, stdout } = new Deno.Command("/bin/sh", { args, clearEnv: true })
     .outputSync();
-  // grep(1) fails of what it can't read; beyond that it could not be started.
+  // grep(1) ends with 2 for files that it can't read, and with more if it could not be started.
   if (code > 2) return undefined;
   const found = utf8.decode(stdout).matchAll(/^\/proc\/(\d+)\//gm);
   return [...new Set([...found].map(([, pid]) => Number(pid)))];
@@ -204,19 +203,17 @@ export function readArgv(pid: number): string[] | undefined {
 
 /** One living process; `undefined` for a zombie, or if there is none. */
 export function readEntry(pid: number): Omit<Entry, "owner"> | undefined {
-  return Deno.build.os === "darwin"
-    ? scanDarwin().find((entry) => entry.pid === pid)
-    : readStat(pid);
+  return OS.hasProc ? readStat(pid) : scan().find((entry) => entry.pid === pid);
 }
 
-/** How long an exec may take whose process is not seen to be anything yet. */
+/** How long an exec may take. */
 const EXEC_MS = 2_000;
 
 /**
- * Tells whether a process that was started as a shell has become another program, by
- * exec(2); `false` once it has ended. While it is still the shell, or has no arguments,
- * as in the middle of an exec or of its end, it is looked at again; what then still
- * lives counts as another program. Linux only.
+ * Tells whether a process that was started as a shell has become another program by exec(2);
+ * `false` if it has ended. It is read again as long as it is the shell, or has no arguments as in
+ * the middle of an exec. If it still lives after that time, it counts as another program. Needs
+ * `/proc`.
  */
 export async function hasLeftShell(
   pid: number,
@@ -227,17 +224,17 @@ export async function hasLeftShell(
     const argv = readArgv(pid);
     if (argv !== undefined && !isShell(argv)) return true;
     if (performance.now() > deadline) return true;
-    await poll(-1, 0, 1); // A pause, without a timer.
+    await poll(-1, 0, 1); // A pause without a timer.
   }
   return false;
 }
 
-/** Text with one character for each byte of its UTF-8, as an owner is given. */
+/** Text as one character for each byte of its UTF-8: the form of an owner. */
 export function bytewise(text: string): string {
   return latin1.decode(encoder.encode(text));
 }
 
-/** The text whose bytes {@linkcode bytewise} gives. */
+/** The reverse of {@linkcode bytewise}. */
 export function fromBytes(owner: string): string {
   return utf8.decode(Uint8Array.from(owner, (char) => char.charCodeAt(0)));
 }

@@ -3,82 +3,70 @@
  *
  *     reaper ── relay ── sh ⇒ agent   (one process: a session leader, by setsid)
  *
- * A shell opens the slave, because Deno can't hand a descriptor to a child: it leads
- * a session without a terminal, so its first terminal becomes the controlling one
- * (Linux; on macOS too). Then it becomes the agent by exec. Whether that succeeded
- * comes through a pipe that the kernel closes at a successful exec.
+ * A shell opens the slave, because Deno can't pass a descriptor to a child. It leads a session
+ * without a terminal, so the first terminal that it opens becomes the controlling one. Then it
+ * becomes the agent by exec. Its standard output is a pipe to this process at first, on which it
+ * reports a failed exec; the kernel closes it at a successful one.
  *
  * @module
  */
 import type { AgentEnvironment } from "../process/environment.ts";
-import { type Child, type ChildStatus, spawnLeader } from "../process/child.ts";
-import {
-  close,
-  disableCoreDumps,
-  getenv,
-  kill,
-  pipe,
-  poll,
-  POLLIN,
-  read,
-  resetSignal,
-} from "../system/libc.ts";
+import { type ChildStatus, endOf, spawnLeader } from "../process/child.ts";
+import { disableCoreDumps, getenv, kill, resetSignal } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 import { hasLeftShell } from "../process/table.ts";
 import { isExecutable } from "../agents/program.ts";
 import { signalName } from "../system/signals.ts";
 
-/** The shell's name in what it says. */
+/** The shell's name in its error messages. */
 const NAME = "codex-session terminal";
 
 // In dash the trap runs after a failed exec. The brace group's redirection leaves
 // the shell a close-on-exec copy of 3, and the agent none.
 const SCRIPT = `tty=$1; shift
+exec 3>&1
 trap 'echo "$?" >&3' 0
 exec <>"$tty" >&0 2>&0
 { exec "$@"; } 3>&-`;
 
-/** A started agent, or the exit status that stands for why it could not be. */
+/** A started agent, or the exit status that tells why it could not be started. */
 export type Started =
-  | { readonly child: Child }
+  | { readonly child: Deno.ChildProcess }
   | { readonly failure: number };
 
 /**
- * Starts `argv` on the terminal at `slavePath`, in this process's environment as changed,
- * and waits until its exec has succeeded.
+ * Starts `argv` on the terminal at `slavePath` and waits until its exec has succeeded. A
+ * variable that is `undefined` in `environment` is removed from this process's, too:
+ * `Deno.Command` can't leave out a single one.
  */
 export async function startAgent(
   slavePath: string,
   argv: readonly string[],
   environment: AgentEnvironment,
 ): Promise<Started> {
-  const { env = {}, clearEnv = false } = environment;
-  const { reader, writer } = pipe();
-  let child: Child;
-  let report: string;
-  try {
-    try {
-      child = spawnLeader(["/bin/sh", "-c", SCRIPT, NAME, slavePath, ...argv], {
-        env,
-        clearEnv,
-        third: writer,
-      });
-    } finally {
-      close(writer);
-    }
-    report = await readToEnd(reader);
-  } finally {
-    close(reader);
+  const { clearEnv = false } = environment;
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment.env ?? {})) {
+    if (value === undefined) Deno.env.delete(name);
+    else env[name] = value;
   }
+  const shell = ["/bin/sh", "-c", SCRIPT, NAME, slavePath];
+  const child = spawnLeader([...shell, ...argv], {
+    env,
+    clearEnv,
+    stdout: "piped",
+  });
+  const report = (await new Response(child.stdout).text()).trim();
   if (report !== "") {
-    await child.status;
+    await endOf(child);
     return { failure: Number(report) || 1 };
   }
-  // A shell that can't report (bash, mksh) has ended with the status instead.
+  // A shell that can't report (bash, mksh) ends with that status instead.
   const isShell = (argv: readonly string[]) => argv[2] === SCRIPT;
   if (
-    Deno.build.os === "linux" && !await hasLeftShell(child.pid, isShell)
+    OS.hasProc && !await hasLeftShell(child.pid, isShell)
   ) {
-    const { code, signal } = await child.status;
+    const { code, signal } = await endOf(child);
     if (signal === null && (code === 126 || code === 127)) {
       const path = env.PATH ?? (clearEnv ? undefined : getenv("PATH"));
       if (!isExecutable(argv[0] ?? "", { path })) return { failure: code };
@@ -87,19 +75,7 @@ export async function startAgent(
   return { child };
 }
 
-/** What a pipe gives until all who write to it have closed it. */
-async function readToEnd(fd: number): Promise<string> {
-  const buffer = new Uint8Array(256);
-  let text = "";
-  for (;;) {
-    await poll(fd, POLLIN, -1);
-    const count = read(fd, buffer);
-    if (count === 0) return text.trim();
-    text += new TextDecoder().decode(buffer.subarray(0, count));
-  }
-}
-
-/** Signals whose default effect is not death: they can't have ended the agent. */
+/** Signals whose default effect is not to end a process: they can't have ended the agent. */
 const HARMLESS = new Set(["SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"]);
 
 /** Ends this process as the agent has ended: by the same code, or the same signal. */
@@ -109,10 +85,10 @@ export function endAs({ signal, code }: ChildStatus): never {
       disableCoreDumps();
       resetSignal(signal);
       kill(Deno.pid, signal);
-      // Delivered before kill returns, or to another thread in the next instant.
+      // It arrives before kill() returns, or in another thread a moment later.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
     } catch {
-      // Then the status has to say it.
+      // Then the exit status must tell.
     }
   }
   Deno.exit(code);

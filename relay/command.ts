@@ -10,6 +10,7 @@
  * @module
  */
 import { SessionError } from "../errors.ts";
+import { OS } from "../system/os.ts";
 
 /** What a relay is to do. */
 export interface RelayCommandOptions {
@@ -106,10 +107,10 @@ export function relayCommand(options: RelayCommandOptions): string[] {
 }
 
 function relayModule(): string {
-  if (Deno.build.os === "windows") {
+  if (!OS.canStart) {
     throw new SessionError(
       "unsupported",
-      "Cannot open a terminal session: not supported on Windows",
+      `Cannot open a terminal session: not supported on ${OS.name}`,
     );
   }
   const isOwnFile = import.meta.url.endsWith("/relay/command.ts");

@@ -21,7 +21,7 @@
  * @module
  */
 import { unpackEnvironment } from "../process/environment.ts";
-import type { Child, ChildStatus } from "../process/child.ts";
+import { type ChildStatus, endOf } from "../process/child.ts";
 import { messageOf } from "../errors.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
 import {
@@ -229,11 +229,11 @@ class Relay {
   }
 
   /** Relays until the agent has ended. */
-  async run(child: Child): Promise<ChildStatus> {
+  async run(child: Deno.ChildProcess): Promise<ChildStatus> {
     this.#server.serve(this.#listener!).catch(complain);
     // It waits in poll(2) on another thread, and ends with the process.
     this.#readOn().catch(complain);
-    const status = await child.status;
+    const status = await endOf(child);
     this.#over = true;
     // What it wrote before its end; others that still write to it don't count.
     const deadline = performance.now() + 2000;

@@ -1,7 +1,7 @@
 /**
  * Reaches a session's socket whatever the length of its path.
  *
- * A socket's address holds 107 bytes (103 on macOS). A longer path is reached on Linux
+ * A socket's address holds 107 bytes (103 on macOS). Where there is `/proc`, a longer path is reached
  * through a descriptor of the directory, `/proc/self/fd/N/attach.sock`, which always
  * means this very directory; elsewhere through a link in a new directory that only we
  * may enter. The session's directory is ours alone (0700), and so is the socket
@@ -10,11 +10,10 @@
  * @module
  */
 import { close, open } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 
 /** The name of the socket in a session's directory. */
 export const SOCKET = "attach.sock";
-
-const MAX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
 
 /** A path for bind or connect, good until it is disposed of. */
 export interface SocketPath extends Disposable {
@@ -24,10 +23,10 @@ export interface SocketPath extends Disposable {
 /** A short enough path for the socket in `dir`. Needs `--allow-ffi` if `dir` is a long one. */
 export function socketPath(dir: string): SocketPath {
   const path = `${dir}/${SOCKET}`;
-  if (new TextEncoder().encode(path).length <= MAX_PATH_BYTES) {
+  if (new TextEncoder().encode(path).length <= OS.socketPathBytes) {
     return { path, [Symbol.dispose]() {} };
   }
-  if (Deno.build.os === "linux") {
+  if (OS.hasProc) {
     const fd = open(dir);
     return {
       path: `/proc/self/fd/${fd}/${SOCKET}`,

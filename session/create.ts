@@ -139,9 +139,8 @@ export interface CreatedSession {
  * Starts a command as a session that outlives the caller. Returns once the
  * program runs; if it can't be started, nothing is left behind.
  *
- * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi` and
- * `--allow-env`; to ask the login manager `--allow-run=/bin/sh`, without which it
- * starts as where there is none.
+ * Needs `--allow-read` and `--allow-write` of the root, `--allow-env`, `--allow-ffi` and
+ * `--allow-run=/bin/sh`; while an `LD_…` variable is set, `--allow-run` for all programs.
  *
  * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
  * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported` on

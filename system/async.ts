@@ -1,12 +1,12 @@
 /**
- * Waiting that can be ended: by a signal, or by a timer that takes any number of milliseconds.
+ * Waiting: cancelled by an `AbortSignal`, or ended by a timer of any length.
  *
  * @module
  */
 import { checkType } from "../errors.ts";
 
 /**
- * Waits for `promise`, but no longer than `signal` allows; the promise itself goes on.
+ * Waits for `promise` until `signal` is aborted; the promise itself goes on.
  *
  * @throws the signal's reason, once it is aborted.
  */
@@ -26,10 +26,10 @@ export async function abortable<T>(
   }
 }
 
-/** The longest time that setTimeout() takes, 24.8 days: for more it fires at once. */
+/** The longest delay of setTimeout(), 24.8 days: with a longer one it fires at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-/** Calls `fire` once so many milliseconds are over, `Infinity` never; disposing of it stops that. */
+/** Calls `fire` after `ms` milliseconds, for `Infinity` never; disposing of it cancels that. */
 export function startTimer(ms: number, fire: () => void): Disposable {
   const end = performance.now() + ms;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -42,14 +42,14 @@ export function startTimer(ms: number, fire: () => void): Disposable {
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-/** Waits so long. Rejects with the signal's reason, once it is aborted. */
+/** Waits for `ms` milliseconds. Rejects with the signal's reason when it is aborted. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   using _ = startTimer(ms, resolve);
   await abortable(promise, signal);
 }
 
-/** Checks a number of milliseconds to wait; `Infinity` is one. */
+/** Checks a number of milliseconds; `Infinity` is allowed. */
 export function checkTimeoutMs(timeoutMs: number): number {
   checkType("timeoutMs", timeoutMs, "number");
   if (timeoutMs >= 0) return timeoutMs;

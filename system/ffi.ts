@@ -1,38 +1,32 @@
 /**
- * The foreign-function interface to the C library: which functions there are, how one
- * is called, what a failure means. The only file that opens a library.
+ * The foreign-function interface to the C library: its functions, how to call one, and the
+ * meaning of a failure. No other file opens a library.
  *
- * Nothing is opened at import; the first calls open the library. A function is
- * called by its address: for one that is named to `dlopen` Deno compiles a trampoline,
- * 0.5 ms each, whose calls then are 2 µs shorter. Only reading files by the thousand is
- * worth that, see {@linkcode compile}.
+ * The first call opens the library, the import doesn't. Functions are called by their address.
+ * For a function that `dlopen` is asked for by name, Deno compiles a trampoline: this takes
+ * 0.5 ms, and makes each call 2 µs shorter. Only reading thousands of files is worth it, see
+ * {@linkcode compile}.
  *
- * Variadic functions (`fcntl`, `ioctl`) take their variadic argument on the
- * stack on Apple silicon and in a register elsewhere: {@linkcode FILL} takes the
- * remaining argument registers there, so that it lands on the stack.
+ * Apple silicon passes the variadic argument of `fcntl` and `ioctl` on the stack, other
+ * processors in a register. There, {@linkcode FILL} occupies the remaining registers.
  *
  * All calls need `--allow-ffi`. Linux (glibc and musl) and macOS; untested on macOS.
  *
  * @module
  */
+import { OS } from "./os.ts";
 
-/** Tells macOS from Linux, whose numbers differ. */
-export const darwin: boolean = Deno.build.os === "darwin";
-
-/** Registers to fill before a variadic argument reaches the stack. */
-const VARIADIC = darwin && Deno.build.arch === "aarch64" ? 6 : 0;
-
-/** The arguments that fill them. */
-export const FILL: readonly 0[] = new Array<0>(VARIADIC).fill(0);
+/** The arguments that fill the registers before a variadic one. */
+export const FILL: readonly 0[] = new Array<0>(OS.variadicFill).fill(0);
 
 const int = (count: number) => new Array<"i32">(count).fill("i32");
 
-/** What reading files takes. */
+/** Functions that read files. */
 const READING = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
-  // Never asked for more than an i32 can tell; an isize would be a BigInt.
+  // An isize would be a BigInt; no call asks for more than an i32 can count.
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   // Linux only; glibc 2.28.
   statx: {
@@ -43,41 +37,15 @@ const READING = {
   __error: { parameters: [], result: "pointer" },
 } as const;
 
-/** What starting a session takes beyond it. */
+/** Functions that start a session. */
 const STARTING = {
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   getsid: { parameters: ["i32"], result: "i32" },
-  posix_spawn: {
-    parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
-    result: "i32",
-  },
-  posix_spawnattr_init: { parameters: ["buffer"], result: "i32" },
-  posix_spawnattr_setflags: { parameters: ["buffer", "i16"], result: "i32" },
-  posix_spawnattr_setsigdefault: {
-    parameters: ["buffer", "buffer"],
-    result: "i32",
-  },
-  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
-  posix_spawn_file_actions_addopen: {
-    parameters: ["buffer", "i32", "buffer", "i32", "u32"],
-    result: "i32",
-  },
-  posix_spawn_file_actions_adddup2: {
-    parameters: ["buffer", "i32", "i32"],
-    result: "i32",
-  },
-  // glibc 2.29, musl 1.1.24, macOS 10.15.
-  posix_spawn_file_actions_addchdir_np: {
-    parameters: ["buffer", "buffer"],
-    result: "i32",
-  },
-  posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
-  posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
-  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   fcntl: {
-    parameters: ["i32", "i32", ...int(VARIADIC), "i64"],
+    parameters: ["i32", "i32", ...int(OS.variadicFill), "i64"],
     result: "i32",
   },
   poll: {
@@ -85,11 +53,9 @@ const STARTING = {
     result: "i32",
     nonblocking: true,
   },
-  // crt_externs.h.
-  _NSGetEnviron: { parameters: [], result: "pointer" },
 } as const;
 
-/** All else. */
+/** All other functions. */
 const FURTHER = {
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
@@ -100,11 +66,10 @@ const FURTHER = {
     parameters: ["i32", "i32", "pointer", "u32"],
     result: "i32",
   },
-  pipe: { parameters: ["buffer"], result: "i32" },
   getenv: { parameters: ["buffer"], result: "pointer" },
   geteuid: { parameters: [], result: "u32" },
   ioctl: {
-    parameters: ["i32", "u64", ...int(VARIADIC), "buffer"],
+    parameters: ["i32", "u64", ...int(OS.variadicFill), "buffer"],
     result: "i32",
   },
   posix_openpt: { parameters: ["i32"], result: "i32" },
@@ -114,53 +79,38 @@ const FURTHER = {
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
   tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
-  signal: { parameters: ["i32", "usize"], result: "pointer" },
   // glibc only.
   malloc_trim: { parameters: ["usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
 } as const;
 
-/** Opened one by one: each name that is looked for costs a cold start. */
+/** Opened one by one: looking up a name takes time at a cold start. */
 const GROUPS: readonly object[] = [READING, STARTING, FURTHER];
 const SYMBOLS = { ...READING, ...STARTING, ...FURTHER };
 
-/** The only variable. environ(7). */
-const ENVIRON = "environ";
-
 type Name = keyof typeof SYMBOLS;
-const ERRNO: Name = darwin ? "__error" : "__errno_location";
-/** What only the other system has. */
-const FOREIGN: readonly Name[] = darwin
-  ? ["__errno_location", "statx"]
-  : ["__error", "_NSGetEnviron"];
+const ERRNO: Name = OS.errnoFunction;
 // deno-lint-ignore no-explicit-any
 type Function_ = (...args: any[]) => any;
-type Addresses = Partial<Record<Name | typeof ENVIRON, Deno.PointerValue>>;
+type Addresses = Partial<Record<Name, Deno.PointerValue>>;
 const loaded = new Map<Name, Function_>();
 const compiled = new Set<Name>();
 let library: string | undefined;
 const opened = new Map<object, Addresses>();
 
-/** The C library's file names, most likely first. */
-function candidates(): string[] {
-  if (darwin) return ["libSystem.B.dylib"];
-  const arch = Deno.build.arch === "x86_64" ? "x86_64" : "aarch64";
-  return ["libc.so.6", `libc.musl-${arch}.so.1`, "libc.so"];
-}
-
-/** The addresses of a group of functions, and of the variable; `null` for what is not there. */
+/** The addresses of a group of functions; `null` for each that is not there. */
 function addresses(group: object): Addresses {
   const known = opened.get(group);
   if (known !== undefined) return known;
-  if (Deno.build.os === "windows") {
-    throw new Deno.errors.NotSupported("There is no libc on Windows");
+  if (OS.libraries.length === 0) {
+    throw new Deno.errors.NotSupported(`No C library is known on ${OS.name}`);
   }
   const wanted: Record<string, Deno.ForeignStatic> = {};
-  for (const name of [...Object.keys(group), ENVIRON]) {
+  for (const name of Object.keys(group)) {
     wanted[name] = { type: "pointer", optional: true };
   }
   let failure: unknown;
-  for (const file of candidates()) {
+  for (const file of OS.libraries) {
     try {
       const found = Deno.dlopen(file, wanted).symbols as Addresses;
       opened.set(group, found);
@@ -172,7 +122,7 @@ function addresses(group: object): Addresses {
     }
   }
   throw new Deno.errors.NotSupported(
-    `Cannot open the C library: tried ${candidates().join(", ")}`,
+    `Cannot open the C library: tried ${OS.libraries.join(", ")}`,
     { cause: failure },
   );
 }
@@ -186,7 +136,7 @@ export function hasSymbol(name: Name): boolean {
   return Boolean(addressOf(name));
 }
 
-/** Has Deno compile trampolines for functions that will be called by the thousand. */
+/** Lets Deno compile trampolines for functions that will be called thousands of times. */
 export function compile(names: readonly Name[]): void {
   symbol(ERRNO); // Before the first call that fails.
   const wanted: Record<string, Deno.ForeignFunction> = {};
@@ -201,11 +151,11 @@ export function compile(names: readonly Name[]): void {
   }
 }
 
-/** One function, to be called with the arguments that its row has. */
+/** A function, to be called with the arguments that its row lists. */
 export function symbol(name: Name): Function_ {
   const known = loaded.get(name);
   if (known !== undefined) return known;
-  // What a failed call leaves in errno must not be disturbed by looking for it.
+  // First, because looking it up after a failed call might change errno.
   if (name !== ERRNO) symbol(ERRNO);
   const address = addressOf(name);
   if (!address) {
@@ -219,23 +169,23 @@ export function symbol(name: Name): Function_ {
   return found;
 }
 
-/** What {@linkcode checkSymbols} has found. */
+/** The result of {@linkcode checkSymbols}. */
 export interface Symbols {
   /** The file name of the C library. */
   readonly library: string | undefined;
-  /** How many functions it was asked for. */
+  /** The number of functions that were looked up. */
   readonly count: number;
-  /** Those that nothing works without and that are not there. */
+  /** Required functions that it lacks. */
   readonly missing: readonly string[];
-  /** Those that are not there and can be done without. */
+  /** Optional functions that it lacks. */
   readonly lacking: readonly string[];
 }
 
-/** Looks for every function that may be called: what a system lacks, before it is needed. */
+/** Looks up every function that may be called, to find missing ones before they are needed. */
 export function checkSymbols(): Symbols {
   const spare: Name[] = ["pidfd_open", "pidfd_send_signal", "malloc_trim"];
   const wanted = (Object.keys(SYMBOLS) as Name[]).filter((name) =>
-    !FOREIGN.includes(name)
+    !OS.foreignFunctions.includes(name)
   );
   const absent = wanted.filter((name) => !hasSymbol(name));
   return {
@@ -248,26 +198,25 @@ export function checkSymbols(): Symbols {
 
 type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
-/** errno to name and class; the numbers that differ are given as [Linux, macOS]. */
-const ERRORS: readonly [number, number, string, ErrorClass][] = [
-  [1, 1, "EPERM", Deno.errors.PermissionDenied],
-  [2, 2, "ENOENT", Deno.errors.NotFound],
-  [3, 3, "ESRCH", Deno.errors.NotFound],
-  [4, 4, "EINTR", Deno.errors.Interrupted],
-  [6, 6, "ENXIO", Deno.errors.NotFound],
-  [9, 9, "EBADF", Deno.errors.BadResource],
-  [11, 35, "EAGAIN", Deno.errors.WouldBlock],
-  [13, 13, "EACCES", Deno.errors.PermissionDenied],
-  [17, 17, "EEXIST", Deno.errors.AlreadyExists],
-  [20, 20, "ENOTDIR", Deno.errors.NotADirectory],
-  [21, 21, "EISDIR", Deno.errors.IsADirectory],
-  [32, 32, "EPIPE", Deno.errors.BrokenPipe],
-  [40, 62, "ELOOP", Deno.errors.FilesystemLoop],
+/** errno to name and class. */
+const ERRORS: readonly [number, string, ErrorClass][] = [
+  [1, "EPERM", Deno.errors.PermissionDenied],
+  [2, "ENOENT", Deno.errors.NotFound],
+  [3, "ESRCH", Deno.errors.NotFound],
+  [4, "EINTR", Deno.errors.Interrupted],
+  [6, "ENXIO", Deno.errors.NotFound],
+  [9, "EBADF", Deno.errors.BadResource],
+  [OS.errno.EAGAIN, "EAGAIN", Deno.errors.WouldBlock],
+  [13, "EACCES", Deno.errors.PermissionDenied],
+  [17, "EEXIST", Deno.errors.AlreadyExists],
+  [20, "ENOTDIR", Deno.errors.NotADirectory],
+  [21, "EISDIR", Deno.errors.IsADirectory],
+  [32, "EPIPE", Deno.errors.BrokenPipe],
+  [OS.errno.ELOOP, "ELOOP", Deno.errors.FilesystemLoop],
 ];
 
 const OTHER_NAMES: Readonly<Record<number, string>> = {
   5: "EIO",
-  7: "E2BIG",
   22: "EINVAL",
   23: "ENFILE",
   24: "EMFILE",
@@ -275,7 +224,7 @@ const OTHER_NAMES: Readonly<Record<number, string>> = {
   30: "EROFS",
 };
 
-/** The calling thread's errno, which V8's own system calls may have set since the last call. */
+/** The calling thread's errno. V8's own system calls may have changed it since the last call. */
 function errno(): number {
   const where = symbol(ERRNO)();
   return new Deno.UnsafePointerView(where).getInt32();
@@ -283,23 +232,23 @@ function errno(): number {
 
 /** The error of an errno; its message begins with `what`. */
 export function systemError(number: number, what: string): Error {
-  const known = ERRORS.find((row) => row[darwin ? 1 : 0] === number);
-  const code = known?.[2] ?? OTHER_NAMES[number] ?? `errno ${number}`;
-  const Class = known?.[3] ?? Error;
+  const [, name, Class = Error] = ERRORS.find(([known]) => known === number) ??
+    [];
+  const code = name ?? OTHER_NAMES[number] ?? `errno ${number}`;
   return Object.assign(new Class(`${what}: ${code}`), { code });
 }
 
-/** To be tried once: what a failed close(2) has freed, and a process's number, may be another's at once. */
+/** Never tried again: a closed descriptor and a process id may belong to another at once. */
 const ONCE: readonly Name[] = ["close", "kill"];
 
-/** What V8 may leave in errno: ENOENT, EINTR, EAGAIN, ETIMEDOUT. */
-const DOUBTFUL: readonly number[] = darwin ? [2, 4, 35, 60] : [2, 4, 11, 110];
+/** Errors that V8 may leave in errno: ENOENT, EINTR, EAGAIN, ETIMEDOUT. */
+const DOUBTFUL: readonly number[] = [2, 4, OS.errno.EAGAIN, OS.errno.ETIMEDOUT];
 
 /**
- * Calls `name`, and gives `-errno` if it fails. Between a call and the look at errno V8 may make
- * system calls that fail: the first time that it waits for a lock, it looks for the
- * processor's frequency in a file that few systems have (ENOENT). So what it may have left is
- * believed when it is the same twice in a row; a call that fails has had no effect.
+ * Calls `name` and returns `-errno` if it fails. Before errno is read, V8 may make system calls
+ * that fail: when it first waits for a lock, it looks for the processor's frequency in a file
+ * that few systems have (ENOENT). So an error that V8 may have left counts only if it comes twice
+ * in a row. Trying again is safe, because a call that fails has no effect.
  */
 export function attempt(name: Name, ...args: unknown[]): number {
   for (let before = 0;;) {
@@ -312,7 +261,7 @@ export function attempt(name: Name, ...args: unknown[]): number {
   }
 }
 
-/** Calls `name`; a negative result becomes an error that begins with `what`. */
+/** Calls `name` and throws an error that begins with `what` if it fails. */
 export function call(name: Name, what: string, ...args: unknown[]): number {
   const result = attempt(name, ...args);
   if (result < 0) throw systemError(-result, what);
@@ -331,58 +280,17 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 
 const pathBytes = new Uint8Array(4096);
 
-/** A path as a C string, until the next call: nothing is allocated for the thousands of a list. */
+/** A path as a C string, valid until the next call: a list of thousands allocates nothing. */
 export function cPath(path: string): Uint8Array<ArrayBuffer> {
   const { read, written } = encoder.encodeInto(path, pathBytes);
-  // Too long for any system, or not a path: the callee, or cString, says so.
+  // Too long for any system, or no path: the callee or cString() throws.
   if (written === pathBytes.length || path.includes("\0")) return cString(path);
   if (read < path.length) return cString(path);
   pathBytes[written] = 0;
   return pathBytes;
 }
 
-/** The text of a C string, which must not be freed meanwhile. */
+/** The text of a C string. */
 export function readCString(pointer: Deno.PointerObject): string {
   return Deno.UnsafePointerView.getCString(pointer);
-}
-
-/** C strings one after the other, and the address of each. */
-export function cStrings(
-  texts: readonly string[],
-): { readonly block: Uint8Array<ArrayBuffer>; readonly places: bigint[] } {
-  const parts = texts.map(cString);
-  const size = parts.reduce((sum, { length }) => sum + length, 0);
-  // A buffer of its own: a small array may stand in the heap, which moves.
-  const block = new Uint8Array(new ArrayBuffer(size));
-  const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(block));
-  const places: bigint[] = [];
-  let offset = 0;
-  for (const part of parts) {
-    block.set(part, offset);
-    places.push(start + BigInt(offset));
-    offset += part.length;
-  }
-  return { block, places };
-}
-
-/**
- * This process's environment as the C library has it: the name of each variable, and
- * where its `NAME=VALUE` stands until the environment is changed. environ(7). Unlike
- * `Deno.env` it needs no permission of its own, and a value may hold any bytes.
- */
-export function environ(): { readonly name: string; readonly at: bigint }[] {
-  // macOS has a function for the place, as a library can't see the variable itself.
-  const place = darwin
-    ? symbol("_NSGetEnviron")()
-    : addresses(STARTING)[ENVIRON];
-  const array = new Deno.UnsafePointerView(place).getPointer();
-  if (array === null) return [];
-  const view = new Deno.UnsafePointerView(array);
-  const found = [];
-  for (let offset = 0;; offset += 8) {
-    const at = view.getBigUint64(offset);
-    if (at === 0n) return found;
-    const text = readCString(Deno.UnsafePointer.create(at)!);
-    found.push({ name: text.split("=", 1)[0]!, at });
-  }
 }

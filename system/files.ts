@@ -1,14 +1,14 @@
 /**
- * Files that may be hostile: whoever may write to their directory may put a pipe, a link or
- * a device in their place, at any moment.
+ * Files that may be hostile: a program that may write to their directory can put a pipe, a link
+ * or a device in their place at any moment.
  *
- * A file is opened without following a link and without waiting, and then it is the opened
- * file that is looked at, not its name: there is no moment between look and opening. Deno's
- * own open(2) waits for the writer of a pipe, so libc opens. Without `--allow-ffi`, and on
- * Windows, Deno opens, and the look comes before: what is swapped in that moment makes it
- * wait. Reading is bounded; a small file that has grown is no small file.
+ * A file is opened without following a link and without waiting. Then the opened file is
+ * checked, not its path, so that nothing can be swapped in between. Deno's own open(2) waits for
+ * the writer of a pipe, so libc opens files. Without `--allow-ffi`, and on Windows, Deno checks
+ * the path and then opens it: a pipe that is swapped in between makes it wait. Reads are
+ * bounded: a small file that has grown too large can't be read.
  *
- * libc asks for no permission of Deno: unless all may be read, Deno looks at the file first.
+ * libc ignores Deno's permissions. So unless everything may be read, Deno checks the path first.
  *
  * @module
  */
@@ -23,40 +23,41 @@ import {
   readAt,
   tryFlock,
 } from "./libc.ts";
+import { OS } from "./os.ts";
 
 /** A regular file that is open for reading. */
 export interface OpenFile extends Disposable {
-  /** Its device and inode; no other file has them as long as it is open. */
+  /** Its device and inode: unique as long as it is open. */
   readonly identity: string;
   /** Its size now, in bytes. */
   size(): number;
-  /** Reads from an offset on and tells how many bytes; 0 at the end. */
+  /** Reads from an offset and returns the number of bytes; 0 at the end. */
   readNow(buffer: Uint8Array<ArrayBuffer>, offset: number): number;
-  /** The same, and lets other work go on between two full buffers. */
+  /** The same, but lets other work run after each full buffer. */
   read(buffer: Uint8Array<ArrayBuffer>, offset: number): Promise<number>;
-  /** Takes its lock, without waiting, and tells whether that worked. flock(2). */
+  /** Tries to take its lock, without waiting; tells whether it has it. flock(2) */
   tryLock(kind: "shared" | "exclusive"): boolean;
 }
 
-/** How much of a file is read if not told otherwise, in bytes. */
+/** The largest file that is read by default, in bytes. */
 const SMALL_BYTES = 64 * 1024;
 
-/** Whether libc opens, and whether Deno has to be asked before; found at the first file. */
+/** Whether libc opens files, and whether it may read all of them; found at the first file. */
 let usesLibc: boolean | undefined;
 let readsAll = false;
 
-/** Asked, not tried: on a terminal Deno would ask the user for what it takes. */
+/** Queries instead of trying: on a terminal, Deno would prompt the user. */
 function libcOpens(): boolean {
   const granted = (name: "ffi" | "read") =>
     Deno.permissions.querySync({ name }).state === "granted";
   if (usesLibc === undefined) {
-    usesLibc = Deno.build.os !== "windows" && granted("ffi");
+    usesLibc = OS.libraries.length > 0 && granted("ffi");
     readsAll = usesLibc && granted("read");
   }
   return usesLibc;
 }
 
-/** Compiles the calls that reading takes, see ffi.ts: 2 ms, which hundreds of files are worth. */
+/** Compiles the calls that read files, see ffi.ts: it takes 2 ms and pays for hundreds of files. */
 export function readQuickly(): void {
   if (libcOpens()) compile(["open", "pread", "close", "statx"]);
 }
@@ -67,14 +68,14 @@ function openByLibc(path: string): number {
   return openItself(path);
 }
 
-/** Small at first: most files are, and memory that was never touched costs a cold start. */
+/** Small at first, like most files: touching new memory takes time at a cold start. */
 let buffer = new Uint8Array(4096);
-// With a byte order mark JSON is none, as ever.
+// A byte order mark stays, and JSON.parse() rejects it.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * The text of a file; `undefined` if there is none, if what stands there is no file, or if
- * it has more than `maxBytes`.
+ * The text of a file; `undefined` if there is none, if it is no regular file, or if it is
+ * larger than `maxBytes`.
  */
 export function readFile(
   path: string,
@@ -84,7 +85,7 @@ export function readFile(
     const fd = openByLibc(path);
     if (fd < 0) return undefined;
     try {
-      // Neither pipe nor directory can be read at an offset: no look is needed.
+      // A pipe or directory can't be read at an offset: no check is needed.
       return readText((room, offset) => readAt(fd, room, offset), maxBytes);
     } finally {
       closeQuietly(fd);
@@ -109,12 +110,12 @@ function readText(
     if (count < 0) return undefined;
     length += count;
     if (length > maxBytes) return undefined;
-    // A file gives as much as there is: less than the room is the end.
+    // One read gives all that there is: a short one means the end.
     if (count < room.length) return decoder.decode(buffer.subarray(0, length));
   }
 }
 
-/** The text of an open file; `undefined` if it has more than `maxBytes`. */
+/** The text of an open file; `undefined` if it is larger than `maxBytes`. */
 export function textOf(
   file: OpenFile,
   maxBytes = SMALL_BYTES,
@@ -122,7 +123,7 @@ export function textOf(
   return readText((room, offset) => file.readNow(room, offset), maxBytes);
 }
 
-/** Opens a file for reading; `undefined` if there is none, or what stands there is no file. */
+/** Opens a file for reading; `undefined` if there is none, or if it is no regular file. */
 export function openFile(path: string): OpenFile | undefined {
   if (!libcOpens()) return openByDeno(path);
   const fd = openByLibc(path);
@@ -162,7 +163,7 @@ class Descriptor implements OpenFile {
     offset: number,
   ): Promise<number> {
     const count = this.readNow(buffer, offset);
-    // A pause of no length, on another thread: whoever reads on and on keeps nobody waiting.
+    // An empty pause, on another thread: a long series of reads must not block other work.
     if (count === buffer.length) await poll(-1, 0, 0);
     return count;
   }
@@ -222,12 +223,12 @@ class DenoFile implements OpenFile {
   }
 }
 
-/** The {@linkcode OpenFile.identity} that facts tell. */
+/** The {@linkcode OpenFile.identity} of a file with these facts. */
 export function identityOf({ dev, ino }: Pick<Facts, "dev" | "ino">): string {
   return `${dev}:${ino}`;
 }
 
-/** The {@linkcode OpenFile.identity} of what stands at `path`; `undefined` if there is nothing. */
+/** The {@linkcode OpenFile.identity} of a path; `undefined` if there is nothing. */
 export function identityAt(path: string): string | undefined {
   try {
     return identityOf(Deno.lstatSync(path));
@@ -237,20 +238,20 @@ export function identityAt(path: string): string | undefined {
   }
 }
 
-/** Tells whether an error says that there is nothing at a path. */
+/** Tells whether an error means that a path doesn't exist. */
 export function isAbsence(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     error instanceof Deno.errors.NotADirectory;
 }
 
-/** Tells whether there is something at `path`, a dangling link included. */
+/** Tells whether a path exists; a dangling link does. */
 export function exists(path: string): boolean {
   return identityAt(path) !== undefined;
 }
 
 /**
- * The facts about a file, of a link its own; `undefined` if there is none, or none to see.
- * Without a time if that is one that no date can tell, as somebody may set it.
+ * The facts about a file, of a link about itself; `undefined` if there are none. `mtime` is
+ * `null` if no `Date` can hold it: anybody may set such a time.
  */
 export function statOptional(path: string): Facts | undefined {
   const info = lookAt(path);
@@ -259,7 +260,7 @@ export function statOptional(path: string): Facts | undefined {
 }
 
 function lookAt(path: string): Facts | undefined {
-  if (libcOpens() && readsAll && Deno.build.os === "linux") {
+  if (libcOpens() && readsAll && OS.hasStatx) {
     return factsAt(path);
   }
   try {
@@ -270,7 +271,7 @@ function lookAt(path: string): Facts | undefined {
   }
 }
 
-/** Removes a file or a whole directory, links in it as links; nothing there is fine. */
+/** Removes a file or a whole directory, without following links; a missing one is fine. */
 export function remove(path: string): void {
   try {
     Deno.removeSync(path, { recursive: true });
@@ -279,7 +280,7 @@ export function remove(path: string): void {
   }
 }
 
-/** Makes a file anew: into what is there, or where a link leads, nothing is written. Mode 0600. */
+/** Creates a file with mode 0600; never writes to an existing file or through a link. */
 export function makeFile(path: string, text: string): void {
   Deno.writeTextFileSync(path, text, { createNew: true, mode: OWN });
   restoreMode(path);
@@ -288,20 +289,20 @@ export function makeFile(path: string, text: string): void {
 /** The mode of a session's files. */
 const OWN = 0o600;
 
-/** Gives what was just made at `path` mode 0600, if the umask has taken something away. */
+/** Gives a new file mode 0600, if the umask has removed bits. */
 export function restoreMode(path: string): void {
   const { mode } = Deno.lstatSync(path);
   if (mode !== null && (mode & 0o777) !== OWN) Deno.chmodSync(path, OWN);
 }
 
 /**
- * Writes a file whole or not at all: under a temporary name that nobody can have taken,
- * then rename(2). Mode 0600.
+ * Writes a whole file or none, with mode 0600: under a temporary name that nobody can guess,
+ * then by rename(2).
  */
 export function writeAtomic(path: string, text: string): void {
   const random = Math.random().toString(36).slice(2, 10);
   const temporary = `${path}.${Deno.pid}.${random}tmp`;
-  // Anew or not at all: what stands there, a link for one, is not written to.
+  // Created, never opened: an existing file or link is not written to.
   try {
     makeFile(temporary, text);
     Deno.renameSync(temporary, path);
@@ -309,7 +310,7 @@ export function writeAtomic(path: string, text: string): void {
     try {
       Deno.removeSync(temporary);
     } catch {
-      // It was never there.
+      // It was never made.
     }
     throw error;
   }

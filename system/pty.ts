@@ -3,17 +3,9 @@
  *
  * @module
  */
-import { call, darwin, FILL, readCString, symbol } from "./ffi.ts";
-import {
-  close,
-  O_NOCTTY,
-  O_RDWR,
-  setCloseOnExec,
-  setNonblocking,
-} from "./libc.ts";
-
-const TIOCSWINSZ = darwin ? 0x80087467n : 0x5414n;
-const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
+import { call, FILL, readCString, symbol } from "./ffi.ts";
+import { close, O_RDWR, setCloseOnExec, setNonblocking } from "./libc.ts";
+import { OS } from "./os.ts";
 
 /** A pseudo-terminal: the master's descriptor (nonblocking, not inherited) and the slave's path. */
 export interface Pty {
@@ -26,7 +18,7 @@ export interface Pty {
 /** Opens a new pseudo-terminal. posix_openpt(3), grantpt(3), unlockpt(3), ptsname(3), pty(7). */
 export function openPty(): Pty {
   const what = "Cannot open a pseudo-terminal";
-  const master = call("posix_openpt", what, O_RDWR | O_NOCTTY);
+  const master = call("posix_openpt", what, O_RDWR | OS.open.NOCTTY);
   try {
     setCloseOnExec(master);
     setNonblocking(master);
@@ -49,18 +41,25 @@ export function setWindowSize(
 ): void {
   const winsize = new Uint8Array(new Uint16Array([rows, columns, 0, 0]).buffer);
   const what = `Cannot set the terminal's size to ${columns}x${rows}`;
-  call("ioctl", what, fd, TIOCSWINSZ, ...FILL, winsize);
+  call("ioctl", what, fd, OS.ioctl.TIOCSWINSZ, ...FILL, winsize);
 }
 
-/** How many bytes a program could read from its terminal, the slave's descriptor. ioctl_tty(2). */
+/** The number of bytes that wait for the program, by the slave's descriptor. ioctl_tty(2) */
 export function unreadInput(slave: number): number {
   const count = new Int32Array(1);
   const what = `Cannot get the input of terminal ${slave}`;
-  call("ioctl", what, slave, FIONREAD, ...FILL, new Uint8Array(count.buffer));
+  call(
+    "ioctl",
+    what,
+    slave,
+    OS.ioctl.FIONREAD,
+    ...FILL,
+    new Uint8Array(count.buffer),
+  );
   return count[0]!;
 }
 
-/** A terminal's settings, struct termios: fields of 4 bytes each on Linux and 8 on macOS. */
+/** A terminal's settings, struct termios. */
 function settingsOf(fd: number): DataView<ArrayBuffer> {
   const termios = new DataView(new ArrayBuffer(128));
   const what = `Cannot get the settings of terminal ${fd}`;
@@ -68,18 +67,16 @@ function settingsOf(fd: number): DataView<ArrayBuffer> {
   return termios;
 }
 
-/** Tells whether a terminal edits lines before its program reads them (ICANON). tcgetattr(3). */
+/** Tells whether a terminal lets its user edit lines (ICANON). tcgetattr(3) */
 export function isCanonical(fd: number): boolean {
-  const termios = settingsOf(fd);
-  return darwin
-    ? (termios.getUint32(24, true) & 0x100) !== 0
-    : (termios.getUint32(12, true) & 0x2) !== 0;
+  const { localFlags, ICANON } = OS.termios;
+  return (settingsOf(fd).getUint32(localFlags, true) & ICANON) !== 0;
 }
 
-/** Makes a terminal show output as it is written, with no CR before an LF (OPOST off). tcsetattr(3). */
+/** Makes a terminal pass output on unchanged, without a CR before each LF (OPOST off). tcsetattr(3) */
 export function passOutput(fd: number): void {
   const termios = settingsOf(fd);
-  const at = darwin ? 8 : 4; // c_oflag; OPOST is 1 in it.
+  const at = OS.termios.outputFlags; // OPOST is 1 in them.
   termios.setUint32(at, termios.getUint32(at, true) & ~1, true);
   const what = `Cannot change the settings of terminal ${fd}`;
   call("tcsetattr", what, fd, 0, new Uint8Array(termios.buffer)); // TCSANOW

@@ -1,13 +1,13 @@
 /**
- * Asking a program: a short script of `/bin/sh`, which may take too long, and its answer.
+ * Asking other programs: runs a short script of `/bin/sh` for a limited time.
  *
  * @module
  */
 
-/** How long a question to the login manager may take. */
+/** How long a script may take by default. */
 const ASK_TIMEOUT_MS = 3_000;
 
-/** A shell's answer to a question that may take forever: its status (-1: too long), its output. */
+/** The result of a script: its status (-1: it took too long) and its output. */
 export interface Answer {
   readonly status: number;
   readonly output: string;
@@ -30,7 +30,7 @@ export async function ask(
   const decoder = new TextDecoder();
   let output = "";
   let late = false;
-  // What the shell has started may live on and hold the pipe: it is not waited for.
+  // A process that the shell has started may live on and hold the pipe: don't wait for it.
   const timer = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");

@@ -4,14 +4,10 @@
  * @module
  */
 import { ArgumentError } from "../errors.ts";
+import { OS } from "./os.ts";
 
 /** The numbers of signals(7) by name, as this system has them. */
-export const SIGNALS: Readonly<Record<string, number>> =
-  Deno.build.os === "darwin"
-    // deno-fmt-ignore
-    ? { HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, EMT: 7, FPE: 8, KILL: 9, BUS: 10, SEGV: 11, SYS: 12, PIPE: 13, ALRM: 14, TERM: 15, URG: 16, STOP: 17, TSTP: 18, CONT: 19, CHLD: 20, TTIN: 21, TTOU: 22, IO: 23, XCPU: 24, XFSZ: 25, VTALRM: 26, PROF: 27, WINCH: 28, INFO: 29, USR1: 30, USR2: 31 }
-    // deno-fmt-ignore
-    : { HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, BUS: 7, FPE: 8, KILL: 9, USR1: 10, SEGV: 11, USR2: 12, PIPE: 13, ALRM: 14, TERM: 15, STKFLT: 16, CHLD: 17, CONT: 18, STOP: 19, TSTP: 20, TTIN: 21, TTOU: 22, URG: 23, XCPU: 24, XFSZ: 25, VTALRM: 26, PROF: 27, WINCH: 28, IO: 29, PWR: 30, SYS: 31 };
+export const SIGNALS: Readonly<Record<string, number>> = OS.signals;
 
 /** The name of a signal, such as `SIGTERM`; a number without a name stays one. */
 export function signalName(number: number): string {

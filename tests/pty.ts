@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Child, ChildStatus } from "../process/child.ts";
+import { type ChildStatus, endOf, signalChild } from "../process/child.ts";
 import {
   close,
   open,
@@ -20,7 +20,6 @@ import { Screen } from "../screen/screen.ts";
 import { launch, type ProcessOptions } from "../spawn.ts";
 import { newMeta, type Paths, pathsFor } from "../store.ts";
 import { prepare } from "../process/prepare.ts";
-import { SIGNALS } from "../system/signals.ts";
 import { PROJECT, until } from "./helpers.ts";
 
 /** Starts a terminal session of the program `argv` and returns its files. */
@@ -53,7 +52,7 @@ export class TestWindow implements AsyncDisposable {
   status: ChildStatus | undefined;
   readonly #master: number;
   readonly #slave: number;
-  #child: Child | undefined;
+  #child: Deno.ChildProcess | undefined;
   #reading: Promise<void> | undefined;
   #closed = false;
   #paused = false;
@@ -83,7 +82,7 @@ export class TestWindow implements AsyncDisposable {
     });
     if ("failure" in started) throw new Error(`status ${started.failure}`);
     window.#child = started.child;
-    started.child.status.then((status) => window.status = status);
+    endOf(started.child).then((status) => window.status = status);
     window.#reading = window.#read();
     return window;
   }
@@ -152,8 +151,10 @@ export class TestWindow implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child?.kill(SIGNALS.KILL!);
-    await this.#child?.status;
+    if (this.#child !== undefined) {
+      signalChild(this.#child, "SIGKILL");
+      await endOf(this.#child);
+    }
     this.#closed = true;
     await this.#reading;
     close(this.#slave);

@@ -212,7 +212,7 @@ Deno.test("spawnExec() never starts a second agent in a directory", async () => 
   const error = await assertRejects(
     () => spawnExec(paths, []),
     SessionError,
-    "holds a session already",
+    "already holds a session",
   );
   assertEquals(error.code, "exists");
   assertEquals(readState(paths).state, "running");
@@ -231,7 +231,7 @@ Deno.test("spawnExec() writes into nothing that stands in its directory", async 
     const error = await assertRejects(
       () => spawnExec(paths, ["600"], { program: "sleep" }),
       SessionError,
-      `holds the file ${name} already`,
+      `already holds the file ${name}`,
     );
     assertEquals(error.code, "exists");
     assertEquals(Deno.readTextFileSync(outside), "precious");
@@ -272,6 +272,32 @@ Deno.test("the pipe's holder ends with the reaper and the agent, and with neithe
   Deno.kill(agent, "SIGKILL");
   await until(() => !isRunning(holder));
   assertEquals(readState(paths).state, "lost");
+});
+
+Deno.test("an agent holds its session's lock, whichever descriptor was free for that", async () => {
+  await using root = new TestRoot();
+  const main = `${root.dir}/main.ts`;
+  // Nine is what the reaper opens for its report.
+  const code = `import { close } from "file://${PROJECT}system/libc.ts";
+    import { createSession } from "file://${PROJECT}mod.ts";
+    close(9);
+    const command = ["sleep", "600"];
+    const { pids } = await createSession({ root: "${root.dir}", id: "a", command });
+    console.log(pids.agent);
+    Deno.exit();`;
+  Deno.writeTextFileSync(main, code);
+  const { stdout } = await new Deno.Command("sh", {
+    args: [
+      "-c",
+      'exec 9</dev/null; exec "$0" run -A --quiet "$1"',
+      Deno.execPath(),
+      main,
+    ],
+  }).output();
+  const agent = Number(new TextDecoder().decode(stdout));
+  const held = [...Deno.readDirSync(`/proc/${agent}/fd`)]
+    .map(({ name }) => Deno.readLinkSync(`/proc/${agent}/fd/${name}`));
+  assert(held.includes(`${root.dir}/a/lock`), held.join());
 });
 
 Deno.test("an agent's own session does not inherit its lock", async () => {

@@ -166,8 +166,7 @@ async function exerciseTerminal(call: Call): Promise<void> {
   await ok("delete", "term");
 }
 
-const CODE_READ = "--allow-read=CODE";
-const ROOT_READ = `${CODE_READ},ROOT`;
+const ROOT_READ = "--allow-read=ROOT";
 const ROOT_WRITE = "--allow-write=ROOT";
 const ENV = "--allow-env";
 const USER = "--allow-sys=uid";
@@ -176,13 +175,15 @@ const SHELL = "--allow-run=/bin/sh";
 
 /** The permissions that commands need, as the docs list them. */
 const PERMISSIONS: readonly {
-  /** Everything that is needed; ROOT stands for the state directory, CODE for ours. */
+  /** Everything that is needed; ROOT stands for the state directory. */
   readonly flags: readonly string[];
   /** Calls that each need all of it. */
   readonly calls: readonly (readonly string[])[];
 }[] = [
-  { flags: [], calls: [["--help"], ["run", "--help"]] },
-  { flags: [CODE_READ], calls: [["completions", "bash"]] },
+  {
+    flags: [],
+    calls: [["--help"], ["run", "--help"], ["completions", "bash"]],
+  },
   {
     flags: [ENV, USER, ROOT_READ],
     calls: [
@@ -198,16 +199,15 @@ const PERMISSIONS: readonly {
   { flags: [ENV, USER, ROOT_READ, FFI], calls: [["send", "live", "hello"]] },
   { flags: [ENV, USER, ROOT_READ, FFI, SHELL], calls: [["show", "live"]] },
   {
-    flags: [ENV, USER, `${ROOT_READ},.`, ROOT_WRITE, FFI],
+    flags: [ENV, USER, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL],
     calls: [
       ["run", "echo", "hello"],
       ["run", "--rm", "-e", "NAME=value", "--timeout", "1m", "echo", "hello"],
-      ["run", "-e", "LD_LIBRARY_PATH=/tmp", "echo", "hello"],
       ["create", "exec", "hello"],
     ],
   },
   {
-    flags: [ENV, USER, ROOT_READ, ROOT_WRITE, FFI],
+    flags: [ENV, USER, ROOT_READ, ROOT_WRITE, FFI, SHELL],
     calls: [
       ["run", "--cwd", "/", "echo", "hello"],
       ["run", "-a", "--cwd", "/", "echo", "hello"],
@@ -226,9 +226,7 @@ const PERMISSIONS: readonly {
 
 /** `deno run` with these permissions, in the project's directory. */
 function callWith(flags: readonly string[], root: TestRoot): Call {
-  const given = flags.map((flag) =>
-    flag.replace(/\bROOT\b/, root.dir).replace(/\bCODE\b/, PROJECT)
-  );
+  const given = flags.map((flag) => flag.replace(/\bROOT\b/, root.dir));
   return (args, input) =>
     execute(
       Deno.execPath(),

@@ -110,6 +110,7 @@ Deno.test("relay ends as the agent ends: by code and by signal, without a core f
     ["kill -HUP $$", { signal: "SIGHUP" }],
     ["ulimit -c 0; kill -SEGV $$", { signal: "SIGSEGV" }],
     ["kill -INT $$", { signal: "SIGINT" }],
+    ["kill -34 $$", { signal: "SIG34" }],
   ];
   await Promise.all(ends.map(async ([script, expected], index) => {
     const paths = await startTerminal(root.dir, `e${index}`, [
