@@ -55,6 +55,7 @@ import { resolve } from "./std.ts";
 import {
   checkDirectory,
   type Kind,
+  KINDS,
   makeDirectory,
   newMeta,
   type Paths,
@@ -185,7 +186,7 @@ async function spawnAt(
       argv,
       cwd,
       env,
-      pipe: kind === "repl",
+      pipe: KINDS[kind].pipes.length > 0,
     });
   } catch (error) {
     // Another was quicker, in starting or in deleting: what is there is his.

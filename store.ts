@@ -23,6 +23,38 @@ export const META_BYTES = 1024 * 1024;
 /** How a session takes its input: not at all, by a named pipe, by a pseudo-terminal. */
 export type Kind = "exec" | "repl" | "pty";
 
+/** What differs between the kinds of sessions. Everything else is the same for all of them. */
+export interface KindTraits {
+  /**
+   * Whether the agent runs on a terminal of its own. A relay, which is a Deno process, then
+   * keeps its screen; other sessions cost a shell.
+   */
+  readonly isTerminal: boolean;
+  /** The named pipes in its directory: one for its input, one for the end of that. */
+  readonly pipes: readonly string[];
+  /** What can be sent to the agent, by `send` or while attached. */
+  readonly accepts: readonly ("text" | "keys" | "eof")[];
+}
+
+/** The kinds, each with its traits. */
+export const KINDS: Readonly<Record<Kind, KindTraits>> = {
+  exec: { isTerminal: false, pipes: [], accepts: [] },
+  repl: {
+    isTerminal: false,
+    pipes: ["stdin.pipe", "eof.pipe"],
+    accepts: ["text", "eof"],
+  },
+  pty: { isTerminal: true, pipes: [], accepts: ["text", "keys"] },
+};
+
+/** The names of all {@linkcode KINDS}. */
+export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
+
+/** Tells whether a value names a kind. */
+export function isKind(value: unknown): value is Kind {
+  return typeof value === "string" && Object.hasOwn(KINDS, value);
+}
+
 /** The files of one session. */
 export interface Paths {
   /** The session's id, the name of its directory. */
@@ -306,7 +338,7 @@ export function parseMeta(text: string, id: string): Meta {
   const { kind, labels, createdAt, timeoutMs, rm } = meta;
   let wrong: keyof Meta | undefined;
   if (meta.id !== id) wrong = "id";
-  else if (kind !== "exec" && kind !== "repl" && kind !== "pty") wrong = "kind";
+  else if (!isKind(kind)) wrong = "kind";
   else if (!isStrings(meta.argv)) wrong = "argv";
   else if (typeof meta.cwd !== "string") wrong = "cwd";
   else if (!isStrings(meta.env)) wrong = "env";

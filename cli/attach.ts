@@ -9,13 +9,15 @@ import { SessionError } from "../errors.ts";
 import { harmless, parseCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { resolveSelector } from "../session/find.ts";
-import { exitStatus } from "../store.ts";
+import { exitStatus, KINDS } from "../store.ts";
 import type { FinalState } from "../client/watch.ts";
 
 /** `attach`: live output and typed lines, or a screen. */
 export const attach: Handler = async (call, io) => {
   const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
-  if (meta?.kind === "pty") return await attachScreen(id, io, call);
+  if (meta !== null && KINDS[meta.kind].isTerminal) {
+    return await attachScreen(id, io, call);
+  }
   const tail = valueOf(call, "tail");
   const attach = attacher(io, {
     tailLines: tail === undefined

@@ -11,7 +11,7 @@
 import { ArgumentError } from "../errors.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
-import { SCOPES, STATES } from "../store.ts";
+import { KIND_NAMES, SCOPES, STATES } from "../store.ts";
 import { type Command, COMMANDS, COMMON } from "./usage.ts";
 
 /** `completions`: a script on standard output. */
@@ -38,7 +38,7 @@ const isValued = ({ value }: Option) => value !== undefined;
 
 /** The first operand's words, where they are a fixed set. */
 const OPERANDS: Readonly<Record<string, readonly string[]>> = {
-  create: ["exec", "repl", "pty"],
+  create: KIND_NAMES,
   completions: ["bash", "zsh", "fish"],
 };
 

@@ -13,7 +13,9 @@ import {
 } from "./io.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { formatSize, harmlessJson, parseDuration } from "./format.ts";
+import type { Parsed } from "./options.ts";
 import { resolveSelector } from "../session/find.ts";
+import { type Kind, KINDS } from "../store.ts";
 import { signalNumber } from "../system/signals.ts";
 
 /** `send`: text, keys, standard input, or the end of input. */
@@ -32,14 +34,8 @@ export const send: Handler = async (call, io) => {
   };
   const { id, meta } = await resolveSelector(selector);
   const wantsEnd = !call.flags.has("no-newline");
-  if (meta?.kind === "pty") {
-    if (call.flags.has("eof")) {
-      throw new SessionError(
-        "unsupported",
-        `Cannot end the input of terminal session "${id}": press a key instead: codex-session send ${id} --key ctrl-d`,
-        { id },
-      );
-    }
+  if (meta !== null) checkAccepts(id, meta.kind, call);
+  if (meta !== null && KINDS[meta.kind].isTerminal) {
     const { sendKeys } = await import("../client/terminal.ts");
     if (call.flags.has("stdin")) {
       for await (const raw of io.stdin) await sendKeys(id, [{ raw }], options);
@@ -51,13 +47,6 @@ export const send: Handler = async (call, io) => {
       ], options);
     }
   } else {
-    if (keys.length > 0) {
-      throw new SessionError(
-        "unsupported",
-        `Cannot press keys in session "${id}": it is no terminal (kind pty)`,
-        { id },
-      );
-    }
     const { sendEof, sendInput } = await import("../client/input.ts");
     if (call.flags.has("eof")) await sendEof(id, options);
     else if (call.flags.has("stdin")) await sendInput(id, io.stdin, options);
@@ -66,6 +55,24 @@ export const send: Handler = async (call, io) => {
   if (io.json) io.out(harmlessJson({ id, sent: true }) + "\n");
   return OK;
 };
+
+/** Refuses what a session of this kind can't be sent, and says what can. */
+function checkAccepts(id: string, kind: Kind, call: Parsed): void {
+  const { accepts } = KINDS[kind];
+  const unsupported = (message: string) =>
+    new SessionError("unsupported", message, { id });
+  if (call.values.has("key") && !accepts.includes("keys")) {
+    throw unsupported(
+      `Cannot press keys in session "${id}": it is not a terminal (kind pty)`,
+    );
+  }
+  // Where nothing can be sent, the library says so.
+  if (call.flags.has("eof") && accepts.length > 0 && !accepts.includes("eof")) {
+    throw unsupported(
+      `Cannot end the input of terminal session "${id}": press a key instead: codex-session send ${id} --key ctrl-d`,
+    );
+  }
+}
 
 /** `stop`: several at once wait for their grace periods together. */
 export const stop: Handler = async (call, io) => {

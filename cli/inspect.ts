@@ -27,6 +27,7 @@ import {
 import type { Parsed } from "./options.ts";
 import {
   exitStatus,
+  KINDS,
   readPids,
   readStopRequest,
   readTimes,
@@ -104,7 +105,8 @@ function tableOf(sessions: readonly Session[], io: Io): string {
 
 /** The clients that are attached to a terminal, as its relay has noted. */
 function clientsOf({ meta, paths, state }: Session): number | null {
-  if (meta?.kind !== "pty" || state.state !== "running") return null;
+  if (meta === null || !KINDS[meta.kind].isTerminal) return null;
+  if (state.state !== "running") return null;
   return terminalStatus(paths, true)?.clients ?? null;
 }
 

@@ -8,12 +8,12 @@ import { type CreateOptions, createSession } from "../session/create.ts";
 import { ArgumentError } from "../errors.ts";
 import { harmlessJson, parsePair, parsePeriod, parseSize } from "./format.ts";
 import type { Parsed } from "./options.ts";
-import type { Kind, Scope } from "../store.ts";
+import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
 
 /** `create`: the Codex agent of a kind. */
 export const create: Handler = async (call, io) => {
   const [kind, ...rest] = call.operands;
-  if (kind !== "exec" && kind !== "repl" && kind !== "pty") {
+  if (!isKind(kind)) {
     throw new ArgumentError(
       kind === undefined
         ? "Name the kind of agent: exec, repl or pty"
@@ -55,7 +55,9 @@ async function start(
   const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm it may be over and gone at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
-  const attach = what.kind === "pty" ? undefined : attachment?.attacher(io);
+  const attach = KINDS[what.kind].isTerminal
+    ? undefined
+    : attachment?.attacher(io);
   let attached: Promise<number> | undefined;
   const session = await createSession({
     ...what,
@@ -92,7 +94,7 @@ async function terminalOptions(
 ): Promise<Partial<CreateOptions>> {
   const size = valueOf(call, "size");
   const limit = valueOf(call, "log-limit");
-  if (kind !== "pty") {
+  if (!KINDS[kind].isTerminal) {
     if (size !== undefined || limit !== undefined) {
       throw new ArgumentError(
         "--size and --log-limit are for terminals only (kind pty)",

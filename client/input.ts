@@ -17,6 +17,7 @@
 import { ArgumentError, SessionError } from "../errors.ts";
 import { close, factsOf, open, poll, POLLOUT, write } from "../system/libc.ts";
 import {
+  KINDS,
   META_BYTES,
   noSuchSession,
   parseMeta,
@@ -167,11 +168,11 @@ async function lockInput(to: Target): Promise<Disposable> {
   if (file === undefined) throw noSuchSession(id);
   try {
     const { kind } = parseMeta(textOf(file, META_BYTES) ?? "", id);
-    if (kind === "exec") {
-      throw failure(id, "wrong_state", "it takes no input (kind exec)", 0);
+    if (KINDS[kind].accepts.length === 0) {
+      throw failure(id, "wrong_state", `it takes no input (kind ${kind})`, 0);
     }
-    if (kind === "pty") {
-      throw failure(id, "unsupported", "it is a terminal (kind pty)", 0);
+    if (KINDS[kind].isTerminal) {
+      throw failure(id, "unsupported", `it is a terminal (kind ${kind})`, 0);
     }
     const deadline = performance.now() + timeoutMs;
     for (let waitMs = 1; !file.tryLock("exclusive"); waitMs *= 2) {

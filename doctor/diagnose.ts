@@ -29,7 +29,7 @@ import { endTrial, trySession } from "./trial.ts";
 import { messageOf, SessionError } from "../errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
 import { exists } from "../system/files.ts";
-import { openRoot, type RootOptions } from "../store.ts";
+import { KIND_NAMES, openRoot, type RootOptions } from "../store.ts";
 import { startTimer } from "../system/async.ts";
 
 /** What one check has found. */
@@ -112,7 +112,7 @@ export async function diagnose(
   await check("file system", () => checkFileSystem(place));
   await check("free space", () => checkSpace(place));
   await check("events", () => checkEvents(place));
-  for (const kind of ["exec", "repl", "pty"] as const) {
+  for (const kind of KIND_NAMES) {
     const dir = `${place.dir}/trial`;
     const work = () => trySession(kind, dir, { relayCommand });
     await check(`${kind} session`, work);

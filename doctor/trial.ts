@@ -9,7 +9,7 @@ import { messageOf, SessionError } from "../errors.ts";
 import { endProcesses } from "../process/ending.ts";
 import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { sendEof, sendInput } from "../client/input.ts";
-import { exitStatus, type Kind, pathsFor, readState } from "../store.ts";
+import { exitStatus, type Kind, KINDS, pathsFor, readState } from "../store.ts";
 import { SIGNALS } from "../system/signals.ts";
 import { exists, readFile, remove } from "../system/files.ts";
 import { waitForSession } from "../client/wait.ts";
@@ -78,7 +78,7 @@ export async function trySession(
     if (error instanceof Deno.errors.NotCapable) throw error;
     const unsupported = error instanceof SessionError &&
       error.code === "unsupported";
-    if (kind === "pty" && unsupported) {
+    if (KINDS[kind].isTerminal && unsupported) {
       return doubtful(messageOf(error), "exec and repl sessions work");
     }
     return wrong(messageOf(error));

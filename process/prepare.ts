@@ -6,7 +6,7 @@
  */
 import { SessionError } from "../errors.ts";
 import { Hold } from "./hold.ts";
-import { type Meta, type Paths, textOfMeta } from "../store.ts";
+import { KINDS, type Meta, type Paths, textOfMeta } from "../store.ts";
 import { makeFile, restoreMode, writeAtomic } from "../system/files.ts";
 import {
   close,
@@ -97,10 +97,7 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     }
     // Not empty, so that on a full disk it has room left for what the shell says of a signal.
     makeFile(`${paths.dir}/reaper.log`, "reaper:\n");
-    if (meta.kind === "repl") {
-      makePipe(paths.stdin);
-      makePipe(`${paths.dir}/eof.pipe`);
-    }
+    for (const name of KINDS[meta.kind].pipes) makePipe(`${paths.dir}/${name}`);
     makePipe(`${paths.dir}/${READY}`);
     const ready = open(`${paths.dir}/${READY}`, { noFollow: true });
     return new Prepared(Hold.take(paths)!, lockFd, ready);

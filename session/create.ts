@@ -19,7 +19,9 @@ import { randomName } from "./names.ts";
 import { findScope } from "../process/scope.ts";
 import {
   checkId,
+  isKind,
   type Kind,
+  KINDS,
   makeBuildDirectory,
   type Meta,
   newMeta,
@@ -170,7 +172,7 @@ export async function createSession(
   // Before the claim: from then on to the start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
-  const relay = kind === "pty"
+  const relay = KINDS[kind].isTerminal
     ? await import("../relay/command.ts")
     : undefined;
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
@@ -191,7 +193,7 @@ export async function createSession(
       cwd,
       env,
       clearEnv: options.clearEnv,
-      pipe: kind === "repl",
+      pipe: KINDS[kind].pipes.length > 0,
       timeoutMs,
       graceMs,
       rm,
@@ -269,7 +271,7 @@ function check(options: CreateOptions): void {
   if (command.length === 0 || command[0] === "") {
     throw new ArgumentError("Cannot create a session: the command is empty");
   }
-  if (kind !== undefined && !["exec", "repl", "pty"].includes(kind)) {
+  if (kind !== undefined && !isKind(kind)) {
     throw new ArgumentError(`Unknown kind "${kind}": use exec, repl or pty`);
   }
   if (scope !== undefined && !SCOPES.includes(scope)) {

@@ -106,7 +106,7 @@ Deno.test("what a terminal or another kind can't do is said, with what can be do
   const cases: [number, string, string[]][] = [
     [1, "must be a terminal", ["attach", "t"]],
     [1, "--key ctrl-d", ["send", "t", "--eof"]],
-    [1, "it is no terminal", ["send", "e", "-k", "enter"]],
+    [1, "it is not a terminal", ["send", "e", "-k", "enter"]],
     [1, "it is no terminal", ["screen", "e"]],
     [2, "key", ["send", "t", "-k", "hyperspace"]],
     [2, "Invalid size", ["run", "-t", "--size", "0x0", "true"]],
