@@ -92,7 +92,7 @@ export {
   type PruneOptions,
   pruneSessions,
 } from "./session/prune.ts";
-export { codexProgram } from "./agents/program.ts";
+export { codexProgram } from "./agents/codex.ts";
 export {
   type DeleteOptions,
   deleteSession,

@@ -18,7 +18,10 @@ import {
   LOGIND_SETTINGS,
   ownUnit,
 } from "../process/scope.ts";
-import { readFile, statOptional } from "../system/files.ts";
+import { findProgram, readFile, statOptional } from "../system/files.ts";
+import { AGENTS } from "../agents/agents.ts";
+import { codexOverrides } from "../agents/codex.ts";
+import { basename, dirname, join } from "../std.ts";
 
 /** The oldest version of Deno that the tests pass on. */
 const OLDEST_DENO = "2.7.11";
@@ -67,7 +70,7 @@ export function checkShell(): Finding {
     return bad("there is no /bin/sh", "install a POSIX shell such as dash");
   }
   const target = Deno.realPathSync("/bin/sh");
-  const name = target.split("/").at(-1)!;
+  const name = basename(target);
   return ["dash", "bash", "busybox", "mksh"].includes(name)
     ? good(`/bin/sh is ${target}`)
     : good(`/bin/sh is ${target}, a shell that was never tried`);
@@ -275,47 +278,36 @@ export function judgeLogin(facts: LoginFacts): Finding {
   );
 }
 
-const AGENTS = ["codex-exec", "codex-repl", "codex", "claude"];
-
 /** Which agents are there. */
 export function checkAgents(): Finding {
-  const found = AGENTS.flatMap((name) => {
-    const path = findProgram(name);
-    return path === undefined ? [] : [`${path}${versionOf(path)}`];
+  const path = Deno.env.get("PATH") ?? "";
+  const programs = AGENTS.flatMap(({ programs, packages }) =>
+    programs.map((name) => ({ name, packages }))
+  );
+  const found = programs.flatMap(({ name, packages }) => {
+    const program = findProgram(name, { path });
+    if (program === undefined) return [];
+    return [`${program}${versionOf(program, packages)}`];
   });
-  for (const kind of ["EXEC", "REPL", "PTY"]) {
-    const own = Deno.env.get(`CODEX_SESSION_${kind}`);
-    if (own) found.push(`CODEX_SESSION_${kind}=${own}`);
-  }
-  return found.length > 0 ? good(found.join(", ")) : doubtful(
-    `none of ${AGENTS.join(", ")} is on PATH`,
+  found.push(...codexOverrides());
+  if (found.length > 0) return good(found.join(", "));
+  const names = programs.map(({ name }) => name).join(", ");
+  return doubtful(
+    `none of ${names} is on PATH`,
     "install one for `create`; `run` starts any other command",
   );
 }
 
-function findProgram(name: string): string | undefined {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
-    if (!folder.startsWith("/")) continue;
-    try {
-      const { isFile, mode } = Deno.statSync(`${folder}/${name}`);
-      if (isFile && ((mode ?? 0) & 0o111) !== 0) return `${folder}/${name}`;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) throw error;
-    }
-  }
-  return undefined;
-}
-
 /** The version in the package of a program that npm has installed. */
-function versionOf(program: string): string {
+function versionOf(program: string, packages: RegExp): string {
   let dir = Deno.realPathSync(program);
   for (let depth = 0; depth < 3; depth++) {
-    dir = dir.slice(0, dir.lastIndexOf("/"));
+    dir = dirname(dir);
     try {
       const { name, version } = JSON.parse(
-        readFile(`${dir}/package.json`, 1024 * 1024) ?? "{}",
+        readFile(join(dir, "package.json"), 1024 * 1024) ?? "{}",
       );
-      if (/codex|claude/.test(name) && typeof version === "string") {
+      if (packages.test(name) && typeof version === "string") {
         return ` (${version})`;
       }
     } catch (error) {

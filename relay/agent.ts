@@ -24,7 +24,7 @@ import {
   resetSignal,
 } from "../system/libc.ts";
 import { hasLeftShell } from "../process/table.ts";
-import { isExecutable } from "../agents/program.ts";
+import { findProgram } from "../system/files.ts";
 import { signalName } from "../system/signals.ts";
 
 /** The shell's name in what it says. */
@@ -81,7 +81,9 @@ export async function startAgent(
     const { code, signal } = await child.status;
     if (signal === null && (code === 126 || code === 127)) {
       const path = env.PATH ?? (clearEnv ? undefined : getenv("PATH"));
-      if (!isExecutable(argv[0] ?? "", { path })) return { failure: code };
+      if (findProgram(argv[0] ?? "", { path }) === undefined) {
+        return { failure: code };
+      }
     }
   }
   return { child };
