@@ -425,17 +425,12 @@ export function textOfMeta(meta: Meta): string {
  *
  * @throws {ArgumentError} if it is more than readers read.
  */
-export function newMeta(facts: {
-  readonly id: string;
-  readonly kind: Kind;
-  readonly argv: readonly string[];
-  readonly cwd: string;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly prompt?: string;
-  readonly timeoutMs?: number;
-  readonly rm?: boolean;
-}): Meta {
+export function newMeta(
+  facts:
+    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
+    & Partial<Pick<Meta, "labels" | "prompt">>
+    & { readonly env?: Readonly<Record<string, string>> },
+): Meta {
   const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
   const meta: Meta = {
     format: FORMAT,
@@ -530,6 +525,34 @@ export const STATES: readonly StateName[] = [
   "lost",
   "damaged",
 ];
+
+/** Tells whether a session in this state has an agent: one that runs, or is about to. */
+export function isLive({ state }: State): boolean {
+  return state === "starting" || state === "running";
+}
+
+/** A state in words, as messages put it behind a colon: `it exited with code 3`. */
+export function describeState(
+  state: State | { readonly state: "deleted" },
+): string {
+  switch (state.state) {
+    case "starting":
+    case "running":
+      return `it is ${state.state}`;
+    case "exited":
+      return "signal" in state.ending
+        ? `it was ended by ${state.ending.signal}`
+        : `it exited with code ${state.ending.code}`;
+    case "lost":
+      return "it is lost: its supervisor was killed, or the machine went down";
+    case "damaged":
+      return `it is damaged: ${state.reason}`;
+    case "deleted":
+      return "it was deleted";
+    default:
+      return state satisfies never;
+  }
+}
 
 /** Reads the process ids, `undefined` until the reaper has written them. */
 export function readPids(paths: Paths): Pids | undefined {

@@ -4,7 +4,14 @@
  * @module
  */
 import { attachStreams } from "../client/attach.ts";
-import { type Handler, type Io, OK, onlyOperand, valueOf } from "./io.ts";
+import {
+  type Handler,
+  type Io,
+  OK,
+  onlyOperand,
+  unknownEnding,
+  valueOf,
+} from "./io.ts";
 import { SessionError } from "../errors.ts";
 import { harmless, parseCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
@@ -120,12 +127,5 @@ function afterwards(
     }
     return exitStatus(state.ending);
   }
-  const why = state.state === "lost"
-    ? "is lost: its supervisor was killed"
-    : "was deleted";
-  throw new SessionError(
-    "wrong_state",
-    `Session "${id}" ${why}; how the agent ended is not known`,
-    { id },
-  );
+  throw unknownEnding(id, state);
 }

@@ -10,9 +10,10 @@ import {
   type Io,
   OK,
   onlyOperand,
+  unknownEnding,
   valueOf,
 } from "./io.ts";
-import { ArgumentError, messageOf, SessionError } from "../errors.ts";
+import { ArgumentError, messageOf } from "../errors.ts";
 import {
   formatAge,
   formatSize,
@@ -316,11 +317,7 @@ export const wait: Handler = async (call, io) => {
             ? harmlessJson({ id, state: state.state }) + "\n"
             : `${id} ${state.state}\n`,
         );
-        throw new SessionError(
-          "wrong_state",
-          `Session "${id}" is ${state.state}: how its agent ended is not known`,
-          { id },
-        );
+        throw unknownEnding(id, state);
       }
       const code = exitStatus(state.ending);
       io.out(

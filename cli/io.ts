@@ -14,6 +14,8 @@ import {
 } from "../errors.ts";
 import { harmless, harmlessJson } from "./format.ts";
 import type { Parsed } from "./options.ts";
+import type { FinalState } from "../client/watch.ts";
+import { describeState } from "../store.ts";
 
 /** The caller's terminal, as commands see it. */
 export interface Io {
@@ -116,6 +118,13 @@ export async function forEach(
     if (status !== OK) worst = selectors.length === 1 ? status : FAILED;
   }
   return worst;
+}
+
+/** That it is not known how an agent ended, as an error. */
+export function unknownEnding(id: string, state: FinalState): SessionError {
+  const why = describeState(state);
+  const message = `Cannot tell how the agent of session "${id}" ended: ${why}`;
+  return new SessionError("wrong_state", message, { id });
 }
 
 /** The single operand that a command takes. */

@@ -163,7 +163,7 @@ export interface CreatedSession {
 export async function createSession(
   options: CreateOptions,
 ): Promise<CreatedSession> {
-  const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
+  const { kind = "exec", command, signal } = options;
   signal?.throwIfAborted();
   requireMainThread(options.id);
   check(options);
@@ -172,31 +172,25 @@ export async function createSession(
   // Before the claim: from then on to the start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
-  const relay = KINDS[kind].isTerminal
-    ? await import("../relay/command.ts")
-    : undefined;
+  const { isTerminal, pipes } = KINDS[kind];
+  const relay = isTerminal ? await import("../relay/command.ts") : undefined;
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
   using _ = prepared;
   try {
     options.beforeStart?.({ id: paths.id, paths, meta });
+    const launcher = options.relayCommand;
     const pids = await launch(paths, prepared, {
-      argv: relay?.relayCommand({
+      ...options,
+      argv: relay === undefined ? command : relay.relayCommand({
+        ...options,
         dir: paths.dir,
-        argv: options.command,
-        columns: options.columns,
-        rows: options.rows,
-        logLimitBytes: options.logLimitBytes,
-        launcher: options.relayCommand,
-      }) ?? options.command,
-      program: options.command[0],
-      relay: relay !== undefined,
+        argv: command,
+        launcher,
+      }),
+      program: command[0],
+      relay: isTerminal,
       cwd,
-      env,
-      clearEnv: options.clearEnv,
-      pipe: KINDS[kind].pipes.length > 0,
-      timeoutMs,
-      graceMs,
-      rm,
+      pipe: pipes.length > 0,
       scope,
     });
     return { id: paths.id, paths, meta, pids };
@@ -207,39 +201,105 @@ export async function createSession(
   }
 }
 
-/** Labels are lines of text, for lists and for options: what could steer a terminal is none. */
+/** Checks one option, which may be missing, or of any type. */
+type Check = (name: string, value: unknown) => void;
+
+const isString: Check = (name, value) => checkType(name, value, "string");
+const isBoolean: Check = (name, value) => checkType(name, value, "boolean");
+const isSide: Check = (name, value) => checkWhole(name, value, 1, 1000);
+
+/** Each option's check; an option without one is a type error. */
+const CHECKS: Readonly<Record<keyof Omit<CreateOptions, "signal">, Check>> = {
+  command: checkCommand,
+  root: isString,
+  kind: checkKind,
+  id: (_, value) => value === undefined || checkId(value as string),
+  prompt: isString,
+  cwd: isString,
+  scope: checkScope,
+  env: checkEnv,
+  clearEnv: isBoolean,
+  labels: checkLabels,
+  timeoutMs: checkPeriod,
+  graceMs: checkPeriod,
+  rm: isBoolean,
+  columns: isSide,
+  rows: isSide,
+  logLimitBytes: (name, value) => checkWhole(name, value, 0),
+  relayCommand: (name, value) =>
+    value === undefined || checkStrings(name, value),
+  beforeStart: (name, value) => checkType(name, value, "function"),
+};
+
+function check(options: CreateOptions): void {
+  for (const [name, check] of Object.entries(CHECKS)) {
+    check(name, options[name as keyof CreateOptions]);
+  }
+}
+
+function checkCommand(name: string, value: unknown): void {
+  checkStrings(name, value);
+  const command = value as readonly string[];
+  if (command.length === 0 || command[0] === "") {
+    throw new ArgumentError("Cannot create a session: the command is empty");
+  }
+  checkNoNul(command);
+}
+
+function checkNoNul(texts: readonly string[]): void {
+  if (!texts.some((text) => text.includes("\0"))) return;
+  throw new ArgumentError(
+    "Cannot create a session: an argument or variable holds a NUL character",
+  );
+}
+
+function checkKind(name: string, value: unknown): void {
+  isString(name, value);
+  if (value === undefined || isKind(value)) return;
+  throw new ArgumentError(`Unknown kind "${value}": use exec, repl or pty`);
+}
+
+function checkScope(name: string, value: unknown): void {
+  isString(name, value);
+  if (value === undefined || SCOPES.includes(value as Scope)) return;
+  throw new ArgumentError(
+    `Unknown scope "${value}": use auto, always or never`,
+  );
+}
+
+function checkEnv(name: string, value: unknown): void {
+  checkStringRecord(name, value);
+  const env = value as CreateOptions["env"] ?? {};
+  for (const name of Object.keys(env)) {
+    if (name === "" || /[=\0]/.test(name)) {
+      throw new ArgumentError(`Invalid environment variable name "${name}"`);
+    }
+  }
+  checkNoNul(Object.values(env));
+}
+
+/** Ten years: what every shell can count in fifths of a second, with 32 bits in mksh. */
+const LONGEST_MS = 10 * 365.25 * 86_400_000;
+
+function checkPeriod(name: string, value: unknown): void {
+  checkType(name, value, "number");
+  if (value === undefined) return;
+  const ms = value as number;
+  if (ms > 0 && ms <= LONGEST_MS) return;
+  const bounds = "a positive number and at most ten years";
+  throw new RangeError(`${name} must be ${bounds}, got ${ms}`);
+}
+
+/** What could steer a terminal: lists and messages show labels. */
 const STEERING =
   // deno-lint-ignore no-control-regex
   /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 const LABEL_KEY_LENGTH = 100;
 const LABEL_VALUE_LENGTH = 1000;
 
-function checkTypes(options: CreateOptions): void {
-  checkStrings("command", options.command);
-  for (
-    const name of ["root", "kind", "id", "prompt", "cwd", "scope"] as const
-  ) {
-    checkType(name, options[name], "string");
-  }
-  for (const name of ["env", "labels"] as const) {
-    checkStringRecord(name, options[name]);
-  }
-  for (const name of ["timeoutMs", "graceMs"] as const) {
-    checkType(name, options[name], "number");
-  }
-  for (const name of ["rm", "clearEnv"] as const) {
-    checkType(name, options[name], "boolean");
-  }
-  checkType("beforeStart", options.beforeStart, "function");
-  if (options.relayCommand !== undefined) {
-    checkStrings("relayCommand", options.relayCommand);
-  }
-  checkWhole("columns", options.columns, 1, 1000);
-  checkWhole("rows", options.rows, 1, 1000);
-  checkWhole("logLimitBytes", options.logLimitBytes, 0);
-}
-
-function checkLabels(labels: Readonly<Record<string, string>>): void {
+function checkLabels(name: string, value: unknown): void {
+  checkStringRecord(name, value);
+  const labels = value as CreateOptions["labels"] ?? {};
   for (const [key, value] of Object.entries(labels)) {
     const shown = JSON.stringify(key.slice(0, 80));
     if (!/^[^\s=]+$/.test(key) || STEERING.test(key)) {
@@ -257,45 +317,6 @@ function checkLabels(labels: Readonly<Record<string, string>>): void {
         `Invalid label ${shown}: a key has ${LABEL_KEY_LENGTH} characters at most, a value ${LABEL_VALUE_LENGTH}`,
       );
     }
-  }
-}
-
-/** Ten years: what every shell can count in fifths of a second, with 32 bits in mksh. */
-const LONGEST_MS = 10 * 365.25 * 86_400_000;
-
-function check(options: CreateOptions): void {
-  checkTypes(options);
-  checkLabels(options.labels ?? {});
-  const { command, kind, id, env = {}, scope } = options;
-  if (id !== undefined) checkId(id);
-  if (command.length === 0 || command[0] === "") {
-    throw new ArgumentError("Cannot create a session: the command is empty");
-  }
-  if (kind !== undefined && !isKind(kind)) {
-    throw new ArgumentError(`Unknown kind "${kind}": use exec, repl or pty`);
-  }
-  if (scope !== undefined && !SCOPES.includes(scope)) {
-    throw new ArgumentError(
-      `Unknown scope "${scope}": use auto, always or never`,
-    );
-  }
-  for (const name of Object.keys(env)) {
-    if (name === "" || /[=\0]/.test(name)) {
-      throw new ArgumentError(`Invalid environment variable name "${name}"`);
-    }
-  }
-  for (const text of [...command, ...Object.values(env)]) {
-    if (text.includes("\0")) {
-      throw new ArgumentError(
-        "Cannot create a session: an argument or variable holds a NUL character",
-      );
-    }
-  }
-  for (const name of ["timeoutMs", "graceMs"] as const) {
-    const value = options[name];
-    if (value === undefined || value > 0 && value <= LONGEST_MS) continue;
-    const bounds = "a positive number and at most ten years";
-    throw new RangeError(`${name} must be ${bounds}, got ${value}`);
   }
 }
 

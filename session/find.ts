@@ -192,8 +192,17 @@ export async function getSession(
   id: string,
   options: RootOptions = {},
 ): Promise<Session> {
-  const session = readSession(pathsFor(id, options));
-  if (session === undefined) throw noSuchSession(id);
+  return sessionAt(pathsFor(id, options));
+}
+
+/**
+ * The session that has these files.
+ *
+ * @throws {SessionError} `not_found`.
+ */
+export function sessionAt(paths: Paths): Session {
+  const session = readSession(paths);
+  if (session === undefined) throw noSuchSession(paths.id);
   return session;
 }
 

@@ -130,8 +130,8 @@ class Pruning {
     const busy: string[] = [];
     const locked: Held[] = [];
     for (const id of ids) {
-      await this.attempt(id, async () => {
-        const held = await holdSession(id, this.#root);
+      await this.attempt(id, () => {
+        const held = holdSession(id, this.#root);
         stack.use(held.hold);
         if (!this.isDue(held.session)) return;
         if (!held.hold.tryLock()) busy.push(id);
@@ -154,7 +154,7 @@ class Pruning {
 
   /** Deletes one that has left processes behind, or that another is about to delete. */
   async #deleteBusy(id: string): Promise<void> {
-    const held = await holdSession(id, this.#root);
+    const held = holdSession(id, this.#root);
     using _ = held.hold;
     if (!this.isDue(held.session)) return;
     const bytes = sizeOf(held.session.paths.dir);

@@ -16,7 +16,8 @@ import { Hold } from "../process/hold.ts";
 import { join } from "../std.ts";
 import {
   checkId,
-  exitStatus,
+  describeState,
+  isLive,
   noSuchSession,
   openRoot,
   parseEnding,
@@ -36,7 +37,7 @@ import {
   writeAtomic,
 } from "../system/files.ts";
 import { signalName, signalNumber } from "../system/signals.ts";
-import { getSession, type Session } from "./find.ts";
+import { type Session, sessionAt } from "./find.ts";
 import { sleep } from "../system/async.ts";
 
 /** How a session is ended. */
@@ -112,10 +113,9 @@ export async function stopSession(
   const { signal = "SIGTERM", graceMs = 10_000, abortSignal } = options;
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
-  const root = openRoot(options);
-  const held = await holdSession(id, root);
+  const held = holdSession(id, openRoot(options));
   using _ = held.hold;
-  return await stopHeld(held, root, {
+  return await stopHeld(held, {
     by: options.by ?? "stop",
     signalNumber: number,
     graceMs,
@@ -123,29 +123,31 @@ export async function stopSession(
   });
 }
 
-/** A session as it was at a look, held since before that; the hold is the caller's to let go. */
+/** A session as it was read while held; the caller disposes of the hold. */
 export interface Held {
   readonly session: Session;
   readonly hold: Hold;
 }
 
 /**
- * Holds a session and looks at it. A link in its place is none: it could lead out of the root.
+ * Holds a session and reads it. A link in its place is not a session: it could lead out of
+ * the root.
  *
  * @throws {SessionError} `not_found`.
  */
-export async function holdSession(id: string, root: string): Promise<Held> {
+export function holdSession(id: string, root: string): Held {
+  const paths = pathsIn(join(root, checkId(id)), id);
   for (;;) {
-    const hold = Hold.take(pathsIn(join(root, id), checkId(id)));
+    const hold = Hold.take(paths);
     if (hold === undefined) throw noSuchSession(id);
     try {
-      const session = await getSession(id, { root });
+      const session = sessionAt(paths);
       if (hold.isStill()) return { session, hold };
     } catch (error) {
       hold[Symbol.dispose]();
       throw error;
     }
-    hold[Symbol.dispose](); // Another session by now: that one is looked at.
+    hold[Symbol.dispose](); // Another session has the id by now: hold and read that one.
   }
 }
 
@@ -153,19 +155,18 @@ type StopHow = Omit<EndingOptions, "isStill">;
 
 async function stopHeld(
   { session, hold }: Held,
-  root: string,
   options: StopHow & { readonly by: StopRequest["by"] },
 ): Promise<Session> {
   const { by, signalNumber, abortSignal } = options;
   const { paths } = session;
-  await untilThereAreProcesses(session, root, abortSignal);
-  using lock = openLock(paths);
+  await untilThereAreProcesses(paths, abortSignal);
+  using lock = openFile(paths.lock) ?? null;
   if (
     session.state.state !== "lost" && readEnding(paths) === undefined &&
     hold.isStill()
   ) record(paths, by, signalName(signalNumber));
   await endAll(paths, { ...options, isStill: () => hold.isStill() });
-  return await afterwards(session, root, lock, hold);
+  return afterwards(session, hold, lock);
 }
 
 function checkSignal(signal: string, graceMs: number): number {
@@ -178,17 +179,17 @@ function checkSignal(signal: string, graceMs: number): number {
 }
 
 async function untilThereAreProcesses(
-  { id, paths }: Session,
-  root: string,
+  paths: Paths,
   abortSignal?: AbortSignal,
 ): Promise<void> {
   const end = performance.now() + STARTING_MS;
   while (listProcesses(paths).length === 0) {
-    const { state } = await getSession(id, { root });
+    // Read after that look: it may just have ended.
+    const { state } = sessionAt(paths);
     // We hold its lock ourselves if we are all that is left of it.
     const alone = state.state === "running" && isWithin(paths);
     if (alone || state.state !== "starting" || performance.now() > end) {
-      throw nothingToStop(id, state);
+      throw nothingToStop(paths.id, state);
     }
     await sleep(10, abortSignal);
   }
@@ -200,34 +201,11 @@ async function endAll(paths: Paths, options: EndingOptions): Promise<void> {
 }
 
 function nothingToStop(id: string, state: State): SessionError {
-  const why = state.state === "running" || state.state === "starting"
-    ? `it is ${state.state}, but none of its processes can be seen from here; does it run in a container or on another machine?`
-    : describe(state);
-  return new SessionError(
-    "wrong_state",
-    `Cannot stop session "${id}": ${why}`,
-    {
-      id,
-    },
-  );
-}
-
-function describe(state: State): string {
-  switch (state.state) {
-    case "starting":
-    case "running":
-      return `it is ${state.state}`;
-    case "exited":
-      return "signal" in state.ending
-        ? `it was ended by ${state.ending.signal}`
-        : `it exited with code ${exitStatus(state.ending)}`;
-    case "lost":
-      return "it is lost: it ended together with its supervisor, or the machine went down";
-    case "damaged":
-      return `it is damaged: ${state.reason}`;
-    default:
-      return state satisfies never;
-  }
+  const hint = isLive(state)
+    ? ", but its processes can't be seen from here; does it run in a container or on another machine?"
+    : "";
+  const message = `Cannot stop session "${id}": ${describeState(state)}${hint}`;
+  return new SessionError("wrong_state", message, { id });
 }
 
 function record(paths: Paths, by: StopRequest["by"], signal: string): void {
@@ -238,11 +216,6 @@ function record(paths: Paths, by: StopRequest["by"], signal: string): void {
     if (error instanceof Deno.errors.NotCapable) throw error;
     // Gone meanwhile, or the disk is full: who wants it stopped wants it even so.
   }
-}
-
-/** The lock file, which at the end also tells the ending, even of a removed session. */
-function openLock(paths: Paths): OpenFile | null {
-  return openFile(paths.lock) ?? null;
 }
 
 /** A parent that we signal, npx for one, may pass the signal on: we have yet to finish. */
@@ -259,16 +232,19 @@ function keepAlive(number: number): Disposable {
   };
 }
 
-async function afterwards(
+/**
+ * The session as it ended. A session with `rm` is gone by then: its lock file, which is still
+ * open, also holds the ending.
+ */
+function afterwards(
   before: Session,
-  root: string,
-  lock: OpenFile | null,
   hold: Hold,
-): Promise<Session> {
+  lock: OpenFile | null,
+): Session {
   const { id, paths } = before;
   const lost: State = { state: "lost", pids: readPids(paths) ?? null };
   try {
-    const session = await getSession(id, { root });
+    const session = sessionAt(paths);
     if (!hold.isStill()) throw noSuchSession(id);
     // We hold the inherited lock ourselves if we are within; as its agent, we also live.
     const seemsLive = isLive(session.state) && isWithin(paths) &&
@@ -278,7 +254,6 @@ async function afterwards(
     if (!(error instanceof SessionError && error.code === "not_found")) {
       throw error;
     }
-    // Its reaper has deleted it, as it was asked to when it was created.
     const ending = parseEnding(lock && textOf(lock) || "");
     return { ...before, state: ending ? { state: "exited", ending } : lost };
   }
@@ -307,23 +282,21 @@ export async function deleteSession(
     options;
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
-  const root = openRoot(options);
-  const held = await holdSession(id, root);
+  const held = holdSession(id, openRoot(options));
   using hold = held.hold;
   const { paths, state } = held.session;
   if (!force && (isLive(state) || state.state === "damaged")) {
     const [code, hint] = isLive(state)
       ? ["wrong_state", "use force (-f) to stop it first"] as const
       : ["damaged", "use force (-f) to delete it even so"] as const;
-    const message = `Cannot delete session "${id}": ${
-      describe(state)
-    }; ${hint}`;
+    const why = describeState(state);
+    const message = `Cannot delete session "${id}": ${why}; ${hint}`;
     throw new SessionError(code, message, { id });
   }
   const how = { signalNumber: number, graceMs, abortSignal };
   if (isLive(state)) {
     try {
-      await stopHeld(held, root, { ...how, by: "delete", evenReaper: true });
+      await stopHeld(held, { ...how, by: "delete", evenReaper: true });
     } catch (error) {
       // It may have ended, or deleted itself, since we looked.
       if (!(error instanceof SessionError)) throw error;
@@ -350,8 +323,4 @@ export async function deleteHeld(
   const isStill = () => hold.isStill();
   await endAll(paths, { ...options, isStill, evenReaper: true });
   return hold.remove();
-}
-
-function isLive(state: State): boolean {
-  return state.state === "starting" || state.state === "running";
 }
