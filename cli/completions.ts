@@ -26,7 +26,6 @@ export const completions: Handler = async (call, io) => {
   return OK;
 };
 
-const visible = () => COMMANDS.filter(({ hidden }) => !hidden);
 const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
 const optionsOf = ({ options }: Command) => [...options, ...COMMON];
 
@@ -64,7 +63,7 @@ const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 const LIST = "codex-session list -q 2>/dev/null";
 
 function bash(): string {
-  const commands = visible().map((command) => {
+  const commands = COMMANDS.map((command) => {
     const options = optionsOf(command);
     const settings = [
       `options="${options.flatMap(spellings).join(" ")}"`,
@@ -79,7 +78,7 @@ function bash(): string {
     return `    ${namesOf(command).join(" | ")})
       ${settings.join("\n      ")} ;;`;
   });
-  const values = visible().flatMap((command) =>
+  const values = COMMANDS.flatMap((command) =>
     command.options.filter(({ name }) => name in VALUES).map((option) => {
       const patterns = namesOf(command).flatMap((name) =>
         spellings(option).map((spelling) => `"${name} ${spelling}"`)
@@ -106,7 +105,7 @@ _codex_session() {
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${
-    visible().flatMap(namesOf).join(" ")
+    COMMANDS.flatMap(namesOf).join(" ")
   } --help --version" -- "$cur"))
     return
   fi
@@ -185,10 +184,10 @@ function zshOperands(command: Command): string[] {
 }
 
 function zsh(): string {
-  const commands = visible().flatMap((command) =>
+  const commands = COMMANDS.flatMap((command) =>
     namesOf(command).map((name) => quoted(`${name}:${command.summary}`))
   );
-  const cases = visible().map((command) => {
+  const cases = COMMANDS.map((command) => {
     const specs = [
       ...optionsOf(command).flatMap(zshOption),
       ...zshOperands(command).map(quoted),
@@ -228,15 +227,15 @@ fi
 function fish(): string {
   const complete = (condition: string, rest: string) =>
     `complete -c codex-session -n ${quoted(condition)} ${rest}`;
-  const valued = visible().map((command) =>
+  const valued = COMMANDS.map((command) =>
     `    case ${namesOf(command).join(" ")}
       set valued ${
       optionsOf(command).filter(isValued).flatMap(spellings).join(" ")
     }`
   );
-  const verbatim = visible().filter((command) => command.verbatim)
+  const verbatim = COMMANDS.filter((command) => command.verbatim)
     .flatMap(namesOf);
-  const lines = visible().flatMap((command) => {
+  const lines = COMMANDS.flatMap((command) => {
     const names = namesOf(command).join(" ");
     const whenAny = `__codex_session_after any ${names}`;
     const whenFirst = `__codex_session_after 0 ${names}`;
@@ -273,7 +272,7 @@ function fish(): string {
     }
     return [...options, ...operands];
   });
-  const commands = visible().flatMap((command) =>
+  const commands = COMMANDS.flatMap((command) =>
     namesOf(command).map((name) =>
       complete(
         "__codex_session_after command",

@@ -91,20 +91,6 @@ export function parsePair(text: string, what: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** A duration in its two largest units: `3h05m`, `12.3s`, `45ms`. */
-export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)}s`;
-  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
-  if (ms < 3_600_000) {
-    return `${Math.floor(ms / 60_000)}m${two(ms % 60_000 / 1000)}s`;
-  }
-  if (ms < 86_400_000) {
-    return `${Math.floor(ms / 3_600_000)}h${two(ms % 3_600_000 / 60_000)}m`;
-  }
-  return `${Math.floor(ms / 86_400_000)}d${two(ms % 86_400_000 / 3_600_000)}h`;
-}
-
 /** How long ago, for a column: `now`, `45s`, `12m`, `3h`, `9d`. */
 export function formatAge(ms: number): string {
   if (ms < 1000) return "now";

@@ -21,7 +21,7 @@ function columns(rows: readonly (readonly [string, string])[]): string {
 
 /** The text of `codex-session --help`. */
 export function mainHelp(): string {
-  const rows = COMMANDS.filter(({ hidden }) => !hidden).map((
+  const rows = COMMANDS.map((
     { name, aliases = [], summary },
   ) => [[name, ...aliases].join(", "), summary] as const);
   return `Run coding agents, or any command, in the background; come back to them later.

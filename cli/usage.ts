@@ -26,8 +26,6 @@ export interface Command {
   readonly completes?: "sessions" | "session" | "files";
   /** Command lines, each with what it does. */
   readonly examples: readonly (readonly [string, string])[];
-  /** Not shown. */
-  readonly hidden?: boolean;
 }
 
 /** Options of every command. */

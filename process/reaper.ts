@@ -221,7 +221,7 @@ fi
  *
  * @example
  * ```ts
- * import { reaperScript } from "./reaper.ts";
+ * import { reaperScript } from "./process/reaper.ts";
  * console.log(reaperScript({ pipe: true }));
  * ```
  */

@@ -15,7 +15,7 @@ const ANIMALS = "adder albatross ant badger bat bear beaver bee bison boar bobca
  *
  * @example
  * ```ts
- * import { randomName } from "./names.ts";
+ * import { randomName } from "./session/names.ts";
  * console.log(randomName(0));
  * ```
  */
