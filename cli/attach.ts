@@ -15,6 +15,7 @@ import {
 import { SessionError } from "../errors.ts";
 import { harmless, parseCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
+import { red } from "../std.ts";
 import { resolveSelector } from "../session/find.ts";
 import { exitStatus, KINDS } from "../store.ts";
 import type { FinalState } from "../client/watch.ts";
@@ -98,7 +99,7 @@ function stdinOf(io: Io): ReadableStream<Uint8Array> {
 /** Standard error of the agent, each of its lines marked. */
 function markedStream(io: Io): WritableStream<Uint8Array> {
   const decoder = new TextDecoder();
-  const mark = io.color ? "\x1b[31m[stderr]\x1b[0m " : "[stderr] ";
+  const mark = `${io.color ? red("[stderr]") : "[stderr]"} `;
   let atStart = true;
   return new WritableStream({
     write(bytes) {

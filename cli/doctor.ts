@@ -7,6 +7,7 @@ import { FAILED, type Handler, type Io, OK } from "./io.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
 import { ArgumentError } from "../errors.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
+import { green, red, yellow } from "../std.ts";
 import { ownLauncher } from "../relay/command.ts";
 
 /** `doctor`: a line for each finding, or JSON; the status tells whether one is an error. */
@@ -25,7 +26,7 @@ export const doctor: Handler = async (call, io) => {
   return diagnoses.some(({ status }) => status === "error") ? FAILED : OK;
 };
 
-const COLORS = { ok: "\x1b[32m", warning: "\x1b[33m", error: "\x1b[31m" };
+const COLORS = { ok: green, warning: yellow, error: red };
 
 /** Never cut to the terminal's width: the end of a line says what to do. */
 function linesOf(diagnoses: readonly Diagnosis[], io: Io): string[] {
@@ -36,6 +37,6 @@ function linesOf(diagnoses: readonly Diagnosis[], io: Io): string[] {
   ]);
   return formatTable(rows, []).map((line, i) => {
     const { status } = diagnoses[i]!;
-    return io.color ? line.replace(status, `${COLORS[status]}$&\x1b[0m`) : line;
+    return io.color ? line.replace(status, COLORS[status]) : line;
   });
 }

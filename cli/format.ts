@@ -162,7 +162,10 @@ export function cut(text: string, columns: number): string {
 }
 
 const PLAIN = /^[\x20-\x7e]*$/;
-/** The cells that text takes in a terminal: East Asian letters and emoji two, marks none. */
+/**
+ * The cells that text takes in a terminal: East Asian letters and emoji two, marks none. Not
+ * by `unicodeWidth` of `@std/cli`: the npm copy lacks the data that it imports.
+ */
 export function widthOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   // Here and not above: sets of letters take 0.5 ms to make, and few calls meet one.

@@ -26,6 +26,7 @@ import {
   parsePeriod,
 } from "./format.ts";
 import type { Parsed } from "./options.ts";
+import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
   KINDS,
@@ -96,10 +97,10 @@ function tableOf(sessions: readonly Session[], io: Io): string {
   );
   if (!io.color) return lines.join("\n") + "\n";
   const colored = lines.map((line, i) => {
-    if (i === 0) return `\x1b[1m${line}\x1b[0m`;
+    if (i === 0) return bold(line);
     const { state } = sessions[i - 1]!;
     const text = stateText(state);
-    return line.replace(` ${text} `, ` ${colorOf(state)}${text}\x1b[0m `);
+    return line.replace(` ${text} `, ` ${colorOf(state)(text)} `);
   });
   return colored.join("\n") + "\n";
 }
@@ -128,16 +129,16 @@ function stateText(state: State): string {
   }`;
 }
 
-function colorOf(state: State): string {
+function colorOf(state: State): (text: string) => string {
   switch (state.state) {
     case "starting":
     case "running":
-      return "\x1b[32m";
+      return green;
     case "exited":
-      return exitStatus(state.ending) === 0 ? "\x1b[2m" : "\x1b[31m";
+      return exitStatus(state.ending) === 0 ? dim : red;
     case "lost":
     case "damaged":
-      return "\x1b[33m";
+      return yellow;
     default:
       return state satisfies never;
   }

@@ -28,6 +28,7 @@ import {
 import { endTrial, trySession } from "./trial.ts";
 import { messageOf, SessionError } from "../errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
+import { join } from "../std.ts";
 import { exists } from "../system/files.ts";
 import { KIND_NAMES, openRoot, type RootOptions } from "../store.ts";
 import { startTimer } from "../system/async.ts";
@@ -113,7 +114,7 @@ export async function diagnose(
   await check("free space", () => checkSpace(place));
   await check("events", () => checkEvents(place));
   for (const kind of KIND_NAMES) {
-    const dir = `${place.dir}/trial`;
+    const dir = join(place.dir, "trial");
     const work = () => trySession(kind, dir, { relayCommand });
     await check(`${kind} session`, work);
     await check(`${kind} session`, async () => {

@@ -8,7 +8,7 @@
  * @module
  */
 import { bad, doubtful, type Finding, good } from "./finding.ts";
-import { formatBytes } from "../std.ts";
+import { dirname, formatBytes, join } from "../std.ts";
 import {
   close,
   geteuid,
@@ -36,9 +36,10 @@ export class TrialPlace implements Disposable {
   /** @throws {SessionError} `root_unusable`. */
   constructor(root: string) {
     const missing: string[] = [];
-    for (let path = root; path !== "" && !statOptional(path);) {
+    let path = root;
+    while (path !== dirname(path) && !statOptional(path)) {
       missing.push(path);
-      path = path.slice(0, path.lastIndexOf("/"));
+      path = dirname(path);
     }
     this.#made = missing;
     this.dir = makeBuildDirectory(root);
@@ -67,17 +68,15 @@ export function checkRoot(root: string, isNew: boolean): Finding[] {
     ));
   }
   const real = Deno.realPathSync(root);
-  for (let path = real; path.includes("/");) {
-    path = path.slice(0, path.lastIndexOf("/"));
-    const { uid, mode } = Deno.statSync(path || "/");
+  for (let path = real; path !== dirname(path);) {
+    path = dirname(path);
+    const { uid, mode } = Deno.statSync(path);
     const writable = ((mode ?? 0) & 0o022) !== 0;
     const sticky = ((mode ?? 0) & 0o1000) !== 0;
     if (writable && !sticky) {
       findings.push(doubtful(
-        `others may write to ${path || "/"} and replace what is in it`,
-        `chmod go-w "${
-          path || "/"
-        }"; or another directory in CODEX_SESSION_HOME`,
+        `others may write to ${path} and replace what is in it`,
+        `chmod go-w "${path}"; or another directory in CODEX_SESSION_HOME`,
       ));
     } else if (uid !== 0 && uid !== user) {
       findings.push(doubtful(
@@ -141,7 +140,7 @@ export function checkFileSystem(place: TrialPlace): Finding {
 }
 
 function tryLocks(dir: string): string | undefined {
-  const path = `${dir}/lock-trial`;
+  const path = join(dir, "lock-trial");
   Deno.writeTextFileSync(path, "");
   const fds = [open(path), open(path)] as const;
   try {
@@ -157,7 +156,7 @@ function tryLocks(dir: string): string | undefined {
 }
 
 function tryPipe(dir: string): string | undefined {
-  const path = `${dir}/pipe-trial`;
+  const path = join(dir, "pipe-trial");
   mkfifo(path);
   const fd = open(path, { access: "both" });
   try {
@@ -173,10 +172,10 @@ function tryPipe(dir: string): string | undefined {
 
 /** Two creators of one id: the second must fail. rename(2). */
 function tryRename(dir: string): string | undefined {
-  Deno.mkdirSync(`${dir}/a/taken`, { recursive: true });
-  Deno.mkdirSync(`${dir}/b`);
+  Deno.mkdirSync(join(dir, "a/taken"), { recursive: true });
+  Deno.mkdirSync(join(dir, "b"));
   try {
-    Deno.renameSync(`${dir}/b`, `${dir}/a`);
+    Deno.renameSync(join(dir, "b"), join(dir, "a"));
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return undefined;
@@ -189,7 +188,7 @@ const EVENT_MS = 3_000;
 
 /** Tries whether changes of a file are told; without events sessions are looked at in intervals. */
 export async function checkEvents(place: TrialPlace): Promise<Finding> {
-  const path = `${place.dir}/event-trial`;
+  const path = join(place.dir, "event-trial");
   Deno.writeTextFileSync(path, "");
   const limit = ["instances", "watches"].map((name) => {
     const file = `/proc/sys/fs/inotify/max_user_${name}`;

@@ -7,7 +7,7 @@ import { checkType, SessionError } from "../errors.ts";
 import { processFinder } from "../process/members.ts";
 import { listSessions, type Session } from "./find.ts";
 import { SIGNALS } from "../system/signals.ts";
-import { join } from "../std.ts";
+import { basename, join, walkSync } from "../std.ts";
 import { deleteHeld, type Held, holdSession } from "./stop.ts";
 import {
   isLockHeld,
@@ -84,7 +84,7 @@ export async function pruneSessions(
   let bytes = deleted.reduce((sum, one) => sum + one.bytes, 0);
   for (const path of leftovers(root)) {
     bytes += sizeOf(path);
-    const id = path.slice(root.length + 1);
+    const id = basename(path);
     if (!dryRun) await pruning.attempt(id, () => remove(path));
   }
   return { deleted, bytes, failed: pruning.failed };
@@ -204,13 +204,13 @@ function isAbandoned(dir: string): boolean {
     !isLockHeld(pathsIn(dir, "new"));
 }
 
-/** The sizes of all files in a directory together; links count as nothing. */
+/** The sizes of all files below a directory together; links count as nothing. */
 function sizeOf(dir: string): number {
   let bytes = 0;
   try {
-    for (const { name, isFile, isDirectory } of Deno.readDirSync(dir)) {
-      if (isDirectory) bytes += sizeOf(`${dir}/${name}`);
-      else if (isFile) bytes += Deno.lstatSync(`${dir}/${name}`).size;
+    const options = { includeDirs: false, includeSymlinks: false };
+    for (const { path, isFile } of walkSync(dir, options)) {
+      if (isFile) bytes += statOptional(path)?.size ?? 0;
     }
   } catch (error) {
     // Gone meanwhile, too deep for a path, or closed to us: a sum is not worth failing for.
