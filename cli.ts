@@ -32,15 +32,15 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await start()).create,
   run: async () => (await start()).run,
   attach: async () => (await import("./cli/attach.ts")).attach,
-  list: async () => (await inspect()).list,
-  show: async () => (await inspect()).show,
-  screen: async () => (await inspect()).screen,
-  logs: async () => (await inspect()).logs,
-  wait: async () => (await inspect()).wait,
-  send: async () => (await control()).send,
-  stop: async () => (await control()).stop,
-  delete: async () => (await control()).delete_,
-  prune: async () => (await control()).prune,
+  list: async () => (await list()).list,
+  show: async () => (await list()).show,
+  screen: async () => (await output()).screen,
+  logs: async () => (await output()).logs,
+  wait: async () => (await import("./cli/wait.ts")).wait,
+  send: async () => (await import("./cli/send.ts")).send,
+  stop: async () => (await stop()).stop,
+  delete: async () => (await stop()).delete_,
+  prune: async () => (await stop()).prune,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))
@@ -48,8 +48,9 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
 };
 
 const start = () => import("./cli/start.ts");
-const inspect = () => import("./cli/inspect.ts");
-const control = () => import("./cli/control.ts");
+const list = () => import("./cli/list.ts");
+const output = () => import("./cli/output.ts");
+const stop = () => import("./cli/stop.ts");
 
 const encoder = new TextEncoder();
 

@@ -9,11 +9,12 @@ import {
   type Io,
   OK,
   onlyOperand,
+  parsedValueOf,
   unknownEnding,
   valueOf,
 } from "./io.ts";
 import { SessionError } from "../errors.ts";
-import { harmless, parseCount } from "./format.ts";
+import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { red } from "../std.ts";
 import { resolveSelector } from "../session/find.ts";
@@ -26,11 +27,8 @@ export const attach: Handler = async (call, io) => {
   if (meta !== null && KINDS[meta.kind].isTerminal) {
     return await attachScreen(id, io, call);
   }
-  const tail = valueOf(call, "tail");
   const attach = attacher(io, {
-    tailLines: tail === undefined
-      ? undefined
-      : parseCount(tail, "number of lines"),
+    tailLines: parsedValueOf(call, "tail", parseLineCount),
     stderr: call.flags.has("stderr"),
     readOnly: call.flags.has("read-only"),
   });

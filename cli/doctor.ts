@@ -3,19 +3,15 @@
  *
  * @module
  */
-import { FAILED, type Handler, type Io, OK } from "./io.ts";
+import { FAILED, type Handler, type Io, noOperands, OK } from "./io.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
-import { ArgumentError } from "../errors.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
 import { green, red, yellow } from "../std.ts";
 import { ownLauncher } from "../relay/command.ts";
 
 /** `doctor`: a line for each finding, or JSON; the status tells whether one is an error. */
 export const doctor: Handler = async (call, io) => {
-  const [operand] = call.operands;
-  if (operand !== undefined) {
-    throw new ArgumentError(`doctor takes no operand, got "${operand}"`);
-  }
+  noOperands(call);
   const relayCommand = ownLauncher(Deno.mainModule);
   const diagnoses = await diagnose({ relayCommand });
   io.out(

@@ -49,17 +49,15 @@ export function parsePeriod(text: string): number {
 }
 
 /**
- * A whole number that is not negative.
+ * A number of lines.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if it is not a whole number, or negative.
  */
-export function parseCount(text: string, what: string): number {
-  if (!/^\d{1,15}$/.test(text)) {
-    throw new ArgumentError(
-      `Invalid ${what} "${text}": it must be a whole number`,
-    );
-  }
-  return Number(text);
+export function parseLineCount(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new ArgumentError(
+    `Invalid number of lines "${text}": use a whole number`,
+  );
 }
 
 /**

@@ -127,17 +127,32 @@ export function unknownEnding(id: string, state: FinalState): SessionError {
   return new SessionError("wrong_state", message, { id });
 }
 
-/** The single operand that a command takes. */
+/** The single operand of a command that takes one. */
 export function onlyOperand(call: Parsed, what: string): string {
-  const [operand, ...more] = call.operands;
+  const [operand, more] = call.operands;
   if (operand === undefined) throw new ArgumentError(`Name ${what}`);
-  if (more.length > 0) {
-    throw new ArgumentError(`Name only ${what}, not also "${more[0]}"`);
-  }
-  return operand;
+  if (more === undefined) return operand;
+  throw new ArgumentError(`Unexpected argument "${more}": expected ${what}`);
 }
 
-/** The value of an option that is given at most once. */
+/** Refuses the operands of a command that takes none. */
+export function noOperands(call: Parsed, hint = ""): void {
+  const [operand] = call.operands;
+  if (operand === undefined) return;
+  throw new ArgumentError(`Unexpected argument "${operand}"${hint}`);
+}
+
+/** The value of an option that can be given once. */
 export function valueOf(call: Parsed, name: string): string | undefined {
   return call.values.get(name)?.[0];
+}
+
+/** The same as {@linkcode valueOf}, parsed. */
+export function parsedValueOf<T>(
+  call: Parsed,
+  name: string,
+  parse: (text: string) => T,
+): T | undefined {
+  const text = valueOf(call, name);
+  return text === undefined ? undefined : parse(text);
 }

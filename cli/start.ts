@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Handler, type Io, OK, valueOf } from "./io.ts";
+import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
 import { ArgumentError } from "../errors.ts";
 import { harmlessJson, parsePair, parsePeriod, parseSize } from "./format.ts";
@@ -50,7 +50,6 @@ async function start(
   io: Io,
   what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
 ): Promise<number> {
-  const timeout = valueOf(call, "timeout");
   const terminal = await terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm it may be over and gone at once.
@@ -68,7 +67,7 @@ async function start(
     labels: Object.fromEntries(
       (call.values.get("label") ?? []).map((text) => parsePair(text, "label")),
     ),
-    timeoutMs: timeout === undefined ? undefined : parsePeriod(timeout),
+    timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
     rm: call.flags.has("rm"),
     scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
     beforeStart: ({ id }) => attached = attach?.(id),
@@ -113,7 +112,7 @@ async function terminalOptions(
   return {
     columns,
     rows,
-    logLimitBytes: limit === undefined ? undefined : parseSize(limit),
+    logLimitBytes: parsedValueOf(call, "log-limit", parseSize),
     relayCommand: ownLauncher(Deno.mainModule),
   };
 }

@@ -1,31 +1,31 @@
 /**
- * The commands that look: `list`, `show`, `logs`, `wait`.
+ * The commands that show sessions: `list`, `show`.
  *
  * @module
  */
-import {
-  FAILED,
-  forEach,
-  type Handler,
-  type Io,
-  OK,
-  onlyOperand,
-  unknownEnding,
-  valueOf,
-} from "./io.ts";
-import { ArgumentError, messageOf } from "../errors.ts";
+import { terminalStatus } from "../client/terminal_status.ts";
+import { ArgumentError } from "../errors.ts";
 import {
   formatAge,
   formatSize,
   formatTable,
   harmless,
   harmlessJson,
-  parseCount,
-  parseDuration,
   parsePair,
-  parsePeriod,
 } from "./format.ts";
-import type { Parsed } from "./options.ts";
+import {
+  forEach,
+  type Handler,
+  type Io,
+  noOperands,
+  OK,
+  valueOf,
+} from "./io.ts";
+import {
+  listSessions,
+  resolveSelector,
+  type Session,
+} from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
@@ -37,21 +37,10 @@ import {
   type StateName,
   STATES,
 } from "../store.ts";
-import {
-  listSessions,
-  resolveSelector,
-  type Session,
-} from "../session/find.ts";
-import { terminalStatus } from "../client/terminal_status.ts";
-import type { Condition } from "../client/wait.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
-  if (call.operands.length > 0) {
-    throw new ArgumentError(
-      `list takes no operand, got "${call.operands[0]}"; did you mean show?`,
-    );
-  }
+  noOperands(call, "; did you mean show?");
   const state = valueOf(call, "state");
   if (state !== undefined && !(STATES as readonly string[]).includes(state)) {
     throw new ArgumentError(
@@ -206,137 +195,4 @@ export const show: Handler = async (call, io) => {
   });
   if (shown.length > 0) io.out(harmlessJson(shown, 2) + "\n");
   return status;
-};
-
-/** `screen`: what a terminal shows. */
-export const screen: Handler = async (call, io) => {
-  const { id } = await resolveSelector(onlyOperand(call, "one session"));
-  const { readScreen } = await import("../client/terminal.ts");
-  const above = valueOf(call, "scrollback");
-  const shown = await readScreen(id, {
-    ansi: call.flags.has("ansi"),
-    scrollback: above === undefined ? 0 : parseCount(above, "number of lines"),
-  });
-  io.out(
-    io.json
-      ? harmlessJson(shown, 2) + "\n"
-      : shown.lines.map((line) => `${line}\n`).join(""),
-  );
-  return OK;
-};
-
-/** `logs`: bytes as they were written, or as text. */
-export const logs: Handler = async (call, io) => {
-  const { id } = await resolveSelector(onlyOperand(call, "one session"));
-  if (call.flags.has("plain")) return await plainLog(id, call, io);
-  const { followLog, followLogs, readLog } = await import("../client/logs.ts");
-  const tail = valueOf(call, "tail");
-  const tailLines = tail === undefined
-    ? undefined
-    : parseCount(tail, "number of lines");
-  const both = call.flags.has("all");
-  const streams = both
-    ? ["stdout", "stderr"] as const
-    : [call.flags.has("stderr") ? "stderr" : "stdout"] as const;
-  // Alone, a stream goes to standard output; together, each to its own.
-  const write = (stream: string, bytes: Uint8Array) =>
-    both && stream === "stderr" ? io.err(bytes) : io.out(bytes);
-  if (!call.flags.has("follow")) {
-    for (const stream of streams) {
-      for await (const bytes of readLog(id, { stream, tailLines })) {
-        write(stream, bytes);
-      }
-    }
-  } else if (both) {
-    for await (const { stream, bytes } of followLogs(id, { tailLines })) {
-      write(stream, bytes);
-    }
-  } else {
-    const [stream] = streams;
-    for await (const bytes of followLog(id, { stream, tailLines })) {
-      io.out(bytes);
-    }
-  }
-  return OK;
-};
-
-async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
-  for (const other of ["follow", "stderr", "all"]) {
-    if (call.flags.has(other)) {
-      throw new ArgumentError(`Use either --plain or --${other}`);
-    }
-  }
-  const { readPlainLog } = await import("../client/replay.ts");
-  const tail = valueOf(call, "tail");
-  const tailLines = tail === undefined
-    ? undefined
-    : parseCount(tail, "number of lines");
-  for await (const line of readPlainLog(id, { tailLines })) {
-    io.out(`${line}\n`);
-  }
-  return OK;
-}
-
-/** `wait --for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
-function parseCondition(text: string): Condition {
-  const [, what, value = ""] = /^(\w+)(?:=([^]*))?$/.exec(text) ?? [];
-  if (what === "exit" && value === "") return { for: "exit" };
-  if (what === "idle") return { for: "idle", idleMs: parsePeriod(value) };
-  if ((what !== "output" && what !== "screen") || value === "") {
-    throw new ArgumentError(
-      `Cannot wait for "${text}": use exit, output=REGEX, idle=D or screen=REGEX`,
-    );
-  }
-  try {
-    return { for: what, pattern: new RegExp(value, "m") };
-  } catch (error) {
-    throw new ArgumentError(messageOf(error), { cause: error });
-  }
-}
-
-/** `wait`: a line per session as it ends, or as it is what was asked for. */
-export const wait: Handler = async (call, io) => {
-  const { waitForSession } = await import("../client/wait.ts");
-  const timeout = valueOf(call, "timeout");
-  const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout);
-  const condition = parseCondition(valueOf(call, "for") ?? "exit");
-  const statuses = new Map<string, number>();
-  const waiting = call.operands.map(async (selector) => {
-    // forEach of one: its error is reported, and its status is its own.
-    const status = await forEach([selector], io, async () => {
-      const { id } = await resolveSelector(selector);
-      if (condition.for !== "exit") {
-        const { waitFor } = await import("../client/wait.ts");
-        await waitFor(id, condition, { timeoutMs });
-        io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);
-        return OK;
-      }
-      const { state } = await waitForSession(id, { timeoutMs });
-      if (state.state !== "exited") {
-        io.out(
-          io.json
-            ? harmlessJson({ id, state: state.state }) + "\n"
-            : `${id} ${state.state}\n`,
-        );
-        throw unknownEnding(id, state);
-      }
-      const code = exitStatus(state.ending);
-      io.out(
-        io.json
-          ? harmlessJson({ id, exitStatus: code, ...state.ending }) + "\n"
-          : `${id} ${code}\n`,
-      );
-      return code;
-    });
-    statuses.set(selector, status);
-  });
-  if (waiting.length === 0) {
-    throw new ArgumentError("Name at least one session");
-  }
-  await Promise.all(waiting);
-  for (const selector of call.operands) {
-    const status = statuses.get(selector) ?? FAILED;
-    if (status !== OK) return status;
-  }
-  return OK;
 };
