@@ -1,5 +1,5 @@
 /**
- * The command that attaches: `attach`, which `create -a` and `run -a` do as well.
+ * The command that attaches: `attach`. `create -a` and `run -a` do the same.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export const attach: Handler = async (call, io) => {
   return await attach(id);
 };
 
-/** Attaches this terminal to that of a session. */
+/** Attaches this terminal to a terminal session. */
 export async function attachScreen(
   id: string,
   io: Io,
@@ -44,7 +44,7 @@ export async function attachScreen(
   if (!io.stdinIsTerminal || io.columns === undefined) {
     throw new SessionError(
       "unsupported",
-      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; see also: codex-session screen, logs, send`,
+      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; or use: codex-session screen, logs or send`,
       { id },
     );
   }
@@ -62,7 +62,7 @@ interface View {
   readonly readOnly?: boolean;
 }
 
-/** Attaches this terminal to a session, beginning before it returns. */
+/** Attaches this terminal to a session. The attachment begins before the returned function is awaited. */
 export function attacher(
   io: Io,
   { stderr, ...view }: View = {},
@@ -80,7 +80,7 @@ export function attacher(
   };
 }
 
-/** A terminal's end of file leaves; a file's or pipe's only ends the input. */
+/** The end of a terminal's input detaches; that of a file or a pipe only ends the input. */
 function stdinOf(io: Io): ReadableStream<Uint8Array> {
   if (io.stdinIsTerminal) return io.stdin;
   const reader = io.stdin.getReader();
@@ -94,7 +94,7 @@ function stdinOf(io: Io): ReadableStream<Uint8Array> {
   });
 }
 
-/** Standard error of the agent, each of its lines marked. */
+/** Standard error of the agent, each line marked. */
 function markedStream(io: Io): WritableStream<Uint8Array> {
   const decoder = new TextDecoder();
   const mark = `${io.color ? red("[stderr]") : "[stderr]"} `;
@@ -109,20 +109,22 @@ function markedStream(io: Io): WritableStream<Uint8Array> {
   });
 }
 
-/** How it ended or was left, as this program's own exit status. */
+/** The exit status of this program: the agent's, or success after a detach. */
 function afterwards(
   id: string,
   result: { readonly detached: true } | { readonly state: FinalState },
   io: Io,
 ): number {
   if ("detached" in result) {
-    io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
+    io.err(
+      `\nDetached; the session is still running. Reattach with: codex-session attach ${id}\n`,
+    );
     return OK;
   }
   const { state } = result;
   if (state.state === "exited") {
     if ("signal" in state.ending) {
-      io.err(`Session ${id} ended by ${state.ending.signal}\n`);
+      io.err(`Session ${id} was ended by ${state.ending.signal}\n`);
     }
     return exitStatus(state.ending);
   }

@@ -17,13 +17,13 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 /**
  * Milliseconds of a duration such as `10s`, `1h30m`, `500ms`, `2d`; a plain number is seconds.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parseDuration(text: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
   if (!/^(\d+(\.\d+)?(ms|[smhd]))+$/.test(text)) {
     throw new ArgumentError(
-      `Invalid duration "${text}": write it like 10s, 5m, 1h30m or 500ms`,
+      `Invalid duration "${text}": use a value such as 10s, 5m, 1h30m or 500ms`,
     );
   }
   let total = 0;
@@ -36,13 +36,13 @@ export function parseDuration(text: string): number {
 /**
  * A duration that is longer than nothing.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parsePeriod(text: string): number {
   const ms = parseDuration(text);
   if (ms === 0) {
     throw new ArgumentError(
-      `Invalid duration "${text}": it must be longer than 0`,
+      `Invalid duration "${text}": use a value greater than 0`,
     );
   }
   return ms;
@@ -63,13 +63,13 @@ export function parseLineCount(text: string): number {
 /**
  * Bytes of a size such as `500K`, `64M` or `64MiB`; a plain number is bytes.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parseSize(text: string): number {
   const match = /^(\d{1,12})(?:([KMG])(?:i?B)?|B)?$/i.exec(text);
   if (match === null) {
     throw new ArgumentError(
-      `Invalid size "${text}": write it like 500K or 64M`,
+      `Invalid size "${text}": use a value such as 500K or 64M`,
     );
   }
   const power = " KMG".indexOf((match[2] ?? " ").toUpperCase());
@@ -79,7 +79,7 @@ export function parseSize(text: string): number {
 /**
  * A `KEY=VALUE` pair; the value may hold anything, `=` included.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parsePair(text: string, what: string): [string, string] {
   const at = text.indexOf("=");

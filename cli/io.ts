@@ -1,8 +1,8 @@
 /**
- * What a command may do to the world of its caller, and what errors mean there.
+ * The world of a command: the terminal of its caller, exit statuses, the report of errors.
  *
- * Commands never touch the console, the arguments or the exit themselves: they get
- * an {@linkcode Io} from `cli.ts` and return an exit status.
+ * Commands never use the console, the arguments or the exit directly: they get an
+ * {@linkcode Io} from `cli.ts` and return an exit status.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface Io {
   readonly err: (content: string | Uint8Array) => void;
   /** The terminal's width if standard output is one. */
   readonly columns: number | undefined;
-  /** Colours are wanted. */
+  /** Colours are welcome. */
   readonly color: boolean;
   /** Results and errors are JSON. */
   readonly json: boolean;
@@ -33,7 +33,7 @@ export interface Io {
   readonly stdin: ReadableStream<Uint8Array>;
   /** Standard input is a terminal. */
   readonly stdinIsTerminal: boolean;
-  /** Aborted by Ctrl-C, after it has been asked for. */
+  /** A signal that Ctrl-C aborts, from the first call on. */
   readonly interrupted: () => AbortSignal;
 }
 
@@ -44,7 +44,7 @@ export type Handler = (call: Parsed, io: Io) => Promise<number>;
 export const OK = 0;
 /** A call failed. */
 export const FAILED = 1;
-/** A call could not be understood. */
+/** The arguments of a call are wrong. */
 export const USAGE = 2;
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
@@ -73,7 +73,7 @@ export function describeError(
     return { status: USAGE, code: "usage", message };
   }
   if (error instanceof Deno.errors.NotCapable) {
-    // Deno's own sentence names what it is about: "Requires run access to …".
+    // Deno's own message names the permission: "Requires run access to …".
     return { status: FAILED, code: "permission", message };
   }
   return { status: FAILED, code: "failed", message };
@@ -104,7 +104,7 @@ export async function forEach(
   work: (selector: string) => Promise<number | void>,
 ): Promise<number> {
   if (selectors.length === 0) {
-    throw new ArgumentError("Name at least one session");
+    throw new ArgumentError("Missing argument: expected a session");
   }
   let worst = OK;
   for (const selector of selectors) {
@@ -120,7 +120,7 @@ export async function forEach(
   return worst;
 }
 
-/** That it is not known how an agent ended, as an error. */
+/** The error for an agent whose ending is unknown. */
 export function unknownEnding(id: string, state: FinalState): SessionError {
   const why = describeState(state);
   const message = `Cannot tell how the agent of session "${id}" ended: ${why}`;
@@ -130,7 +130,9 @@ export function unknownEnding(id: string, state: FinalState): SessionError {
 /** The single operand of a command that takes one. */
 export function onlyOperand(call: Parsed, what: string): string {
   const [operand, more] = call.operands;
-  if (operand === undefined) throw new ArgumentError(`Name ${what}`);
+  if (operand === undefined) {
+    throw new ArgumentError(`Missing argument: expected ${what}`);
+  }
   if (more === undefined) return operand;
   throw new ArgumentError(`Unexpected argument "${more}": expected ${what}`);
 }

@@ -94,7 +94,7 @@ function tableOf(sessions: readonly Session[], io: Io): string {
   return colored.join("\n") + "\n";
 }
 
-/** The clients that are attached to a terminal, as its relay has noted. */
+/** The number of clients attached to a terminal, as its relay has noted it. */
 function clientsOf({ meta, paths, state }: Session): number | null {
   if (meta === null || !KINDS[meta.kind].isTerminal) return null;
   if (state.state !== "running") return null;
@@ -133,7 +133,7 @@ function colorOf(state: State): (text: string) => string {
   }
 }
 
-/** What `list --json` tells of a session: the cheap part of `show`. */
+/** A session as `list --json` prints it: the cheap part of `show`. */
 function summaryOf(session: Session) {
   const { id, meta, state, createdAt, sizes } = session;
   const ending = state.state === "exited" ? state.ending : undefined;
@@ -157,7 +157,7 @@ function summaryOf(session: Session) {
   };
 }
 
-/** `show`: everything, as a JSON array in the order asked for. */
+/** `show`: all details, as a JSON array in the order of the operands. */
 export const show: Handler = async (call, io) => {
   const { listProcesses } = await import("../process/members.ts");
   const shown: unknown[] = [];

@@ -9,7 +9,7 @@ import { type Handler, type Io, OK, onlyOperand, parsedValueOf } from "./io.ts";
 import { type Parsed } from "./options.ts";
 import { resolveSelector } from "../session/find.ts";
 
-/** `screen`: what a terminal shows. */
+/** `screen`: the current screen of a terminal. */
 export const screen: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "one session"));
   const { readScreen } = await import("../client/terminal.ts");
@@ -35,7 +35,7 @@ export const logs: Handler = async (call, io) => {
   const streams = both
     ? ["stdout", "stderr"] as const
     : [call.flags.has("stderr") ? "stderr" : "stdout"] as const;
-  // Alone, a stream goes to standard output; together, each to its own.
+  // One stream goes to standard output; with --all each goes to its own.
   const write = (stream: string, bytes: Uint8Array) =>
     both && stream === "stderr" ? io.err(bytes) : io.out(bytes);
   if (!call.flags.has("follow")) {
@@ -60,7 +60,7 @@ export const logs: Handler = async (call, io) => {
 async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
   for (const other of ["follow", "stderr", "all"]) {
     if (call.flags.has(other)) {
-      throw new ArgumentError(`Use either --plain or --${other}`);
+      throw new ArgumentError(`Cannot use --plain with --${other}`);
     }
   }
   const { readPlainLog } = await import("../client/replay.ts");

@@ -13,12 +13,16 @@ import { type Kind, KINDS } from "../store.ts";
 /** `send`: text, keys, standard input, or the end of input. */
 export const send: Handler = async (call, io) => {
   const [selector, ...words] = call.operands;
-  if (selector === undefined) throw new ArgumentError("Name one session");
+  if (selector === undefined) {
+    throw new ArgumentError("Missing argument: expected one session");
+  }
   const keys = call.values.get("key") ?? [];
   const typed = words.length > 0 || keys.length > 0;
   const ways = [typed, call.flags.has("stdin"), call.flags.has("eof")];
   if (ways.filter(Boolean).length !== 1) {
-    throw new ArgumentError("Give either a text or keys, or --stdin, or --eof");
+    throw new ArgumentError(
+      "Invalid input: give text or keys, or --stdin, or --eof",
+    );
   }
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const options = { timeoutMs };

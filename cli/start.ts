@@ -16,7 +16,7 @@ export const create: Handler = async (call, io) => {
   if (!isKind(kind)) {
     throw new ArgumentError(
       kind === undefined
-        ? "Name the kind of agent: exec, repl or pty"
+        ? "Missing argument: expected a kind of agent: exec, repl or pty"
         : `Unknown kind "${kind}": use exec, repl or pty; for another command: codex-session run`,
     );
   }
@@ -29,12 +29,12 @@ export const create: Handler = async (call, io) => {
 /** `run`: any command. */
 export const run: Handler = async (call, io) => {
   if (call.operands.length === 0) {
-    throw new ArgumentError("Name the command to run");
+    throw new ArgumentError("Missing argument: expected a command to run");
   }
   const { flags } = call;
   if (flags.has("tty") && flags.has("interactive")) {
     throw new ArgumentError(
-      "Use either --tty or --interactive: a terminal takes input, too",
+      "Cannot use --tty with --interactive: a terminal takes input, too",
     );
   }
   const kind = flags.has("tty")
@@ -52,7 +52,7 @@ async function start(
 ): Promise<number> {
   const terminal = await terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
-  // Attached before the agent starts: with --rm it may be over and gone at once.
+  // Attached before the agent starts: with --rm the session may be gone at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
   const attach = KINDS[what.kind].isTerminal
     ? undefined
@@ -86,7 +86,7 @@ async function start(
   return OK;
 }
 
-/** What concerns terminals only; refused for other kinds, so that nobody waits for its effect. */
+/** The options for terminals; other kinds refuse them, so that nobody waits for an effect. */
 async function terminalOptions(
   call: Parsed,
   kind: Kind,
@@ -96,7 +96,7 @@ async function terminalOptions(
   if (!KINDS[kind].isTerminal) {
     if (size !== undefined || limit !== undefined) {
       throw new ArgumentError(
-        "--size and --log-limit are for terminals only (kind pty)",
+        "Cannot use --size or --log-limit: the session is not a terminal (kind pty)",
       );
     }
     return {};
@@ -105,7 +105,7 @@ async function terminalOptions(
   const [columns, rows] = [Number(match?.[1]), Number(match?.[2])];
   if (!(columns > 0 && columns <= 1000 && rows > 0 && rows <= 1000)) {
     throw new ArgumentError(
-      `Invalid size "${size}": write it like 120x40, each from 1 to 1000`,
+      `Invalid size "${size}": use COLSxROWS, such as 120x40, each from 1 to 1000`,
     );
   }
   const { ownLauncher } = await import("../relay/command.ts");
@@ -117,7 +117,7 @@ async function terminalOptions(
   };
 }
 
-/** Variables of `--env-file` and `--env`; the latter win. */
+/** The variables of `--env-file` and `--env`; `--env` wins. */
 function environmentOf(call: Parsed): Record<string, string> {
   const env: Record<string, string> = {};
   for (const file of call.values.get("env-file") ?? []) {
@@ -126,14 +126,14 @@ function environmentOf(call: Parsed): Record<string, string> {
       text = Deno.readTextFileSync(file);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw new ArgumentError(`Cannot read "${file}": there is no such file`);
+      throw new ArgumentError(`Cannot read "${file}": the file does not exist`);
     }
     for (const [index, line] of text.split(/\r?\n/).entries()) {
       if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
       const at = line.indexOf("=");
       const name = line.slice(0, Math.max(0, at)).trim();
       if (!/^[^\s\0]+$/.test(name)) {
-        // Not the line itself: it may be a key that somebody has pasted there.
+        // Without the line itself: it may be a secret that somebody has pasted there.
         throw new ArgumentError(
           `Invalid line ${index + 1} in "${file}": use NAME=VALUE`,
         );
@@ -143,7 +143,7 @@ function environmentOf(call: Parsed): Record<string, string> {
   }
   for (const text of call.values.get("env") ?? []) {
     const at = text.indexOf("=");
-    // Not what was given: it may be a key without its name.
+    // Without the value: it may be a secret without its name.
     if (at < 1) throw new ArgumentError("Invalid --env: use KEY=VALUE");
     env[text.slice(0, at)] = text.slice(at + 1);
   }

@@ -18,10 +18,10 @@ import { resolveSelector } from "../session/find.ts";
 import { formatBytes } from "../std.ts";
 import { signalNumber } from "../system/signals.ts";
 
-/** `stop`: several at once wait for their grace periods together. */
+/** `stop`: stops all sessions at the same time, so that grace periods don't add up. */
 export const stop: Handler = async (call, io) => {
   const signal = valueOf(call, "signal") ?? "TERM";
-  signalNumber(signal); // A wrong one is a usage error before anything is stopped.
+  signalNumber(signal); // A wrong one is a usage error, before anything is stopped.
   const graceMs = parsedValueOf(call, "time", parseDuration);
   const { stopSession } = await import("../session/stop.ts");
   return await together(
@@ -41,7 +41,7 @@ export const stop: Handler = async (call, io) => {
 export const delete_: Handler = async (call, io) => {
   const force = call.flags.has("force");
   const { deleteSession } = await import("../session/stop.ts");
-  // Resolved before anything goes: numbers would shift.
+  // Resolve all before deleting one: deleting shifts the numbers.
   const ids: string[] = [];
   const unresolved = await forEach(call.operands, io, async (selector) => {
     ids.push((await resolveSelector(selector)).id);
@@ -60,7 +60,7 @@ export const delete_: Handler = async (call, io) => {
   return call.operands.length === 1 ? status : status || unresolved;
 };
 
-/** Does the work for each operand at the same time; the status as `forEach` gives it. */
+/** Does the work for all operands at the same time; the status is that of `forEach`. */
 async function together(
   operands: readonly string[],
   work: (one: readonly string[]) => Promise<number>,

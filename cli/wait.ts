@@ -35,14 +35,14 @@ function parseCondition(text: string): Condition {
   }
 }
 
-/** `wait`: a line per session as it ends, or as it is what was asked for. */
+/** `wait`: prints a line per session as it ends, or as the condition comes true. */
 export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("../client/wait.ts");
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const condition = parseCondition(valueOf(call, "for") ?? "exit");
   const statuses = new Map<string, number>();
   const waiting = call.operands.map(async (selector) => {
-    // forEach of one: its error is reported, and its status is its own.
+    // forEach() with one selector reports the error and returns its own status.
     const status = await forEach([selector], io, async () => {
       const { id } = await resolveSelector(selector);
       if (condition.for !== "exit") {
@@ -71,7 +71,7 @@ export const wait: Handler = async (call, io) => {
     statuses.set(selector, status);
   });
   if (waiting.length === 0) {
-    throw new ArgumentError("Name at least one session");
+    throw new ArgumentError("Missing argument: expected a session");
   }
   await Promise.all(waiting);
   for (const selector of call.operands) {
