@@ -54,7 +54,7 @@ const stop = () => import("./cli/stop.ts");
 
 const encoder = new TextEncoder();
 
-/** Writes all of it; a write to a terminal or pipe may take less. */
+/** Writes all of it; one write to a terminal or a pipe may take only a part. */
 function writeAll(
   stream: { writeSync(bytes: Uint8Array): number },
   content: string | Uint8Array,

@@ -3,7 +3,7 @@
  *
  * The specifiers are full ones, so that a module fetched from a URL, which has no import
  * map, resolves them. `deno-std` on npm is a copy of the official `@std/*` packages, compiled
- * to JavaScript without types by somebody else than their authors: it is pinned here and in
+ * to JavaScript without types by a third party: it is pinned here and in
  * `deno.lock`, each name gets its type once, and `tests/std_test.ts` checks that the functions
  * keep the official promises that the project relies on.
  *
@@ -49,13 +49,13 @@ export const red: (text: string) => string = colors.red as any;
 /** Yellow text. */
 export const yellow: (text: string) => string = colors.yellow as any;
 
-/** What `walkSync` finds. */
+/** A file that `walkSync` finds. */
 export interface WalkEntry extends Deno.DirEntry {
   /** The path, which starts with the root's. */
   readonly path: string;
 }
 
-/** `walkSync` of `@std/fs`: what stands below `root`, without following links. */
+/** `walkSync` of `@std/fs`: the files below `root`, without following links. */
 export const walkSync: (
   root: string,
   options?: {

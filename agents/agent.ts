@@ -1,8 +1,6 @@
 /**
- * What is known of an agent program: the shape of an entry in {@linkcode AGENTS}.
- *
- * An entry holds only what the project uses. Facts that shaped the code below this floor, which
- * treats every program alike, stand in the agent's file as comments.
+ * The shape of an entry in `agents.ts`. It holds only what the project uses; other facts about
+ * an agent are comments in its file.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
- * Completion scripts for bash, zsh and fish, made from the same descriptions as
- * the help. Session ids come from `codex-session list -q` at the moment of asking.
+ * Completion scripts for bash, zsh and fish, made from the same descriptions as the help.
+ * The scripts get session ids from `codex-session list -q`.
  *
- * What is completed depends on how many operands stand before the cursor: `logs`
- * takes one session, `stop` any number, and after the command of `run` its own
- * arguments begin. An option's value is never taken for an operand.
+ * The completion depends on the number of operands before the cursor: `logs` takes one session,
+ * `stop` any number, and after the command of `run` its own arguments begin. The value of an
+ * option is never an operand.
  *
  * @module
  */
@@ -29,19 +29,19 @@ export const completions: Handler = async (call, io) => {
 const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
 const optionsOf = ({ options }: Command) => [...options, ...COMMON];
 
-/** An option as it is typed: `-f`, `--follow`. */
+/** The spellings of an option: `-f`, `--follow`. */
 const spellings = ({ name, short }: Option) =>
   short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
 
 const isValued = ({ value }: Option) => value !== undefined;
 
-/** The first operand's words, where they are a fixed set. */
+/** The words for the first operand, of commands that take a fixed set. */
 const OPERANDS: Readonly<Record<string, readonly string[]>> = {
   create: KIND_NAMES,
   completions: ["bash", "zsh", "fish"],
 };
 
-/** What an option's value can be, where that is known; of all others there is nothing to offer. */
+/** The values of options, where they are known. */
 const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
   {
     "cwd": "folder",
@@ -49,7 +49,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "scope": SCOPES,
     "state": STATES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
-    // Of many the most wanted.
+    // The most common of many.
     "key": [
       ...["enter", "escape", "tab", "shift-tab", "backspace", "up", "down"],
       ...["left", "right", "pageup", "pagedown", "home", "end"],
@@ -57,7 +57,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     ],
   };
 
-/** Text between single quotes of bash and zsh, and of fish, where it holds no backslash. */
+/** Text in single quotes, for bash and zsh; also for fish, if it holds no backslash. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
 const LIST = "codex-session list -q 2>/dev/null";

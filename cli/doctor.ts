@@ -1,5 +1,5 @@
 /**
- * The command that looks at the machine: `doctor`.
+ * The command that checks the machine: `doctor`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { formatTable, harmless, harmlessJson } from "./format.ts";
 import { green, red, yellow } from "../std.ts";
 import { ownLauncher } from "../relay/command.ts";
 
-/** `doctor`: a line for each finding, or JSON; the status tells whether one is an error. */
+/** `doctor`: a line for each finding, or JSON; the status is 1 if one is an error. */
 export const doctor: Handler = async (call, io) => {
   noOperands(call);
   const relayCommand = ownLauncher(Deno.mainModule);
@@ -24,7 +24,7 @@ export const doctor: Handler = async (call, io) => {
 
 const COLORS = { ok: green, warning: yellow, error: red };
 
-/** Never cut to the terminal's width: the end of a line says what to do. */
+/** Lines are never cut to the terminal's width: the advice is at the end. */
 function linesOf(diagnoses: readonly Diagnosis[], io: Io): string[] {
   const rows = diagnoses.map(({ check, status, message, advice }) => [
     status,

@@ -15,7 +15,8 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Milliseconds of a duration such as `10s`, `1h30m`, `500ms`, `2d`; a plain number is seconds.
+ * The milliseconds of a duration such as `10s`, `1h30m`, `500ms` or `2d`; a plain number is in
+ * seconds.
  *
  * @throws {ArgumentError} if the text is malformed.
  */
@@ -34,7 +35,7 @@ export function parseDuration(text: string): number {
 }
 
 /**
- * A duration that is longer than nothing.
+ * A duration greater than 0.
  *
  * @throws {ArgumentError} if the text is malformed.
  */
@@ -61,7 +62,7 @@ export function parseLineCount(text: string): number {
 }
 
 /**
- * Bytes of a size such as `500K`, `64M` or `64MiB`; a plain number is bytes.
+ * The bytes of a size such as `500K`, `64M` or `64MiB`; a plain number is in bytes.
  *
  * @throws {ArgumentError} if the text is malformed.
  */
@@ -77,7 +78,7 @@ export function parseSize(text: string): number {
 }
 
 /**
- * A `KEY=VALUE` pair; the value may hold anything, `=` included.
+ * A `KEY=VALUE` pair; the value may hold any text, even `=`.
  *
  * @throws {ArgumentError} if the text is malformed.
  */
@@ -98,7 +99,7 @@ export function formatAge(ms: number): string {
   return `${Math.floor(ms / 86_400_000)}d`;
 }
 
-/** A size: `0`, `812`, `1.2K`, `34M` (units of 1024). */
+/** A size for a column: `0`, `812`, `1.2K`, `34M` (units of 1024). */
 export function formatSize(bytes: number): string {
   if (bytes < 1024) return String(bytes);
   let value = bytes;
@@ -112,8 +113,8 @@ export function formatSize(bytes: number): string {
 }
 
 /**
- * Control characters made visible and harmless, `\n`, `\x1b`; also those that reorder text,
- * and those that can't be seen.
+ * Text with its control characters, and characters that reorder or hide text, as visible escapes
+ * such as `\n` and `\x1b`.
  */
 export function harmless(text: string): string {
   return text.replace(HARMFUL, (char) => {
@@ -133,10 +134,10 @@ export function harmless(text: string): string {
   });
 }
 
-/** JSON whose strings hold none of the characters that {@linkcode harmless} replaces, and mean the same. */
+/** JSON that escapes the characters that {@linkcode harmless} replaces; it parses to the same value. */
 export function harmlessJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(HARMFUL, (char) => {
-    // Those below a space are escaped already, but for the newlines of the indentation.
+    // JSON.stringify() escapes those below a space; a newline here is indentation.
     if (char === "\n") return char;
     let text = "";
     for (let i = 0; i < char.length; i++) {
@@ -146,7 +147,7 @@ export function harmlessJson(value: unknown, indent?: number): string {
   });
 }
 
-/** Cuts text to `columns` cells, ending in `…`. */
+/** Cuts text to `columns` cells; cut text ends in `…`. */
 export function cut(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let width = 0;
@@ -175,7 +176,7 @@ export function widthOf(text: string): number {
 }
 
 /**
- * Aligns rows of plain text in columns, two spaces between, each line cut to
+ * Aligns rows of plain text in columns with two spaces between them, and cuts each line to
  * `columns` cells. The columns in `right` are flush right.
  */
 export function formatTable(
@@ -200,7 +201,7 @@ export function formatTable(
   });
 }
 
-/** The widths of a row's cells; most rows are plain, which is seen in one go. */
+/** The widths of a row's cells. Most rows are plain, which one test of the whole row shows. */
 function cellWidths(row: readonly string[]): number[] {
   return PLAIN.test(row.join(""))
     ? row.map(({ length }) => length)

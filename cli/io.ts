@@ -19,9 +19,9 @@ import { describeState } from "../store.ts";
 
 /** The caller's terminal, as commands see it. */
 export interface Io {
-  /** Writes a result to standard output, whole. */
+  /** Writes all of a result to standard output. */
   readonly out: (content: string | Uint8Array) => void;
-  /** Writes to standard error, whole. */
+  /** Writes all of a text to standard error. */
   readonly err: (content: string | Uint8Array) => void;
   /** The terminal's width if standard output is one. */
   readonly columns: number | undefined;
@@ -37,7 +37,7 @@ export interface Io {
   readonly interrupted: () => AbortSignal;
 }
 
-/** A command's work: its parsed call and the caller's terminal to an exit status. */
+/** A command: takes its parsed call and the caller's terminal, returns an exit status. */
 export type Handler = (call: Parsed, io: Io) => Promise<number>;
 
 /** A call succeeded. */
@@ -57,7 +57,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   program_not_found: 127,
 };
 
-/** The exit status and the stable code that stand for an error. */
+/** The exit status, the stable code and the message of an error. */
 export function describeError(
   error: unknown,
 ): {
@@ -95,8 +95,8 @@ export function reportError(error: unknown, io: Io): number {
 }
 
 /**
- * Does something for each of several selectors: all are tried, each failure is
- * reported. The status of a single one is its own; of several, 1 if any failed.
+ * Does the work for each selector and reports each failure. The status of a single selector is
+ * that of its work; of several, 1 if any failed.
  */
 export async function forEach(
   selectors: readonly string[],

@@ -1,9 +1,9 @@
 /**
  * Creating a session: an unused id, a complete directory, a running agent.
  *
- * A session is built in `.new-…` with its lock held and appears under its id by
- * one rename(2), which fails if the id is taken: of two creators exactly one
- * wins, and nobody ever sees half a session.
+ * A session is built in `.new-…` with its lock held and appears under its id by one rename(2),
+ * which fails if the id is taken. Of two creators exactly one wins, and half a session is never
+ * visible.
  *
  * @module
  */
@@ -43,12 +43,12 @@ import {
 import { join, resolve } from "../std.ts";
 import { remove } from "../system/files.ts";
 
-/** What {@linkcode createSession} starts, and how. */
+/** Options of {@linkcode createSession}. */
 export interface CreateOptions extends RootOptions, ProcessOptions {
-  /** The argument vector of the agent: a program found on its `PATH`, or a path, and arguments. */
+  /** The argument vector of the agent: a program, which is a path or found on its `PATH`, and arguments. */
   readonly command: readonly string[];
   /**
-   * How it takes input: `exec` not at all, `repl` by a named pipe, `pty` by a
+   * How it takes input: `exec` not at all, `repl` through a named pipe, `pty` from a
    * pseudo-terminal.
    *
    * @default {"exec"}
@@ -61,17 +61,17 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly id?: string;
   /**
-   * Labels to find it by: keys without spaces and `=`, of 100 characters at most; values
-   * of one line, of 1000 characters at most.
+   * Labels for finding it: keys without spaces and `=`, at most 100 characters; values of one
+   * line, at most 1000 characters.
    */
   readonly labels?: Readonly<Record<string, string>>;
   /**
-   * What lists show for it.
+   * The text that lists show for it.
    *
    * @default {the command}
    */
   readonly prompt?: string;
-  /** Stop it after so many milliseconds, counted in tenths of a second. */
+  /** Stop it after this time, in milliseconds; counted in tenths of a second. */
   readonly timeoutMs?: number;
   /**
    * Milliseconds from SIGTERM to SIGKILL when the timeout stops it.
@@ -80,7 +80,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly graceMs?: number;
   /**
-   * Delete it once it has ended.
+   * Delete it when it ends.
    *
    * @default {false}
    */
@@ -98,7 +98,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly rows?: number;
   /**
-   * How much output of a terminal is kept, in bytes, 16 KiB at least; the oldest goes first.
+   * How much output of a terminal to keep, in bytes, at least 16 KiB; the oldest goes first.
    *
    * @default {67108864}
    */
@@ -109,23 +109,23 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly relayCommand?: readonly string[];
   /**
-   * Start it in a scope of its own (systemd), so that the end of the login doesn't end
-   * it: `auto` where it would, `always`, or `never`.
+   * Start it in a systemd scope of its own, so that it outlives the login: `auto` if the login
+   * would end it, `always`, or `never`.
    *
    * @default {"auto"}
    */
   readonly scope?: Scope;
   /**
-   * Called when the session is complete and its agent not yet started: what
-   * subscribes here, synchronously, misses nothing, even if it is deleted at once.
-   * If starting fails, the session is deleted.
+   * Called when the session is complete and its agent not yet started. A subscription made
+   * here, synchronously, misses nothing, even if the session is deleted at once. If the start
+   * fails, the session is deleted.
    */
   readonly beforeStart?: (session: Omit<CreatedSession, "pids">) => void;
-  /** Give up before anything is started. */
+  /** Cancels the creation until the agent is started. */
   readonly signal?: AbortSignal;
 }
 
-/** A session that has just been started. */
+/** A session that has just started. */
 export interface CreatedSession {
   /** Its id. */
   readonly id: string;
@@ -138,8 +138,8 @@ export interface CreatedSession {
 }
 
 /**
- * Starts a command as a session that outlives the caller. Returns once the
- * program runs; if it can't be started, nothing is left behind.
+ * Starts a command as a session that outlives the caller. Resolves as soon as the program
+ * runs; if it can't start, nothing is left behind.
  *
  * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi` and
  * `--allow-env`; to ask the login manager `--allow-run=/bin/sh`, without which it
@@ -169,7 +169,7 @@ export async function createSession(
   check(options);
   const root = openRoot(options);
   const cwd = resolve(options.cwd ?? Deno.cwd());
-  // Before the claim: from then on to the start nothing is awaited.
+  // Before the claim: between claim and start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
   const { isTerminal, pipes } = KINDS[kind];
@@ -195,7 +195,7 @@ export async function createSession(
     });
     return { id: paths.id, paths, meta, pids };
   } catch (error) {
-    // If another is quicker in deleting it, or its id is used again, that is fine.
+    // Unless another process has deleted it already, or uses its id again.
     if (await prepared.hold.lock()) prepared.hold.remove();
     throw error;
   }
@@ -278,7 +278,7 @@ function checkEnv(name: string, value: unknown): void {
   checkNoNul(Object.values(env));
 }
 
-/** Ten years: what every shell can count in fifths of a second, with 32 bits in mksh. */
+/** Ten years, which every shell can count in fifths of a second, mksh with its 32 bits included. */
 const LONGEST_MS = 10 * 365.25 * 86_400_000;
 
 function checkPeriod(name: string, value: unknown): void {
@@ -365,7 +365,7 @@ function tryClaim(root: string, meta: Meta): Claim | undefined {
   }
 }
 
-/** Tells whether a rename(2) failed because of what stands there, which may be gone by now. */
+/** Tells whether rename(2) failed because the target existed; it may be gone by now. */
 function isTaken(error: unknown): boolean {
   const { code } = error as { readonly code?: unknown };
   return ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(String(code));

@@ -1,11 +1,8 @@
 /**
- * Ending: stop a session, delete it, clear away the ended ones.
+ * Stopping and deleting a session: when, what is recorded, what becomes of its files.
  *
- * How processes are ended stands in `ending.ts`, and which are meant in
- * `processes.ts`. Here: when, what is recorded of it, and what becomes of the files.
- *
- * What is stopped and deleted is what was looked at, see `hold.ts`: not a later session with
- * the same id.
+ * `process/ending.ts` ends processes, `process/members.ts` finds them. A session is held from the
+ * moment that it is read, see `process/hold.ts`: a later session with the same id is safe.
  *
  * @module
  */
@@ -40,7 +37,7 @@ import { signalName, signalNumber } from "../system/signals.ts";
 import { type Session, sessionAt } from "./find.ts";
 import { sleep } from "../system/async.ts";
 
-/** How a session is ended. */
+/** Options for ending a session. */
 export interface EndOptions extends RootOptions {
   /**
    * The first signal: `TERM`, `SIGTERM` or `15`.
@@ -49,19 +46,19 @@ export interface EndOptions extends RootOptions {
    */
   readonly signal?: string;
   /**
-   * Milliseconds from it to SIGKILL.
+   * Milliseconds from this signal to SIGKILL.
    *
    * @default {10000}
    */
   readonly graceMs?: number;
-  /** Give up waiting; what was signalled stays so. */
+  /** Stops the waiting; signals that were sent stay sent. */
   readonly abortSignal?: AbortSignal;
 }
 
 /** Options of {@linkcode stopSession}. */
 export interface StopOptions extends EndOptions {
   /**
-   * Who asks, for the record.
+   * The command or rule that stops it, for the record.
    *
    * @default {"stop"}
    */
@@ -71,30 +68,30 @@ export interface StopOptions extends EndOptions {
 /** Options of {@linkcode deleteSession}. */
 export interface DeleteOptions extends EndOptions {
   /**
-   * Stop a live session first; remove a damaged one.
+   * Stop a running session first; delete even a damaged one.
    *
    * @default {false}
    */
   readonly force?: boolean;
 }
 
-/** How long another who deletes the same session may take, beyond the time that we give ourselves. */
+/** How long another deleter of the same session may take, beyond our own grace period. */
 const LOCK_MS = 15_000;
 /** How long a new session may take from its lock to its first process. */
 const STARTING_MS = 2_000;
+
 /**
- * Stops a session: the signal to each of its processes, a grace period, SIGKILL to
- * what is left. Resolves with the session as it ended once all its processes are
- * gone, but for the caller, if that is one of them. Of an ended session it ends the
- * processes left behind. The request is recorded in `stop.json` before the signal;
- * a full disk does not prevent the stop. A process that forks and exits faster than
- * it can be looked at, and that nothing of the session waits for, may escape.
+ * Stops a session: a signal to each of its processes, a grace period, SIGKILL to the rest.
+ * Resolves with the ended session when all its processes are gone, except the caller if it is
+ * one of them. For an ended session, it ends the processes left behind. The request is recorded
+ * in `stop.json` before the signal; a full disk does not prevent the stop. A process that forks
+ * and exits faster than the process table can be read, with no parent in the session, may escape.
  *
  * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi`, `--allow-env`,
  * and unless all is allowed `--allow-run=/bin/sh`.
  *
  * @throws {SessionError} `wrong_state` if there is nothing to stop; `not_found`;
- * `timeout` if a process does not die of SIGKILL, or the end can't be recorded.
+ * `timeout` if a process survives SIGKILL, or the ending can't be recorded.
  * @throws {Deno.errors.PermissionDenied} if a process runs as another user.
  * @throws {TypeError} if there is no such signal, or the id is malformed.
  * @throws {RangeError} if `graceMs` is negative.
@@ -186,7 +183,7 @@ async function untilThereAreProcesses(
   while (listProcesses(paths).length === 0) {
     // Read after that look: it may just have ended.
     const { state } = sessionAt(paths);
-    // We hold its lock ourselves if we are all that is left of it.
+    // If this process is all that is left of it, it holds the lock itself.
     const alone = state.state === "running" && isWithin(paths);
     if (alone || state.state !== "starting" || performance.now() > end) {
       throw nothingToStop(paths.id, state);
@@ -202,7 +199,7 @@ async function endAll(paths: Paths, options: EndingOptions): Promise<void> {
 
 function nothingToStop(id: string, state: State): SessionError {
   const hint = isLive(state)
-    ? ", but its processes can't be seen from here; does it run in a container or on another machine?"
+    ? ", but its processes are not visible from here; does it run in a container or on another machine?"
     : "";
   const message = `Cannot stop session "${id}": ${describeState(state)}${hint}`;
   return new SessionError("wrong_state", message, { id });
@@ -214,18 +211,18 @@ function record(paths: Paths, by: StopRequest["by"], signal: string): void {
     writeAtomic(paths.stop, JSON.stringify(request) + "\n");
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    // Gone meanwhile, or the disk is full: who wants it stopped wants it even so.
+    // It is gone, or the disk is full: the stop goes on without a record.
   }
 }
 
-/** A parent that we signal, npx for one, may pass the signal on: we have yet to finish. */
+/** Ignores a signal that a signalled parent, such as npx, may pass on to this process. */
 function keepAlive(number: number): Disposable {
   const name = signalName(number) as Deno.Signal;
   const ignore = () => {};
   try {
     Deno.addSignalListener(name, ignore);
   } catch {
-    return { [Symbol.dispose]() {} }; // Not one that can be caught.
+    return { [Symbol.dispose]() {} }; // It can't be caught.
   }
   return {
     [Symbol.dispose]: () => Deno.removeSignalListener(name, ignore),
@@ -246,7 +243,7 @@ function afterwards(
   try {
     const session = sessionAt(paths);
     if (!hold.isStill()) throw noSuchSession(id);
-    // We hold the inherited lock ourselves if we are within; as its agent, we also live.
+    // A process within the session holds the inherited lock itself. Its agent really lives.
     const seemsLive = isLive(session.state) && isWithin(paths) &&
       readPids(paths)?.agent !== Deno.pid;
     return seemsLive ? { ...session, state: lost } : session;
@@ -260,11 +257,11 @@ function afterwards(
 }
 
 /**
- * Deletes a session: no process and no file of it is left. Needs what
- * {@linkcode stopSession} needs.
+ * Deletes a session with all its processes and files. Needs the permissions of
+ * {@linkcode stopSession}.
  *
- * @throws {SessionError} `wrong_state` if it is live, `damaged` if it is, both
- * only without `force`; `not_found`; `timeout` as {@linkcode stopSession} does.
+ * @throws {SessionError} without `force`, `wrong_state` if it is running and `damaged` if it is
+ * damaged; `not_found`; `timeout` like {@linkcode stopSession}.
  * @throws {Deno.errors.PermissionDenied} if a process of it runs as another user.
  *
  * @example
@@ -288,7 +285,7 @@ export async function deleteSession(
   if (!force && (isLive(state) || state.state === "damaged")) {
     const [code, hint] = isLive(state)
       ? ["wrong_state", "use force (-f) to stop it first"] as const
-      : ["damaged", "use force (-f) to delete it even so"] as const;
+      : ["damaged", "use force (-f) to delete it anyway"] as const;
     const why = describeState(state);
     const message = `Cannot delete session "${id}": ${why}; ${hint}`;
     throw new SessionError(code, message, { id });
@@ -298,7 +295,7 @@ export async function deleteSession(
     try {
       await stopHeld(held, { ...how, by: "delete", evenReaper: true });
     } catch (error) {
-      // It may have ended, or deleted itself, since we looked.
+      // It may have ended or deleted itself meanwhile.
       if (!(error instanceof SessionError)) throw error;
       if (error.code === "not_found" || !hold.isStill()) return;
       if (error.code !== "wrong_state") throw error;
@@ -308,7 +305,7 @@ export async function deleteSession(
   await deleteHeld(held, how);
 }
 
-/** Deletes a session that has ended, with what it has left behind; `false` if another was quicker. */
+/** Deletes an ended session and the processes it left; `false` if another process was faster. */
 export async function deleteHeld(
   { session: { paths }, hold }: Held,
   options: StopHow,
@@ -316,7 +313,7 @@ export async function deleteHeld(
   const { graceMs, abortSignal } = options;
   if (!await hold.lock(graceMs + LOCK_MS, abortSignal)) {
     if (!hold.isStill()) return false;
-    const why = "another process is deleting it, and comes to no end";
+    const why = "another process is deleting it and does not finish";
     const message = `Cannot delete session "${paths.id}": ${why}`;
     throw new SessionError("timeout", message, { id: paths.id });
   }
