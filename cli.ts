@@ -2,8 +2,8 @@
 /**
  * The command line. The only file that reads arguments, prints, or exits.
  *
- * The work of the commands is in `cli/`, imported when a command is called. In a binary and in
- * the bundle this is the whole program: it also runs the relay of its terminal sessions.
+ * The commands are in `cli/` and imported when they are called. In a binary and in the bundle
+ * this is the whole program: it also runs the relays of its terminal sessions.
  *
  * @module
  */
@@ -24,23 +24,23 @@ import { type Command, COMMANDS, COMMON, findCommand } from "./cli/usage.ts";
 /** This version. */
 export const VERSION = "0.1.0";
 
-/** Ended by a closed pipe, as programs are that SIGPIPE kills. */
+/** The exit status of a program whose output pipe was closed: 128 and SIGPIPE. */
 const BROKEN_PIPE = 141;
 
-/** Where each command's work is. */
+/** The handler of each command, imported when the command is called. */
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await start()).create,
   run: async () => (await start()).run,
   attach: async () => (await import("./cli/attach.ts")).attach,
-  list: async () => (await inspect()).list,
-  show: async () => (await inspect()).show,
-  screen: async () => (await inspect()).screen,
-  logs: async () => (await inspect()).logs,
-  wait: async () => (await inspect()).wait,
-  send: async () => (await control()).send,
-  stop: async () => (await control()).stop,
-  delete: async () => (await control()).delete_,
-  prune: async () => (await control()).prune,
+  list: async () => (await list()).list,
+  show: async () => (await list()).show,
+  screen: async () => (await output()).screen,
+  logs: async () => (await output()).logs,
+  wait: async () => (await import("./cli/wait.ts")).wait,
+  send: async () => (await import("./cli/send.ts")).send,
+  stop: async () => (await stop()).stop,
+  delete: async () => (await stop()).delete_,
+  prune: async () => (await stop()).prune,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))
@@ -48,12 +48,13 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
 };
 
 const start = () => import("./cli/start.ts");
-const inspect = () => import("./cli/inspect.ts");
-const control = () => import("./cli/control.ts");
+const list = () => import("./cli/list.ts");
+const output = () => import("./cli/output.ts");
+const stop = () => import("./cli/stop.ts");
 
 const encoder = new TextEncoder();
 
-/** Writes all of it; a write to a terminal or pipe may take less. */
+/** Writes all of it; one write to a terminal or a pipe may take only a part. */
 function writeAll(
   stream: { writeSync(bytes: Uint8Array): number },
   content: string | Uint8Array,
@@ -63,7 +64,7 @@ function writeAll(
     try {
       bytes = bytes.subarray(stream.writeSync(bytes));
     } catch (error) {
-      // Somebody else made the pipe nonblocking: it is full, not broken.
+      // Another process made the pipe nonblocking: it is full, not broken.
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
@@ -148,7 +149,7 @@ async function main(args: readonly string[]): Promise<number> {
 function noSuchCommand(name: string): string {
   let near: Command | undefined;
   if (/^\w{2,}$/.test(name)) {
-    // Letters left out, as in "lst", or a wrong end, as in "stopp".
+    // Missing letters, as in "lst", or a wrong end, as in "stopp".
     const within = new RegExp(`^${[...name].join(".*")}`);
     near = COMMANDS.find((command) => within.test(command.name)) ??
       COMMANDS.find((command) => command.name.startsWith(name.slice(0, 2)));
@@ -157,13 +158,13 @@ function noSuchCommand(name: string): string {
     (near === undefined ? "" : `; did you mean "${near.name}"?`);
 }
 
-/** Runs the call that this process was started for, and ends the process. */
+/** Runs the call of this process and ends the process. */
 export async function run(): Promise<never> {
   let status = FAILED;
   try {
     status = await main(Deno.args);
   } catch (error) {
-    // Standard error itself is closed: there is nobody left to tell.
+    // Standard error itself is closed: nothing more can be reported.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     status = BROKEN_PIPE;
   }

@@ -1,29 +1,28 @@
 /**
- * The errors that callers catch by what went wrong, rather than by message.
+ * Errors that callers can act on, and checks of arguments.
  *
- * Everything that a caller can act on is a {@linkcode SessionError} with a
- * stable `code`. Errors of shape and bounds stay `TypeError` and `RangeError`,
- * errors of the system stay `Deno.errors.*`.
+ * An error that a caller can act on is a {@linkcode SessionError} with a stable `code`. Errors of
+ * shape and bounds stay `TypeError` and `RangeError`, errors of the system `Deno.errors.*`.
  *
  * @module
  */
 
 /**
- * What went wrong, as a stable word.
+ * The cause of an error, as a stable word.
  *
  * - `not_found`: no session has that id.
- * - `ambiguous`: the selector fits several sessions.
+ * - `ambiguous`: the selector matches several sessions.
  * - `exists`: the id is taken.
- * - `wrong_state`: the session is not in the state for that.
+ * - `wrong_state`: the session is in the wrong state.
  * - `no_reader`: nothing reads the session's input.
  * - `input_full`: the agent does not read; `written` bytes were accepted.
- * - `program_not_found`, `not_executable`: the agent's program.
+ * - `program_not_found`, `not_executable`: the agent's program is missing or can't be executed.
  * - `cwd_missing`: the working directory does not exist.
- * - `spawn_failed`: the supervisor could not be started or died at once.
- * - `root_unusable`: the state directory is not ours, or can't be written.
+ * - `spawn_failed`: the supervisor did not start, or died at once.
+ * - `root_unusable`: the state directory is unsafe, or can't be written.
  * - `damaged`: the session's metadata can't be read.
- * - `unsupported`: not on this operating system or for this kind.
- * - `timeout`: the time given to wait is over.
+ * - `unsupported`: not possible on this operating system or for this kind.
+ * - `timeout`: the time limit has passed.
  */
 export type ErrorCode =
   | "not_found"
@@ -43,11 +42,11 @@ export type ErrorCode =
 
 /** Further facts that a {@linkcode SessionError} carries. */
 export interface SessionErrorOptions extends ErrorOptions {
-  /** The session's id, where one is concerned. */
+  /** The id of the session, if the error is about one. */
   readonly id?: string;
-  /** The ids that an ambiguous selector fits. */
+  /** The ids that an ambiguous selector matches. */
   readonly candidates?: readonly string[];
-  /** Bytes of input that were accepted before it failed. */
+  /** The bytes of input that were accepted before the failure. */
   readonly written?: number;
 }
 
@@ -66,16 +65,16 @@ export interface SessionErrorOptions extends ErrorOptions {
  * ```
  */
 export class SessionError extends Error {
-  /** What went wrong, as a stable word. */
+  /** The cause, as a stable word. */
   readonly code: ErrorCode;
-  /** The session's id, where one is concerned. */
+  /** The id of the session, if the error is about one. */
   readonly id?: string;
-  /** The ids that an ambiguous selector fits. */
+  /** The ids that an ambiguous selector matches. */
   readonly candidates?: readonly string[];
-  /** Bytes of input that were accepted before it failed. */
+  /** The bytes of input that were accepted before the failure. */
   readonly written?: number;
 
-  /** An error with a stable `code`, a one-line `message` and the facts. */
+  /** An error with a stable `code`, a one-line `message` and further facts. */
   constructor(
     code: ErrorCode,
     message: string,
@@ -91,8 +90,7 @@ export class SessionError extends Error {
 }
 
 /**
- * An argument that is malformed: a `TypeError` that says so about what the
- * caller gave, not about the program.
+ * A malformed argument: a `TypeError` that tells the caller's mistake from one in the program.
  *
  * @example
  * ```ts
@@ -113,7 +111,7 @@ export class ArgumentError extends TypeError {
 }
 
 /**
- * The message of anything that was thrown, on one line.
+ * The message of any thrown value, on one line.
  *
  * @example
  * ```ts
@@ -126,7 +124,7 @@ export function messageOf(error: unknown): string {
   return text.replace(/\s*[\r\n]+\s*/g, " ").trim();
 }
 
-/** Checks that an argument has a type, if it is given at all. */
+/** Checks the type of an argument; `undefined` passes. */
 export function checkType(
   name: string,
   value: unknown,
@@ -143,7 +141,7 @@ export function checkStrings(name: string, value: unknown): void {
       `${name} must be an array of strings, got ${shown(value)}`,
     );
   }
-  // Not forEach(), which leaves holes out.
+  // Not forEach(), which skips holes.
   for (const [index, item] of value.entries()) {
     if (typeof item === "string") continue;
     throw new ArgumentError(
@@ -152,7 +150,7 @@ export function checkStrings(name: string, value: unknown): void {
   }
 }
 
-/** Checks that an argument is an object whose values are strings, if it is given at all. */
+/** Checks that an argument is an object with strings as values; `undefined` passes. */
 export function checkStringRecord(name: string, value: unknown): void {
   if (value === undefined) return;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
@@ -168,7 +166,7 @@ export function checkStringRecord(name: string, value: unknown): void {
   }
 }
 
-/** Checks that an argument is a whole number within bounds, if it is given at all. */
+/** Checks that an argument is a whole number within bounds; `undefined` passes. */
 export function checkWhole(
   name: string,
   value: unknown,

@@ -1,7 +1,6 @@
 /**
- * Run coding agents, or any command, in the background and never lose them: sessions
- * outlive the terminal and the program that started them, and are plain
- * directories of files.
+ * Run coding agents, or any command, as background sessions, which outlive the terminal and the
+ * program that started them. A session is a directory of plain files.
  *
  * ```ts
  * import { createSession, followLog, waitForSession } from "./mod.ts";
@@ -12,8 +11,8 @@
  * if (state.state === "exited") console.log(state.ending); // { code: 3 }
  * ```
  *
- * Importing has no effect. Nothing here prints or exits; each function's
- * documentation names the permissions that it needs.
+ * Importing this module has no effect. Nothing in it prints or exits. Each function documents the
+ * permissions that it needs.
  *
  * @module
  */
@@ -92,7 +91,7 @@ export {
   type PruneOptions,
   pruneSessions,
 } from "./session/prune.ts";
-export { codexProgram } from "./agents/program.ts";
+export { codexProgram } from "./agents/codex.ts";
 export {
   type DeleteOptions,
   deleteSession,

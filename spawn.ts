@@ -55,6 +55,7 @@ import { join, resolve } from "./std.ts";
 import {
   checkDirectory,
   type Kind,
+  KINDS,
   makeDirectory,
   newMeta,
   type Paths,
@@ -186,7 +187,7 @@ async function spawnAt(
       argv,
       cwd,
       env,
-      pipe: kind === "repl",
+      pipe: KINDS[kind].pipes.length > 0,
     });
   } catch (error) {
     // Another process was quicker to start or delete: the files are not ours.

@@ -1,29 +1,61 @@
 /**
- * The state directory: where sessions stand, what `meta.json` says of them.
+ * The state directory and the files of a session: ids, kinds, paths, metadata, state.
  *
- * Owns ids, paths and metadata; how files are read and written is in files.ts.
- * A session appears under its id by one rename(2), complete, so that a killed
- * creator leaves either nothing, or a hidden `.new-…` directory, or a whole session.
+ * A session appears under its id by one rename(2), complete: a killed creator leaves nothing, a
+ * hidden `.new-…` directory, or a whole session. The state of a session is derived from its
+ * files, never stored.
  *
- * Reads and writes files; starts and signals nothing.
+ * Reads and writes files; starts and signals no process.
  *
  * @module
  */
 import { ArgumentError, checkType, messageOf, SessionError } from "./errors.ts";
-import { basename, dirname, join, resolve } from "./std.ts";
+import { basename, dirname, isAbsolute, join, resolve } from "./std.ts";
 import { factsAt } from "./system/libc.ts";
 import { openFile, readFile, statOptional } from "./system/files.ts";
 import { OS } from "./system/os.ts";
 import { signalName, signalNumber } from "./system/signals.ts";
 
-/** The format that this version writes; readers refuse a greater one. */
+/** The format that this version writes; readers refuse a newer one. */
 export const FORMAT = 1;
 
-/** The most that `meta.json` may have, in bytes. */
+/** The largest size of `meta.json`, in bytes. */
 export const META_BYTES = 1024 * 1024;
 
-/** How a session takes its input: not at all, by a named pipe, by a pseudo-terminal. */
+/** How a session takes its input: not at all, through a named pipe, or from a pseudo-terminal. */
 export type Kind = "exec" | "repl" | "pty";
+
+/** What differs between the kinds of sessions. Everything else is the same for all of them. */
+export interface KindTraits {
+  /**
+   * Whether the agent runs on a terminal of its own. A relay, which is a Deno process, then
+   * keeps its screen; other sessions cost a shell.
+   */
+  readonly isTerminal: boolean;
+  /** The named pipes in its directory: one for its input, one for the end of that. */
+  readonly pipes: readonly string[];
+  /** What can be sent to the agent, by `send` or while attached. */
+  readonly accepts: readonly ("text" | "keys" | "eof")[];
+}
+
+/** The kinds, each with its traits. */
+export const KINDS: Readonly<Record<Kind, KindTraits>> = {
+  exec: { isTerminal: false, pipes: [], accepts: [] },
+  repl: {
+    isTerminal: false,
+    pipes: ["stdin.pipe", "eof.pipe"],
+    accepts: ["text", "eof"],
+  },
+  pty: { isTerminal: true, pipes: [], accepts: ["text", "keys"] },
+};
+
+/** The names of all {@linkcode KINDS}. */
+export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
+
+/** Tells whether a value names a kind. */
+export function isKind(value: unknown): value is Kind {
+  return typeof value === "string" && Object.hasOwn(KINDS, value);
+}
 
 /** The files of one session. */
 export interface Paths {
@@ -39,17 +71,17 @@ export interface Paths {
   readonly stdout: string;
   /** Everything that the agent wrote to its standard error. */
   readonly stderr: string;
-  /** Locked while a process of the session lives; at the end a copy of `exit`. */
+  /** Locked while a process of the session lives; afterwards it holds a copy of `exit`. */
   readonly lock: string;
-  /** The process ids: the reaper's, the agent's. */
+  /** The process ids of the reaper and the agent. */
   readonly pid: string;
   /** How the agent ended. */
   readonly exit: string;
-  /** Who asked for its end. */
+  /** Who asked it to stop. */
   readonly stop: string;
 }
 
-/** Where to look for sessions. */
+/** Options of functions that look for sessions. */
 export interface RootOptions {
   /**
    * The state directory.
@@ -59,7 +91,7 @@ export interface RootOptions {
   readonly root?: string;
 }
 
-/** What is known of a session from its creation. */
+/** The metadata of a session, known from its creation on. */
 export interface Meta {
   /** The format's version. */
   readonly format: number;
@@ -71,17 +103,17 @@ export interface Meta {
   readonly argv: readonly string[];
   /** The agent's working directory, absolute. */
   readonly cwd: string;
-  /** The names, never the values, of the environment variables given to it. */
+  /** The names of the environment variables given to it, never their values. */
   readonly env: readonly string[];
   /** The user's labels. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The command or prompt, shortened to a line for lists. */
+  /** The command or prompt for lists, shortened to one line. */
   readonly prompt: string;
-  /** When it was created, RFC 3339 in UTC. */
+  /** When it was created: RFC 3339, UTC. */
   readonly createdAt: string;
   /** How long it may run, in milliseconds. */
   readonly timeoutMs?: number;
-  /** Deleted once it has ended. */
+  /** Whether it is deleted when it ends. */
   readonly rm?: boolean;
 }
 
@@ -89,7 +121,7 @@ export interface Meta {
  * The state directory as the environment names it: `$CODEX_SESSION_HOME`, else
  * `$XDG_STATE_HOME/codex-session`, else `~/.local/state/codex-session`; on
  * Windows `%LOCALAPPDATA%\codex-session`. A relative `$XDG_STATE_HOME` is
- * ignored, as its specification demands. Needs `--allow-env`, and for a relative
+ * ignored, as its specification requires. Needs `--allow-env`, and for a relative
  * `$CODEX_SESSION_HOME` `--allow-read` of the current directory.
  *
  * @throws {SessionError} `root_unusable` if none of the variables is set.
@@ -108,7 +140,7 @@ export function defaultRoot(): string {
     if (local) return join(local, "codex-session");
   } else {
     const state = Deno.env.get("XDG_STATE_HOME");
-    if (state?.startsWith("/")) return join(state, "codex-session");
+    if (state && isAbsolute(state)) return join(state, "codex-session");
     const home = Deno.env.get("HOME");
     if (home) return join(home, ".local", "state", "codex-session");
   }
@@ -119,21 +151,21 @@ export function defaultRoot(): string {
 }
 
 /**
- * The state directory as every function uses it: absolute, links resolved, and checked.
- * The one place that decides which directory that is and whether it is safe to use. It
- * may not exist yet.
+ * The state directory as every function uses it: absolute, with links resolved, and checked.
+ * Only this function decides which directory that is and whether it is safe to use. The
+ * directory may not exist yet.
  *
- * Needs `--allow-read` of the directory and `--allow-sys=uid`; where a link is on the way
- * to it, also `--allow-read` of what the path leads through; without `root` what
- * {@linkcode defaultRoot} needs.
+ * Needs `--allow-read` of the directory and `--allow-sys=uid`; if the path holds a link, also
+ * `--allow-read` of the directories on the path; without `root`, the permissions of
+ * {@linkcode defaultRoot}.
  *
  * @throws {SessionError} `root_unusable` if it belongs to another user, if others may write to
- * it, if another user's link leads to it, or if it is no directory.
+ * it, if another user's link leads to it, or if it is not a directory.
  */
 export function openRoot(options: RootOptions = {}): string {
   const asked = resolve(options.root ?? defaultRoot());
   try {
-    // Tools that find a session's processes by lines would find others, too.
+    // Tools that find processes by the lines of a listing would find others, too.
     if (asked.includes("\n")) throw new Error("its path holds a line break");
     const root = realPath(asked);
     if (root !== asked) checkLinks(asked);
@@ -145,7 +177,7 @@ export function openRoot(options: RootOptions = {}): string {
   }
 }
 
-/** A path with all links resolved; what does not exist at its end stays as it is. */
+/** A path with all links resolved; a part at its end that does not exist stays unchanged. */
 function realPath(path: string): string {
   try {
     return Deno.realPathSync(path);
@@ -154,15 +186,15 @@ function realPath(path: string): string {
     if (!(error instanceof Deno.errors.NotFound) || parent === path) {
       throw error;
     }
-    // A dangling link would be made into a directory at a place that nobody has checked.
+    // Making the target of a dangling link would make a directory at an unchecked place.
     if (statOptional(path) !== undefined) throw error;
     return join(realPath(parent), basename(path));
   }
 }
 
 /**
- * Users who may own what leads to the root: this one, the superuser, and the owner of "/", who
- * is the superuser outside of a user namespace. `undefined` on Windows.
+ * Users who may own the directories and links on the way to the root: this one, the superuser,
+ * and the owner of "/", who is the superuser outside of a user namespace. `undefined` on Windows.
  */
 function trustedUsers(): readonly (number | null)[] | undefined {
   const user = Deno.uid();
@@ -170,8 +202,8 @@ function trustedUsers(): readonly (number | null)[] | undefined {
 }
 
 /**
- * Refuses a root in a directory of another user, or in one where others may rename what is not
- * theirs: they could put another directory in its place at any moment.
+ * Refuses a root below a directory of another user, or below one where everybody may rename
+ * everything: they could put another directory in its place at any moment.
  */
 function checkParents(root: string): void {
   const trusted = trustedUsers();
@@ -225,13 +257,13 @@ function statOf(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Refuses links of other users on a path: their owners decide where they lead. */
+/** Refuses links of other users on a path: their owners can change the target. */
 function checkLinks(path: string): void {
   const trusted = trustedUsers();
   if (trusted === undefined) return;
   const names = path.split("/");
   let dir = "/";
-  // As the kernel follows a path, path_resolution(7). It is known to have no circle.
+  // The kernel's own way, path_resolution(7). realPath() has shown that there is no circle.
   for (let name; (name = names.shift()) !== undefined;) {
     if (name === "" || name === ".") continue;
     const at = resolve(dir, name);
@@ -248,12 +280,12 @@ function checkLinks(path: string): void {
       );
     }
     const target = Deno.readLinkSync(at);
-    if (target.startsWith("/")) dir = "/";
+    if (isAbsolute(target)) dir = "/";
     names.unshift(...target.split("/"));
   }
 }
 
-/** Refuses a directory that isn't ours, or that others may write to; a missing one is fine. */
+/** Refuses a directory of another user, or one that others may write to. It may be missing. */
 export function checkDirectory(path: string): void {
   const info = statOf(path);
   if (info === undefined) return;
@@ -271,7 +303,7 @@ export function checkDirectory(path: string): void {
 }
 
 /**
- * Checks an id and returns it. The one place that keeps paths inside the root.
+ * Checks an id and returns it. This check keeps all paths inside the root.
  *
  * @throws {ArgumentError} if it is not 1 to 64 of `A-Z a-z 0-9 _ -`, or starts with `-`.
  *
@@ -291,8 +323,8 @@ export function checkId(id: string): string {
 }
 
 /**
- * The paths of a session's files, in the state directory as {@linkcode openRoot} finds it.
- * Needs `--allow-read` of the root and `--allow-sys=uid`, without `root` `--allow-env`.
+ * The paths of a session's files in the state directory. Needs `--allow-read` of the root and
+ * `--allow-sys=uid`, and without `root` `--allow-env`.
  *
  * @throws {ArgumentError} if the id is malformed.
  * @throws {SessionError} `root_unusable`; `damaged` if a link stands in the directory's place.
@@ -314,7 +346,7 @@ export function pathsFor(id: string, options: RootOptions = {}): Paths {
   );
 }
 
-/** The paths of a session whose files stand in `dir`. */
+/** The paths of a session in `dir`. Without join(), which would add 20 ms to a list of 1,000. */
 export function pathsIn(dir: string, id: string): Paths {
   return {
     id,
@@ -350,7 +382,8 @@ function isStringRecord(value: unknown): boolean {
 /**
  * Parses `meta.json`.
  *
- * @throws {SessionError} `damaged` if it is not metadata of a format that this version knows.
+ * @throws {SessionError} `damaged` if it is not valid metadata in a format that this version
+ * knows.
  */
 export function parseMeta(text: string, id: string): Meta {
   const damaged = (why: string, cause?: unknown) =>
@@ -373,11 +406,11 @@ export function parseMeta(text: string, id: string): Meta {
       `meta.json has format ${meta.format}, this version knows ${FORMAT}: use a newer codex-session`,
     );
   }
-  // Plain comparisons: this is done for every session of a list.
+  // Plain comparisons: a list does this for every session.
   const { kind, labels, createdAt, timeoutMs, rm } = meta;
   let wrong: keyof Meta | undefined;
   if (meta.id !== id) wrong = "id";
-  else if (kind !== "exec" && kind !== "repl" && kind !== "pty") wrong = "kind";
+  else if (!isKind(kind)) wrong = "kind";
   else if (!isStrings(meta.argv)) wrong = "argv";
   else if (typeof meta.cwd !== "string") wrong = "cwd";
   else if (!isStrings(meta.env)) wrong = "env";
@@ -393,12 +426,12 @@ export function parseMeta(text: string, id: string): Meta {
   return meta as Meta;
 }
 
-/** Tells whether a name is that of a session. */
+/** Tells whether a name can be the id of a session. */
 export function isId(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(name);
 }
 
-/** What makes the root unusable, as an error that says so. */
+/** The error for a root that is unusable because of another error. */
 export function rootError(root: string, error: unknown): unknown {
   if (
     error instanceof Deno.errors.NotCapable || error instanceof SessionError
@@ -412,15 +445,15 @@ export function rootError(root: string, error: unknown): unknown {
   );
 }
 
-/** That there is no such session, as an error. */
+/** The error for an unknown session. */
 export function noSuchSession(id: string, cause?: unknown): SessionError {
   const options = cause === undefined ? { id } : { id, cause };
   return new SessionError("not_found", `No such session: "${id}"`, options);
 }
 
 /**
- * Makes a directory where it is missing, its parents, too, each for its owner alone; tells
- * whether it was missing.
+ * Makes a directory with its missing parents, each with mode 0700 from the start; returns whether
+ * it was missing. (`ensureDir` of `@std/fs` leaves the mode to the umask.)
  */
 export function makeDirectory(path: string): boolean {
   try {
@@ -431,12 +464,12 @@ export function makeDirectory(path: string): boolean {
     makeDirectory(dirname(path));
     return makeDirectory(path);
   }
-  Deno.chmodSync(path, 0o700); // The umask may have taken something away.
+  Deno.chmodSync(path, 0o700); // The umask may have removed a bit.
   return true;
 }
 
 /**
- * Makes the root if it is missing, and in it a hidden directory to build a session in.
+ * Makes the root if it is missing, and in it a hidden directory for building a session.
  *
  * @throws {SessionError} `root_unusable`.
  */
@@ -465,19 +498,14 @@ export function textOfMeta(meta: Meta): string {
 /**
  * Metadata for a session that is about to start.
  *
- * @throws {ArgumentError} if it is more than readers read.
+ * @throws {ArgumentError} if it is larger than readers accept.
  */
-export function newMeta(facts: {
-  readonly id: string;
-  readonly kind: Kind;
-  readonly argv: readonly string[];
-  readonly cwd: string;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly prompt?: string;
-  readonly timeoutMs?: number;
-  readonly rm?: boolean;
-}): Meta {
+export function newMeta(
+  facts:
+    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
+    & Partial<Pick<Meta, "labels" | "prompt">>
+    & { readonly env?: Readonly<Record<string, string>> },
+): Meta {
   const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
   const meta: Meta = {
     format: FORMAT,
@@ -495,24 +523,24 @@ export function newMeta(facts: {
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;
   throw new ArgumentError(
-    `Cannot create a session: arguments, labels and names of variables take ${sizeBytes} bytes in meta.json, 1 MiB at most`,
+    `Cannot create a session: arguments, labels and names of variables take ${sizeBytes} bytes in meta.json; the limit is 1 MiB`,
   );
 }
 
-/** When a session starts in a scope of its own: if logind would end it, always, never. */
+/** When a session starts in a scope of its own: `auto` if logind would end it, `always` or `never`. */
 export type Scope = "auto" | "always" | "never";
 
 /** All of {@linkcode Scope}. */
 export const SCOPES: readonly Scope[] = ["auto", "always", "never"];
 
-/** How an agent ended: by itself with a code, or by a signal. */
+/** How an agent ended: with an exit code, or by a signal. */
 export type Ending =
   | { readonly code: number }
   | { readonly signal: string };
 
 /**
- * The exit status that stands for an ending, as a shell gives it: the code, or
- * 128 and the signal's number.
+ * The exit status for an ending, as a shell reports it: the code, or 128 plus the signal's
+ * number.
  *
  * @example
  * ```ts
@@ -524,7 +552,7 @@ export function exitStatus(ending: Ending): number {
   return "code" in ending ? ending.code : 128 + signalNumber(ending.signal);
 }
 
-/** Parses an end record: `code N` or `signal N`. `undefined` while it is not complete, and if it can't be. */
+/** Parses a record of an ending, `code N` or `signal N`; `undefined` if it is incomplete or malformed. */
 export function parseEnding(text: string): Ending | undefined {
   const match = /^(code|signal) (\d{1,3})\n/.exec(text);
   if (match === null) return undefined;
@@ -535,25 +563,25 @@ export function parseEnding(text: string): Ending | undefined {
     : { signal: signalName(number) };
 }
 
-/** Who asked a session to end, and how. */
+/** The request that stopped a session. */
 export interface StopRequest {
-  /** The command or rule that asked. */
+  /** The command or rule that made it. */
   readonly by: "stop" | "delete" | "timeout";
-  /** When, RFC 3339 in UTC. */
+  /** When: RFC 3339, UTC. */
   readonly at: string;
-  /** The first signal that was sent. */
+  /** The first signal. */
   readonly signal: string;
 }
 
-/** The processes that supervise and are the agent. */
+/** The main processes of a session. */
 export interface Pids {
-  /** The supervisor; also the session id, see setsid(2), of what it started. */
+  /** The supervisor; also the kernel's session id of its children, setsid(2). */
   readonly reaper: number;
   /** The agent. */
   readonly agent: number;
 }
 
-/** The state of a session, derived from its files; each state has its own fields. */
+/** The state of a session, derived from its files. Each state has its own fields. */
 export type State =
   | { readonly state: "starting" }
   | { readonly state: "running"; readonly pids: Pids }
@@ -573,9 +601,37 @@ export const STATES: readonly StateName[] = [
   "damaged",
 ];
 
+/** Tells whether a session in this state has an agent that runs or is about to. */
+export function isLive({ state }: State): boolean {
+  return state === "starting" || state === "running";
+}
+
+/** A state in words, for messages: `it exited with code 3`. */
+export function describeState(
+  state: State | { readonly state: "deleted" },
+): string {
+  switch (state.state) {
+    case "starting":
+    case "running":
+      return `it is ${state.state}`;
+    case "exited":
+      return "signal" in state.ending
+        ? `it was ended by ${state.ending.signal}`
+        : `it exited with code ${state.ending.code}`;
+    case "lost":
+      return "it is lost: its supervisor was killed, or the machine went down";
+    case "damaged":
+      return `it is damaged: ${state.reason}`;
+    case "deleted":
+      return "it was deleted";
+    default:
+      return state satisfies never;
+  }
+}
+
 /** Reads the process ids, `undefined` until the reaper has written them. */
 export function readPids(paths: Paths): Pids | undefined {
-  // A record is complete once its line is: the write that ends it is its commit.
+  // The record is complete when its line is.
   const match = /^([1-9]\d{0,9}) ([1-9]\d{0,9})[ \d]*\n$/.exec(
     readFile(paths.pid) ?? "",
   );
@@ -584,7 +640,7 @@ export function readPids(paths: Paths): Pids | undefined {
     : { reaper: Number(match[1]), agent: Number(match[2]) };
 }
 
-/** Reads who asked for the session's end, `undefined` if nobody did. */
+/** Reads the request that stopped the session; `undefined` without one. */
 export function readStopRequest(paths: Paths): StopRequest | undefined {
   let request: Partial<StopRequest> | null;
   try {
@@ -600,10 +656,10 @@ export function readStopRequest(paths: Paths): StopRequest | undefined {
     : undefined;
 }
 
-/** Tells whether a process of the session lives: whether somebody holds its lock. flock(2). */
+/** Tells whether a process of the session lives: a process that does holds its lock, flock(2). */
 export function isLockHeld(paths: Paths): boolean {
   using file = openFile(paths.lock);
-  // A shared lock, so that two readers never take each other for the holder.
+  // A shared lock: two readers must not take each other for the holder.
   return file !== undefined && !file.tryLock("shared");
 }
 
@@ -617,18 +673,18 @@ export function readState(paths: Paths): State {
       ? { state: "starting" }
       : { state: "running", pids };
   }
-  // It may have ended between the two looks: the record is written before the lock is freed.
+  // It may have ended between the two looks: the record is written before the lock is released.
   const late = readEnding(paths);
   if (late !== undefined) return { state: "exited", ending: late };
   return { state: "lost", pids: pids ?? null };
 }
 
-/** Reads how the agent ended, `undefined` as long as that is not recorded. */
+/** Reads how the agent ended; `undefined` until that is recorded. */
 export function readEnding(paths: Paths): Ending | undefined {
   return parseEnding(readFile(paths.exit) ?? "");
 }
 
-/** When the agent was started and when its end was recorded: the times of the files that say so. */
+/** When the agent started and when its ending was recorded: the times of `pid` and `exit`. */
 export function readTimes(
   paths: Paths,
 ): { readonly startedAt: Date | null; readonly endedAt: Date | null } {

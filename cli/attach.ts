@@ -1,33 +1,41 @@
 /**
- * The command that attaches: `attach`, which `create -a` and `run -a` do as well.
+ * The command that attaches: `attach`. `create -a` and `run -a` do the same.
  *
  * @module
  */
 import { attachStreams } from "../client/attach.ts";
-import { type Handler, type Io, OK, onlyOperand, valueOf } from "./io.ts";
+import {
+  type Handler,
+  type Io,
+  OK,
+  onlyOperand,
+  parsedValueOf,
+  unknownEnding,
+  valueOf,
+} from "./io.ts";
 import { SessionError } from "../errors.ts";
-import { harmless, parseCount } from "./format.ts";
+import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
+import { red } from "../std.ts";
 import { resolveSelector } from "../session/find.ts";
-import { exitStatus } from "../store.ts";
+import { exitStatus, KINDS } from "../store.ts";
 import type { FinalState } from "../client/watch.ts";
 
 /** `attach`: live output and typed lines, or a screen. */
 export const attach: Handler = async (call, io) => {
   const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
-  if (meta?.kind === "pty") return await attachScreen(id, io, call);
-  const tail = valueOf(call, "tail");
+  if (meta !== null && KINDS[meta.kind].isTerminal) {
+    return await attachScreen(id, io, call);
+  }
   const attach = attacher(io, {
-    tailLines: tail === undefined
-      ? undefined
-      : parseCount(tail, "number of lines"),
+    tailLines: parsedValueOf(call, "tail", parseLineCount),
     stderr: call.flags.has("stderr"),
     readOnly: call.flags.has("read-only"),
   });
   return await attach(id);
 };
 
-/** Attaches this terminal to that of a session. */
+/** Attaches this terminal to a terminal session. */
 export async function attachScreen(
   id: string,
   io: Io,
@@ -36,7 +44,7 @@ export async function attachScreen(
   if (!io.stdinIsTerminal || io.columns === undefined) {
     throw new SessionError(
       "unsupported",
-      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; see also: codex-session screen, logs, send`,
+      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; or use: codex-session screen, logs or send`,
       { id },
     );
   }
@@ -54,7 +62,7 @@ interface View {
   readonly readOnly?: boolean;
 }
 
-/** Attaches this terminal to a session, beginning before it returns. */
+/** Attaches this terminal to a session. The attachment begins before the returned function is awaited. */
 export function attacher(
   io: Io,
   { stderr, ...view }: View = {},
@@ -72,7 +80,7 @@ export function attacher(
   };
 }
 
-/** A terminal's end of file leaves; a file's or pipe's only ends the input. */
+/** The end of a terminal's input detaches; that of a file or a pipe only ends the input. */
 function stdinOf(io: Io): ReadableStream<Uint8Array> {
   if (io.stdinIsTerminal) return io.stdin;
   const reader = io.stdin.getReader();
@@ -86,10 +94,10 @@ function stdinOf(io: Io): ReadableStream<Uint8Array> {
   });
 }
 
-/** Standard error of the agent, each of its lines marked. */
+/** Standard error of the agent, each line marked. */
 function markedStream(io: Io): WritableStream<Uint8Array> {
   const decoder = new TextDecoder();
-  const mark = io.color ? "\x1b[31m[stderr]\x1b[0m " : "[stderr] ";
+  const mark = `${io.color ? red("[stderr]") : "[stderr]"} `;
   let atStart = true;
   return new WritableStream({
     write(bytes) {
@@ -101,29 +109,24 @@ function markedStream(io: Io): WritableStream<Uint8Array> {
   });
 }
 
-/** How it ended or was left, as this program's own exit status. */
+/** The exit status of this program: the agent's, or success after a detach. */
 function afterwards(
   id: string,
   result: { readonly detached: true } | { readonly state: FinalState },
   io: Io,
 ): number {
   if ("detached" in result) {
-    io.err(`\nDetached; it runs on. Come back: codex-session attach ${id}\n`);
+    io.err(
+      `\nDetached; the session is still running. Reattach with: codex-session attach ${id}\n`,
+    );
     return OK;
   }
   const { state } = result;
   if (state.state === "exited") {
     if ("signal" in state.ending) {
-      io.err(`Session ${id} ended by ${state.ending.signal}\n`);
+      io.err(`Session ${id} was ended by ${state.ending.signal}\n`);
     }
     return exitStatus(state.ending);
   }
-  const why = state.state === "lost"
-    ? "is lost: its supervisor was killed"
-    : "was deleted";
-  throw new SessionError(
-    "wrong_state",
-    `Session "${id}" ${why}; how the agent ended is not known`,
-    { id },
-  );
+  throw unknownEnding(id, state);
 }

@@ -1,17 +1,17 @@
 /**
- * Completion scripts for bash, zsh and fish, made from the same descriptions as
- * the help. Session ids come from `codex-session list -q` at the moment of asking.
+ * Completion scripts for bash, zsh and fish, made from the same descriptions as the help.
+ * The scripts get session ids from `codex-session list -q`.
  *
- * What is completed depends on how many operands stand before the cursor: `logs`
- * takes one session, `stop` any number, and after the command of `run` its own
- * arguments begin. An option's value is never taken for an operand.
+ * The completion depends on the number of operands before the cursor: `logs` takes one session,
+ * `stop` any number, and after the command of `run` its own arguments begin. The value of an
+ * option is never an operand.
  *
  * @module
  */
 import { ArgumentError } from "../errors.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
-import { SCOPES, STATES } from "../store.ts";
+import { KIND_NAMES, SCOPES, STATES } from "../store.ts";
 import { type Command, COMMANDS, COMMON } from "./usage.ts";
 
 /** `completions`: a script on standard output. */
@@ -26,23 +26,22 @@ export const completions: Handler = async (call, io) => {
   return OK;
 };
 
-const visible = () => COMMANDS.filter(({ hidden }) => !hidden);
 const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
 const optionsOf = ({ options }: Command) => [...options, ...COMMON];
 
-/** An option as it is typed: `-f`, `--follow`. */
+/** The spellings of an option: `-f`, `--follow`. */
 const spellings = ({ name, short }: Option) =>
   short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
 
 const isValued = ({ value }: Option) => value !== undefined;
 
-/** The first operand's words, where they are a fixed set. */
+/** The words for the first operand, of commands that take a fixed set. */
 const OPERANDS: Readonly<Record<string, readonly string[]>> = {
-  create: ["exec", "repl", "pty"],
+  create: KIND_NAMES,
   completions: ["bash", "zsh", "fish"],
 };
 
-/** What an option's value can be, where that is known; of all others there is nothing to offer. */
+/** The values of options, where they are known. */
 const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
   {
     "cwd": "folder",
@@ -50,7 +49,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "scope": SCOPES,
     "state": STATES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
-    // Of many the most wanted.
+    // The most common of many.
     "key": [
       ...["enter", "escape", "tab", "shift-tab", "backspace", "up", "down"],
       ...["left", "right", "pageup", "pagedown", "home", "end"],
@@ -58,13 +57,13 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     ],
   };
 
-/** Text between single quotes of bash and zsh, and of fish, where it holds no backslash. */
+/** Text in single quotes, for bash and zsh; also for fish, if it holds no backslash. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
 const LIST = "codex-session list -q 2>/dev/null";
 
 function bash(): string {
-  const commands = visible().map((command) => {
+  const commands = COMMANDS.map((command) => {
     const options = optionsOf(command);
     const settings = [
       `options="${options.flatMap(spellings).join(" ")}"`,
@@ -79,7 +78,7 @@ function bash(): string {
     return `    ${namesOf(command).join(" | ")})
       ${settings.join("\n      ")} ;;`;
   });
-  const values = visible().flatMap((command) =>
+  const values = COMMANDS.flatMap((command) =>
     command.options.filter(({ name }) => name in VALUES).map((option) => {
       const patterns = namesOf(command).flatMap((name) =>
         spellings(option).map((spelling) => `"${name} ${spelling}"`)
@@ -106,7 +105,7 @@ _codex_session() {
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${
-    visible().flatMap(namesOf).join(" ")
+    COMMANDS.flatMap(namesOf).join(" ")
   } --help --version" -- "$cur"))
     return
   fi
@@ -185,10 +184,10 @@ function zshOperands(command: Command): string[] {
 }
 
 function zsh(): string {
-  const commands = visible().flatMap((command) =>
+  const commands = COMMANDS.flatMap((command) =>
     namesOf(command).map((name) => quoted(`${name}:${command.summary}`))
   );
-  const cases = visible().map((command) => {
+  const cases = COMMANDS.map((command) => {
     const specs = [
       ...optionsOf(command).flatMap(zshOption),
       ...zshOperands(command).map(quoted),
@@ -228,15 +227,15 @@ fi
 function fish(): string {
   const complete = (condition: string, rest: string) =>
     `complete -c codex-session -n ${quoted(condition)} ${rest}`;
-  const valued = visible().map((command) =>
+  const valued = COMMANDS.map((command) =>
     `    case ${namesOf(command).join(" ")}
       set valued ${
       optionsOf(command).filter(isValued).flatMap(spellings).join(" ")
     }`
   );
-  const verbatim = visible().filter((command) => command.verbatim)
+  const verbatim = COMMANDS.filter((command) => command.verbatim)
     .flatMap(namesOf);
-  const lines = visible().flatMap((command) => {
+  const lines = COMMANDS.flatMap((command) => {
     const names = namesOf(command).join(" ");
     const whenAny = `__codex_session_after any ${names}`;
     const whenFirst = `__codex_session_after 0 ${names}`;
@@ -273,7 +272,7 @@ function fish(): string {
     }
     return [...options, ...operands];
   });
-  const commands = visible().flatMap((command) =>
+  const commands = COMMANDS.flatMap((command) =>
     namesOf(command).map((name) =>
       complete(
         "__codex_session_after command",

@@ -1,20 +1,17 @@
 /**
- * The command that looks at the machine: `doctor`.
+ * The command that checks the machine: `doctor`.
  *
  * @module
  */
-import { FAILED, type Handler, type Io, OK } from "./io.ts";
+import { FAILED, type Handler, type Io, noOperands, OK } from "./io.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
-import { ArgumentError } from "../errors.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
+import { green, red, yellow } from "../std.ts";
 import { ownLauncher } from "../relay/command.ts";
 
-/** `doctor`: a line for each finding, or JSON; the status tells whether one is an error. */
+/** `doctor`: a line for each finding, or JSON; the status is 1 if one is an error. */
 export const doctor: Handler = async (call, io) => {
-  const [operand] = call.operands;
-  if (operand !== undefined) {
-    throw new ArgumentError(`doctor takes no operand, got "${operand}"`);
-  }
+  noOperands(call);
   const relayCommand = ownLauncher(Deno.mainModule);
   const diagnoses = await diagnose({ relayCommand });
   io.out(
@@ -25,9 +22,9 @@ export const doctor: Handler = async (call, io) => {
   return diagnoses.some(({ status }) => status === "error") ? FAILED : OK;
 };
 
-const COLORS = { ok: "\x1b[32m", warning: "\x1b[33m", error: "\x1b[31m" };
+const COLORS = { ok: green, warning: yellow, error: red };
 
-/** Never cut to the terminal's width: the end of a line says what to do. */
+/** Lines are never cut to the terminal's width: the advice is at the end. */
 function linesOf(diagnoses: readonly Diagnosis[], io: Io): string[] {
   const rows = diagnoses.map(({ check, status, message, advice }) => [
     status,
@@ -36,6 +33,6 @@ function linesOf(diagnoses: readonly Diagnosis[], io: Io): string[] {
   ]);
   return formatTable(rows, []).map((line, i) => {
     const { status } = diagnoses[i]!;
-    return io.color ? line.replace(status, `${COLORS[status]}$&\x1b[0m`) : line;
+    return io.color ? line.replace(status, COLORS[status]) : line;
   });
 }

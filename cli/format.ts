@@ -15,15 +15,16 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Milliseconds of a duration such as `10s`, `1h30m`, `500ms`, `2d`; a plain number is seconds.
+ * The milliseconds of a duration such as `10s`, `1h30m`, `500ms` or `2d`; a plain number is in
+ * seconds.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parseDuration(text: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
   if (!/^(\d+(\.\d+)?(ms|[smhd]))+$/.test(text)) {
     throw new ArgumentError(
-      `Invalid duration "${text}": write it like 10s, 5m, 1h30m or 500ms`,
+      `Invalid duration "${text}": use a value such as 10s, 5m, 1h30m or 500ms`,
     );
   }
   let total = 0;
@@ -34,44 +35,42 @@ export function parseDuration(text: string): number {
 }
 
 /**
- * A duration that is longer than nothing.
+ * A duration greater than 0.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parsePeriod(text: string): number {
   const ms = parseDuration(text);
   if (ms === 0) {
     throw new ArgumentError(
-      `Invalid duration "${text}": it must be longer than 0`,
+      `Invalid duration "${text}": use a value greater than 0`,
     );
   }
   return ms;
 }
 
 /**
- * A whole number that is not negative.
+ * A number of lines.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if it is not a whole number, or negative.
  */
-export function parseCount(text: string, what: string): number {
-  if (!/^\d{1,15}$/.test(text)) {
-    throw new ArgumentError(
-      `Invalid ${what} "${text}": it must be a whole number`,
-    );
-  }
-  return Number(text);
+export function parseLineCount(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new ArgumentError(
+    `Invalid number of lines "${text}": use a whole number`,
+  );
 }
 
 /**
- * Bytes of a size such as `500K`, `64M` or `64MiB`; a plain number is bytes.
+ * The bytes of a size such as `500K`, `64M` or `64MiB`; a plain number is in bytes.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parseSize(text: string): number {
   const match = /^(\d{1,12})(?:([KMG])(?:i?B)?|B)?$/i.exec(text);
   if (match === null) {
     throw new ArgumentError(
-      `Invalid size "${text}": write it like 500K or 64M`,
+      `Invalid size "${text}": use a value such as 500K or 64M`,
     );
   }
   const power = " KMG".indexOf((match[2] ?? " ").toUpperCase());
@@ -79,9 +78,9 @@ export function parseSize(text: string): number {
 }
 
 /**
- * A `KEY=VALUE` pair; the value may hold anything, `=` included.
+ * A `KEY=VALUE` pair; the value may hold any text, even `=`.
  *
- * @throws {ArgumentError} if it is none.
+ * @throws {ArgumentError} if the text is malformed.
  */
 export function parsePair(text: string, what: string): [string, string] {
   const at = text.indexOf("=");
@@ -89,20 +88,6 @@ export function parsePair(text: string, what: string): [string, string] {
     throw new ArgumentError(`Invalid ${what} "${text}": use KEY=VALUE`);
   }
   return [text.slice(0, at), text.slice(at + 1)];
-}
-
-/** A duration in its two largest units: `3h05m`, `12.3s`, `45ms`. */
-export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)}s`;
-  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
-  if (ms < 3_600_000) {
-    return `${Math.floor(ms / 60_000)}m${two(ms % 60_000 / 1000)}s`;
-  }
-  if (ms < 86_400_000) {
-    return `${Math.floor(ms / 3_600_000)}h${two(ms % 3_600_000 / 60_000)}m`;
-  }
-  return `${Math.floor(ms / 86_400_000)}d${two(ms % 86_400_000 / 3_600_000)}h`;
 }
 
 /** How long ago, for a column: `now`, `45s`, `12m`, `3h`, `9d`. */
@@ -114,7 +99,7 @@ export function formatAge(ms: number): string {
   return `${Math.floor(ms / 86_400_000)}d`;
 }
 
-/** A size: `0`, `812`, `1.2K`, `34M` (units of 1024). */
+/** A size for a column: `0`, `812`, `1.2K`, `34M` (units of 1024). */
 export function formatSize(bytes: number): string {
   if (bytes < 1024) return String(bytes);
   let value = bytes;
@@ -128,8 +113,8 @@ export function formatSize(bytes: number): string {
 }
 
 /**
- * Control characters made visible and harmless, `\n`, `\x1b`; also those that reorder text,
- * and those that can't be seen.
+ * Text with its control characters, and characters that reorder or hide text, as visible escapes
+ * such as `\n` and `\x1b`.
  */
 export function harmless(text: string): string {
   return text.replace(HARMFUL, (char) => {
@@ -149,10 +134,10 @@ export function harmless(text: string): string {
   });
 }
 
-/** JSON whose strings hold none of the characters that {@linkcode harmless} replaces, and mean the same. */
+/** JSON that escapes the characters that {@linkcode harmless} replaces; it parses to the same value. */
 export function harmlessJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(HARMFUL, (char) => {
-    // Those below a space are escaped already, but for the newlines of the indentation.
+    // JSON.stringify() escapes those below a space; a newline here is indentation.
     if (char === "\n") return char;
     let text = "";
     for (let i = 0; i < char.length; i++) {
@@ -162,7 +147,7 @@ export function harmlessJson(value: unknown, indent?: number): string {
   });
 }
 
-/** Cuts text to `columns` cells, ending in `…`. */
+/** Cuts text to `columns` cells; cut text ends in `…`. */
 export function cut(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let width = 0;
@@ -176,7 +161,10 @@ export function cut(text: string, columns: number): string {
 }
 
 const PLAIN = /^[\x20-\x7e]*$/;
-/** The cells that text takes in a terminal: East Asian letters and emoji two, marks none. */
+/**
+ * The cells that text takes in a terminal: East Asian letters and emoji two, marks none. Not
+ * by `unicodeWidth` of `@std/cli`: the npm copy lacks the data that it imports.
+ */
 export function widthOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   // Here and not above: sets of letters take 0.5 ms to make, and few calls meet one.
@@ -188,7 +176,7 @@ export function widthOf(text: string): number {
 }
 
 /**
- * Aligns rows of plain text in columns, two spaces between, each line cut to
+ * Aligns rows of plain text in columns with two spaces between them, and cuts each line to
  * `columns` cells. The columns in `right` are flush right.
  */
 export function formatTable(
@@ -213,7 +201,7 @@ export function formatTable(
   });
 }
 
-/** The widths of a row's cells; most rows are plain, which is seen in one go. */
+/** The widths of a row's cells. Most rows are plain, which one test of the whole row shows. */
 function cellWidths(row: readonly string[]): number[] {
   return PLAIN.test(row.join(""))
     ? row.map(({ length }) => length)

@@ -1,5 +1,5 @@
 /**
- * The help texts, from what `usage.ts` says of the commands.
+ * The help texts, made from the descriptions in `usage.ts`.
  *
  * @module
  */
@@ -7,9 +7,10 @@ import { type Command, COMMANDS, COMMON } from "./usage.ts";
 
 /** The exit statuses, for the help. */
 const STATUSES = `Exit status:
-  0 done   1 failed   2 wrong usage   3 no such session, or ambiguous
-  4 not in the state for that   124 timeout   126 the program can't be executed
-  127 it is not found. attach and wait: the agent's own, 128+n for signal n`;
+  0 success   1 failure   2 wrong usage   3 no such session, or ambiguous
+  4 wrong state   124 timeout   126 program not executable
+  127 program not found   141 output pipe closed
+  attach and wait: the agent's own status; 128+n if signal n ended it`;
 
 /** Two columns of help. */
 function columns(rows: readonly (readonly [string, string])[]): string {
@@ -21,30 +22,30 @@ function columns(rows: readonly (readonly [string, string])[]): string {
 
 /** The text of `codex-session --help`. */
 export function mainHelp(): string {
-  const rows = COMMANDS.filter(({ hidden }) => !hidden).map((
+  const rows = COMMANDS.map((
     { name, aliases = [], summary },
   ) => [[name, ...aliases].join(", "), summary] as const);
-  return `Run coding agents, or any command, in the background; come back to them later.
+  return `Run coding agents, or any command, as background sessions.
 
 Usage: codex-session COMMAND [OPTIONS] [ARGS]
 
 Commands:
 ${columns(rows)}
 
-SEL names a session: its id, its number in \`list\` (0 is the newest), or the
-beginning of its id if only one has it.
+SEL selects a session: its id, its number in \`list\` (0 is the newest), or a
+unique beginning of its id.
 
 Examples:
   codex-session run -- claude -p 'explain this repository'
   codex-session list
   codex-session logs -f 0
 
-Sessions live in $CODEX_SESSION_HOME, else $XDG_STATE_HOME/codex-session, else
-~/.local/state/codex-session.
+Sessions are stored in $CODEX_SESSION_HOME, else $XDG_STATE_HOME/codex-session,
+else ~/.local/state/codex-session.
 
 ${STATUSES}
 
-\`codex-session COMMAND --help\` tells more about a command.
+Run \`codex-session COMMAND --help\` for the options of a command.
 `;
 }
 

@@ -1,8 +1,8 @@
 /**
- * What a command may do to the world of its caller, and what errors mean there.
+ * The world of a command: the terminal of its caller, exit statuses, the report of errors.
  *
- * Commands never touch the console, the arguments or the exit themselves: they get
- * an {@linkcode Io} from `cli.ts` and return an exit status.
+ * Commands never use the console, the arguments or the exit directly: they get an
+ * {@linkcode Io} from `cli.ts` and return an exit status.
  *
  * @module
  */
@@ -14,16 +14,18 @@ import {
 } from "../errors.ts";
 import { harmless, harmlessJson } from "./format.ts";
 import type { Parsed } from "./options.ts";
+import type { FinalState } from "../client/watch.ts";
+import { describeState } from "../store.ts";
 
 /** The caller's terminal, as commands see it. */
 export interface Io {
-  /** Writes a result to standard output, whole. */
+  /** Writes all of a result to standard output. */
   readonly out: (content: string | Uint8Array) => void;
-  /** Writes to standard error, whole. */
+  /** Writes all of a text to standard error. */
   readonly err: (content: string | Uint8Array) => void;
   /** The terminal's width if standard output is one. */
   readonly columns: number | undefined;
-  /** Colours are wanted. */
+  /** Colours are welcome. */
   readonly color: boolean;
   /** Results and errors are JSON. */
   readonly json: boolean;
@@ -31,18 +33,18 @@ export interface Io {
   readonly stdin: ReadableStream<Uint8Array>;
   /** Standard input is a terminal. */
   readonly stdinIsTerminal: boolean;
-  /** Aborted by Ctrl-C, after it has been asked for. */
+  /** A signal that Ctrl-C aborts, from the first call on. */
   readonly interrupted: () => AbortSignal;
 }
 
-/** A command's work: its parsed call and the caller's terminal to an exit status. */
+/** A command: takes its parsed call and the caller's terminal, returns an exit status. */
 export type Handler = (call: Parsed, io: Io) => Promise<number>;
 
 /** A call succeeded. */
 export const OK = 0;
 /** A call failed. */
 export const FAILED = 1;
-/** A call could not be understood. */
+/** The arguments of a call are wrong. */
 export const USAGE = 2;
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
@@ -55,7 +57,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   program_not_found: 127,
 };
 
-/** The exit status and the stable code that stand for an error. */
+/** The exit status, the stable code and the message of an error. */
 export function describeError(
   error: unknown,
 ): {
@@ -71,7 +73,7 @@ export function describeError(
     return { status: USAGE, code: "usage", message };
   }
   if (error instanceof Deno.errors.NotCapable) {
-    // Deno's own sentence names what it is about: "Requires run access to …".
+    // Deno's own message names the permission: "Requires run access to …".
     return { status: FAILED, code: "permission", message };
   }
   return { status: FAILED, code: "failed", message };
@@ -93,8 +95,8 @@ export function reportError(error: unknown, io: Io): number {
 }
 
 /**
- * Does something for each of several selectors: all are tried, each failure is
- * reported. The status of a single one is its own; of several, 1 if any failed.
+ * Does the work for each selector and reports each failure. The status of a single selector is
+ * that of its work; of several, 1 if any failed.
  */
 export async function forEach(
   selectors: readonly string[],
@@ -102,7 +104,7 @@ export async function forEach(
   work: (selector: string) => Promise<number | void>,
 ): Promise<number> {
   if (selectors.length === 0) {
-    throw new ArgumentError("Name at least one session");
+    throw new ArgumentError("Missing argument: expected a session");
   }
   let worst = OK;
   for (const selector of selectors) {
@@ -118,17 +120,41 @@ export async function forEach(
   return worst;
 }
 
-/** The single operand that a command takes. */
-export function onlyOperand(call: Parsed, what: string): string {
-  const [operand, ...more] = call.operands;
-  if (operand === undefined) throw new ArgumentError(`Name ${what}`);
-  if (more.length > 0) {
-    throw new ArgumentError(`Name only ${what}, not also "${more[0]}"`);
-  }
-  return operand;
+/** The error for an agent whose ending is unknown. */
+export function unknownEnding(id: string, state: FinalState): SessionError {
+  const why = describeState(state);
+  const message = `Cannot tell how the agent of session "${id}" ended: ${why}`;
+  return new SessionError("wrong_state", message, { id });
 }
 
-/** The value of an option that is given at most once. */
+/** The single operand of a command that takes one. */
+export function onlyOperand(call: Parsed, what: string): string {
+  const [operand, more] = call.operands;
+  if (operand === undefined) {
+    throw new ArgumentError(`Missing argument: expected ${what}`);
+  }
+  if (more === undefined) return operand;
+  throw new ArgumentError(`Unexpected argument "${more}": expected ${what}`);
+}
+
+/** Refuses the operands of a command that takes none. */
+export function noOperands(call: Parsed, hint = ""): void {
+  const [operand] = call.operands;
+  if (operand === undefined) return;
+  throw new ArgumentError(`Unexpected argument "${operand}"${hint}`);
+}
+
+/** The value of an option that can be given once. */
 export function valueOf(call: Parsed, name: string): string | undefined {
   return call.values.get(name)?.[0];
+}
+
+/** The same as {@linkcode valueOf}, parsed. */
+export function parsedValueOf<T>(
+  call: Parsed,
+  name: string,
+  parse: (text: string) => T,
+): T | undefined {
+  const text = valueOf(call, name);
+  return text === undefined ? undefined : parse(text);
 }

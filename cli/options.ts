@@ -1,11 +1,10 @@
 /**
  * Command-line options by their specification, strictly.
  *
- * Not `parseArgs` of `@std/cli`, which would lose what a user typed: with
- * `stopEarly` it drops a `--` among the operands, it reads `-eA=1` as `1`, and
- * takes `--id=` for an unknown option. Here nothing is guessed: an option is
- * known or an error, and from the first operand on words stay as they are where
- * the command says so.
+ * Not `parseArgs` of `@std/cli`, which loses input: with `stopEarly` it drops a `--` among
+ * the operands, it reads `-eA=1` as `1`, and it calls `--id=` unknown (`tests/std_test.ts`
+ * shows all three). Here an option is known or an error, and for a verbatim command every
+ * word from the first operand on stays as it is.
  *
  * @module
  */
@@ -17,9 +16,9 @@ export interface Option {
   readonly name: string;
   /** Its short name, one character. */
   readonly short?: string;
-  /** What its value is called in the help; without it, it takes none. */
+  /** The name of its value in the help; an option without one is a flag. */
   readonly value?: string;
-  /** It may be given several times. */
+  /** Whether it can be given several times. */
   readonly repeat?: boolean;
   /** One line of help. */
   readonly help: string;
@@ -31,7 +30,7 @@ export interface Parsed {
   readonly flags: ReadonlySet<string>;
   /** The values of the others, in the order given. */
   readonly values: ReadonlyMap<string, readonly string[]>;
-  /** What is not an option. */
+  /** The words that are not options. */
   readonly operands: readonly string[];
 }
 
@@ -111,7 +110,7 @@ export function parseOptions(
   return { flags, values, operands };
 }
 
-/** Names the option that was probably meant. */
+/** The message for an unknown option, with the one that was probably meant. */
 function unknown(given: string, options: readonly Option[]): string {
   const near = options.find(({ name }) =>
     given.length > 3 &&

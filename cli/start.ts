@@ -3,25 +3,25 @@
  *
  * @module
  */
-import { type Handler, type Io, OK, valueOf } from "./io.ts";
+import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
 import { ArgumentError } from "../errors.ts";
 import { harmlessJson, parsePair, parsePeriod, parseSize } from "./format.ts";
 import type { Parsed } from "./options.ts";
-import type { Kind, Scope } from "../store.ts";
+import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
 
 /** `create`: the Codex agent of a kind. */
 export const create: Handler = async (call, io) => {
   const [kind, ...rest] = call.operands;
-  if (kind !== "exec" && kind !== "repl" && kind !== "pty") {
+  if (!isKind(kind)) {
     throw new ArgumentError(
       kind === undefined
-        ? "Name the kind of agent: exec, repl or pty"
+        ? "Missing argument: expected a kind of agent: exec, repl or pty"
         : `Unknown kind "${kind}": use exec, repl or pty; for another command: codex-session run`,
     );
   }
   const args = rest[0] === "--" ? rest.slice(1) : rest;
-  const { codexProgram } = await import("../agents/program.ts");
+  const { codexProgram } = await import("../agents/codex.ts");
   const command = [...codexProgram(kind), ...args];
   return await start(call, io, { kind, command, prompt: args.join(" ") });
 };
@@ -29,12 +29,12 @@ export const create: Handler = async (call, io) => {
 /** `run`: any command. */
 export const run: Handler = async (call, io) => {
   if (call.operands.length === 0) {
-    throw new ArgumentError("Name the command to run");
+    throw new ArgumentError("Missing argument: expected a command to run");
   }
   const { flags } = call;
   if (flags.has("tty") && flags.has("interactive")) {
     throw new ArgumentError(
-      "Use either --tty or --interactive: a terminal takes input, too",
+      "Cannot use --tty with --interactive: a terminal takes input, too",
     );
   }
   const kind = flags.has("tty")
@@ -50,12 +50,13 @@ async function start(
   io: Io,
   what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
 ): Promise<number> {
-  const timeout = valueOf(call, "timeout");
   const terminal = await terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
-  // Attached before the agent starts: with --rm it may be over and gone at once.
+  // Attached before the agent starts: with --rm the session may be gone at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
-  const attach = what.kind === "pty" ? undefined : attachment?.attacher(io);
+  const attach = KINDS[what.kind].isTerminal
+    ? undefined
+    : attachment?.attacher(io);
   let attached: Promise<number> | undefined;
   const session = await createSession({
     ...what,
@@ -66,7 +67,7 @@ async function start(
     labels: Object.fromEntries(
       (call.values.get("label") ?? []).map((text) => parsePair(text, "label")),
     ),
-    timeoutMs: timeout === undefined ? undefined : parsePeriod(timeout),
+    timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
     rm: call.flags.has("rm"),
     scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
     beforeStart: ({ id }) => attached = attach?.(id),
@@ -85,17 +86,17 @@ async function start(
   return OK;
 }
 
-/** What concerns terminals only; refused for other kinds, so that nobody waits for its effect. */
+/** The options for terminals; other kinds refuse them, so that nobody waits for an effect. */
 async function terminalOptions(
   call: Parsed,
   kind: Kind,
 ): Promise<Partial<CreateOptions>> {
   const size = valueOf(call, "size");
   const limit = valueOf(call, "log-limit");
-  if (kind !== "pty") {
+  if (!KINDS[kind].isTerminal) {
     if (size !== undefined || limit !== undefined) {
       throw new ArgumentError(
-        "--size and --log-limit are for terminals only (kind pty)",
+        "Cannot use --size or --log-limit: the session is not a terminal (kind pty)",
       );
     }
     return {};
@@ -104,19 +105,19 @@ async function terminalOptions(
   const [columns, rows] = [Number(match?.[1]), Number(match?.[2])];
   if (!(columns > 0 && columns <= 1000 && rows > 0 && rows <= 1000)) {
     throw new ArgumentError(
-      `Invalid size "${size}": write it like 120x40, each from 1 to 1000`,
+      `Invalid size "${size}": use COLSxROWS, such as 120x40, each from 1 to 1000`,
     );
   }
   const { ownLauncher } = await import("../relay/command.ts");
   return {
     columns,
     rows,
-    logLimitBytes: limit === undefined ? undefined : parseSize(limit),
+    logLimitBytes: parsedValueOf(call, "log-limit", parseSize),
     relayCommand: ownLauncher(Deno.mainModule),
   };
 }
 
-/** Variables of `--env-file` and `--env`; the latter win. */
+/** The variables of `--env-file` and `--env`; `--env` wins. */
 function environmentOf(call: Parsed): Record<string, string> {
   const env: Record<string, string> = {};
   for (const file of call.values.get("env-file") ?? []) {
@@ -125,14 +126,14 @@ function environmentOf(call: Parsed): Record<string, string> {
       text = Deno.readTextFileSync(file);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw new ArgumentError(`Cannot read "${file}": there is no such file`);
+      throw new ArgumentError(`Cannot read "${file}": the file does not exist`);
     }
     for (const [index, line] of text.split(/\r?\n/).entries()) {
       if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
       const at = line.indexOf("=");
       const name = line.slice(0, Math.max(0, at)).trim();
       if (!/^[^\s\0]+$/.test(name)) {
-        // Not the line itself: it may be a key that somebody has pasted there.
+        // Without the line itself: it may be a secret that somebody has pasted there.
         throw new ArgumentError(
           `Invalid line ${index + 1} in "${file}": use NAME=VALUE`,
         );
@@ -142,7 +143,7 @@ function environmentOf(call: Parsed): Record<string, string> {
   }
   for (const text of call.values.get("env") ?? []) {
     const at = text.indexOf("=");
-    // Not what was given: it may be a key without its name.
+    // Without the value: it may be a secret without its name.
     if (at < 1) throw new ArgumentError("Invalid --env: use KEY=VALUE");
     env[text.slice(0, at)] = text.slice(at + 1);
   }

@@ -6,33 +6,34 @@
  */
 import type { Option } from "./options.ts";
 
-/** What a command is called, takes and does. */
+/** The description of a command. */
 export interface Command {
   /** Its name. */
   readonly name: string;
   /** Other names for it. */
   readonly aliases?: readonly string[];
-  /** What follows the name. */
+  /** Its operands, as the help shows them. */
   readonly operands: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** What more there is to know. */
+  /** More about it, for its own help. */
   readonly details?: string;
   /** Its own options. */
   readonly options: readonly Option[];
-  /** From the first operand on, words are not options. */
+  /** Every word from the first operand on is an operand, even one that starts with a dash. */
   readonly verbatim?: boolean;
-  /** What its operands complete to. */
+  /** The words that complete its operands. */
   readonly completes?: "sessions" | "session" | "files";
-  /** Command lines, each with what it does. */
+  /** Command lines, each with its effect. */
   readonly examples: readonly (readonly [string, string])[];
-  /** Not shown. */
-  readonly hidden?: boolean;
 }
 
 /** Options of every command. */
 export const COMMON: readonly Option[] = [
-  { name: "json", help: "results as JSON, errors as JSON on stderr" },
+  {
+    name: "json",
+    help: "print results as JSON; errors as JSON on standard error",
+  },
   { name: "help", short: "h", help: "show this help" },
 ];
 
@@ -40,9 +41,13 @@ const START: readonly Option[] = [
   {
     name: "id",
     value: "NAME",
-    help: "the session's id (default: a memorable one)",
+    help: "session id (default: a memorable name)",
   },
-  { name: "cwd", value: "DIR", help: "working directory (default: this one)" },
+  {
+    name: "cwd",
+    value: "DIR",
+    help: "working directory (default: the current one)",
+  },
   {
     name: "env",
     short: "e",
@@ -54,35 +59,40 @@ const START: readonly Option[] = [
     name: "env-file",
     value: "FILE",
     repeat: true,
-    help: "set those in FILE, a KEY=VALUE a line",
+    help: "set the variables in FILE, one KEY=VALUE per line",
   },
   {
     name: "label",
     short: "l",
     value: "KEY=VALUE",
     repeat: true,
-    help: "label it, to find it with list -l",
+    help: "add a label, to find the session with list -l",
   },
-  { name: "timeout", value: "D", help: "stop it after this time, such as 30m" },
-  { name: "rm", help: "delete it once it has ended" },
+  {
+    name: "timeout",
+    value: "D",
+    help: "stop the session after this time, such as 30m",
+  },
+  { name: "rm", help: "delete the session when it ends" },
   {
     name: "scope",
     value: "WHEN",
-    help: "outlive the login by a systemd scope: auto (default), always, never",
+    help:
+      "use a systemd scope to outlive the login: auto (default), always, never",
   },
-  { name: "attach", short: "a", help: "attach right away" },
+  { name: "attach", short: "a", help: "attach at once" },
 ];
 
 const TERMINAL: readonly Option[] = [
   {
     name: "size",
     value: "COLSxROWS",
-    help: "size of the terminal (default: 120x40)",
+    help: "terminal size (default: 120x40)",
   },
   {
     name: "log-limit",
     value: "BYTES",
-    help: "output of the terminal that is kept (default: 64M)",
+    help: "how much terminal output to keep (default: 64M)",
   },
 ];
 
@@ -91,22 +101,23 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "create",
     operands: "exec|repl|pty [--] ARGS…",
-    summary: "start the Codex agent of that kind in the background",
+    summary: "start a Codex agent in the background",
     details:
-      "Everything after the kind goes to the agent verbatim. Prints the session's id.\n" +
-      "exec: one turn, no input. repl: interactive, input by `send` and `attach`. pty: the full\n" +
-      "terminal interface. The programs are codex-exec (else `codex exec`), codex-repl and codex on\n" +
-      "PATH, or the command lines in CODEX_SESSION_EXEC, CODEX_SESSION_REPL and CODEX_SESSION_PTY.",
+      "Prints the session id. All arguments after the kind go to the agent unchanged.\n" +
+      "Kinds: exec runs one turn and takes no input; repl is interactive and takes input from `send`\n" +
+      "and `attach`; pty is the full terminal interface.\n" +
+      "Programs: codex-exec (or `codex exec`), codex-repl and codex on PATH, or the command lines in\n" +
+      "CODEX_SESSION_EXEC, CODEX_SESSION_REPL and CODEX_SESSION_PTY.",
     options: [...START, ...TERMINAL],
     verbatim: true,
     examples: [
       ["create exec 'fix the failing test'", "one turn in the background"],
       [
         "create --id fix --timeout 1h exec --json 'fix it'",
-        "with a name and a time limit",
+        "with an id and a time limit",
       ],
-      ["create -a repl", "talk to it right away"],
-      ["create -a pty", "the full interface; ctrl-\\ leaves it running"],
+      ["create -a repl", "start and attach"],
+      ["create -a pty", "the full interface; press ctrl-\\ to detach"],
     ],
   },
   {
@@ -114,15 +125,19 @@ export const COMMANDS: readonly Command[] = [
     operands: "[--] COMMAND ARGS…",
     summary: "start any command in the background",
     details:
-      "Prints the session's id as soon as the command runs; fails if it can't be started.",
+      "Prints the session id as soon as the command runs, or fails if it can't start.",
     options: [
       ...START,
       {
         name: "interactive",
         short: "i",
-        help: "kind repl: input by a named pipe",
+        help: "kind repl: take input through a named pipe",
       },
-      { name: "tty", short: "t", help: "kind pty: in a terminal of its own" },
+      {
+        name: "tty",
+        short: "t",
+        help: "kind pty: run in a terminal of its own",
+      },
       ...TERMINAL,
     ],
     verbatim: true,
@@ -130,11 +145,11 @@ export const COMMANDS: readonly Command[] = [
     examples: [
       [
         "run -- claude -p 'explain this repository'",
-        "another agent, same handling",
+        "another agent",
       ],
       ["run -i --id calc bc -l", "a program that reads lines"],
-      ["run -t -a --id ed vim", "full screen; ctrl-\\ leaves it running"],
-      ["run --rm -a make test", "watch it; nothing is left at the end"],
+      ["run -t -a --id ed vim", "full screen; press ctrl-\\ to detach"],
+      ["run --rm -a make test", "watch it; delete it when it ends"],
     ],
   },
   {
@@ -147,31 +162,31 @@ export const COMMANDS: readonly Command[] = [
       {
         name: "state",
         value: "S",
-        help: "only those starting, running, exited, lost or damaged",
+        help: "only in this state: starting, running, exited, lost or damaged",
       },
       {
         name: "label",
         short: "l",
         value: "KEY=VALUE",
         repeat: true,
-        help: "only those with this label",
+        help: "only with this label",
       },
     ],
     examples: [
-      ["list --state running", "what is going on"],
+      ["list --state running", "running sessions"],
       [
         "delete $(codex-session list -q --state exited)",
-        "clean up by a script",
+        "clean up in a script",
       ],
     ],
   },
   {
     name: "show",
     operands: "SEL…",
-    summary: "everything about sessions, as JSON",
+    summary: "show all details of sessions as JSON",
     options: [],
     completes: "sessions",
-    examples: [["show 0", "the newest"], [
+    examples: [["show 0", "the newest session"], [
       "show fix | jq .[0].processes",
       "its live processes",
     ]],
@@ -179,158 +194,162 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "attach",
     operands: "SEL",
-    summary: "watch a session's output live and send it lines",
+    summary: "watch a session and send it input",
     details:
-      "Prints the output from the beginning, follows it, and sends each line that is typed.\n" +
-      "Ctrl-C or Ctrl-D leaves; the session runs on. When the session ends, so does this,\n" +
-      "with the agent's exit status. A terminal session shows its screen as it is, and every\n" +
-      "key goes to the program; ctrl-\\ leaves (typed twice it goes through).",
+      "Prints the output from the beginning, follows it, and sends each line that you type.\n" +
+      "Press Ctrl-C or Ctrl-D to detach; the session keeps running. When the session ends, attach\n" +
+      "ends with the agent's exit status. In a terminal session you see its screen, and every key\n" +
+      "goes to the program; press ctrl-\\ to detach (press it twice to send it).",
     options: [
-      { name: "stderr", help: "also its standard error, marked" },
+      { name: "stderr", help: "also show standard error, marked" },
       {
         name: "tail",
         short: "n",
         value: "N",
-        help: "begin with the last N lines",
+        help: "start with the last N lines",
       },
-      { name: "read-only", help: "send nothing" },
+      { name: "read-only", help: "send no input" },
       {
         name: "detach-keys",
         value: "KEYS",
-        help: "keys that leave a terminal, such as ctrl-p,ctrl-q",
+        help: "keys that detach from a terminal, such as ctrl-p,ctrl-q",
       },
     ],
     completes: "session",
     examples: [["attach fix", "from the beginning"], [
       "attach --tail 20 --stderr 0",
-      "the newest, its last lines",
+      "the last lines of the newest session",
     ]],
   },
   {
     name: "logs",
     operands: "SEL",
-    summary: "print a session's output as it was written",
+    summary: "print the output of a session",
     options: [
-      { name: "follow", short: "f", help: "go on until the session ends" },
+      {
+        name: "follow",
+        short: "f",
+        help: "keep printing until the session ends",
+      },
       { name: "tail", short: "n", value: "N", help: "only the last N lines" },
-      { name: "stderr", help: "its standard error instead" },
-      { name: "all", help: "both" },
+      { name: "stderr", help: "standard error only" },
+      { name: "all", help: "standard output and error" },
       {
         name: "plain",
         help:
-          "of a terminal: as text, without escape sequences; with -n out of the last 2 MiB",
+          "for terminals: text without escape sequences; with -n, from the last 2 MiB",
       },
     ],
     completes: "session",
     examples: [["logs -f fix", "follow it"], [
       "logs --stderr -n 50 fix",
-      "the end of what went wrong",
+      "the last errors",
     ]],
   },
   {
     name: "screen",
     operands: "SEL",
-    summary: "print what a terminal session shows now, as text",
+    summary: "print the current screen of a terminal session as text",
     options: [
-      { name: "ansi", help: "with colours, as escape sequences" },
-      { name: "scrollback", value: "N", help: "also N lines above the screen" },
+      { name: "ansi", help: "keep colours, as escape sequences" },
+      { name: "scrollback", value: "N", help: "also N lines of scrollback" },
     ],
     completes: "session",
     examples: [
-      ["screen ed", "what is there to see"],
-      ["screen --json ed | jq .cursor", "with size, cursor, title"],
+      ["screen ed", "the current screen"],
+      ["screen --json ed | jq .cursor", "with size, cursor and title"],
     ],
   },
   {
     name: "send",
     operands: "SEL TEXT… | SEL --key KEY… | SEL --stdin | SEL --eof",
-    summary: "give a session input without attaching",
+    summary: "send input to a session",
     details:
-      "In a terminal session the text is typed, as a paste where the program knows those, and then\n" +
-      "Enter is pressed; keys that are given come after the text, without another Enter. Keys: enter, tab, escape, up, pagedown, f5, ctrl-c, alt-x, shift-tab, …",
+      "In a terminal session, the text is typed, as a paste if the program supports that, followed by\n" +
+      "Enter. With --key, the keys follow the text instead of Enter. Keys: enter, tab, escape, up,\n" +
+      "pagedown, f5, ctrl-c, alt-x, shift-tab, …",
     options: [
       {
         name: "no-newline",
-        help: "don't end the text with a newline, or Enter",
+        help: "send no newline or Enter after the text",
       },
-      { name: "stdin", help: "send standard input, byte by byte as it is" },
+      { name: "stdin", help: "send standard input unchanged" },
       {
         name: "key",
         short: "k",
         value: "KEY",
         repeat: true,
-        help: "press a key in a terminal session; may be repeated",
+        help: "press a key in a terminal session; can be repeated",
       },
-      { name: "eof", help: "end its input: the agent reads end of file" },
+      { name: "eof", help: "close the input: the agent reads end of file" },
       {
         name: "timeout",
         value: "D",
-        help: "how long to wait for an agent that doesn't read (default: 5s)",
+        help: "how long to wait if the agent doesn't read (default: 5s)",
       },
     ],
     completes: "session",
     examples: [
       ["send fix 'now write a test for it'", "a line"],
       ["send fix --stdin < notes.txt", "a file"],
-      ["send fix --eof", "no more input"],
+      ["send fix --eof", "close the input"],
       ["send ed -k escape -k up", "keys in a terminal"],
     ],
   },
   {
     name: "wait",
     operands: "SEL…",
-    summary: "wait until sessions end; print ID and exit status of each",
+    summary: "wait for sessions to end; print id and exit status of each",
     details:
-      "Exit status: that of the first one named whose status is not 0; 124 on timeout.\n" +
-      "With --for something else than exit, prints the ID once it is so, with status 0:\n" +
-      "output=REGEX (in all output so far), idle=D (no output for so long),\n" +
-      "screen=REGEX (what a terminal shows).",
+      "Exit status: the first agent status, in the order named, that is not 0; 124 on timeout.\n" +
+      "With --for, waits for a condition and prints the id: output=REGEX (anywhere in the output so\n" +
+      "far), idle=D (no output for this time), screen=REGEX (on the screen of a terminal).",
     options: [
       {
         name: "for",
-        value: "WHAT",
+        value: "CONDITION",
         help: "exit (default), output=REGEX, idle=D or screen=REGEX",
       },
       {
         name: "timeout",
         value: "D",
-        help: "give up after this time, with status 124",
+        help: "give up after this time with status 124",
       },
     ],
     completes: "sessions",
     examples: [
-      ["wait fix && git diff", "when it has succeeded"],
-      ["wait --timeout 10m a b c", "several, for ten minutes"],
+      ["wait fix && git diff", "after it has succeeded"],
+      ["wait --timeout 10m a b c", "several sessions, for ten minutes"],
       [
         "wait --for idle=5s fix && codex-session screen fix",
-        "when it has nothing more to say",
+        "after 5 s without output",
       ],
     ],
   },
   {
     name: "stop",
     operands: "SEL…",
-    summary: "end sessions: a signal, a grace period, SIGKILL",
+    summary: "stop sessions: a signal, a grace period, SIGKILL",
     details:
-      "Every process of the session gets the signal. Returns when they are gone.",
+      "Signals every process of the session and returns when all of them are gone.",
     options: [
       {
         name: "signal",
         short: "s",
         value: "SIGNAL",
-        help: "the first signal (default: TERM)",
+        help: "first signal (default: TERM)",
       },
       {
         name: "time",
         short: "t",
         value: "D",
-        help: "the grace period (default: 10s)",
+        help: "grace period (default: 10s)",
       },
     ],
     completes: "sessions",
-    examples: [["stop fix", "politely, then not"], [
+    examples: [["stop fix", "SIGTERM, and SIGKILL after 10 s"], [
       "stop -s INT -t 1m fix",
-      "as Ctrl-C would, with a minute to finish",
+      "like Ctrl-C, with a minute to finish",
     ]],
   },
   {
@@ -341,12 +360,12 @@ export const COMMANDS: readonly Command[] = [
     options: [{
       name: "force",
       short: "f",
-      help: "stop a live one first; also a damaged one",
+      help: "stop running sessions first; also delete damaged ones",
     }],
     completes: "sessions",
-    examples: [["delete fix", "an ended one"], [
+    examples: [["delete fix", "an ended session"], [
       "rm -f fix",
-      "whatever it is doing",
+      "even if it is running",
     ]],
   },
   {
@@ -357,26 +376,29 @@ export const COMMANDS: readonly Command[] = [
       {
         name: "older-than",
         value: "D",
-        help: "only those that ended longer ago, such as 7d",
+        help: "only if ended longer ago than this, such as 7d",
       },
-      { name: "dry-run", help: "only say which" },
+      { name: "dry-run", help: "only list them" },
     ],
-    examples: [["prune --older-than 7d", "what ended a week ago or earlier"]],
+    examples: [[
+      "prune --older-than 7d",
+      "sessions that ended a week ago or earlier",
+    ]],
   },
   {
     name: "doctor",
     operands: "",
-    summary: "check what sessions need on this machine",
+    summary: "check that this machine has what sessions need",
     details:
-      "A line for each finding: ok; warning (sessions work, but something can be lost); error (they\n" +
-      "don't work); and what to do. Sees a throw-away session of each kind through. Exit status 1 on\n" +
-      "an error.",
+      "Prints one line per finding: ok; warning (sessions work, but something can be lost) or error\n" +
+      "(sessions don't work), with advice. Runs a throwaway session of each kind, start to finish.\n" +
+      "Exits with status 1 on an error.",
     options: [],
     examples: [
-      ["doctor", "before trusting a new machine"],
+      ["doctor", "on a new machine"],
       [
         "doctor --json | jq -r '.[] | select(.status != \"ok\").advice'",
-        "what there is to do",
+        "only the advice",
       ],
     ],
   },

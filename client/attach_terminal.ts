@@ -98,7 +98,7 @@ const encoder = new TextEncoder();
  *
  * @example
  * ```ts
- * import { attachTerminal } from "./mod.ts";
+ * import { attachTerminal } from "./client/attach_terminal.ts";
  * const { columns, rows } = Deno.consoleSize();
  * Deno.stdin.setRaw(true);
  * const { stdin, stdout } = Deno;

@@ -17,6 +17,9 @@
 import { ArgumentError, SessionError } from "../errors.ts";
 import { close, factsOf, open, poll, POLLOUT, write } from "../system/libc.ts";
 import {
+  describeState,
+  isLive,
+  KINDS,
   META_BYTES,
   noSuchSession,
   parseMeta,
@@ -24,7 +27,6 @@ import {
   pathsFor,
   readState,
   type RootOptions,
-  type State,
 } from "../store.ts";
 import { openFile, textOf } from "../system/files.ts";
 import { abortable, checkTimeoutMs, sleep } from "../system/async.ts";
@@ -167,11 +169,11 @@ async function lockInput(to: Target): Promise<Disposable> {
   if (file === undefined) throw noSuchSession(id);
   try {
     const { kind } = parseMeta(textOf(file, META_BYTES) ?? "", id);
-    if (kind === "exec") {
-      throw failure(id, "wrong_state", "it takes no input (kind exec)", 0);
+    if (KINDS[kind].accepts.length === 0) {
+      throw failure(id, "wrong_state", `it takes no input (kind ${kind})`, 0);
     }
-    if (kind === "pty") {
-      throw failure(id, "unsupported", "it is a terminal (kind pty)", 0);
+    if (KINDS[kind].isTerminal) {
+      throw failure(id, "unsupported", `it is a terminal (kind ${kind})`, 0);
     }
     const deadline = performance.now() + timeoutMs;
     for (let waitMs = 1; !file.tryLock("exclusive"); waitMs *= 2) {
@@ -203,9 +205,9 @@ async function openPipe(
   const start = performance.now();
   for (;;) {
     const state = readState(paths);
-    const ended = whyOver(state);
-    if (ended !== undefined) {
-      throw failure(paths.id, "wrong_state", ended, to.written);
+    if (!isLive(state)) {
+      const why = describeState(state);
+      throw failure(paths.id, "wrong_state", why, to.written);
     }
     const waitedMs = performance.now() - start;
     if (state.state === "running") {
@@ -253,25 +255,6 @@ function noReader(to: Target): SessionError {
   return failure(to.paths.id, "no_reader", why, to.written);
 }
 
-/** Says how a session ended that can't take input for that reason. */
-function whyOver(state: State): string | undefined {
-  switch (state.state) {
-    case "starting":
-    case "running":
-      return undefined;
-    case "exited":
-      return "code" in state.ending
-        ? `it exited with code ${state.ending.code}`
-        : `it was ended by ${state.ending.signal}`;
-    case "lost":
-      return "it was lost: its processes died without a record of how";
-    case "damaged":
-      return `it is damaged: ${state.reason}`;
-    default:
-      return state satisfies never;
-  }
-}
-
 async function writeAll(
   to: Target,
   fd: number,
@@ -307,9 +290,10 @@ async function writeAll(
 /** Nobody reads any more, in the middle: because the session ends, in most cases. */
 async function broken(to: Target): Promise<SessionError> {
   for (let waitedMs = 0; waitedMs < SETTLE_MS; waitedMs += 5) {
-    const ended = whyOver(readState(to.paths));
-    if (ended !== undefined) {
-      return failure(to.paths.id, "wrong_state", ended, to.written);
+    const state = readState(to.paths);
+    if (!isLive(state)) {
+      const why = describeState(state);
+      return failure(to.paths.id, "wrong_state", why, to.written);
     }
     await sleep(5, to.signal);
   }

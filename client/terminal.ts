@@ -246,7 +246,7 @@ export interface WaitForTerminalOptions extends RootOptions {
  *
  * @example
  * ```ts
- * import { waitForScreen } from "./mod.ts";
+ * import { waitForScreen } from "./client/terminal.ts";
  * await waitForScreen("demo", /\$ $/m, { signal: AbortSignal.timeout(5000) });
  * ```
  */

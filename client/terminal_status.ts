@@ -5,7 +5,7 @@
  */
 import { readFile, statOptional } from "../system/files.ts";
 import { MAX_SIZE } from "../screen/screen_text.ts";
-import { META_BYTES, parseMeta, type Paths } from "../store.ts";
+import { KINDS, META_BYTES, parseMeta, type Paths } from "../store.ts";
 
 /** What {@linkcode terminalStatus} tells. */
 export interface TerminalStatus {
@@ -74,8 +74,8 @@ export function terminalStatus(
 /** Tells by its metadata whether a session is a terminal; a damaged one is none. */
 export function isTerminal(paths: Paths): boolean {
   try {
-    return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id).kind ===
-      "pty";
+    const text = readFile(paths.meta, META_BYTES) ?? "";
+    return KINDS[parseMeta(text, paths.id).kind].isTerminal;
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return false;

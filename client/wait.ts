@@ -72,7 +72,7 @@ export async function waitForSession(
     if (leftMs <= 0) {
       throw new SessionError(
         "timeout",
-        `Session "${id}" has not ended within ${timeoutMs} ms: it runs on`,
+        `Timed out after ${timeoutMs} ms waiting for session "${id}": it is still running`,
         { id },
       );
     }
@@ -153,7 +153,7 @@ export async function waitFor(
     if (signal?.aborted || !deadline.signal.aborted) throw error;
     throw new SessionError(
       "timeout",
-      `Session "${id}" has not got there within ${timeoutMs} ms`,
+      `Timed out after ${timeoutMs} ms waiting for session "${id}"`,
       { id, cause: error },
     );
   }

@@ -88,7 +88,7 @@ export interface WatchOptions {
  * @example
  * ```ts
  * import { pathsFor, spawnExec } from "./mod.ts";
- * import { watchSession } from "./watch.ts";
+ * import { watchSession } from "./client/watch.ts";
  * const paths = pathsFor("demo", { root: Deno.makeTempDirSync() });
  * await spawnExec(paths, ["0.1"], { program: "sleep" });
  * using watch = watchSession(paths);

@@ -1,8 +1,8 @@
 /**
- * What sessions need on this machine, and whether it is there.
+ * Checks that this machine has what sessions need.
  *
- * Each check is bounded in time, and none of them throws: what goes wrong unexpectedly is
- * an error line of its own. Nothing is left behind, not even a root that did not exist.
+ * Each check has a time limit, and none throws: an unexpected failure is a finding of its own.
+ * Nothing is left behind, not even a root that did not exist before.
  *
  * @module
  */
@@ -28,15 +28,16 @@ import {
 import { endTrial, trySession } from "./trial.ts";
 import { messageOf, SessionError } from "../errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
+import { join } from "../std.ts";
 import { exists } from "../system/files.ts";
-import { openRoot, type RootOptions } from "../store.ts";
+import { KIND_NAMES, openRoot, type RootOptions } from "../store.ts";
 import { startTimer } from "../system/async.ts";
 
-/** What one check has found. */
+/** The finding of a check, with its name. */
 export interface Diagnosis {
-  /** What was looked at. */
+  /** The name of the check. */
   readonly check: string;
-  /** `ok`; `warning`: sessions work, but something can be lost; `error`: they don't work. */
+  /** `ok`; `warning`: sessions work, but something can be lost; `error`: sessions don't work. */
   readonly status: FindingStatus;
   /** What was found, in one line. */
   readonly message: string;
@@ -63,10 +64,10 @@ export interface DiagnoseOptions extends RootOptions {
 type Work = () => Finding | Finding[] | Promise<Finding | Finding[]>;
 
 /**
- * Looks at everything that sessions need: the C library, the shell, the state directory
- * and its file system, limits, the login manager, the sessions that are there; and sees a
- * throw-away session of each kind through. Never throws for what it finds; a check may
- * have several findings. Needs all permissions; a missing one is an error that it finds.
+ * Checks everything that sessions need: the C library, the shell, the state directory and its
+ * file system, limits, the login manager, the existing sessions. Runs a throwaway session of
+ * each kind, start to finish. Never throws for a finding; a check may have several. Needs all
+ * permissions; a missing one is a finding.
  *
  * @throws {RangeError} if the time is not positive.
  *
@@ -105,15 +106,15 @@ export async function diagnose(
     tried = { root, place: new TrialPlace(root) };
     return checkRoot(root, isNew);
   });
-  // Where nothing can be written, there is nothing more to try.
+  // Without a writable root there is nothing more to try.
   if (tried === undefined) return diagnoses;
   const { root, place } = tried;
   using _ = place;
   await check("file system", () => checkFileSystem(place));
   await check("free space", () => checkSpace(place));
   await check("events", () => checkEvents(place));
-  for (const kind of ["exec", "repl", "pty"] as const) {
-    const dir = `${place.dir}/trial`;
+  for (const kind of KIND_NAMES) {
+    const dir = join(place.dir, "trial");
     const work = () => trySession(kind, dir, { relayCommand });
     await check(`${kind} session`, work);
     await check(`${kind} session`, async () => {
@@ -126,14 +127,14 @@ export async function diagnose(
   return diagnoses;
 }
 
-/** What a check finds, in time; what goes wrong, or takes longer, is an error that it finds. */
+/** Runs a check with a time limit; a failure or a timeout is a finding, too. */
 export async function bounded(
   work: Work,
   timeoutMs: number,
 ): Promise<Finding[]> {
   const { promise: late, resolve } = Promise.withResolvers<Finding>();
   const message = `no answer within ${timeoutMs} ms`;
-  const found = bad(message, "see whether the machine or a disk hangs");
+  const found = bad(message, "check whether the machine or a disk hangs");
   using _ = startTimer(timeoutMs, () => resolve(found));
   try {
     return [await Promise.race([(async () => await work())(), late])].flat();
@@ -145,12 +146,12 @@ export async function bounded(
 function failure(error: unknown): Finding {
   const message = messageOf(error);
   if (error instanceof Deno.errors.NotCapable) {
-    return bad(`Deno's permission is missing: ${message}`, "run it with -A");
+    return bad(`Deno lacks a permission: ${message}`, "run it with -A");
   }
   return bad(
     message,
     error instanceof SessionError && error.code === "root_unusable"
       ? "choose another directory in CODEX_SESSION_HOME"
-      : "report it: this was not expected",
+      : "report this unexpected error",
   );
 }

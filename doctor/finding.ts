@@ -1,13 +1,13 @@
 /**
- * What a check of `doctor` has found: good, doubtful or bad, and what to do about it.
+ * The finding of a check: good, doubtful or bad, and what to do about it.
  *
  * @module
  */
 
-/** How good something is: as sessions need it, doubtful, or in the way. */
+/** `ok`; `warning`: sessions work, but something can be lost; `error`: sessions don't work. */
 export type FindingStatus = "ok" | "warning" | "error";
 
-/** What one look has found. */
+/** The finding of a check. */
 export interface Finding {
   /** How good it is. */
   readonly status: FindingStatus;
@@ -17,7 +17,7 @@ export interface Finding {
   readonly advice?: string;
 }
 
-/** As sessions need it. */
+/** All is well. */
 export function good(message: string): Finding {
   return { status: "ok", message };
 }

@@ -1,9 +1,8 @@
 /**
- * What sessions need of the machine: its C library, shell, process table, limits,
- * login manager, programs. For `doctor.ts`.
+ * Checks of the machine: its C library, shell, process table, limits, login manager, agents.
  *
- * Reads `/proc` and `/sys` through libc, as `proc.ts` does, and asks the login manager by
- * its own commands. No agent is executed to learn what it is.
+ * Reads `/proc` and `/sys` through libc, as `process/table.ts` does, and asks the login manager
+ * with its own commands. No agent is executed.
  *
  * @module
  */
@@ -19,12 +18,15 @@ import {
   LOGIND_SETTINGS,
   ownUnit,
 } from "../process/scope.ts";
-import { readFile, statOptional } from "../system/files.ts";
+import { findProgram, readFile, statOptional } from "../system/files.ts";
+import { AGENTS } from "../agents/agents.ts";
+import { codexOverrides } from "../agents/codex.ts";
+import { basename, dirname, join } from "../std.ts";
 
-/** The oldest version of Deno that the tests pass on. */
+/** The oldest version of Deno that the tests run on. */
 const OLDEST_DENO = "2.7.11";
 
-/** Deno's version against the oldest supported one. */
+/** Compares Deno's version with the oldest supported one. */
 export function checkDeno(): Finding {
   const { deno } = Deno.version;
   const shown = Deno.build.standalone
@@ -32,13 +34,13 @@ export function checkDeno(): Finding {
     : `Deno ${deno}`;
   return isOlder(deno, OLDEST_DENO)
     ? doubtful(
-      `${shown}, which is older than ${OLDEST_DENO}, the oldest that is tested`,
+      `${shown} is older than ${OLDEST_DENO}, the oldest tested version`,
       "upgrade Deno",
     )
     : good(shown);
 }
 
-/** Compares versions by their numbers. */
+/** Tells whether a version is older than another, by their numbers. */
 export function isOlder(version: string, than: string): boolean {
   const a = version.split(/[.+-]/).map(Number);
   const b = than.split(".").map(Number);
@@ -46,7 +48,7 @@ export function isOlder(version: string, than: string): boolean {
   return differs >= 0 && (a[differs] ?? 0) < b[differs]!;
 }
 
-/** The functions of the C library. */
+/** Checks the functions of the C library. */
 export function checkLibc(): Finding {
   const { library, count, missing, lacking } = checkSymbols();
   if (missing.length > 0) {
@@ -57,47 +59,47 @@ export function checkLibc(): Finding {
   }
   const without = lacking.length === 0
     ? ""
-    : ` (without ${lacking.join(", ")}, which can be done without)`;
+    : ` (${lacking.join(", ")} missing, but optional)`;
   return good(`${count} functions of ${library} by FFI${without}`);
 }
 
-/** The shell that supervises sessions; that it does is tried elsewhere. */
+/** Checks for the shell that supervises sessions; a trial session shows that it works. */
 export function checkShell(): Finding {
   const info = statOptional("/bin/sh");
   if (info === undefined) {
-    return bad("there is no /bin/sh", "install a POSIX shell such as dash");
+    return bad("/bin/sh is missing", "install a POSIX shell such as dash");
   }
   const target = Deno.realPathSync("/bin/sh");
-  const name = target.split("/").at(-1)!;
+  const name = basename(target);
   return ["dash", "bash", "busybox", "mksh"].includes(name)
     ? good(`/bin/sh is ${target}`)
-    : good(`/bin/sh is ${target}, a shell that was never tried`);
+    : good(`/bin/sh is ${target}, an untested shell`);
 }
 
-/** Who sees the processes of sessions. */
+/** Checks that the processes of sessions can be found. */
 export function checkProcessTable(): Finding {
   if (!OS.hasProc) {
     return doubtful(
-      `the processes of sessions are found by ps, which was never tried on ${OS.name}`,
-      "report what goes wrong",
+      `processes are found with ps, which is untested on ${OS.name}`,
+      "report problems",
     );
   }
   if (readSystemFile("/proc/self/stat") === undefined) {
     return bad(
-      "/proc can't be read: processes of sessions can't be found",
+      "cannot read /proc, so cannot find the processes of sessions",
       "mount /proc",
     );
   }
   if (readOwner(Deno.pid) === null) {
     return bad(
-      "/proc/PID/environ can't be read: processes of sessions can't be told from others",
-      "allow this user to read its own processes' environment",
+      "cannot read /proc/PID/environ, so cannot tell the processes of sessions from others",
+      "allow this user to read the environment of its own processes",
     );
   }
-  return good(`/proc shows ${scan().length} processes and our own environment`);
+  return good(`/proc shows ${scan().length} processes and their environment`);
 }
 
-/** A number of `/proc/self/limits`, by the name of its row; the soft one. */
+/** The soft limit in this row of `/proc/self/limits`. */
 function limitOf(name: string): number {
   const text = readSystemFile("/proc/self/limits") ?? "";
   const value = new RegExp(`^${name} +(\\S+)`, "m").exec(text)?.[1];
@@ -106,20 +108,20 @@ function limitOf(name: string): number {
     : Number(value);
 }
 
-/** The first number in a file; `Infinity` for `max`, or if there is none. */
+/** The number at the start of a file; `Infinity` for `max`, or without a number. */
 function numberIn(path: string): number {
   const text = readSystemFile(path)?.trim() ?? "";
   return /^\d+/.test(text) ? parseInt(text) : Infinity;
 }
 
-/** What a limit leaves. */
+/** A limit, and how much of it is used. */
 interface Room {
   readonly name: string;
   readonly limit: number;
   readonly used: number;
 }
 
-/** The limits of the control groups that this process is in, its parents' too. */
+/** The limits of this process's control group and of the groups above. */
 function groupRooms(): Room[] {
   const text = readSystemFile("/proc/self/cgroup") ?? "";
   const old = /^\d+:(?:[\w,]+,)?pids(?:,[\w,]+)?:(.*)$/m.exec(text)?.[1];
@@ -137,7 +139,7 @@ function groupRooms(): Room[] {
   }
 }
 
-/** The threads of a user, which is what its limit counts. */
+/** The number of a user's threads: its limit counts those. */
 function threadsOf(user: number): number {
   let count = 0;
   for (const { pid } of scan()) {
@@ -148,13 +150,15 @@ function threadsOf(user: number): number {
   return count;
 }
 
-/** How many more processes there can be. */
+/** Checks how many more processes can start. */
 export function checkProcessLimits(): Finding {
-  if (!OS.hasProc) return good("limits were not looked at");
+  if (!OS.hasProc) {
+    return good("limits not checked on this system");
+  }
   const rooms = groupRooms();
   const user = geteuid();
   const own = limitOf("Max processes");
-  // It doesn't bind root.
+  // Root has no such limit.
   if (own !== Infinity && user !== 0) {
     rooms.push({ name: "ulimit -u", limit: own, used: threadsOf(user) });
   }
@@ -169,25 +173,26 @@ export function checkProcessLimits(): Finding {
   if (least === undefined) return good("no limit on processes");
   const { name, limit, used } = least;
   const left = Math.max(0, limit - used);
-  const message = `room for ${left} more (${name}: ${used} of ${limit})`;
+  const message = `${left} more can start (${name}: ${used} of ${limit} used)`;
   // A terminal session takes about fifteen threads, most of them its relay's.
-  const advice = "end what is not needed, or raise that limit";
+  const advice = "end unneeded processes, or raise that limit";
   if (left < 20) return bad(message, advice);
   return left < 200 ? doubtful(message, advice) : good(message);
 }
 
-/** How many files a process may open. */
+/** Checks how many files a process may open. */
 export function checkOpenFiles(): Finding {
-  if (!OS.hasProc) return good("limits were not looked at");
+  if (!OS.hasProc) {
+    return good("limits not checked on this system");
+  }
   const limit = limitOf("Max open files");
-  const message = `${limit} open files a process`;
-  const advice = "raise it: ulimit -n 1024";
+  const message = `${limit} open files per process`;
+  const advice = "raise the limit: ulimit -n 1024";
   if (limit < 64) return bad(message, advice);
   return limit < 256 ? doubtful(message, advice) : good(message);
 }
 
-// Whether logind is there, what it does, whether this user lingers, whether a user manager
-// answers and makes a scope.
+// Is logind there, what does it do, does this user linger, does the user manager make a scope?
 const LOGIN_QUESTION = `
 { ${LOGIND_SETTINGS}; } && echo "Logind=yes"
 user=$(id -un); echo "User=$user"
@@ -197,25 +202,25 @@ echo "Linger=$linger"
 systemd-run --user --scope --quiet --collect --no-ask-password -- true && echo "Scope=yes"
 :`;
 
-/** What the end of a login does to sessions. */
+/** Checks whether sessions outlive a login. */
 export async function checkLogin(): Promise<Finding> {
-  if (!OS.hasSystemd) return good("no systemd here");
+  if (!OS.hasSystemd) return good("no systemd on this system");
   const unit = ownUnit();
   if (statOptional("/run/systemd/system") === undefined) {
     return good(
-      "systemd does not run here: nothing ends sessions with a login",
+      "systemd is not running: sessions outlive a login",
     );
   }
   const { status, output } = await ask(LOGIN_QUESTION, [], 8_000);
   if (status === -1) {
     return doubtful(
-      "systemd-logind does not answer within 8 s",
-      "see: systemctl status systemd-logind",
+      "systemd-logind did not answer within 8 s",
+      "run: systemctl status systemd-logind",
     );
   }
   if (valueIn(output, "Logind") !== "yes") {
     return good(
-      "systemd-logind does not run here: nothing ends sessions with a login",
+      "systemd-logind is not running: sessions outlive a login",
     );
   }
   return judgeLogin({
@@ -226,11 +231,11 @@ export async function checkLogin(): Promise<Finding> {
   });
 }
 
-/** What {@linkcode judgeLogin} judges by. */
+/** The facts for {@linkcode judgeLogin}. */
 export interface LoginFacts {
-  /** The unit of systemd that this process belongs to. */
+  /** The systemd unit of this process. */
   readonly unit: string;
-  /** logind ends this user's processes with a login. */
+  /** logind kills this user's processes when a login ends. */
   readonly kills: boolean;
   /** The user manager runs without a login. */
   readonly lingers: boolean;
@@ -238,85 +243,76 @@ export interface LoginFacts {
   readonly scopes: boolean;
 }
 
-/** What the end of a login does to sessions, from the facts. */
+/** Tells from the facts whether sessions outlive a login. */
 export function judgeLogin(facts: LoginFacts): Finding {
   const { unit, kills, lingers, scopes } = facts;
-  const linger = "let your user manager run on: loginctl enable-linger";
+  const linger = "keep your user manager running: loginctl enable-linger";
   const inManager = /\/user@\d+\.service(\/|$)/.test(unit);
   if (inManager && !lingers) {
     return doubtful(
-      "this is part of your user manager, which ends with your last login, and sessions with it",
+      "this process is part of your user manager, which ends with your last login and takes sessions along",
       linger,
     );
   }
   if (inManager || !kills) {
     return good(
       `systemd-logind leaves sessions alone${
-        kills ? ": this is part of your user manager, which lingers" : ""
+        kills
+          ? ": this process is part of your user manager, which lingers"
+          : ""
       }`,
     );
   }
-  const ends = "systemd-logind ends all processes of a login with it";
+  const ends = "systemd-logind kills the processes of a login when it ends";
   if (!scopes) {
     return doubtful(
-      `${ends}, and there is no user manager to start sessions in`,
-      `${linger}; or start sessions outside of a login`,
+      `${ends}, and no user manager is there to start sessions in`,
+      `${linger}; or start sessions outside a login`,
     );
   }
   if (!lingers) {
     return doubtful(
-      `${ends}: sessions start in a scope of your user manager, which ends with your last login`,
+      `${ends}; sessions start in a scope of your user manager, which ends with your last login`,
       linger,
     );
   }
   return good(
-    `${ends}: sessions ${
+    `${ends}; sessions ${
       isLogin(unit) ? "start" : "of a login start"
     } in a scope of your user manager, which lingers`,
   );
 }
 
-const AGENTS = ["codex-exec", "codex-repl", "codex", "claude"];
-
-/** Which agents are there. */
+/** Looks for known agents. */
 export function checkAgents(): Finding {
-  const found = AGENTS.flatMap((name) => {
-    const path = findProgram(name);
-    return path === undefined ? [] : [`${path}${versionOf(path)}`];
+  const path = Deno.env.get("PATH") ?? "";
+  const programs = AGENTS.flatMap(({ programs, packages }) =>
+    programs.map((name) => ({ name, packages }))
+  );
+  const found = programs.flatMap(({ name, packages }) => {
+    const program = findProgram(name, { path });
+    if (program === undefined) return [];
+    return [`${program}${versionOf(program, packages)}`];
   });
-  for (const kind of ["EXEC", "REPL", "PTY"]) {
-    const own = Deno.env.get(`CODEX_SESSION_${kind}`);
-    if (own) found.push(`CODEX_SESSION_${kind}=${own}`);
-  }
-  return found.length > 0 ? good(found.join(", ")) : doubtful(
-    `none of ${AGENTS.join(", ")} is on PATH`,
+  found.push(...codexOverrides());
+  if (found.length > 0) return good(found.join(", "));
+  const names = programs.map(({ name }) => name).join(", ");
+  return doubtful(
+    `no agent on PATH: ${names}`,
     "install one for `create`; `run` starts any other command",
   );
 }
 
-function findProgram(name: string): string | undefined {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
-    if (!folder.startsWith("/")) continue;
-    try {
-      const { isFile, mode } = Deno.statSync(`${folder}/${name}`);
-      if (isFile && ((mode ?? 0) & 0o111) !== 0) return `${folder}/${name}`;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) throw error;
-    }
-  }
-  return undefined;
-}
-
-/** The version in the package of a program that npm has installed. */
-function versionOf(program: string): string {
+/** The version of a program that npm has installed, from its package. */
+function versionOf(program: string, packages: RegExp): string {
   let dir = Deno.realPathSync(program);
   for (let depth = 0; depth < 3; depth++) {
-    dir = dir.slice(0, dir.lastIndexOf("/"));
+    dir = dirname(dir);
     try {
       const { name, version } = JSON.parse(
-        readFile(`${dir}/package.json`, 1024 * 1024) ?? "{}",
+        readFile(join(dir, "package.json"), 1024 * 1024) ?? "{}",
       );
-      if (/codex|claude/.test(name) && typeof version === "string") {
+      if (packages.test(name) && typeof version === "string") {
         return ` (${version})`;
       }
     } catch (error) {

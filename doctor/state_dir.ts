@@ -1,15 +1,14 @@
 /**
- * What sessions need of the state directory: whose it is, who may write to it, room,
- * locks, pipes and events that work. For `doctor.ts`.
+ * Checks of the state directory: owner, mode, free space, locks, pipes, events, sessions.
  *
- * What can be tried is tried, in a hidden directory of the root that goes away again: a
- * network file system may have every function and none that works.
+ * Each check that can be a trial is one, in a hidden directory of the root that is removed
+ * afterwards: on a network file system a function may exist and not work.
  *
  * @module
  */
 import { OS } from "../system/os.ts";
 import { bad, doubtful, type Finding, good } from "./finding.ts";
-import { formatBytes } from "../std.ts";
+import { dirname, formatBytes, join } from "../std.ts";
 import {
   close,
   mkfifo,
@@ -26,19 +25,20 @@ import { SOCKET } from "../relay/socket.ts";
 import { makeBuildDirectory, STATES } from "../store.ts";
 import { remove, statOptional } from "../system/files.ts";
 
-/** A hidden directory of the root to try things in; disposing of it leaves the root as it was. */
+/** A hidden directory of the root for trials; disposing of it leaves the root as it was. */
 export class TrialPlace implements Disposable {
   /** The directory. */
   readonly dir: string;
-  /** What was missing of the root's path, the innermost first. */
+  /** The directories that were missing on the root's path, the innermost first. */
   readonly #made: readonly string[];
 
   /** @throws {SessionError} `root_unusable`. */
   constructor(root: string) {
     const missing: string[] = [];
-    for (let path = root; path !== "" && !statOptional(path);) {
+    let path = root;
+    while (path !== dirname(path) && !statOptional(path)) {
       missing.push(path);
-      path = path.slice(0, path.lastIndexOf("/"));
+      path = dirname(path);
     }
     this.#made = missing;
     this.dir = makeBuildDirectory(root);
@@ -49,34 +49,32 @@ export class TrialPlace implements Disposable {
     try {
       for (const path of this.#made) Deno.removeSync(path);
     } catch {
-      // Somebody uses it already.
+      // It is in use already.
     }
   }
 }
 
-/** Whose the root is, and who may write to it or replace it. */
+/** Checks the owner of the root, and that nobody else can write to it or replace it. */
 export function checkRoot(root: string, isNew: boolean): Finding[] {
   const findings: Finding[] = [];
   const { mode } = Deno.statSync(root);
   if (((mode ?? 0) & 0o077) !== 0) {
     const shown = ((mode ?? 0) & 0o777).toString(8);
     findings.push(doubtful(
-      `${root} has mode ${shown}: others may see which sessions there are`,
+      `${root} has mode ${shown}: other users may see the names of your sessions`,
       `chmod go-rwx "${root}"`,
     ));
   }
   const real = Deno.realPathSync(root);
-  for (let path = real; path.includes("/");) {
-    path = path.slice(0, path.lastIndexOf("/"));
-    const { mode } = Deno.statSync(path || "/");
+  for (let path = real; path !== dirname(path);) {
+    path = dirname(path);
+    const { mode } = Deno.statSync(path);
     const writable = ((mode ?? 0) & 0o022) !== 0;
     const sticky = ((mode ?? 0) & 0o1000) !== 0;
     if (writable && !sticky) {
       findings.push(doubtful(
-        `a group may write to ${path || "/"} and replace what is in it`,
-        `chmod go-w "${
-          path || "/"
-        }"; or another directory in CODEX_SESSION_HOME`,
+        `a group may write to ${path} and replace its contents`,
+        `chmod go-w "${path}"; or choose another directory in CODEX_SESSION_HOME`,
       ));
     }
   }
@@ -84,15 +82,15 @@ export function checkRoot(root: string, isNew: boolean): Finding[] {
   const where = real === root ? root : `${root}, which is ${real},`;
   return [good(
     isNew
-      ? `${where} does not exist yet and can be made`
-      : `${where} is yours alone to write`,
+      ? `${where} does not exist yet and can be created`
+      : `${where} is writable only by you`,
   )];
 }
 
 const NETWORK =
   /^(nfs\d?|cifs|smb\w*|9p|ceph|glusterfs|lustre|afs|fuse\.(sshfs|rclone|s3fs\w*|glusterfs))$/;
 
-/** The kind of file system that a path is on, where that can be told. mountinfo, proc_pid_mountinfo(5). */
+/** The type of the file system at a path, if known. proc_pid_mountinfo(5). */
 function fileSystemOf(path: string): string | undefined {
   let best = "";
   let type: string | undefined;
@@ -107,7 +105,7 @@ function fileSystemOf(path: string): string | undefined {
       );
     const within = path === mounted || mounted === "/" ||
       path.startsWith(`${mounted}/`);
-    // The last of several at one place is the one on top.
+    // Of several at one place, the last is on top.
     if (mounted !== "" && within && mounted.length >= best.length) {
       best = mounted;
       type = after.split(" ")[0];
@@ -116,7 +114,7 @@ function fileSystemOf(path: string): string | undefined {
   return type;
 }
 
-/** Tries locks, pipes and renames, which everything stands on. */
+/** Tries locks, pipes and renames. */
 export function checkFileSystem(place: TrialPlace): Finding {
   const type = fileSystemOf(Deno.realPathSync(place.dir));
   const shown = type === undefined ? "the file system" : type;
@@ -127,7 +125,7 @@ export function checkFileSystem(place: TrialPlace): Finding {
   if (broken !== undefined) return bad(`${shown}: ${broken}`, advice);
   if (NETWORK.test(type ?? "")) {
     return doubtful(
-      `${type} is a network file system: sessions of other machines seem lost, or alive`,
+      `${type} is a network file system: sessions of other machines may seem lost or running`,
       advice,
     );
   }
@@ -135,23 +133,23 @@ export function checkFileSystem(place: TrialPlace): Finding {
 }
 
 function tryLocks(dir: string): string | undefined {
-  const path = `${dir}/lock-trial`;
+  const path = join(dir, "lock-trial");
   Deno.writeTextFileSync(path, "");
   const fds = [open(path), open(path)] as const;
   try {
-    if (!tryFlock(fds[0], "exclusive")) return "a free file can't be locked";
+    if (!tryFlock(fds[0], "exclusive")) return "cannot lock a file";
     if (tryFlock(fds[1], "shared")) return "a locked file can be locked again";
     close(fds[0]);
     return tryFlock(fds[1], "shared")
       ? undefined
-      : "a lock is not freed with its file";
+      : "a lock is not released when its file is closed";
   } finally {
     close(fds[1]);
   }
 }
 
 function tryPipe(dir: string): string | undefined {
-  const path = `${dir}/pipe-trial`;
+  const path = join(dir, "pipe-trial");
   mkfifo(path);
   const fd = open(path, { access: "both" });
   try {
@@ -159,18 +157,18 @@ function tryPipe(dir: string): string | undefined {
     const byte = new Uint8Array(1);
     return read(fd, byte) === 1 && byte[0] === 42
       ? undefined
-      : "a named pipe does not give what was put in";
+      : "a named pipe does not return what was written to it";
   } finally {
     close(fd);
   }
 }
 
-/** Two creators of one id: the second must fail. rename(2). */
+/** Renames a directory to a taken name, which must fail: of two creators of one id one wins. rename(2). */
 function tryRename(dir: string): string | undefined {
-  Deno.mkdirSync(`${dir}/a/taken`, { recursive: true });
-  Deno.mkdirSync(`${dir}/b`);
+  Deno.mkdirSync(join(dir, "a/taken"), { recursive: true });
+  Deno.mkdirSync(join(dir, "b"));
   try {
-    Deno.renameSync(`${dir}/b`, `${dir}/a`);
+    Deno.renameSync(join(dir, "b"), join(dir, "a"));
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return undefined;
@@ -178,19 +176,19 @@ function tryRename(dir: string): string | undefined {
   return "a rename replaces a directory that is not empty";
 }
 
-/** How long an event may take. */
+/** How long an event may take, in milliseconds. */
 const EVENT_MS = 3_000;
 
-/** Tries whether changes of a file are told; without events sessions are looked at in intervals. */
+/** Tries file events; without them, followers look at their sessions at intervals. */
 export async function checkEvents(place: TrialPlace): Promise<Finding> {
-  const path = `${place.dir}/event-trial`;
+  const path = join(place.dir, "event-trial");
   Deno.writeTextFileSync(path, "");
   const limit = ["instances", "watches"].map((name) => {
     const file = `/proc/sys/fs/inotify/max_user_${name}`;
     return `${readSystemFile(file)?.trim() ?? "?"} ${name}`;
   }).join(", ");
   const shown = OS.hasProc ? ` (inotify: ${limit})` : "";
-  const slower = "works without, ten looks a second for each follower; ";
+  const slower = "following works without, by ten looks per second; ";
   const raise =
     `${slower}raise fs.inotify.max_user_instances and max_user_watches`;
   let watcher: Deno.FsWatcher;
@@ -198,14 +196,14 @@ export async function checkEvents(place: TrialPlace): Promise<Finding> {
     watcher = Deno.watchFs(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    return doubtful(`changes of files can't be watched${shown}`, raise);
+    return doubtful(`cannot watch files${shown}`, raise);
   }
   let late = false;
   const timer = setTimeout(() => {
     late = true;
     watcher.close();
   }, EVENT_MS);
-  // The watcher's thread may take a moment: written again until it tells.
+  // The watcher's thread may take a moment to start: write until it reports.
   const again = setInterval(() => Deno.writeTextFileSync(path, "x"), 20);
   try {
     await watcher[Symbol.asyncIterator]().next();
@@ -214,14 +212,14 @@ export async function checkEvents(place: TrialPlace): Promise<Finding> {
     clearInterval(again);
     if (!late) watcher.close();
   }
-  if (!late) return good(`changes of files are told at once${shown}`);
+  if (!late) return good(`file events arrive at once${shown}`);
   return doubtful(
-    `no event told of a changed file within 3 s${shown}`,
+    `no event for a changed file within 3 s${shown}`,
     `${slower}use a directory on a local disk`,
   );
 }
 
-/** What is free where the root is. */
+/** Checks the free space of the root's file system. */
 export async function checkSpace(place: TrialPlace): Promise<Finding> {
   const df = `export LC_ALL=C; command -p df -Pk -- "$1" | tail -n 1
 command -p df -Pi -- "$1" 2>/dev/null | tail -n 1`;
@@ -229,34 +227,34 @@ command -p df -Pi -- "$1" 2>/dev/null | tail -n 1`;
   const [space = "", inodes = ""] = output.split("\n");
   const free = Number(/\s(-?\d+)\s+\d+%\s/.exec(space)?.[1] ?? NaN) * 1024;
   if (status === -1 || Number.isNaN(free)) {
-    return doubtful("df does not tell how much is free", "look for yourself");
+    return doubtful("df does not report the free space", "check it yourself");
   }
   const files = Number(/\s(\d+)\s+\d+%\s/.exec(inodes)?.[1] ?? NaN);
   const some = Number.isNaN(files)
     ? ""
     : `, ${formatBytes(files).slice(0, -1)} inodes free`;
   const message = `${formatBytes(free)} free${some}`;
-  const advice = "make room: codex-session prune";
-  // A session takes about ten files; its output, what the agent writes.
+  const advice = "free some space, for example with: codex-session prune";
+  // A session has about ten files, and whatever the agent writes.
   if (free < 1024 ** 2 || files < 20) return bad(message, advice);
   return free < 100 * 1024 ** 2 || files < 1000
     ? doubtful(message, advice)
     : good(message);
 }
 
-/** Whether a terminal's socket can be reached by its path. unix(7). */
+/** Checks that the paths of terminals' sockets are short enough. unix(7). */
 export function checkSocketPath(root: string): Finding {
   const length = new TextEncoder().encode(`${root}//${SOCKET}`).length;
   const left = OS.socketPathBytes - length;
-  if (left >= 64) return good("paths of terminals' sockets are short enough");
+  if (left >= 64) return good("the paths of terminal sockets are short enough");
   return good(
-    `paths of terminals' sockets are too long for ids of more than ${
+    `the paths of terminal sockets are too long for ids of more than ${
       Math.max(0, left)
-    } letters; those are reached by their directory`,
+    } characters; those are reached through their directory`,
   );
 }
 
-/** What sessions there are, and what is wrong with them. */
+/** Counts the sessions and looks for lost and damaged ones. */
 export async function checkSessions(root: string): Promise<Finding[]> {
   const sessions = await listSessions({ root });
   const findings: Finding[] = [];
@@ -268,24 +266,24 @@ export async function checkSessions(root: string): Promise<Finding[]> {
   const lost = named("lost");
   if (lost.length > 0) {
     findings.push(doubtful(
-      `lost, as their supervisors were killed or the machine went down: ${
+      `lost because their supervisor was killed or the machine went down: ${
         lost.join(", ")
       }`,
-      "read their logs, then: codex-session prune",
+      "read their logs, then run: codex-session prune",
     ));
   }
   const damaged = named("damaged");
   if (damaged.length > 0) {
     findings.push(doubtful(
       `damaged: ${damaged.join(", ")}`,
-      "codex-session list tells why; codex-session delete -f ID",
+      "see why with: codex-session list; then run: codex-session delete -f ID",
     ));
   }
   const left = leftovers(root).length;
   if (left > 0) {
     findings.push(doubtful(
-      `${left} left by killed commands: ${root}/.new-*, .old-*`,
-      "codex-session prune",
+      `${left} left over from killed commands: ${root}/.new-*, .old-*`,
+      "run: codex-session prune",
     ));
   }
   if (findings.length > 0) return findings;

@@ -1,6 +1,6 @@
 /**
- * Throw-away sessions, one of each kind, from the start to the recorded end: that a
- * machine has what sessions need is shown by one that works. For `doctor.ts`.
+ * Throwaway sessions of each kind, run from start to finish: a session that works shows that
+ * the machine has what sessions need.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { messageOf, SessionError } from "../errors.ts";
 import { endProcesses } from "../process/ending.ts";
 import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { sendEof, sendInput } from "../client/input.ts";
-import { exitStatus, type Kind, pathsFor, readState } from "../store.ts";
+import { exitStatus, type Kind, KINDS, pathsFor, readState } from "../store.ts";
 import { SIGNALS } from "../system/signals.ts";
 import { exists, readFile, remove } from "../system/files.ts";
 import { waitForSession } from "../client/wait.ts";
 
-/** How long a session of these may take to end. */
+/** How long a trial may take to end, in milliseconds. */
 const END_MS = 10_000;
 
-/** What is tried of a kind, and what must come of it. */
+/** A trial of a kind and its expected result. */
 interface Trial {
   readonly command: readonly string[];
   readonly input?: string;
@@ -44,7 +44,7 @@ const TRIALS: Readonly<Record<Kind, Trial>> = {
   },
 };
 
-/** Sees a session of a kind through, in a root of its own; {@linkcode endTrial} is the caller's to call. */
+/** Runs a session of a kind in a root of its own. The caller then calls {@linkcode endTrial}. */
 export async function trySession(
   kind: Kind,
   root: string,
@@ -61,35 +61,41 @@ export async function trySession(
     if (input !== undefined) {
       await sendInput(paths.id, input, { root });
       const { state } = readState(paths);
-      if (state !== "running") return wrong(`it is ${state} while it runs`);
+      if (state !== "running") {
+        return wrong(`it is ${state} while its agent runs`);
+      }
       await sendEof(paths.id, { root });
     }
     const end = await waitForSession(paths.id, { root, timeoutMs: END_MS });
-    if (end.state.state !== "exited") return wrong("its end was not recorded");
+    if (end.state.state !== "exited") {
+      return wrong("its ending was not recorded");
+    }
     const written = readFile(paths.stdout) ?? "";
     const ended = exitStatus(end.state.ending);
     if (ended !== status) {
       return wrong(`it ended with status ${ended} instead of ${status}`);
     }
-    if (!output.test(written)) return wrong("its output is not in its log");
+    if (!output.test(written)) {
+      return wrong("its output is missing from its log");
+    }
     const tookMs = Math.round(performance.now() - since);
     return good(`a session started, ended and was recorded in ${tookMs} ms`);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     const unsupported = error instanceof SessionError &&
       error.code === "unsupported";
-    if (kind === "pty" && unsupported) {
+    if (KINDS[kind].isTerminal && unsupported) {
       return doubtful(messageOf(error), "exec and repl sessions work");
     }
     return wrong(messageOf(error));
   }
 }
 
-/** Ends what is left of a trial, also of one that was given up. */
+/** Ends and removes what is left of a trial, even of one that timed out. */
 export async function endTrial(kind: Kind, root: string): Promise<void> {
   const paths = pathsFor(`trial-${kind}`, { root });
   if (!exists(paths.dir)) return;
-  // Nobody else knows of it, and nobody uses its id again.
+  // Nobody else knows this session or uses its id.
   const isStill = () => true;
   const kill = { signalNumber: SIGNALS.KILL!, graceMs: 0, evenReaper: true };
   await endProcesses(paths, { ...kill, isStill });
@@ -99,6 +105,6 @@ export async function endTrial(kind: Kind, root: string): Promise<void> {
 function wrong(why: string): Finding {
   return bad(
     why,
-    "see the lines above; if they are fine, report it with the output of: codex-session doctor --json",
+    "check the lines above; if they are fine, report this with the output of: codex-session doctor --json",
   );
 }

@@ -9,8 +9,9 @@
  *
  * @module
  */
-import { list, show, wait } from "../cli/inspect.ts";
 import { describeError, type Io } from "../cli/io.ts";
+import { list, show } from "../cli/list.ts";
+import { wait } from "../cli/wait.ts";
 import {
   ArgumentError,
   createSession,

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { identityAt, identityOf, remove } from "../system/files.ts";
+import { identityAt, identityOf, isAbsence, remove } from "../system/files.ts";
 import {
   closeQuietly,
   factsOf,
@@ -39,9 +39,7 @@ export class Hold implements Disposable {
       return new Hold(id, dir, fd);
     } catch (error) {
       if (
-        error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.NotADirectory ||
-        error instanceof Deno.errors.FilesystemLoop
+        isAbsence(error) || error instanceof Deno.errors.FilesystemLoop
       ) return undefined;
       throw error;
     }

@@ -246,8 +246,7 @@ function hiddenAgent(
  *
  * @example
  * ```ts
- * import { pathsFor } from "./store.ts";
- * import { listProcesses } from "./processes.ts";
+ * import { listProcesses, pathsFor } from "./mod.ts";
  * for (const { pid, role, command } of listProcesses(pathsFor("demo"))) {
  *   console.log(pid, role, command);
  * }
@@ -364,7 +363,7 @@ export function isAlive(
  * @example
  * ```ts
  * import { pathsFor } from "./store.ts";
- * import { listProcesses, signalProcess } from "./processes.ts";
+ * import { listProcesses, signalProcess } from "./process/members.ts";
  * const paths = pathsFor("demo");
  * const agent = listProcesses(paths).find(({ role }) => role === "agent");
  * if (agent) signalProcess(paths, agent, 2);

@@ -6,7 +6,7 @@
 import { SessionError } from "../errors.ts";
 import { Hold } from "./hold.ts";
 import { join } from "../std.ts";
-import { type Meta, type Paths, textOfMeta } from "../store.ts";
+import { KINDS, type Meta, type Paths, textOfMeta } from "../store.ts";
 import { makeFile, restoreMode, writeAtomic } from "../system/files.ts";
 import {
   close,
@@ -101,10 +101,7 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     }
     // Not empty: its block has room for the shell's message about a signal, even on a full disk.
     makeFile(join(paths.dir, "reaper.log"), "reaper:\n");
-    if (meta.kind === "repl") {
-      makePipe(paths.stdin);
-      makePipe(join(paths.dir, "eof.pipe"));
-    }
+    for (const name of KINDS[meta.kind].pipes) makePipe(join(paths.dir, name));
     const ready = join(paths.dir, READY);
     makePipe(ready);
     const readyFd = open(ready, { noFollow: true });

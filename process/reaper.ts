@@ -278,7 +278,7 @@ fi
  *
  * @example
  * ```ts
- * import { reaperScript } from "./reaper.ts";
+ * import { reaperScript } from "./process/reaper.ts";
  * console.log(reaperScript({ pipe: true }));
  * ```
  */

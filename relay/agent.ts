@@ -15,7 +15,7 @@ import { type ChildStatus, endOf, spawnLeader } from "../process/child.ts";
 import { disableCoreDumps, getenv, kill, resetSignal } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 import { hasLeftShell } from "../process/table.ts";
-import { isExecutable } from "../agents/program.ts";
+import { findProgram } from "../system/files.ts";
 import { signalName } from "../system/signals.ts";
 
 /** The shell's name in its error messages. */
@@ -69,7 +69,9 @@ export async function startAgent(
     const { code, signal } = await endOf(child);
     if (signal === null && (code === 126 || code === 127)) {
       const path = env.PATH ?? (clearEnv ? undefined : getenv("PATH"));
-      if (!isExecutable(argv[0] ?? "", { path })) return { failure: code };
+      if (findProgram(argv[0] ?? "", { path }) === undefined) {
+        return { failure: code };
+      }
     }
   }
   return { child };

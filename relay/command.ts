@@ -83,7 +83,7 @@ export function ownLauncher(main: string): readonly string[] | undefined {
  *
  * @example
  * ```ts
- * import { relayCommand } from "./relay_command.ts";
+ * import { relayCommand } from "./relay/command.ts";
  * console.log(relayCommand({ dir: "/tmp/session", argv: ["vim"] }));
  * ```
  */

@@ -140,7 +140,7 @@ export class ProtocolError extends Error {
  *
  * @example
  * ```ts
- * import { encodeFrame, Frame } from "./protocol.ts";
+ * import { encodeFrame, Frame } from "./relay/protocol.ts";
  * console.log(encodeFrame(Frame.INPUT, new Uint8Array([97]))); // 2 0 0 0 3 97
  * ```
  */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { AGENTS } from "../agents/agents.ts";
 import { messageOf } from "../errors.ts";
 import { bracketedPaste, encodeKey } from "../screen/keys.ts";
 import type { Modes } from "../screen/modes.ts";
@@ -12,11 +13,14 @@ const encoder = new TextEncoder();
 
 /**
  * Pauses behind what was typed and read, in milliseconds, for the program to act on it: what
- * comes in one read is one thing to many. Some (Codex) also take fast typing for a paste,
- * and Enter right behind it for a part of that, unless it was marked as a paste.
+ * comes in one read is one thing to many. Some agents also take fast typing for a paste, and
+ * Enter right behind it for a part of that, unless it was marked as a paste.
  */
 const KEY_MS = 10;
-const TEXT_MS = 130;
+const TEXT_MS = Math.max(
+  KEY_MS,
+  ...AGENTS.map(({ enterAfterMs = 0 }) => enterAfterMs),
+);
 
 /** What the kernel keeps of a line that is being edited; it drops the rest without a word. */
 export const MAX_LINE_BYTES = 4095;

@@ -84,7 +84,7 @@ const EXAMPLES = "enter, tab, escape, space, backspace, up, pagedown, f5, " +
  *
  * @example
  * ```ts
- * import { encodeKey } from "./keys.ts";
+ * import { encodeKey } from "./screen/keys.ts";
  * console.log(encodeKey("ctrl-c") === "\x03"); // true
  * ```
  */

@@ -1,9 +1,9 @@
 /**
  * Creating a session: an unused id, a complete directory, a running agent.
  *
- * A session is built in `.new-…` with its lock held and appears under its id by
- * one rename(2), which fails if the id is taken: of two creators exactly one
- * wins, and nobody ever sees half a session.
+ * A session is built in `.new-…` with its lock held and appears under its id by one rename(2),
+ * which fails if the id is taken. Of two creators exactly one wins, and half a session is never
+ * visible.
  *
  * @module
  */
@@ -19,7 +19,9 @@ import { randomName } from "./names.ts";
 import { findScope } from "../process/scope.ts";
 import {
   checkId,
+  isKind,
   type Kind,
+  KINDS,
   makeBuildDirectory,
   type Meta,
   newMeta,
@@ -41,12 +43,12 @@ import {
 import { join, resolve } from "../std.ts";
 import { remove } from "../system/files.ts";
 
-/** What {@linkcode createSession} starts, and how. */
+/** Options of {@linkcode createSession}. */
 export interface CreateOptions extends RootOptions, ProcessOptions {
-  /** The argument vector of the agent: a program found on its `PATH`, or a path, and arguments. */
+  /** The argument vector of the agent: a program, which is a path or found on its `PATH`, and arguments. */
   readonly command: readonly string[];
   /**
-   * How it takes input: `exec` not at all, `repl` by a named pipe, `pty` by a
+   * How it takes input: `exec` not at all, `repl` through a named pipe, `pty` from a
    * pseudo-terminal.
    *
    * @default {"exec"}
@@ -59,17 +61,17 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly id?: string;
   /**
-   * Labels to find it by: keys without spaces and `=`, of 100 characters at most; values
-   * of one line, of 1000 characters at most.
+   * Labels for finding it: keys without spaces and `=`, at most 100 characters; values of one
+   * line, at most 1000 characters.
    */
   readonly labels?: Readonly<Record<string, string>>;
   /**
-   * What lists show for it.
+   * The text that lists show for it.
    *
    * @default {the command}
    */
   readonly prompt?: string;
-  /** Stop it after so many milliseconds, counted in tenths of a second. */
+  /** Stop it after this time, in milliseconds; counted in tenths of a second. */
   readonly timeoutMs?: number;
   /**
    * Milliseconds from SIGTERM to SIGKILL when the timeout stops it.
@@ -78,7 +80,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly graceMs?: number;
   /**
-   * Delete it once it has ended.
+   * Delete it when it ends.
    *
    * @default {false}
    */
@@ -96,7 +98,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly rows?: number;
   /**
-   * How much output of a terminal is kept, in bytes, 16 KiB at least; the oldest goes first.
+   * How much output of a terminal to keep, in bytes, at least 16 KiB; the oldest goes first.
    *
    * @default {67108864}
    */
@@ -107,23 +109,23 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly relayCommand?: readonly string[];
   /**
-   * Start it in a scope of its own (systemd), so that the end of the login doesn't end
-   * it: `auto` where it would, `always`, or `never`.
+   * Start it in a systemd scope of its own, so that it outlives the login: `auto` if the login
+   * would end it, `always`, or `never`.
    *
    * @default {"auto"}
    */
   readonly scope?: Scope;
   /**
-   * Called when the session is complete and its agent not yet started: what
-   * subscribes here, synchronously, misses nothing, even if it is deleted at once.
-   * If starting fails, the session is deleted.
+   * Called when the session is complete and its agent not yet started. A subscription made
+   * here, synchronously, misses nothing, even if the session is deleted at once. If the start
+   * fails, the session is deleted.
    */
   readonly beforeStart?: (session: Omit<CreatedSession, "pids">) => void;
-  /** Give up before anything is started. */
+  /** Cancels the creation until the agent is started. */
   readonly signal?: AbortSignal;
 }
 
-/** A session that has just been started. */
+/** A session that has just started. */
 export interface CreatedSession {
   /** Its id. */
   readonly id: string;
@@ -136,8 +138,8 @@ export interface CreatedSession {
 }
 
 /**
- * Starts a command as a session that outlives the caller. Returns once the
- * program runs; if it can't be started, nothing is left behind.
+ * Starts a command as a session that outlives the caller. Resolves as soon as the program
+ * runs; if it can't start, nothing is left behind.
  *
  * Needs `--allow-read` and `--allow-write` of the root, `--allow-env`, `--allow-ffi` and
  * `--allow-run=/bin/sh`; while an `LD_…` variable is set, `--allow-run` for all programs.
@@ -160,83 +162,143 @@ export interface CreatedSession {
 export async function createSession(
   options: CreateOptions,
 ): Promise<CreatedSession> {
-  const { kind = "exec", env, timeoutMs, graceMs, rm, signal } = options;
+  const { kind = "exec", command, signal } = options;
   signal?.throwIfAborted();
   requireMainThread(options.id);
   check(options);
   const root = openRoot(options);
   const cwd = resolve(options.cwd ?? Deno.cwd());
-  // Before the claim: from then on to the start nothing is awaited.
+  // Before the claim: between claim and start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
-  const relay = kind === "pty"
-    ? await import("../relay/command.ts")
-    : undefined;
+  const { isTerminal, pipes } = KINDS[kind];
+  const relay = isTerminal ? await import("../relay/command.ts") : undefined;
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
   using _ = prepared;
   try {
     options.beforeStart?.({ id: paths.id, paths, meta });
+    const launcher = options.relayCommand;
     const pids = await launch(paths, prepared, {
-      argv: relay?.relayCommand({
+      ...options,
+      argv: relay === undefined ? command : relay.relayCommand({
+        ...options,
         dir: paths.dir,
-        argv: options.command,
-        columns: options.columns,
-        rows: options.rows,
-        logLimitBytes: options.logLimitBytes,
-        launcher: options.relayCommand,
-      }) ?? options.command,
-      program: options.command[0],
-      relay: relay !== undefined,
+        argv: command,
+        launcher,
+      }),
+      program: command[0],
+      relay: isTerminal,
       cwd,
-      env,
-      clearEnv: options.clearEnv,
-      pipe: kind === "repl",
-      timeoutMs,
-      graceMs,
-      rm,
+      pipe: pipes.length > 0,
       scope,
     });
     return { id: paths.id, paths, meta, pids };
   } catch (error) {
-    // If another is quicker in deleting it, or its id is used again, that is fine.
+    // Unless another process has deleted it already, or uses its id again.
     if (await prepared.hold.lock()) prepared.hold.remove();
     throw error;
   }
 }
 
-/** Labels are lines of text, for lists and for options: what could steer a terminal is none. */
+/** Checks one option, which may be missing, or of any type. */
+type Check = (name: string, value: unknown) => void;
+
+const isString: Check = (name, value) => checkType(name, value, "string");
+const isBoolean: Check = (name, value) => checkType(name, value, "boolean");
+const isSide: Check = (name, value) => checkWhole(name, value, 1, 1000);
+
+/** Each option's check; an option without one is a type error. */
+const CHECKS: Readonly<Record<keyof Omit<CreateOptions, "signal">, Check>> = {
+  command: checkCommand,
+  root: isString,
+  kind: checkKind,
+  id: (_, value) => value === undefined || checkId(value as string),
+  prompt: isString,
+  cwd: isString,
+  scope: checkScope,
+  env: checkEnv,
+  clearEnv: isBoolean,
+  labels: checkLabels,
+  timeoutMs: checkPeriod,
+  graceMs: checkPeriod,
+  rm: isBoolean,
+  columns: isSide,
+  rows: isSide,
+  logLimitBytes: (name, value) => checkWhole(name, value, 0),
+  relayCommand: (name, value) =>
+    value === undefined || checkStrings(name, value),
+  beforeStart: (name, value) => checkType(name, value, "function"),
+};
+
+function check(options: CreateOptions): void {
+  for (const [name, check] of Object.entries(CHECKS)) {
+    check(name, options[name as keyof CreateOptions]);
+  }
+}
+
+function checkCommand(name: string, value: unknown): void {
+  checkStrings(name, value);
+  const command = value as readonly string[];
+  if (command.length === 0 || command[0] === "") {
+    throw new ArgumentError("Cannot create a session: the command is empty");
+  }
+  checkNoNul(command);
+}
+
+function checkNoNul(texts: readonly string[]): void {
+  if (!texts.some((text) => text.includes("\0"))) return;
+  throw new ArgumentError(
+    "Cannot create a session: an argument or variable holds a NUL character",
+  );
+}
+
+function checkKind(name: string, value: unknown): void {
+  isString(name, value);
+  if (value === undefined || isKind(value)) return;
+  throw new ArgumentError(`Unknown kind "${value}": use exec, repl or pty`);
+}
+
+function checkScope(name: string, value: unknown): void {
+  isString(name, value);
+  if (value === undefined || SCOPES.includes(value as Scope)) return;
+  throw new ArgumentError(
+    `Unknown scope "${value}": use auto, always or never`,
+  );
+}
+
+function checkEnv(name: string, value: unknown): void {
+  checkStringRecord(name, value);
+  const env = value as CreateOptions["env"] ?? {};
+  for (const name of Object.keys(env)) {
+    if (name === "" || /[=\0]/.test(name)) {
+      throw new ArgumentError(`Invalid environment variable name "${name}"`);
+    }
+  }
+  checkNoNul(Object.values(env));
+}
+
+/** Ten years, which every shell can count in fifths of a second, mksh with its 32 bits included. */
+const LONGEST_MS = 10 * 365.25 * 86_400_000;
+
+function checkPeriod(name: string, value: unknown): void {
+  checkType(name, value, "number");
+  if (value === undefined) return;
+  const ms = value as number;
+  if (ms > 0 && ms <= LONGEST_MS) return;
+  const bounds = "a positive number and at most ten years";
+  throw new RangeError(`${name} must be ${bounds}, got ${ms}`);
+}
+
+/** What could steer a terminal: lists and messages show labels. */
 const STEERING =
   // deno-lint-ignore no-control-regex
   /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 const LABEL_KEY_LENGTH = 100;
 const LABEL_VALUE_LENGTH = 1000;
 
-function checkTypes(options: CreateOptions): void {
-  checkStrings("command", options.command);
-  for (
-    const name of ["root", "kind", "id", "prompt", "cwd", "scope"] as const
-  ) {
-    checkType(name, options[name], "string");
-  }
-  for (const name of ["env", "labels"] as const) {
-    checkStringRecord(name, options[name]);
-  }
-  for (const name of ["timeoutMs", "graceMs"] as const) {
-    checkType(name, options[name], "number");
-  }
-  for (const name of ["rm", "clearEnv"] as const) {
-    checkType(name, options[name], "boolean");
-  }
-  checkType("beforeStart", options.beforeStart, "function");
-  if (options.relayCommand !== undefined) {
-    checkStrings("relayCommand", options.relayCommand);
-  }
-  checkWhole("columns", options.columns, 1, 1000);
-  checkWhole("rows", options.rows, 1, 1000);
-  checkWhole("logLimitBytes", options.logLimitBytes, 0);
-}
-
-function checkLabels(labels: Readonly<Record<string, string>>): void {
+function checkLabels(name: string, value: unknown): void {
+  checkStringRecord(name, value);
+  const labels = value as CreateOptions["labels"] ?? {};
   for (const [key, value] of Object.entries(labels)) {
     const shown = JSON.stringify(key.slice(0, 80));
     if (!/^[^\s=]+$/.test(key) || STEERING.test(key)) {
@@ -254,45 +316,6 @@ function checkLabels(labels: Readonly<Record<string, string>>): void {
         `Invalid label ${shown}: a key has ${LABEL_KEY_LENGTH} characters at most, a value ${LABEL_VALUE_LENGTH}`,
       );
     }
-  }
-}
-
-/** Ten years: what every shell can count in fifths of a second, with 32 bits in mksh. */
-const LONGEST_MS = 10 * 365.25 * 86_400_000;
-
-function check(options: CreateOptions): void {
-  checkTypes(options);
-  checkLabels(options.labels ?? {});
-  const { command, kind, id, env = {}, scope } = options;
-  if (id !== undefined) checkId(id);
-  if (command.length === 0 || command[0] === "") {
-    throw new ArgumentError("Cannot create a session: the command is empty");
-  }
-  if (kind !== undefined && !["exec", "repl", "pty"].includes(kind)) {
-    throw new ArgumentError(`Unknown kind "${kind}": use exec, repl or pty`);
-  }
-  if (scope !== undefined && !SCOPES.includes(scope)) {
-    throw new ArgumentError(
-      `Unknown scope "${scope}": use auto, always or never`,
-    );
-  }
-  for (const name of Object.keys(env)) {
-    if (name === "" || /[=\0]/.test(name)) {
-      throw new ArgumentError(`Invalid environment variable name "${name}"`);
-    }
-  }
-  for (const text of [...command, ...Object.values(env)]) {
-    if (text.includes("\0")) {
-      throw new ArgumentError(
-        "Cannot create a session: an argument or variable holds a NUL character",
-      );
-    }
-  }
-  for (const name of ["timeoutMs", "graceMs"] as const) {
-    const value = options[name];
-    if (value === undefined || value > 0 && value <= LONGEST_MS) continue;
-    const bounds = "a positive number and at most ten years";
-    throw new RangeError(`${name} must be ${bounds}, got ${value}`);
   }
 }
 
@@ -341,7 +364,7 @@ function tryClaim(root: string, meta: Meta): Claim | undefined {
   }
 }
 
-/** Tells whether a rename(2) failed because of what stands there, which may be gone by now. */
+/** Tells whether rename(2) failed because the target existed; it may be gone by now. */
 function isTaken(error: unknown): boolean {
   const { code } = error as { readonly code?: unknown };
   return ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(String(code));

@@ -1,8 +1,8 @@
 /**
- * Finding sessions: all of them, one by its id, one by what a user types.
+ * Finding sessions: all of them, one by its id, one by a selector.
  *
- * Listing is reading directories, with a few small reads for each; damaged sessions
- * are listed as such, and what is not a session is passed over.
+ * Listing reads the root and a few small files of each session. Damaged sessions are listed as
+ * such; anything else in the root is ignored.
  *
  * @module
  */
@@ -26,7 +26,7 @@ import {
 } from "../store.ts";
 import { readFile, readQuickly, statOptional } from "../system/files.ts";
 
-/** One session as it was at the moment of reading. */
+/** A session as it was at the moment of reading. */
 export interface Session {
   /** Its id. */
   readonly id: string;
@@ -36,11 +36,11 @@ export interface Session {
   readonly meta: Meta | null;
   /** Its state. */
   readonly state: State;
-  /** When it was created; for a damaged one, when its directory was made. */
+  /** When it was created; for a damaged session, when its directory was made. */
   readonly createdAt: Date;
-  /** The sizes of its logs in bytes; a missing log has none. */
+  /** The sizes of its logs in bytes; 0 for a missing log. */
   readonly sizes: { readonly stdout: number; readonly stderr: number };
-  /** When it wrote something last; `null` if it has written nothing. */
+  /** The time of its last output; `null` without output. */
   readonly lastOutputAt: Date | null;
 }
 
@@ -52,16 +52,16 @@ function readSession(paths: Paths): Session | undefined {
   try {
     let text = readFile(paths.meta, META_BYTES);
     if (text === undefined) {
-      // A foreign directory has no lock either; a session that lost its metadata has.
+      // A foreign directory has no lock; a session that lost its metadata does.
       if (statOptional(paths.lock) === undefined) return undefined;
-      // It may have appeared between the two looks, whole.
+      // It may have appeared, whole, between the two looks.
       text = readFile(paths.meta, META_BYTES);
     }
     if (text !== undefined) {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
       state = readState(paths);
-      // Deleted between two looks.
+      // It was deleted between the two looks.
       if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
       const info = statOptional(paths.meta);
@@ -94,7 +94,7 @@ function readOutputFacts(
   const stderr = statOptional(paths.stderr);
   let lastOutputAt: Date | null = null;
   for (const info of [stdout, stderr]) {
-    // An empty log has the time of its making.
+    // The time of an empty log is that of its creation.
     if (!info?.size || info.mtime === null) continue;
     if (lastOutputAt === null || info.mtime > lastOutputAt) {
       lastOutputAt = info.mtime;
@@ -110,23 +110,23 @@ function reasonOf(error: unknown): string {
   return messageOf(error).replace(/^Session "[^"]*" is damaged: /, "");
 }
 
-/** How many sessions are worth a preparation for reading their files. */
+/** From this number of sessions on, preparing for fast reads pays off. */
 const MANY = 250;
 
-/** Which sessions {@linkcode listSessions} gives. */
+/** Options of {@linkcode listSessions}. */
 export interface ListOptions extends RootOptions {
-  /** Only those in this state. */
+  /** Only sessions in this state. */
   readonly state?: StateName;
-  /** Only those that carry all of these labels. */
+  /** Only sessions with all of these labels. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** The directory of sessions; a root that does not exist yet has none. */
+/** The ids in the root; none if the root does not exist yet. */
 function sessionNames(root: string): string[] {
   const names: string[] = [];
   try {
     for (const entry of Deno.readDirSync(root)) {
-      // A link is not followed: it could lead out of the root.
+      // Links are not followed: they could lead out of the root.
       if (entry.isDirectory && isId(entry.name)) names.push(entry.name);
     }
   } catch (error) {
@@ -192,15 +192,23 @@ export async function getSession(
   id: string,
   options: RootOptions = {},
 ): Promise<Session> {
-  const session = readSession(pathsFor(id, options));
-  if (session === undefined) throw noSuchSession(id);
+  return sessionAt(pathsFor(id, options));
+}
+
+/**
+ * The session that has these files.
+ *
+ * @throws {SessionError} `not_found`.
+ */
+export function sessionAt(paths: Paths): Session {
+  const session = readSession(paths);
+  if (session === undefined) throw noSuchSession(paths.id);
   return session;
 }
 
 /**
- * The session that a selector names: an exact id, else an index into the
- * newest-first list (0 is the newest), else a unique prefix. Needs
- * `--allow-read` of the root.
+ * The session for a selector: an exact id, else an index into the newest-first list (0 is the
+ * newest), else a unique prefix. Needs `--allow-read` of the root.
  *
  * @throws {SessionError} `not_found`, or `ambiguous` with the `candidates`.
  *

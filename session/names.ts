@@ -10,12 +10,12 @@ const ADJECTIVES = "agile amber ample apt azure bold brave breezy bright brisk c
 const ANIMALS = "adder albatross ant badger bat bear beaver bee bison boar bobcat camel cat cheetah cobra condor coyote crab crane crow deer dingo dolphin dove duck eagle eel egret elk falcon ferret finch fox frog gazelle gecko gibbon goose gull hare hawk heron hippo hornet horse ibex ibis iguana jackal jaguar jay kestrel kiwi koala lark lemur leopard lion lizard llama lynx magpie marmot marten mink mole moose moth mouse newt ocelot octopus oriole osprey otter owl ox panda panther parrot pelican penguin pigeon puffin puma quail rabbit raven robin salmon seal shark shrew skunk sloth snail sparrow spider squid stork swan tapir tern tiger toad trout turtle viper walrus wasp weasel whale wolf wombat wren yak zebra".split(" ");
 
 /**
- * A random name such as `brave-otter`; from the `attempt`th on (the first is 0)
- * with a number, so that a root full of names still has room.
+ * A random name such as `brave-otter`; from the fourth attempt on (the first is 0) with a
+ * number, so that a full root still has unused names.
  *
  * @example
  * ```ts
- * import { randomName } from "./names.ts";
+ * import { randomName } from "./session/names.ts";
  * console.log(randomName(0));
  * ```
  */

@@ -1,5 +1,5 @@
 /**
- * Pruning: deleting what has ended, and what killed creators and deleters left.
+ * Pruning: deleting ended sessions, and leftovers of killed creators and deleters.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { checkType, SessionError } from "../errors.ts";
 import { processFinder } from "../process/members.ts";
 import { listSessions, type Session } from "./find.ts";
 import { SIGNALS } from "../system/signals.ts";
-import { join } from "../std.ts";
+import { basename, join, walkSync } from "../std.ts";
 import { deleteHeld, type Held, holdSession } from "./stop.ts";
 import {
   isLockHeld,
@@ -22,43 +22,45 @@ import { remove, statOptional } from "../system/files.ts";
 /** Options of {@linkcode pruneSessions}. */
 export interface PruneOptions extends RootOptions {
   /**
-   * Only sessions that ended at least so many milliseconds ago; for a lost one,
-   * that were created so long ago.
+   * Only sessions that ended at least this many milliseconds ago; for lost sessions, the time
+   * since their creation counts.
    *
    * @default {0}
    */
   readonly olderThanMs?: number;
   /**
-   * Delete nothing, only tell what would be deleted.
+   * Only report; delete nothing.
    *
    * @default {false}
    */
   readonly dryRun?: boolean;
-  /** Go on no further. */
+  /** Stops pruning between two sessions. */
   readonly abortSignal?: AbortSignal;
 }
 
-/** What {@linkcode pruneSessions} deleted, or would. */
+/** The result of {@linkcode pruneSessions}. */
 export interface Pruned {
-  /** The sessions and the sizes of their files. */
+  /** The deleted sessions and the sizes of their files. */
   readonly deleted: readonly { readonly id: string; readonly bytes: number }[];
-  /** The sizes of all files together, those of the leftovers included. */
+  /** The total size of all files, leftovers included. */
   readonly bytes: number;
-  /** Sessions, and hidden entries of the root, that could not be deleted, and why. */
+  /** Sessions and hidden directories that could not be deleted, and why. */
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
 }
 
-/** How old a hidden directory must be that no living creator can own. */
+/** A hidden directory this old belongs to no living creator. */
 const LEFTOVER_MS = 60_000;
 /** How many sessions are held open at the same time. */
 const BATCH = 250;
+
 /**
- * Deletes the sessions that have exited or are lost, with the processes that they
- * left behind, and what killed creators and deleters left in the root.
+ * Deletes the sessions that have exited or are lost, with the processes that they left behind,
+ * and the leftovers of killed creators and deleters.
  * Needs what {@linkcode stopSession} needs.
  *
  * @throws {SessionError} `root_unusable` if the root can't be read.
- * @throws {RangeError} if `olderThanMs` is negative; {ArgumentError} if it is no number.
+ * @throws {RangeError} if `olderThanMs` is negative.
+ * @throws {ArgumentError} if it is not a number.
  *
  * @example
  * ```ts
@@ -84,15 +86,15 @@ export async function pruneSessions(
   let bytes = deleted.reduce((sum, one) => sum + one.bytes, 0);
   for (const path of leftovers(root)) {
     bytes += sizeOf(path);
-    const id = path.slice(root.length + 1);
+    const id = basename(path);
     if (!dryRun) await pruning.attempt(id, () => remove(path));
   }
   return { deleted, bytes, failed: pruning.failed };
 }
 
 /**
- * One deletion of what is due. It may take a while, in which any id may have been deleted and
- * used again: each session is held, and looked at once more, before it goes.
+ * One run over all sessions that are due. It can take a while, in which any id may be deleted
+ * and used again: each session is held, and read once more, before it is deleted.
  */
 class Pruning {
   readonly failed: { id: string; error: unknown }[] = [];
@@ -107,7 +109,7 @@ class Pruning {
     this.#abortSignal = options.abortSignal;
   }
 
-  /** Whether a session has ended, and long ago; a time to come counts as now. */
+  /** Whether a session ended long enough ago; a time in the future counts as now. */
   isDue = ({ state: { state }, paths, createdAt }: Session): boolean => {
     if (state !== "exited" && state !== "lost") return false;
     const at = readTimes(paths).endedAt ?? createdAt;
@@ -124,14 +126,14 @@ class Pruning {
     return this.#deleted;
   }
 
-  /** Deletes what has no processes, after one look at those for all; returns the others. */
+  /** Deletes the sessions without processes, after one look at all processes; returns the other ids. */
   async #deleteIdle(ids: readonly string[]): Promise<string[]> {
     using stack = new DisposableStack();
     const busy: string[] = [];
     const locked: Held[] = [];
     for (const id of ids) {
-      await this.attempt(id, async () => {
-        const held = await holdSession(id, this.#root);
+      await this.attempt(id, () => {
+        const held = holdSession(id, this.#root);
         stack.use(held.hold);
         if (!this.isDue(held.session)) return;
         if (!held.hold.tryLock()) busy.push(id);
@@ -152,9 +154,9 @@ class Pruning {
     return busy;
   }
 
-  /** Deletes one that has left processes behind, or that another is about to delete. */
+  /** Deletes a session that left processes behind, or that another process is deleting. */
   async #deleteBusy(id: string): Promise<void> {
-    const held = await holdSession(id, this.#root);
+    const held = holdSession(id, this.#root);
     using _ = held.hold;
     if (!this.isDue(held.session)) return;
     const bytes = sizeOf(held.session.paths.dir);
@@ -163,7 +165,7 @@ class Pruning {
     if (await deleteHeld(held, how)) this.#deleted.push({ id, bytes });
   }
 
-  /** One that can't be deleted keeps none of the others. */
+  /** Does the work for one session; a failure doesn't stop the others. */
   async attempt(id: string, work: () => void | Promise<void>): Promise<void> {
     try {
       this.#abortSignal?.throwIfAborted();
@@ -178,7 +180,7 @@ class Pruning {
   }
 }
 
-/** What killed creators and deleters left: hidden directories of the root. */
+/** The hidden directories that killed creators and deleters left in the root. */
 export function leftovers(root: string): string[] {
   const paths: string[] = [];
   try {
@@ -195,22 +197,22 @@ export function leftovers(root: string): string[] {
   return paths;
 }
 
-/** A creator makes its directory first and locks it then: a young one may be about to. */
+/** A creator makes its directory before it locks it: a young one may be about to be locked. */
 function isAbandoned(dir: string): boolean {
   const info = statOptional(dir);
   const madeAt = info?.mtime?.getTime() ?? 0;
-  // Or so far in the time to come: the clock was set.
+  // A time far in the future counts, too: the clock was set back.
   return info !== undefined && Math.abs(Date.now() - madeAt) > LEFTOVER_MS &&
     !isLockHeld(pathsIn(dir, "new"));
 }
 
-/** The sizes of all files in a directory together; links count as nothing. */
+/** The sizes of all files below a directory together; links count as nothing. */
 function sizeOf(dir: string): number {
   let bytes = 0;
   try {
-    for (const { name, isFile, isDirectory } of Deno.readDirSync(dir)) {
-      if (isDirectory) bytes += sizeOf(`${dir}/${name}`);
-      else if (isFile) bytes += Deno.lstatSync(`${dir}/${name}`).size;
+    const options = { includeDirs: false, includeSymlinks: false };
+    for (const { path, isFile } of walkSync(dir, options)) {
+      if (isFile) bytes += statOptional(path)?.size ?? 0;
     }
   } catch (error) {
     // Gone meanwhile, too deep for a path, or closed to us: a sum is not worth failing for.

@@ -1,11 +1,8 @@
 /**
- * Ending: stop a session, delete it, clear away the ended ones.
+ * Stopping and deleting a session: when, what is recorded, what becomes of its files.
  *
- * How processes are ended stands in `ending.ts`, and which are meant in
- * `processes.ts`. Here: when, what is recorded of it, and what becomes of the files.
- *
- * What is stopped and deleted is what was looked at, see `hold.ts`: not a later session with
- * the same id.
+ * `process/ending.ts` ends processes, `process/members.ts` finds them. A session is held from the
+ * moment that it is read, see `process/hold.ts`: a later session with the same id is safe.
  *
  * @module
  */
@@ -16,7 +13,8 @@ import { Hold } from "../process/hold.ts";
 import { join } from "../std.ts";
 import {
   checkId,
-  exitStatus,
+  describeState,
+  isLive,
   noSuchSession,
   openRoot,
   parseEnding,
@@ -36,10 +34,10 @@ import {
   writeAtomic,
 } from "../system/files.ts";
 import { signalName, signalNumber } from "../system/signals.ts";
-import { getSession, type Session } from "./find.ts";
+import { type Session, sessionAt } from "./find.ts";
 import { sleep } from "../system/async.ts";
 
-/** How a session is ended. */
+/** Options for ending a session. */
 export interface EndOptions extends RootOptions {
   /**
    * The first signal: `TERM`, `SIGTERM` or `15`.
@@ -48,19 +46,19 @@ export interface EndOptions extends RootOptions {
    */
   readonly signal?: string;
   /**
-   * Milliseconds from it to SIGKILL.
+   * Milliseconds from this signal to SIGKILL.
    *
    * @default {10000}
    */
   readonly graceMs?: number;
-  /** Give up waiting; what was signalled stays so. */
+  /** Stops the waiting; signals that were sent stay sent. */
   readonly abortSignal?: AbortSignal;
 }
 
 /** Options of {@linkcode stopSession}. */
 export interface StopOptions extends EndOptions {
   /**
-   * Who asks, for the record.
+   * The command or rule that stops it, for the record.
    *
    * @default {"stop"}
    */
@@ -70,30 +68,30 @@ export interface StopOptions extends EndOptions {
 /** Options of {@linkcode deleteSession}. */
 export interface DeleteOptions extends EndOptions {
   /**
-   * Stop a live session first; remove a damaged one.
+   * Stop a running session first; delete even a damaged one.
    *
    * @default {false}
    */
   readonly force?: boolean;
 }
 
-/** How long another who deletes the same session may take, beyond the time that we give ourselves. */
+/** How long another deleter of the same session may take, beyond our own grace period. */
 const LOCK_MS = 15_000;
 /** How long a new session may take from its lock to its first process. */
 const STARTING_MS = 2_000;
+
 /**
- * Stops a session: the signal to each of its processes, a grace period, SIGKILL to
- * what is left. Resolves with the session as it ended once all its processes are
- * gone, but for the caller, if that is one of them. Of an ended session it ends the
- * processes left behind. The request is recorded in `stop.json` before the signal;
- * a full disk does not prevent the stop. A process that forks and exits faster than
- * it can be looked at, and that nothing of the session waits for, may escape.
+ * Stops a session: a signal to each of its processes, a grace period, SIGKILL to the rest.
+ * Resolves with the ended session when all its processes are gone, except the caller if it is
+ * one of them. For an ended session, it ends the processes left behind. The request is recorded
+ * in `stop.json` before the signal; a full disk does not prevent the stop. A process that forks
+ * and exits faster than the process table can be read, with no parent in the session, may escape.
  *
  * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi`, `--allow-env`,
  * and unless all is allowed `--allow-run=/bin/sh`.
  *
  * @throws {SessionError} `wrong_state` if there is nothing to stop; `not_found`;
- * `timeout` if a process does not die of SIGKILL, or the end can't be recorded.
+ * `timeout` if a process survives SIGKILL, or the ending can't be recorded.
  * @throws {Deno.errors.PermissionDenied} if a process runs as another user.
  * @throws {TypeError} if there is no such signal, or the id is malformed.
  * @throws {RangeError} if `graceMs` is negative.
@@ -112,10 +110,9 @@ export async function stopSession(
   const { signal = "SIGTERM", graceMs = 10_000, abortSignal } = options;
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
-  const root = openRoot(options);
-  const held = await holdSession(id, root);
+  const held = holdSession(id, openRoot(options));
   using _ = held.hold;
-  return await stopHeld(held, root, {
+  return await stopHeld(held, {
     by: options.by ?? "stop",
     signalNumber: number,
     graceMs,
@@ -123,29 +120,31 @@ export async function stopSession(
   });
 }
 
-/** A session as it was at a look, held since before that; the hold is the caller's to let go. */
+/** A session as it was read while held; the caller disposes of the hold. */
 export interface Held {
   readonly session: Session;
   readonly hold: Hold;
 }
 
 /**
- * Holds a session and looks at it. A link in its place is none: it could lead out of the root.
+ * Holds a session and reads it. A link in its place is not a session: it could lead out of
+ * the root.
  *
  * @throws {SessionError} `not_found`.
  */
-export async function holdSession(id: string, root: string): Promise<Held> {
+export function holdSession(id: string, root: string): Held {
+  const paths = pathsIn(join(root, checkId(id)), id);
   for (;;) {
-    const hold = Hold.take(pathsIn(join(root, id), checkId(id)));
+    const hold = Hold.take(paths);
     if (hold === undefined) throw noSuchSession(id);
     try {
-      const session = await getSession(id, { root });
+      const session = sessionAt(paths);
       if (hold.isStill()) return { session, hold };
     } catch (error) {
       hold[Symbol.dispose]();
       throw error;
     }
-    hold[Symbol.dispose](); // Another session by now: that one is looked at.
+    hold[Symbol.dispose](); // Another session has the id by now: hold and read that one.
   }
 }
 
@@ -153,19 +152,18 @@ type StopHow = Omit<EndingOptions, "isStill">;
 
 async function stopHeld(
   { session, hold }: Held,
-  root: string,
   options: StopHow & { readonly by: StopRequest["by"] },
 ): Promise<Session> {
   const { by, signalNumber, abortSignal } = options;
   const { paths } = session;
-  await untilThereAreProcesses(session, root, abortSignal);
-  using lock = openLock(paths);
+  await untilThereAreProcesses(paths, abortSignal);
+  using lock = openFile(paths.lock) ?? null;
   if (
     session.state.state !== "lost" && readEnding(paths) === undefined &&
     hold.isStill()
   ) record(paths, by, signalName(signalNumber));
   await endAll(paths, { ...options, isStill: () => hold.isStill() });
-  return await afterwards(session, root, lock, hold);
+  return afterwards(session, hold, lock);
 }
 
 function checkSignal(signal: string, graceMs: number): number {
@@ -178,17 +176,17 @@ function checkSignal(signal: string, graceMs: number): number {
 }
 
 async function untilThereAreProcesses(
-  { id, paths }: Session,
-  root: string,
+  paths: Paths,
   abortSignal?: AbortSignal,
 ): Promise<void> {
   const end = performance.now() + STARTING_MS;
   while (listProcesses(paths).length === 0) {
-    const { state } = await getSession(id, { root });
-    // We hold its lock ourselves if we are all that is left of it.
+    // Read after that look: it may just have ended.
+    const { state } = sessionAt(paths);
+    // If this process is all that is left of it, it holds the lock itself.
     const alone = state.state === "running" && isWithin(paths);
     if (alone || state.state !== "starting" || performance.now() > end) {
-      throw nothingToStop(id, state);
+      throw nothingToStop(paths.id, state);
     }
     await sleep(10, abortSignal);
   }
@@ -200,34 +198,11 @@ async function endAll(paths: Paths, options: EndingOptions): Promise<void> {
 }
 
 function nothingToStop(id: string, state: State): SessionError {
-  const why = state.state === "running" || state.state === "starting"
-    ? `it is ${state.state}, but none of its processes can be seen from here; does it run in a container or on another machine?`
-    : describe(state);
-  return new SessionError(
-    "wrong_state",
-    `Cannot stop session "${id}": ${why}`,
-    {
-      id,
-    },
-  );
-}
-
-function describe(state: State): string {
-  switch (state.state) {
-    case "starting":
-    case "running":
-      return `it is ${state.state}`;
-    case "exited":
-      return "signal" in state.ending
-        ? `it was ended by ${state.ending.signal}`
-        : `it exited with code ${exitStatus(state.ending)}`;
-    case "lost":
-      return "it is lost: it ended together with its supervisor, or the machine went down";
-    case "damaged":
-      return `it is damaged: ${state.reason}`;
-    default:
-      return state satisfies never;
-  }
+  const hint = isLive(state)
+    ? ", but its processes are not visible from here; does it run in a container or on another machine?"
+    : "";
+  const message = `Cannot stop session "${id}": ${describeState(state)}${hint}`;
+  return new SessionError("wrong_state", message, { id });
 }
 
 function record(paths: Paths, by: StopRequest["by"], signal: string): void {
@@ -236,41 +211,39 @@ function record(paths: Paths, by: StopRequest["by"], signal: string): void {
     writeAtomic(paths.stop, JSON.stringify(request) + "\n");
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    // Gone meanwhile, or the disk is full: who wants it stopped wants it even so.
+    // It is gone, or the disk is full: the stop goes on without a record.
   }
 }
 
-/** The lock file, which at the end also tells the ending, even of a removed session. */
-function openLock(paths: Paths): OpenFile | null {
-  return openFile(paths.lock) ?? null;
-}
-
-/** A parent that we signal, npx for one, may pass the signal on: we have yet to finish. */
+/** Ignores a signal that a signalled parent, such as npx, may pass on to this process. */
 function keepAlive(number: number): Disposable {
   const name = signalName(number) as Deno.Signal;
   const ignore = () => {};
   try {
     Deno.addSignalListener(name, ignore);
   } catch {
-    return { [Symbol.dispose]() {} }; // Not one that can be caught.
+    return { [Symbol.dispose]() {} }; // It can't be caught.
   }
   return {
     [Symbol.dispose]: () => Deno.removeSignalListener(name, ignore),
   };
 }
 
-async function afterwards(
+/**
+ * The session as it ended. A session with `rm` is gone by then: its lock file, which is still
+ * open, also holds the ending.
+ */
+function afterwards(
   before: Session,
-  root: string,
-  lock: OpenFile | null,
   hold: Hold,
-): Promise<Session> {
+  lock: OpenFile | null,
+): Session {
   const { id, paths } = before;
   const lost: State = { state: "lost", pids: readPids(paths) ?? null };
   try {
-    const session = await getSession(id, { root });
+    const session = sessionAt(paths);
     if (!hold.isStill()) throw noSuchSession(id);
-    // We hold the inherited lock ourselves if we are within; as its agent, we also live.
+    // A process within the session holds the inherited lock itself. Its agent really lives.
     const seemsLive = isLive(session.state) && isWithin(paths) &&
       readPids(paths)?.agent !== Deno.pid;
     return seemsLive ? { ...session, state: lost } : session;
@@ -278,18 +251,17 @@ async function afterwards(
     if (!(error instanceof SessionError && error.code === "not_found")) {
       throw error;
     }
-    // Its reaper has deleted it, as it was asked to when it was created.
     const ending = parseEnding(lock && textOf(lock) || "");
     return { ...before, state: ending ? { state: "exited", ending } : lost };
   }
 }
 
 /**
- * Deletes a session: no process and no file of it is left. Needs what
- * {@linkcode stopSession} needs.
+ * Deletes a session with all its processes and files. Needs the permissions of
+ * {@linkcode stopSession}.
  *
- * @throws {SessionError} `wrong_state` if it is live, `damaged` if it is, both
- * only without `force`; `not_found`; `timeout` as {@linkcode stopSession} does.
+ * @throws {SessionError} without `force`, `wrong_state` if it is running and `damaged` if it is
+ * damaged; `not_found`; `timeout` like {@linkcode stopSession}.
  * @throws {Deno.errors.PermissionDenied} if a process of it runs as another user.
  *
  * @example
@@ -307,25 +279,23 @@ export async function deleteSession(
     options;
   const number = checkSignal(signal, graceMs);
   abortSignal?.throwIfAborted();
-  const root = openRoot(options);
-  const held = await holdSession(id, root);
+  const held = holdSession(id, openRoot(options));
   using hold = held.hold;
   const { paths, state } = held.session;
   if (!force && (isLive(state) || state.state === "damaged")) {
     const [code, hint] = isLive(state)
       ? ["wrong_state", "use force (-f) to stop it first"] as const
-      : ["damaged", "use force (-f) to delete it even so"] as const;
-    const message = `Cannot delete session "${id}": ${
-      describe(state)
-    }; ${hint}`;
+      : ["damaged", "use force (-f) to delete it anyway"] as const;
+    const why = describeState(state);
+    const message = `Cannot delete session "${id}": ${why}; ${hint}`;
     throw new SessionError(code, message, { id });
   }
   const how = { signalNumber: number, graceMs, abortSignal };
   if (isLive(state)) {
     try {
-      await stopHeld(held, root, { ...how, by: "delete", evenReaper: true });
+      await stopHeld(held, { ...how, by: "delete", evenReaper: true });
     } catch (error) {
-      // It may have ended, or deleted itself, since we looked.
+      // It may have ended or deleted itself meanwhile.
       if (!(error instanceof SessionError)) throw error;
       if (error.code === "not_found" || !hold.isStill()) return;
       if (error.code !== "wrong_state") throw error;
@@ -335,7 +305,7 @@ export async function deleteSession(
   await deleteHeld(held, how);
 }
 
-/** Deletes a session that has ended, with what it has left behind; `false` if another was quicker. */
+/** Deletes an ended session and the processes it left; `false` if another process was faster. */
 export async function deleteHeld(
   { session: { paths }, hold }: Held,
   options: StopHow,
@@ -343,15 +313,11 @@ export async function deleteHeld(
   const { graceMs, abortSignal } = options;
   if (!await hold.lock(graceMs + LOCK_MS, abortSignal)) {
     if (!hold.isStill()) return false;
-    const why = "another process is deleting it, and comes to no end";
+    const why = "another process is deleting it and does not finish";
     const message = `Cannot delete session "${paths.id}": ${why}`;
     throw new SessionError("timeout", message, { id: paths.id });
   }
   const isStill = () => hold.isStill();
   await endAll(paths, { ...options, isStill, evenReaper: true });
   return hold.remove();
-}
-
-function isLive(state: State): boolean {
-  return state.state === "starting" || state.state === "running";
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { checkType } from "../errors.ts";
+import { abortable as abortableOf } from "../std.ts";
 
 /**
  * Waits for `promise` until `signal` is aborted; the promise itself goes on.
@@ -15,15 +16,8 @@ export async function abortable<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   if (signal === undefined) return await promise;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  // A caller's thenable that is not a Promise would be taken for an iterator.
+  return await abortableOf(Promise.resolve(promise), signal);
 }
 
 /** The longest delay of setTimeout(), 24.8 days: with a longer one it fires at once. */

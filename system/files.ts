@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { resolve } from "../std.ts";
 import { compile } from "./ffi.ts";
 import {
   closeQuietly,
@@ -314,4 +315,34 @@ export function writeAtomic(path: string, text: string): void {
     }
     throw error;
   }
+}
+
+/** Where {@linkcode findProgram} looks. */
+export interface SearchOptions {
+  /** The value of `PATH`. @default {"/usr/local/bin:/usr/bin:/bin"} */
+  readonly path?: string;
+  /** Where a relative path starts. @default {Deno.cwd()} */
+  readonly cwd?: string;
+}
+
+/**
+ * The absolute path of a program, which is given as a path or as a name to be found on
+ * `PATH`; `undefined` if there is no file that somebody may execute. Needs `--allow-read` of
+ * the directories.
+ */
+export function findProgram(
+  program: string,
+  options: SearchOptions = {},
+): string | undefined {
+  const { path = "/usr/local/bin:/usr/bin:/bin", cwd = "" } = options;
+  for (const folder of program.includes("/") ? [""] : path.split(":")) {
+    try {
+      const file = resolve(cwd, folder, program);
+      const { isFile, mode } = Deno.statSync(file);
+      if (isFile && ((mode ?? 0o111) & 0o111) !== 0) return file;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+    }
+  }
+  return undefined;
 }

@@ -183,6 +183,13 @@ Deno.test("only the programs read arguments, print or exit", () => {
   }
 });
 
+Deno.test("what differs between the kinds stands in KINDS of store.ts", () => {
+  const found = MODULES.flatMap((name) =>
+    linesWith(name, /\bkind [!=]== "(exec|repl|pty)"/i)
+  );
+  assertEquals(found, []);
+});
+
 Deno.test("all FFI stands in ffi.ts", () => {
   const found = MODULES
     .filter((name) => name !== "system/ffi.ts")

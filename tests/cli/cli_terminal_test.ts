@@ -106,15 +106,15 @@ Deno.test("what a terminal or another kind can't do is said, with what can be do
   const cases: [number, string, string[]][] = [
     [1, "must be a terminal", ["attach", "t"]],
     [1, "--key ctrl-d", ["send", "t", "--eof"]],
-    [1, "it is no terminal", ["send", "e", "-k", "enter"]],
+    [1, "it is not a terminal", ["send", "e", "-k", "enter"]],
     [1, "it is no terminal", ["screen", "e"]],
     [2, "key", ["send", "t", "-k", "hyperspace"]],
     [2, "Invalid size", ["run", "-t", "--size", "0x0", "true"]],
-    [2, "for terminals only", ["run", "--size", "80x24", "true"]],
-    [2, "either --tty or --interactive", ["run", "-t", "-i", "true"]],
+    [2, "the session is not a terminal", ["run", "--size", "80x24", "true"]],
+    [2, "--tty with --interactive", ["run", "-t", "-i", "true"]],
     [2, "Cannot wait for", ["wait", "--for", "world=peace", "e"]],
     [2, "Invalid regular expression", ["wait", "--for", "output=(", "e"]],
-    [124, "not got there", [
+    [124, "Timed out after 50 ms", [
       "wait",
       "--timeout",
       "50ms",

@@ -128,7 +128,7 @@ Deno.test("create starts the Codex agent with everything after the kind verbatim
   assertEquals(missing.code, 127);
   assertStringIncludes(missing.stderr, "npm install -g @openai/codex");
   await fails(root, 2, "use exec, repl or pty", "create", "ls");
-  await fails(root, 2, "Name the kind", "create");
+  await fails(root, 2, "Missing argument: expected a kind", "create");
 });
 
 Deno.test("each kind of failure has its exit status", async () => {
@@ -143,21 +143,22 @@ Deno.test("each kind of failure has its exit status", async () => {
     [2, 'did you mean "list"', ["lst"]],
     [2, 'did you mean "stop"', ["stopp"]],
     [2, "Unknown option", ["run", "--frobnicate", "true"]],
-    [2, "Name the command", ["run"]],
+    [2, "Missing argument: expected a command", ["run"]],
     [2, "Invalid session id", ["run", "--id", "../x", "true"]],
     [2, "Invalid session id", ["run", "--id", "x".repeat(65), "true"]],
     [2, "use KEY=VALUE", ["run", "-e", "A", "true"]],
     [2, "Invalid duration", ["run", "--timeout", "soon", "true"]],
-    [2, "must be longer than 0", ["run", "--timeout", "0", "true"]],
+    [2, "greater than 0", ["run", "--timeout", "0", "true"]],
     [2, "Unknown state", ["list", "--state", "happy"]],
     [2, "Unknown signal", ["stop", "-s", "NOPE", "live"]],
-    [2, "Give either", ["send", "live"]],
-    [2, "Name at least one", ["stop"]],
+    [2, "give text or keys", ["send", "live"]],
+    [2, "Missing argument: expected a session", ["stop"]],
+    [2, 'Unexpected argument "b": expected one session', ["logs", "a", "b"]],
     [3, "No such session", ["logs", "nobody"]],
     [3, "it could be", ["show", "liv"]],
     [4, "is running", ["delete", "live"]],
     [4, "takes no input", ["send", "live", "x"]],
-    [124, "", ["wait", "--timeout", "50ms", "live"]],
+    [124, "Timed out after 50 ms", ["wait", "--timeout", "50ms", "live"]],
     [126, "not an executable", ["run", "/"]],
     [127, "not found", ["run", "no-such-program"]],
   ];
@@ -522,7 +523,7 @@ Deno.test("prune deletes what has ended and says how much", async () => {
   await ended(root, "done");
   const dry = await runCli(root.dir, ["prune", "--dry-run"]);
   assertEquals(dry.stdout, "done\n");
-  assertMatch(dry.stderr, /^Would delete 1 session, [\d.]+\w? bytes\n$/);
+  assertMatch(dry.stderr, /^Would delete 1 session, [\d.]+ k?B\n$/);
   assertEquals(
     (await runCli(root.dir, ["prune", "--older-than", "1h"])).stdout,
     "",

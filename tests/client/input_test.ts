@@ -190,7 +190,7 @@ Deno.test("sendInput() says how the session ended", async () => {
   const endings = {
     a: "it exited with code 3",
     killed: "it was ended by SIGKILL",
-    lost: "it was lost",
+    lost: "it is lost: its supervisor was killed",
   };
   for (const [id, why] of Object.entries(endings)) {
     const paths = pathsFor(id, options);

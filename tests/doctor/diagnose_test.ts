@@ -190,11 +190,11 @@ Deno.test({
     const { code, diagnoses } = await diagnoseBy(root.dir);
     assertEquals(code, 0);
     const [lost, damaged, left] = found(diagnoses, "sessions");
-    assertMatch(lost!.message, /^lost, .*: gone$/);
+    assertMatch(lost!.message, /^lost because .*: gone$/);
     assertStringIncludes(lost!.advice!, "codex-session prune");
     assertEquals(damaged!.message, "damaged: bad");
     assertStringIncludes(damaged!.advice!, "delete -f");
-    assertMatch(left!.message, /^1 left by killed commands/);
+    assertMatch(left!.message, /^1 left over from killed commands/);
     assert([lost, damaged, left].every((one) => one?.status === "warning"));
   },
 });
@@ -243,7 +243,7 @@ Deno.test({
     for (const check of ["libc", "shell", "state directory"]) {
       const { status, message, advice } = only(diagnoses, check);
       assertEquals([status, advice], ["error", "run it with -A"], check);
-      assertMatch(message, /^Deno's permission is missing: .*--allow-/);
+      assertMatch(message, /^Deno lacks a permission: .*--allow-/);
     }
     assertEquals(only(diagnoses, "deno").status, "ok");
     assertEquals([...Deno.readDirSync(root.dir)], []);

@@ -157,7 +157,7 @@ Deno.test("createSession() refuses what no reader would read", async () => {
   await assertRejects(
     () => createSession({ root: root.dir, command: ["true", long, long] }),
     TypeError,
-    "1 MiB at most",
+    "the limit is 1 MiB",
   );
   assertEquals([...Deno.readDirSync(root.dir)], []);
   const command = ["true", "x".repeat(100_000), "y".repeat(100_000)];

@@ -1,5 +1,6 @@
 import {
   exists,
+  findProgram,
   identityAt,
   openFile,
   readFile,
@@ -208,4 +209,23 @@ Deno.test("writeAtomic() leaves nothing behind when it fails", () => {
   assertThrows(() => writeAtomic(`${root.dir}/folder`, "{}"), Error);
   assertEquals([...Deno.readDirSync(root.dir)].length, 2);
   assert(!exists(`${root.dir}/nowhere`));
+});
+
+Deno.test("findProgram() finds an executable file by path or on PATH, and nothing else", () => {
+  using root = new TestRoot();
+  const { dir } = root;
+  Deno.mkdirSync(`${dir}/bin/folder`, { recursive: true });
+  Deno.writeTextFileSync(`${dir}/bin/program`, "", { mode: 0o755 });
+  Deno.writeTextFileSync(`${dir}/bin/text`, "", { mode: 0o644 });
+  const find = (program: string, path: string) =>
+    findProgram(program, { path, cwd: dir });
+  const found = `${dir}/bin/program`;
+  assertEquals(find("program", `/none:${dir}/bin`), found);
+  assertEquals(find("program", "bin"), found);
+  assertEquals(find("bin/program", ""), found);
+  assertEquals(find(found, ""), found);
+  for (const name of ["text", "folder", "nothing", ""]) {
+    assertEquals(find(name, `${dir}/bin`), undefined, name);
+  }
+  assertEquals(find("program", ""), undefined);
 });

@@ -1,20 +1,6 @@
-import { codexProgram, splitCommandLine } from "../../agents/program.ts";
+import { codexProgram } from "../../agents/codex.ts";
 import { SessionError } from "../../errors.ts";
 import { assertEquals, assertThrows, TestRoot } from "../helpers.ts";
-
-Deno.test("splitCommandLine() splits as a shell does and expands nothing", () => {
-  const cases: [string, string[]][] = [
-    ["a b", ["a", "b"]],
-    ["  a  'b c' \"d \\\" $e\" ''", ["a", "b c", 'd " $e', ""]],
-    ["a\\ b c'd'\"e\"", ["a b", "cde"]],
-    ["$(x) `y` *", ["$(x)", "`y`", "*"]],
-  ];
-  for (const [text, words] of cases) {
-    assertEquals(splitCommandLine(text, "V"), words);
-  }
-  assertThrows(() => splitCommandLine("a 'b", "V"), TypeError, "in V");
-  assertThrows(() => splitCommandLine("  ", "V"), TypeError, "empty");
-});
 
 Deno.test("codexProgram() takes the override, then what is on PATH", () => {
   using root = new TestRoot();

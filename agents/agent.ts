@@ -1,0 +1,21 @@
+/**
+ * The shape of an entry in `agents.ts`. It holds only what the project uses; other facts about
+ * an agent are comments in its file.
+ *
+ * @module
+ */
+
+/** An agent program, as this project knows it. */
+export interface Agent {
+  /** Its programs, as they are found on PATH. */
+  readonly programs: readonly string[];
+  /** Fits the names of its npm packages. */
+  readonly packages: RegExp;
+  /**
+   * How long to wait between typed text and Enter, in milliseconds: an agent that takes fast
+   * typing for a paste would paste a faster Enter, too.
+   *
+   * @default {0}
+   */
+  readonly enterAfterMs?: number;
+}

@@ -1,0 +1,95 @@
+/**
+ * Codex: its program for each kind of session, and what is special about it.
+ *
+ * Three facts about Codex shaped code that treats all programs alike:
+ *
+ * - It asks its terminal where the cursor is, and waits 2 s for each answer: `screen/query.ts`
+ *   answers while nobody is attached.
+ * - It hides its environment from other processes, PR_SET_DUMPABLE of prctl(2):
+ *   `process/members.ts` finds it by its reaper.
+ * - It takes fast typing for a paste: `relay/typing.ts` pauses before Enter.
+ *
+ * @module
+ */
+import type { Agent } from "./agent.ts";
+import { splitCommandLine } from "./command_line.ts";
+import { SessionError } from "../errors.ts";
+import { type Kind, KIND_NAMES } from "../store.ts";
+import { findProgram } from "../system/files.ts";
+
+/** Codex. */
+export const CODEX: Agent = {
+  programs: ["codex-exec", "codex-repl", "codex"],
+  packages: /codex/,
+  enterAfterMs: 130,
+};
+
+/** The program of a kind. */
+interface Program {
+  /** The variable whose command line replaces it. */
+  readonly variable: string;
+  /** Programs with their leading arguments, the preferred one first. */
+  readonly candidates: readonly (readonly [string, ...string[]])[];
+  /** What to do if none is on PATH. */
+  readonly advice: string;
+}
+
+const INSTALL = "install Codex (npm install -g @openai/codex)";
+
+const PROGRAMS: Readonly<Record<Kind, Program>> = {
+  exec: {
+    variable: "CODEX_SESSION_EXEC",
+    candidates: [["codex-exec"], ["codex", "exec"]],
+    advice: INSTALL,
+  },
+  repl: {
+    variable: "CODEX_SESSION_REPL",
+    candidates: [["codex-repl"]],
+    advice: "install it, or use: codex-session run -i COMMAND",
+  },
+  pty: {
+    variable: "CODEX_SESSION_PTY",
+    // In one process: its background server would go on working after a stop.
+    candidates: [["codex", "-c", "features.daemon_auto_start=false"]],
+    advice: INSTALL,
+  },
+};
+
+/**
+ * The Codex program of a kind with its leading arguments: the command line in
+ * `CODEX_SESSION_EXEC` (`_REPL`, `_PTY`), else the first program found on `PATH`. Needs
+ * `--allow-env` and `--allow-read` of the directories on `PATH`.
+ *
+ * @throws {SessionError} `program_not_found`, with advice.
+ * @throws {ArgumentError} if the variable does not hold a command line.
+ *
+ * @example
+ * ```ts
+ * import { codexProgram } from "./mod.ts";
+ * Deno.env.set("CODEX_SESSION_EXEC", "my-agent --fast");
+ * console.log(codexProgram("exec")); // ["my-agent", "--fast"]
+ * ```
+ */
+export function codexProgram(kind: Kind): readonly string[] {
+  const { variable, candidates, advice } = PROGRAMS[kind];
+  const override = Deno.env.get(variable);
+  if (override) return splitCommandLine(override, variable);
+  const path = Deno.env.get("PATH") ?? "";
+  for (const candidate of candidates) {
+    if (findProgram(candidate[0], { path }) !== undefined) return candidate;
+  }
+  const names = candidates.map(([name]) => `"${name}"`).join(" or ");
+  throw new SessionError(
+    "program_not_found",
+    `Cannot find the Codex agent of kind ${kind}: ${names} is not on PATH; ${advice}, or set ${variable} to a command line`,
+  );
+}
+
+/** The command lines that replace Codex in this environment, each as `VARIABLE=COMMAND`. */
+export function codexOverrides(): string[] {
+  return KIND_NAMES.flatMap((kind) => {
+    const { variable } = PROGRAMS[kind];
+    const command = Deno.env.get(variable);
+    return command ? [`${variable}=${command}`] : [];
+  });
+}
