@@ -7,7 +7,6 @@ import { FAILED, type Handler, type Io, OK } from "./io.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
 import { ArgumentError } from "../errors.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
-import { ownLauncher } from "../relay/command.ts";
 
 /** `doctor`: a line for each finding, or JSON; the status tells whether one is an error. */
 export const doctor: Handler = async (call, io) => {
@@ -15,8 +14,7 @@ export const doctor: Handler = async (call, io) => {
   if (operand !== undefined) {
     throw new ArgumentError(`doctor takes no operand, got "${operand}"`);
   }
-  const relayCommand = ownLauncher(Deno.mainModule);
-  const diagnoses = await diagnose({ relayCommand });
+  const diagnoses = await diagnose();
   io.out(
     io.json
       ? harmlessJson(diagnoses, 2) + "\n"

@@ -51,7 +51,7 @@ async function start(
   what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
 ): Promise<number> {
   const timeout = valueOf(call, "timeout");
-  const terminal = await terminalOptions(call, what.kind);
+  const terminal = terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm it may be over and gone at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
@@ -86,10 +86,7 @@ async function start(
 }
 
 /** What concerns terminals only; refused for other kinds, so that nobody waits for its effect. */
-async function terminalOptions(
-  call: Parsed,
-  kind: Kind,
-): Promise<Partial<CreateOptions>> {
+function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
   const size = valueOf(call, "size");
   const limit = valueOf(call, "log-limit");
   if (kind !== "pty") {
@@ -107,12 +104,10 @@ async function terminalOptions(
       `Invalid size "${size}": write it like 120x40, each from 1 to 1000`,
     );
   }
-  const { ownLauncher } = await import("../relay/command.ts");
   return {
     columns,
     rows,
     logLimitBytes: limit === undefined ? undefined : parseSize(limit),
-    relayCommand: ownLauncher(Deno.mainModule),
   };
 }
 

@@ -2,10 +2,10 @@
  * The command line that starts a relay, wherever this library runs.
  *
  * - From files or a URL: this Deno runs `relay.ts` beside this module.
- * - In the binary made of `cli.ts` by `deno compile`: the binary itself, with the
- *   hidden command `__relay`.
- * - In a binary or a bundle of somebody else there is no such file and no such
- *   command: the caller has to name a launcher.
+ * - In the bundle and in the binary: the program itself, with the hidden command
+ *   `__relay`.
+ * - In a bundle or a binary that somebody else made of the library: neither exists, so
+ *   the caller names a launcher.
  *
  * @module
  */
@@ -56,20 +56,27 @@ const FLAGS = [
   "--v8-flags=--expose-gc,--max-semi-space-size=1,--single-threaded-gc",
 ];
 
-/** The hidden command of `cli.ts` that runs a relay. */
+/** The hidden command that runs a relay. */
 export const RELAY_COMMAND = "__relay";
 
+/** The program that handles {@linkcode RELAY_COMMAND}, if there is one. */
+let relayProgram: string | undefined;
+
 /**
- * How the program that is running can start a relay of itself: for the command line, which
- * passes it on as `launcher`. `undefined` if `relay.ts` can be run as a file.
+ * Says that a program handles {@linkcode RELAY_COMMAND}.
  *
- * @param main The URL of the main module, which handles {@linkcode RELAY_COMMAND}.
+ * @param url Its main module.
  */
-export function ownLauncher(main: string): readonly string[] | undefined {
-  if (Deno.build.standalone) return [Deno.execPath(), RELAY_COMMAND];
-  // In a bundle this module has become a part of the main one.
-  if (import.meta.url !== main) return undefined;
-  return [Deno.execPath(), "run", ...FLAGS, main, RELAY_COMMAND];
+export function setRelayProgram(url: string): void {
+  relayProgram = url;
+}
+
+/**
+ * Runs a relay with the command line that {@linkcode relayCommand} has made, and
+ * ends the process with it.
+ */
+export async function runRelay(args: readonly string[]): Promise<never> {
+  return await (await import("./relay.ts")).runRelay(args);
 }
 
 /**
@@ -82,7 +89,7 @@ export function ownLauncher(main: string): readonly string[] | undefined {
  *
  * @example
  * ```ts
- * import { relayCommand } from "./relay_command.ts";
+ * import { relayCommand } from "./command.ts";
  * console.log(relayCommand({ dir: "/tmp/session", argv: ["vim"] }));
  * ```
  */
@@ -95,9 +102,7 @@ export function relayCommand(options: RelayCommandOptions): string[] {
       );
     }
   }
-  const command = options.launcher
-    ? [...options.launcher]
-    : [Deno.execPath(), "run", ...FLAGS, relayModule()];
+  const command = options.launcher ? [...options.launcher] : ownLauncher();
   const args = [dir, `${columns}x${rows}`];
   if (logLimitBytes !== undefined) {
     args.push("--log-limit", String(logLimitBytes));
@@ -105,19 +110,26 @@ export function relayCommand(options: RelayCommandOptions): string[] {
   return [...command, ...args, "--", ...argv];
 }
 
-function relayModule(): string {
+/** What starts a relay of this version; `relay.ts` itself, if there is one, needs the least memory. */
+function ownLauncher(): string[] {
   if (Deno.build.os === "windows") {
     throw new SessionError(
       "unsupported",
       "Cannot open a terminal session: not supported on Windows",
     );
   }
-  const isOwnFile = import.meta.url.endsWith("/relay/command.ts");
-  if (Deno.build.standalone || !isOwnFile) {
-    throw new SessionError(
-      "unsupported",
-      "Cannot open a terminal session: this program is compiled or bundled and has no relay.ts to run; name a program that runs it with the option relayCommand",
-    );
+  const deno = Deno.execPath();
+  if (Deno.build.standalone) {
+    // A binary runs its own main module only.
+    if (relayProgram === Deno.mainModule) return [deno, RELAY_COMMAND];
+  } else if (import.meta.url.endsWith("/relay/command.ts")) {
+    const { href } = new URL("./relay.ts", import.meta.url);
+    return [deno, "run", ...FLAGS, href];
+  } else if (relayProgram !== undefined) {
+    return [deno, "run", ...FLAGS, relayProgram, RELAY_COMMAND];
   }
-  return new URL("./relay.ts", import.meta.url).href;
+  throw new SessionError(
+    "unsupported",
+    "Cannot open a terminal session: this program is compiled or bundled and has no relay to run; set the option relayCommand to a command that calls runRelay",
+  );
 }
