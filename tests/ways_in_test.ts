@@ -501,6 +501,142 @@ function serve(dir: string): Deno.HttpServer<Deno.NetAddr> {
   );
 }
 
+const LIBRARY_USER = `
+import { createSession, readLog, waitForSession } from "URL/mod.ts";
+const { id } = await createSession({ command: ["echo", "from the library"] });
+const { state } = await waitForSession(id);
+for await (const bytes of readLog(id)) await Deno.stdout.write(bytes);
+console.log(state.state);
+`;
+
+/** For Deno there is no network: its one way out is a proxy that nobody runs. */
+const OFFLINE = {
+  HTTP_PROXY: "http://127.0.0.1:1",
+  HTTPS_PROXY: "http://127.0.0.1:1",
+  NO_PROXY: "",
+};
+
+Deno.test({
+  name: `cli.ts and mod.ts work from a URL, later without a network${
+    because(noRegistry)
+  }`,
+  ignore: noRegistry !== undefined,
+  async fn() {
+    using root = new TestRoot();
+    using site = new TempDir();
+    using empty = new TempDir();
+    copyProject(site.path);
+    await using server = serve(site.path);
+    const url = `http://127.0.0.1:${server.addr.port}`;
+    const cache = join(site.path, "cache");
+    const env = { CODEX_SESSION_HOME: root.dir, DENO_DIR: cache };
+    const options = { cwd: empty.path, env };
+    const callWith =
+      (env: Readonly<Record<string, string>>): Call => (args, input) =>
+        execute(
+          Deno.execPath(),
+          ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
+          { ...options, env: { ...options.env, ...env }, input },
+        );
+    const call = callWith(OFFLINE);
+    // What the first call of all has fetched is all that a session ever needs.
+    const sh = ["--", "/bin/sh", "-c", "echo here; read -r end"];
+    const first = ["run", "-t", "--id", "first", ...sh];
+    assertEquals((await callWith({})(first)).out, "first\n");
+    const seen = await call(["wait", "--for", "screen=here", "first"]);
+    assertEquals(seen.status, 0, seen.err);
+    assertEquals((await call(["delete", "-f", "first"])).status, 0);
+    await exercise(call);
+    await exerciseTerminal(call);
+    assertEquals([...Deno.readDirSync(empty.path)], []);
+
+    const script = join(empty.path, "script.ts");
+    Deno.writeTextFileSync(script, LIBRARY_USER.replace("URL", url));
+    const out = await succeed(
+      Deno.execPath(),
+      ["run", "--quiet", "--check", "-A", script],
+      options,
+    );
+    assertEquals(out, "from the library\nexited\n");
+  },
+});
+
+Deno.test({
+  name: `deno task bundle makes one file that needs no other${
+    because(noRegistry)
+  }`,
+  ignore: noRegistry !== undefined,
+  async fn(t) {
+    using root = new TestRoot();
+    using dir = new TempDir();
+    using empty = new TempDir();
+    copyProject(dir.path);
+    await succeed(Deno.execPath(), ["task", "bundle"], { cwd: dir.path });
+    const file = join(empty.path, "codex-session.js");
+    Deno.copyFileSync(join(dir.path, "dist/codex-session.js"), file);
+    const cache = join(dir.path, "cache");
+    const env = {
+      CODEX_SESSION_HOME: root.dir,
+      DENO_DIR: cache,
+      ...OFFLINE,
+    };
+    const options = { cwd: empty.path, env };
+    const run = ["run", "--quiet", "-A"];
+    const calling = (...argv: string[]): Call => (args, input) =>
+      execute(Deno.execPath(), [...argv, ...args], { ...options, input });
+
+    await t.step("it imports nothing", async () => {
+      const info = JSON.parse(
+        await succeed(Deno.execPath(), ["info", "--json", file], options),
+      );
+      const specifiers = info.modules.map(({ specifier = "" }) => specifier);
+      assertEquals(specifiers, [`file://${file}`]);
+      assertEquals(info.modules[0].dependencies ?? [], []);
+    });
+    await t.step("as a command line it needs no network", async () => {
+      const call = calling(...run, file);
+      assertEquals((await call(["--version"])).out, VERSION_LINE);
+      await exercise(call);
+      await exerciseTerminal(call);
+      assertEquals(downloadsIn(cache), []);
+    });
+    await t.step("as a program it runs by the deno on PATH", async () => {
+      Deno.chmodSync(file, 0o755);
+      Deno.symlinkSync(Deno.execPath(), join(empty.path, "deno"));
+      const PATH = `${empty.path}:/usr/bin:/bin`;
+      const out = await succeed(file, ["--version"], { env: { ...env, PATH } });
+      assertEquals(out, VERSION_LINE);
+    });
+    await t.step("as a library it starts terminals", async () => {
+      const script = writeUser(empty.path, TERMINAL_USER, `file://${file}`);
+      const out = await succeed(Deno.execPath(), [...run, script], options);
+      assertEquals(out, FROM_THE_LIBRARY);
+      assertEquals(downloadsIn(cache), []);
+    });
+    await t.step("from a URL it needs no network afterwards", async () => {
+      await using server = serve(empty.path);
+      const url =
+        `http://127.0.0.1:${server.addr.port}/latest/codex-session.js`;
+      const call = calling(...run, url);
+      const online = { ...options, env: { ...env, NO_PROXY: "127.0.0.1" } };
+      const first = [...run, url, "--version"];
+      const out = await succeed(Deno.execPath(), first, online);
+      assertEquals(out, VERSION_LINE);
+      await exerciseTerminal(call);
+    });
+    for (const library of [file, join(dir.path, "mod.ts")]) {
+      const name = basename(library);
+      await t.step(`a bundle made of ${name} has no relay`, async () => {
+        const url = `file://${library}`;
+        const other = await bundle(writeUser(dir.path, TERMINAL_USER, url));
+        const out = await succeed(Deno.execPath(), [...run, other], options);
+        assertStringIncludes(out, "unsupported Cannot open a terminal");
+        assertStringIncludes(out, "set the option relayCommand");
+      });
+    }
+  },
+});
+
 /** The files that Deno has downloaded into a cache directory. */
 function downloadsIn(cache: string): string[] {
   function filesBelow(dir: string): string[] {
@@ -514,16 +650,7 @@ function downloadsIn(cache: string): string[] {
     .sort();
 }
 
-/** Uses the library at URL for a session without a terminal. */
-const LIBRARY_USER = `
-import { createSession, readLog, waitForSession } from "URL";
-const { id } = await createSession({ command: ["echo", "from the library"] });
-const { state } = await waitForSession(id);
-for await (const bytes of readLog(id)) await Deno.stdout.write(bytes);
-console.log(state.state);
-`;
-
-/** The same for one with a terminal. */
+/** Uses the library at URL for a session with a terminal. */
 const TERMINAL_USER = `
 import { createSession, readPlainLog, waitForSession } from "URL";
 const command = ["/bin/sh", "-c", "test -t 0 && echo from the library"];
@@ -546,122 +673,12 @@ function writeUser(dir: string, text: string, url: string): string {
   return script;
 }
 
-Deno.test({
-  name: `cli.ts and mod.ts work from a URL${because(noRegistry)}`,
-  ignore: noRegistry !== undefined,
-  async fn() {
-    using root = new TestRoot();
-    using site = new TempDir();
-    using empty = new TempDir();
-    copyProject(site.path);
-    await using server = serve(site.path);
-    const url = `http://127.0.0.1:${server.addr.port}`;
-    const cache = join(site.path, "cache");
-    const env = { CODEX_SESSION_HOME: root.dir, DENO_DIR: cache };
-    const options = { cwd: empty.path, env };
-    const call: Call = (args, input) =>
-      execute(
-        Deno.execPath(),
-        ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
-        { ...options, input },
-      );
-    assertEquals((await call(["--version"])).out, VERSION_LINE);
-    // From then on everything is there, for terminals too.
-    const downloads = downloadsIn(cache);
-    await exercise(call);
-    await exerciseTerminal(call);
-    assertEquals(downloadsIn(cache), downloads);
-    assertEquals([...Deno.readDirSync(empty.path)], []);
-
-    const script = writeUser(empty.path, LIBRARY_USER, `${url}/mod.ts`);
-    const out = await succeed(
-      Deno.execPath(),
-      ["run", "--quiet", "--check", "-A", script],
-      options,
-    );
-    assertEquals(out, FROM_THE_LIBRARY);
-  },
-});
-
 /** Bundles a file into one beside it; returns the path of the new one. */
 async function bundle(file: string): Promise<string> {
   const target = file.replace(/\.ts$/, ".js");
   await succeed(Deno.execPath(), ["bundle", "--quiet", "-o", target, file]);
   return target;
 }
-
-Deno.test({
-  name: `deno task bundle makes one file that needs no other${
-    because(noRegistry)
-  }`,
-  ignore: noRegistry !== undefined,
-  async fn(t) {
-    using root = new TestRoot();
-    using dir = new TempDir();
-    using empty = new TempDir();
-    copyProject(dir.path);
-    await succeed(Deno.execPath(), ["task", "bundle"], { cwd: dir.path });
-    const file = join(empty.path, "codex-session.js");
-    Deno.copyFileSync(join(dir.path, "dist/codex-session.js"), file);
-    const cache = join(dir.path, "cache");
-    const env = { CODEX_SESSION_HOME: root.dir, DENO_DIR: cache };
-    const options = { cwd: empty.path, env };
-    const run = ["run", "--quiet", "-A"];
-    const calling = (...argv: string[]): Call => (args, input) =>
-      execute(Deno.execPath(), [...argv, ...args], { ...options, input });
-
-    await t.step("it imports nothing", async () => {
-      const info = JSON.parse(
-        await succeed(Deno.execPath(), ["info", "--json", file], options),
-      );
-      const specifiers = info.modules.map(({ specifier = "" }) => specifier);
-      assertEquals(specifiers, [`file://${file}`]);
-      assertEquals(info.modules[0].dependencies ?? [], []);
-    });
-    await t.step("as a command line it downloads nothing", async () => {
-      const call = calling(...run, file);
-      assertEquals((await call(["--version"])).out, VERSION_LINE);
-      await exercise(call);
-      await exerciseTerminal(call);
-      assertEquals(downloadsIn(cache), []);
-    });
-    await t.step("as a program it runs by the deno on PATH", async () => {
-      Deno.chmodSync(file, 0o755);
-      Deno.symlinkSync(Deno.execPath(), join(empty.path, "deno"));
-      const PATH = `${empty.path}:/usr/bin:/bin`;
-      const out = await succeed(file, ["--version"], { env: { ...env, PATH } });
-      assertEquals(out, VERSION_LINE);
-    });
-    await t.step("as a library it starts terminals", async () => {
-      const script = writeUser(empty.path, TERMINAL_USER, `file://${file}`);
-      const out = await succeed(Deno.execPath(), [...run, script], options);
-      assertEquals(out, FROM_THE_LIBRARY);
-      assertEquals(downloadsIn(cache), []);
-    });
-    await t.step("from a URL it needs no network afterwards", async () => {
-      const server = serve(empty.path);
-      const url =
-        `http://127.0.0.1:${server.addr.port}/latest/codex-session.js`;
-      const call = calling(...run, url);
-      try {
-        assertEquals((await call(["--version"])).out, VERSION_LINE);
-      } finally {
-        await server.shutdown();
-      }
-      await exerciseTerminal(call);
-    });
-    for (const library of [file, join(dir.path, "mod.ts")]) {
-      const name = basename(library);
-      await t.step(`a bundle made of ${name} has no relay`, async () => {
-        const url = `file://${library}`;
-        const other = await bundle(writeUser(dir.path, TERMINAL_USER, url));
-        const out = await succeed(Deno.execPath(), [...run, other], options);
-        assertStringIncludes(out, "unsupported Cannot open a terminal");
-        assertStringIncludes(out, "set the option relayCommand");
-      });
-    }
-  },
-});
 
 /** Why the npm package can't be tried, if so. */
 async function npmTrouble(): Promise<string | undefined> {
@@ -714,6 +731,7 @@ Deno.test({
       DENO_DIR: join(dir.path, "cache"),
       PATH: "/usr/bin:/bin",
       HOME: dir.path,
+      ...OFFLINE,
     };
     const options = { cwd: elsewhere, env, clearEnv: true };
     const call: Call = (args, input) =>
