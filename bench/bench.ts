@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { parseArgs } from "../std.ts";
 import { disposeAll, type Figure, formatTable, TEMPORARY } from "./measure.ts";
 
 /** The figures by name, each loaded when it is measured. */
@@ -27,14 +28,23 @@ const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
 };
 
 async function main(args: readonly string[]): Promise<number> {
-  const quick = args.includes("--quick");
-  const asked = args.filter((arg) => arg !== "--quick");
-  const unknown = asked.filter((name) => !(name in FIGURES));
-  if (unknown.length > 0) {
+  let unknown: string | undefined;
+  const parsed = parseArgs(args, {
+    boolean: ["quick"],
+    string: ["_"],
+    unknown: (arg) => {
+      if (!Object.hasOwn(FIGURES, arg)) unknown ??= arg;
+    },
+  });
+  if (unknown !== undefined) {
     const known = Object.keys(FIGURES).join(", ");
-    console.error(`Unknown figure "${unknown[0]}": use ${known}, --quick`);
+    console.error(
+      `Unknown argument "${unknown}": expected ${known} or --quick`,
+    );
     return 2;
   }
+  const quick = parsed.quick === true;
+  const asked = parsed._.map(String);
   if (Deno.build.os !== "linux") {
     console.error("Cannot measure: the figures read /proc, so on Linux only");
     return 1;

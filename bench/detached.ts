@@ -10,14 +10,17 @@ import {
   atLeast,
   atMost,
   Bench,
+  BUNDLE,
   type Call,
   denoRun,
   type Effort,
+  fillCaches,
   interleave,
   median,
   medianRatio,
   now,
   PROJECT,
+  SOURCES,
   type Table,
   timeCall,
 } from "./measure.ts";
@@ -53,7 +56,7 @@ export async function start(effort: Effort): Promise<Table[]> {
   const { peers, notes } = findPeers();
   const empty = `${bench.dir}/empty.ts`;
   Deno.writeTextFileSync(empty, "");
-  const cli = denoRun(`${PROJECT}cli.ts`);
+  const bundle = denoRun(BUNDLE);
   let turn = 0;
   const startedMs: Record<string, number[]> = {};
   /** Measures a call that starts the stamping command. */
@@ -75,12 +78,15 @@ export async function start(effort: Effort): Promise<Table[]> {
   bench.keep();
   const measured: Record<string, () => number | Promise<number>> = {
     bare: () => timeCall({ argv: denoRun(empty), env: bench.env }),
-    version: () => timeCall({ argv: [...cli, "--version"], env: bench.env }),
-    run: starting("run", session(cli)),
+    version: () => timeCall({ argv: [...bundle, "--version"], env: bench.env }),
+    run: starting("run", session(bundle)),
+    npm: starting("npm", session([installCommand(bench.dir)])),
+    sources: starting("sources", session(denoRun(SOURCES))),
   };
   if (hasBinary()) measured.binary = starting("binary", session([BINARY]));
+  fillCaches(bench);
   for (const [name, measure] of Object.entries(measured)) {
-    for (let i = 0; i < 3; i++) await measure(); // Fills Deno's caches.
+    await measure();
     delete startedMs[name];
   }
   const ours = await interleave(effort.pick(30, 8), measured);
@@ -113,11 +119,14 @@ export async function start(effort: Effort): Promise<Table[]> {
       target,
     ];
   };
-  const ratio = medianRatio(ours.run ?? [], bare);
+  const target = (name: string, times: number) =>
+    atMost(medianRatio(ours[name] ?? [], bare), times, " x bare");
   const rows = [
     row("bare: deno run EMPTY", "bare"),
-    row("deno run cli.ts --version", "version"),
-    row("deno run cli.ts run -- CMD", "run", atMost(ratio, 1.8, " x bare")),
+    row("bundle: --version", "version"),
+    row("bundle: run -- CMD", "run", target("run", 2.0)),
+    row("the same by npm's command", "npm"),
+    row("sources: run -- CMD", "sources", target("sources", 2.6)),
   ];
   if (hasBinary()) rows.push(row("dist/codex-session run -- CMD", "binary"));
   else notes.push("not found: dist/codex-session (deno task compile)");
@@ -135,6 +144,21 @@ export async function start(effort: Effort): Promise<Table[]> {
       ...notes,
     ],
   }];
+}
+
+/** Installs the npm package's command in a directory, as npm lays it out; returns its path. */
+function installCommand(dir: string): string {
+  const deno = `${dir}/npm/node_modules/@deno/this`;
+  const command = `${dir}/npm/bin/codex-session`;
+  Deno.mkdirSync(`${dir}/npm/bin`, { recursive: true });
+  Deno.mkdirSync(deno, { recursive: true });
+  Deno.symlinkSync(Deno.execPath(), `${deno}/deno`);
+  Deno.copyFileSync(BUNDLE, `${dir}/npm/codex-session.js`);
+  Deno.copyFileSync(`${PROJECT}build/codex-session.sh`, command);
+  Deno.chmodSync(command, 0o755);
+  // What npm puts on PATH is a link.
+  Deno.symlinkSync(command, `${dir}/codex-session`);
+  return `${dir}/codex-session`;
 }
 
 function hasBinary(): boolean {

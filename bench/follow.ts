@@ -8,11 +8,11 @@ import { createSession } from "../session/create.ts";
 import {
   atMost,
   Bench,
+  BUNDLE,
   denoRun,
   type Effort,
   loadOf,
   now,
-  PROJECT,
   quantile,
   type Table,
   until,
@@ -83,7 +83,7 @@ export async function follow(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const writer = `${bench.dir}/writer.ts`;
   Deno.writeTextFileSync(writer, WRITER);
-  const logs = denoRun(`${PROJECT}cli.ts`, "logs", "-f");
+  const logs = denoRun(BUNDLE, "logs", "-f");
   const { id, paths } = await createSession({
     root: bench.root,
     command: denoRun(writer),

@@ -11,6 +11,12 @@
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
 
+/** What people install; `deno task bench` makes it first. */
+export const BUNDLE: string = `${PROJECT}dist/codex-session.js`;
+
+/** The same command line from its sources. */
+export const SOURCES: string = `${PROJECT}cli.ts`;
+
 /** How thoroughly to measure. */
 export interface Effort {
   /** Fewer rounds and smaller numbers. */
@@ -300,4 +306,17 @@ export function loadOf(pid: number): { cpuMs: number; sleeps: number } {
 /** The call of a script by the Deno that runs this one. */
 export function denoRun(...args: readonly string[]): string[] {
   return [Deno.execPath(), "run", "-A", ...args];
+}
+
+/**
+ * Fills Deno's caches for both command lines. Deno saves compiled code while a program waits for
+ * something, which `run` does and `--version` and `list` don't.
+ */
+export function fillCaches(bench: Bench): void {
+  const env = { ...bench.env, CODEX_SESSION_HOME: `${bench.dir}/caches` };
+  for (const program of [BUNDLE, SOURCES]) {
+    for (let i = 0; i < 3; i++) {
+      timeCall({ argv: denoRun(program, "run", "--rm", "true"), env });
+    }
+  }
 }

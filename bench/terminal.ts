@@ -4,17 +4,17 @@
  *
  * @module
  */
-import { createSession } from "../session/create.ts";
 import { readScreen } from "../client/terminal.ts";
 import {
   atMost,
   Bench,
+  BUNDLE,
   denoRun,
   type Effort,
+  fillCaches,
   interleave,
   median,
   medianRatio,
-  PROJECT,
   pssOf,
   quantile,
   type Table,
@@ -215,7 +215,7 @@ export async function terminalStart(effort: Effort): Promise<Table[]> {
   const empty = `${bench.dir}/empty.ts`;
   Deno.writeTextFileSync(empty, "");
   const idle = ["sleep", "600"];
-  const run = denoRun(`${PROJECT}cli.ts`, "run");
+  const run = denoRun(BUNDLE, "run");
   for (const { server } of peers) if (server) timeCall(server(bench));
   bench.keep();
   let turn = 0;
@@ -237,7 +237,8 @@ export async function terminalStart(effort: Effort): Promise<Table[]> {
   for (const { title, start } of peers) {
     measured[title] = starting(() => start(bench, turn, idle));
   }
-  await interleave(1, measured); // Fills Deno's caches.
+  fillCaches(bench);
+  await interleave(1, measured); // Those of the relay, too.
   const times = await interleave(effort.pick(15, 5), measured);
   const bare = times["bare: deno run EMPTY"] ?? [];
   return [{
@@ -273,8 +274,10 @@ export async function terminalMemory(effort: Effort): Promise<Table[]> {
   const count = effort.pick(10, 5);
   const ids: string[] = [];
   for (let i = 0; i < count; i++) {
-    const command = ["sleep", "600"];
-    ids.push((await createSession({ root, kind: "pty", command })).id);
+    const id = `idle-${i}`;
+    const options = ["-t", "--id", id, "--", "sleep", "600"];
+    timeCall({ argv: denoRun(BUNDLE, "run", ...options), env: bench.env });
+    ids.push(id);
   }
   const agents = new Set(
     bench.processes().filter((pid) =>

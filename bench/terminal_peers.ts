@@ -5,7 +5,7 @@
  * @module
  */
 import { createSession } from "../session/create.ts";
-import { type Bench, denoRun, PROJECT, timeCall } from "./measure.ts";
+import { type Bench, BUNDLE, denoRun, timeCall } from "./measure.ts";
 import { isInstalled } from "./peers.ts";
 import { SIZE } from "./window.ts";
 
@@ -29,7 +29,7 @@ export const OURS: Keeper = {
   start: async ({ root }, id, command) => {
     await createSession({ root, id, kind: "pty", command, ...SIZE });
   },
-  attach: (_bench, id) => denoRun(`${PROJECT}cli.ts`, "attach", id),
+  attach: (_bench, id) => denoRun(BUNDLE, "attach", id),
 };
 
 const tmux = ({ dir }: Bench, name: string) => [
