@@ -600,12 +600,41 @@ Deno.test({
       await exerciseTerminal(call);
       assertEquals(downloadsIn(cache), []);
     });
-    await t.step("as a program it runs by the deno on PATH", async () => {
-      Deno.chmodSync(file, 0o755);
-      Deno.symlinkSync(Deno.execPath(), join(empty.path, "deno"));
-      const PATH = `${empty.path}:/usr/bin:/bin`;
-      const out = await succeed(file, ["--version"], { env: { ...env, PATH } });
-      assertEquals(out, VERSION_LINE);
+    await t.step(
+      "as a program, and installed, it runs by the deno on PATH",
+      async () => {
+        Deno.chmodSync(file, 0o755);
+        Deno.symlinkSync(Deno.execPath(), join(empty.path, "deno"));
+        const PATH = `${empty.path}:/usr/bin:/bin`;
+        const withPath = {
+          env: { ...env, PATH, DENO_INSTALL_ROOT: empty.path },
+        };
+        assertEquals(
+          await succeed(file, ["--version"], withPath),
+          VERSION_LINE,
+        );
+        const install = [
+          "install",
+          "--quiet",
+          "-g",
+          "-A",
+          "-n",
+          "codex-session",
+        ];
+        await succeed(Deno.execPath(), [...install, file], withPath);
+        const installed = join(empty.path, "bin/codex-session");
+        const out = await succeed(installed, ["--version"], withPath);
+        assertEquals(out, VERSION_LINE);
+      },
+    );
+    await t.step("as a library it has no effect when imported", async () => {
+      const text =
+        'import * as mod from "URL"; console.log(typeof mod.waitFor)';
+      const script = writeUser(empty.path, text, `file://${file}`);
+      // No permission: nothing is read, no library is opened.
+      const args = ["run", "--quiet", "--no-prompt", script];
+      const out = await succeed(Deno.execPath(), args, options);
+      assertEquals(out, "function\n");
     });
     await t.step("as a library it starts terminals", async () => {
       const script = writeUser(empty.path, TERMINAL_USER, `file://${file}`);
