@@ -1,11 +1,11 @@
 /**
- * `deno task bench [NAME…] [--quick]`: what this project does, in numbers, each
- * with its floor or the bare program beside it and the target that it is to reach.
+ * `deno task bench [NAME…] [--quick]` measures the project and prints tables. Each figure stands
+ * beside its target and beside its floor, the least that any program needs for the same work.
  *
- * Prints and passes no judgement: a figure depends on the machine and on what
- * else it does, so a missed target is marked and the exit status is 0. Linux only.
+ * Figures depend on the machine and its load, so a missed target is marked but does not
+ * change the exit status. Linux only.
  *
- * Another figure is a function of `Effort` that returns tables, and a line in
+ * To add a figure, write a function that takes an `Effort` and returns tables, and list it in
  * {@linkcode FIGURES}.
  *
  * @module
@@ -13,7 +13,7 @@
 import { parseArgs } from "../std.ts";
 import { disposeAll, type Figure, formatTable, TEMPORARY } from "./measure.ts";
 
-/** The figures by name, each loaded when it is measured. */
+/** The figures by name. */
 const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
   start: async () => (await import("./detached.ts")).start,
   rate: async () => (await import("./detached.ts")).rate,

@@ -1,6 +1,6 @@
 /**
- * Starting sessions: how long `run` takes, when its command runs, how many a
- * second one process can start.
+ * Starting sessions: how long `run` takes, when its command runs, and how many sessions one
+ * process starts per second.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const BINARY = `${PROJECT}dist/codex-session`;
 const ms = (value: number) => value.toFixed(1);
 const times = (value: number) => value.toFixed(2);
 
-/** Notes when it runs, then idles: a shell and date(1) cost every way to start it the same. */
+/** A command that writes the time to a file, then idles. It costs the same however it is started. */
 function stamping(file: string): string[] {
   const script = 'date +%s%N >"$1"; exec sleep 600';
   return ["sh", "-c", script, "sh", file];
@@ -50,7 +50,7 @@ async function readStamp(file: string): Promise<number> {
   }
 }
 
-/** `run`: until it returns, and until its command runs. */
+/** The time until `run` returns, and until its command runs. */
 export async function start(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const { peers, notes } = findPeers();
@@ -59,7 +59,7 @@ export async function start(effort: Effort): Promise<Table[]> {
   const bundle = denoRun(BUNDLE);
   let turn = 0;
   const startedMs: Record<string, number[]> = {};
-  /** Measures a call that starts the stamping command. */
+  /** Measures a call that starts such a command. */
   const starting =
     (name: string, makeCall: (argv: string[]) => Call) => async () => {
       const file = `${bench.dir}/stamp-${++turn}`;
@@ -169,7 +169,7 @@ function hasBinary(): boolean {
   }
 }
 
-/** `createSession` from one process. */
+/** How many sessions one process starts per second. */
 export async function rate(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const count = effort.pick(80, 40);
@@ -194,7 +194,7 @@ export async function rate(effort: Effort): Promise<Table[]> {
     }).spawn();
     child.unref();
   };
-  /** Starts `count`, so many at once; the rate per second. */
+  /** Starts `count` sessions, `atOnce` at a time; returns the rate per second. */
   const batch = (work: () => Promise<void>, atOnce: number) => async () => {
     let left = count;
     const startedAt = performance.now();

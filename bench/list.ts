@@ -1,5 +1,5 @@
 /**
- * `list` with few and with many sessions.
+ * `list` with 10, 1,000 and 10,000 sessions.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import {
   until,
 } from "./measure.ts";
 
-/** Fills a root with copies of a real session that has ended, each with an id and a time of its own. */
+/** Fills a root with copies of an ended session, each with its own id and creation time. */
 async function fill(root: string, count: number): Promise<void> {
   const { paths, meta } = await createSession({
     root,
@@ -50,7 +50,7 @@ async function fill(root: string, count: number): Promise<void> {
   }
 }
 
-/** Looks at the files that tell about an ended session, and prints nothing: what listing can't do without. */
+/** Reads the files of every session and prints nothing: the least that a list needs. */
 const FLOOR = `
 for (const { name } of Deno.readDirSync(Deno.args[0])) {
   const dir = Deno.args[0] + "/" + name;
@@ -65,7 +65,7 @@ for (const { name } of Deno.readDirSync(Deno.args[0])) {
 }
 `;
 
-/** `list` as a user calls it. */
+/** How long `list` takes. */
 export async function list(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const empty = `${bench.dir}/empty.ts`;
@@ -95,7 +95,7 @@ export async function list(effort: Effort): Promise<Table[]> {
       env: bench.env,
     });
   fillCaches(bench);
-  await interleave(1, measured); // Fills the system's.
+  await interleave(1, measured); // Fills the system's caches.
   const took = await interleave(effort.pick(15, 5), measured);
   const { bare = [] } = took;
   const of = (count: number) => median(took[count] ?? []);

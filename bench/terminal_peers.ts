@@ -1,6 +1,6 @@
 /**
- * Terminal sessions by name: this project's, and those of the peers that are found
- * installed, all with the same size, started in the background and attached to in a window.
+ * Programs that keep terminal sessions: this project and the peers that are installed. All
+ * sessions have the same size, start in the background, and are attached to in a window.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { SIZE } from "./window.ts";
 
 /** A program that keeps terminals. */
 export interface Keeper {
-  /** How tables call it. */
+  /** Its name in tables. */
   readonly title: string;
   /** Starts `argv` on a terminal in the background. */
   readonly start: (
@@ -64,7 +64,7 @@ const PEERS: readonly Keeper[] = [
   },
 ];
 
-/** Those that are installed, and a note that names the others. */
+/** The installed ones, and a note that names the others. */
 export function findKeepers(): { peers: readonly Keeper[]; notes: string[] } {
   const missing = PEERS.filter(({ title }) => !isInstalled(title));
   return {

@@ -11,7 +11,7 @@
  */
 import { SessionError } from "../errors.ts";
 
-/** What a relay is to do. */
+/** Options of {@linkcode relayCommand}. */
 export interface RelayCommandOptions {
   /** The session's directory. */
   readonly dir: string;
@@ -36,17 +36,16 @@ export interface RelayCommandOptions {
    */
   readonly logLimitBytes?: number;
   /**
-   * What starts a relay when followed by its arguments, for programs that
-   * `deno compile` or a bundler has made: such a program calls `runRelay` with the
-   * arguments that follow a command of its own.
+   * The command that starts a relay when its arguments are appended. A program that you
+   * compile or bundle needs one: a command of its own that calls `runRelay` with them.
    *
    * @default {undefined}
    */
   readonly launcher?: readonly string[];
 }
 
-// gc: the relay gives memory back when it is idle. The small young generation saves
-// a megabyte or two and costs nothing, since the hot path allocates next to nothing.
+// With expose-gc an idle relay gives memory back. The small young generation saves 1 to 2 MB
+// and costs nothing, since the relay allocates little.
 const FLAGS = [
   "-A",
   "--quiet",
@@ -80,8 +79,8 @@ export async function runRelay(args: readonly string[]): Promise<never> {
 }
 
 /**
- * The argument vector that starts the relay of a session, to be launched in the
- * agent's place with the reaper's option `relay`.
+ * The command line that starts the relay of a session. The reaper runs it in the agent's
+ * place.
  *
  * @throws {SessionError} `unsupported` on Windows, and in a compiled or bundled program
  * without `launcher`.
@@ -110,7 +109,7 @@ export function relayCommand(options: RelayCommandOptions): string[] {
   return [...command, ...args, "--", ...argv];
 }
 
-/** What starts a relay of this version; `relay.ts` itself, if there is one, needs the least memory. */
+/** The command that starts a relay of this version. */
 function ownLauncher(): string[] {
   if (Deno.build.os === "windows") {
     throw new SessionError(
@@ -123,6 +122,7 @@ function ownLauncher(): string[] {
     // A binary runs its own main module only.
     if (relayProgram === Deno.mainModule) return [deno, RELAY_COMMAND];
   } else if (import.meta.url.endsWith("/relay/command.ts")) {
+    // Without the modules of the command line it needs less memory.
     const { href } = new URL("./relay.ts", import.meta.url);
     return [deno, "run", ...FLAGS, href];
   } else if (relayProgram !== undefined) {
