@@ -18,7 +18,7 @@ import {
 } from "./cli/io.ts";
 import { ArgumentError } from "./errors.ts";
 import { parseOptions } from "./cli/options.ts";
-import { RELAY_COMMAND } from "./relay/command.ts";
+import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
 import { type Command, COMMANDS, COMMON, findCommand } from "./cli/usage.ts";
 
 /** This version. */
@@ -105,7 +105,7 @@ function newIo(json: boolean): Io {
 async function main(args: readonly string[]): Promise<number> {
   const [name = "--help", ...rest] = args;
   if (name === RELAY_COMMAND) {
-    return await (await import("./relay/relay.ts")).runRelay(rest);
+    return await runRelay(rest);
   }
   let io = newIo(rest.includes("--json"));
   try {
@@ -161,6 +161,7 @@ function noSuchCommand(name: string): string {
 /** Runs the call of this process and ends the process. */
 export async function run(): Promise<never> {
   let status = FAILED;
+  setRelayProgram(import.meta.url);
   try {
     status = await main(Deno.args);
   } catch (error) {

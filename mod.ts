@@ -123,7 +123,7 @@ export {
   type TerminalInputPart,
 } from "./client/terminal.ts";
 export type { ScreenText } from "./screen/screen_text.ts";
-export { runRelay } from "./relay/relay.ts";
+export { runRelay } from "./relay/command.ts";
 export {
   type TerminalStatus,
   terminalStatus,

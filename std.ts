@@ -11,6 +11,7 @@
  */
 // deno-lint-ignore-file no-explicit-any
 import { abortable as abortableJs } from "npm:deno-std@1.3.1/async/abortable.js";
+import { parseArgs as parseArgsJs } from "npm:deno-std@1.3.1/cli/parse_args.js";
 import { format as formatBytesJs } from "npm:deno-std@1.3.1/fmt/bytes.js";
 import * as colors from "npm:deno-std@1.3.1/fmt/colors.js";
 import { walkSync as walkSyncJs } from "npm:deno-std@1.3.1/fs/walk.js";
@@ -69,3 +70,28 @@ export const abortable: <T>(
   promise: Promise<T>,
   signal: AbortSignal,
 ) => Promise<T> = abortableJs as any;
+/** Options of {@linkcode parseArgs}: those that the project uses. */
+export interface ParseArgsOptions {
+  /** Options, and `_` for the operands, whose values are never taken for numbers. */
+  readonly string?: readonly string[];
+  /** Options without a value. */
+  readonly boolean?: readonly string[];
+  /** Gives all that follows `--` by itself, verbatim. */
+  readonly "--"?: true;
+  /** Is called with each argument that is no option of the above. */
+  readonly unknown?: (arg: string, name?: string) => void;
+}
+
+/** Arguments that {@linkcode parseArgs} has parsed. */
+export interface ParsedArgs {
+  /** The operands. */
+  readonly _: readonly (string | number)[];
+  readonly "--": readonly string[];
+  readonly [option: string]: unknown;
+}
+
+/** `parseArgs` of `@std/cli`. */
+export const parseArgs: (
+  args: readonly string[],
+  options: ParseArgsOptions,
+) => ParsedArgs = parseArgsJs as any;

@@ -198,7 +198,7 @@ function realPath(path: string): string {
  */
 function trustedUsers(): readonly (number | null)[] | undefined {
   const user = Deno.uid();
-  return user === null ? undefined : [user, 0, statOptional("/")?.uid ?? 0];
+  return user === null ? undefined : [user, 0, statOfParent("/")?.uid ?? 0];
 }
 
 /**
@@ -229,22 +229,16 @@ function checkParents(root: string): void {
 }
 
 /**
- * The facts about a directory above the root, which may be out of Deno's permissions; `undefined`
- * if it is missing, or can't be seen without --allow-ffi.
+ * The facts about a directory above the root, for which Deno may have no permission: it would ask
+ * for it on a terminal. `undefined` if it is missing, or can't be seen without --allow-ffi.
  */
 function statOfParent(
   path: string,
 ): Pick<Deno.FileInfo, "uid" | "mode"> | undefined {
-  try {
-    return statOf(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) throw error;
-  }
-  try {
-    return factsAt(path);
-  } catch {
-    return undefined;
-  }
+  const has = (permission: Deno.PermissionDescriptor) =>
+    Deno.permissions.querySync(permission).state === "granted";
+  if (has({ name: "read", path })) return statOf(path);
+  return OS.hasStatx && has({ name: "ffi" }) ? factsAt(path) : undefined;
 }
 
 /** The facts about a directory; `undefined` if it is missing. */

@@ -1,18 +1,19 @@
 /**
- * `deno task bench [NAME…] [--quick]`: what this project does, in numbers, each
- * with its floor or the bare program beside it and the target that it is to reach.
+ * `deno task bench [NAME…] [--quick]` measures the project and prints tables. Each figure stands
+ * beside its target and beside its floor, the least that any program needs for the same work.
  *
- * Prints and passes no judgement: a figure depends on the machine and on what
- * else it does, so a missed target is marked and the exit status is 0. Linux only.
+ * Figures depend on the machine and its load, so a missed target is marked but does not
+ * change the exit status. Linux only.
  *
- * Another figure is a function of `Effort` that returns tables, and a line in
+ * To add a figure, write a function that takes an `Effort` and returns tables, and list it in
  * {@linkcode FIGURES}.
  *
  * @module
  */
+import { parseArgs } from "../std.ts";
 import { disposeAll, type Figure, formatTable, TEMPORARY } from "./measure.ts";
 
-/** The figures by name, each loaded when it is measured. */
+/** The figures by name. */
 const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
   start: async () => (await import("./detached.ts")).start,
   rate: async () => (await import("./detached.ts")).rate,
@@ -27,14 +28,23 @@ const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
 };
 
 async function main(args: readonly string[]): Promise<number> {
-  const quick = args.includes("--quick");
-  const asked = args.filter((arg) => arg !== "--quick");
-  const unknown = asked.filter((name) => !(name in FIGURES));
-  if (unknown.length > 0) {
+  let unknown: string | undefined;
+  const parsed = parseArgs(args, {
+    boolean: ["quick"],
+    string: ["_"],
+    unknown: (arg) => {
+      if (!Object.hasOwn(FIGURES, arg)) unknown ??= arg;
+    },
+  });
+  if (unknown !== undefined) {
     const known = Object.keys(FIGURES).join(", ");
-    console.error(`Unknown figure "${unknown[0]}": use ${known}, --quick`);
+    console.error(
+      `Unknown argument "${unknown}": expected ${known} or --quick`,
+    );
     return 2;
   }
+  const quick = parsed.quick === true;
+  const asked = parsed._.map(String);
   if (Deno.build.os !== "linux") {
     console.error("Cannot measure: the figures read /proc, so on Linux only");
     return 1;

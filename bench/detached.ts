@@ -1,6 +1,6 @@
 /**
- * Starting sessions: how long `run` takes, when its command runs, how many a
- * second one process can start.
+ * Starting sessions: how long `run` takes, when its command runs, and how many sessions one
+ * process starts per second.
  *
  * @module
  */
@@ -10,14 +10,17 @@ import {
   atLeast,
   atMost,
   Bench,
+  BUNDLE,
   type Call,
   denoRun,
   type Effort,
+  fillCaches,
   interleave,
   median,
   medianRatio,
   now,
   PROJECT,
+  SOURCES,
   type Table,
   timeCall,
 } from "./measure.ts";
@@ -27,7 +30,7 @@ const BINARY = `${PROJECT}dist/codex-session`;
 const ms = (value: number) => value.toFixed(1);
 const times = (value: number) => value.toFixed(2);
 
-/** Notes when it runs, then idles: a shell and date(1) cost every way to start it the same. */
+/** A command that writes the time to a file, then idles. It costs the same however it is started. */
 function stamping(file: string): string[] {
   const script = 'date +%s%N >"$1"; exec sleep 600';
   return ["sh", "-c", script, "sh", file];
@@ -47,16 +50,16 @@ async function readStamp(file: string): Promise<number> {
   }
 }
 
-/** `run`: until it returns, and until its command runs. */
+/** The time until `run` returns, and until its command runs. */
 export async function start(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const { peers, notes } = findPeers();
   const empty = `${bench.dir}/empty.ts`;
   Deno.writeTextFileSync(empty, "");
-  const cli = denoRun(`${PROJECT}cli.ts`);
+  const bundle = denoRun(BUNDLE);
   let turn = 0;
   const startedMs: Record<string, number[]> = {};
-  /** Measures a call that starts the stamping command. */
+  /** Measures a call that starts such a command. */
   const starting =
     (name: string, makeCall: (argv: string[]) => Call) => async () => {
       const file = `${bench.dir}/stamp-${++turn}`;
@@ -75,12 +78,15 @@ export async function start(effort: Effort): Promise<Table[]> {
   bench.keep();
   const measured: Record<string, () => number | Promise<number>> = {
     bare: () => timeCall({ argv: denoRun(empty), env: bench.env }),
-    version: () => timeCall({ argv: [...cli, "--version"], env: bench.env }),
-    run: starting("run", session(cli)),
+    version: () => timeCall({ argv: [...bundle, "--version"], env: bench.env }),
+    run: starting("run", session(bundle)),
+    npm: starting("npm", session([installCommand(bench.dir)])),
+    sources: starting("sources", session(denoRun(SOURCES))),
   };
   if (hasBinary()) measured.binary = starting("binary", session([BINARY]));
+  fillCaches(bench);
   for (const [name, measure] of Object.entries(measured)) {
-    for (let i = 0; i < 3; i++) await measure(); // Fills Deno's caches.
+    await measure();
     delete startedMs[name];
   }
   const ours = await interleave(effort.pick(30, 8), measured);
@@ -113,11 +119,14 @@ export async function start(effort: Effort): Promise<Table[]> {
       target,
     ];
   };
-  const ratio = medianRatio(ours.run ?? [], bare);
+  const target = (name: string, times: number) =>
+    atMost(medianRatio(ours[name] ?? [], bare), times, " x bare");
   const rows = [
     row("bare: deno run EMPTY", "bare"),
-    row("deno run cli.ts --version", "version"),
-    row("deno run cli.ts run -- CMD", "run", atMost(ratio, 1.8, " x bare")),
+    row("bundle: --version", "version"),
+    row("bundle: run -- CMD", "run", target("run", 2.0)),
+    row("the same by npm's command", "npm"),
+    row("sources: run -- CMD", "sources", target("sources", 2.6)),
   ];
   if (hasBinary()) rows.push(row("dist/codex-session run -- CMD", "binary"));
   else notes.push("not found: dist/codex-session (deno task compile)");
@@ -137,6 +146,21 @@ export async function start(effort: Effort): Promise<Table[]> {
   }];
 }
 
+/** Installs the npm package's command in a directory, as npm lays it out; returns its path. */
+function installCommand(dir: string): string {
+  const deno = `${dir}/npm/node_modules/@deno/this`;
+  const command = `${dir}/npm/bin/codex-session`;
+  Deno.mkdirSync(`${dir}/npm/bin`, { recursive: true });
+  Deno.mkdirSync(deno, { recursive: true });
+  Deno.symlinkSync(Deno.execPath(), `${deno}/deno`);
+  Deno.copyFileSync(BUNDLE, `${dir}/npm/codex-session.js`);
+  Deno.copyFileSync(`${PROJECT}build/codex-session.sh`, command);
+  Deno.chmodSync(command, 0o755);
+  // What npm puts on PATH is a link.
+  Deno.symlinkSync(command, `${dir}/codex-session`);
+  return `${dir}/codex-session`;
+}
+
 function hasBinary(): boolean {
   try {
     return Deno.statSync(BINARY).isFile;
@@ -145,7 +169,7 @@ function hasBinary(): boolean {
   }
 }
 
-/** `createSession` from one process. */
+/** How many sessions one process starts per second. */
 export async function rate(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const count = effort.pick(80, 40);
@@ -170,7 +194,7 @@ export async function rate(effort: Effort): Promise<Table[]> {
     }).spawn();
     child.unref();
   };
-  /** Starts `count`, so many at once; the rate per second. */
+  /** Starts `count` sessions, `atOnce` at a time; returns the rate per second. */
   const batch = (work: () => Promise<void>, atOnce: number) => async () => {
     let left = count;
     const startedAt = performance.now();

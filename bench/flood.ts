@@ -1,9 +1,9 @@
 /**
- * Terminal sessions under a flood: how fast a program gets rid of its output while
- * nobody looks, while a client draws, and while a client is frozen.
+ * Terminal sessions under a flood of output: how fast a program can write with no client, with
+ * one that reads everything, and with one that reads nothing.
  *
- * The program itself notes when it begins and ends, so that neither the start of a
- * session nor that of a client counts.
+ * The program itself records when it begins and ends, so the start of the session and of the
+ * client does not count.
  *
  * @module
  */
@@ -25,11 +25,11 @@ type Client = typeof CLIENTS[number];
 const LINE =
   "The quick brown fox jumps over the lazy dog and so on 0123456789\n";
 
-/** Waits for $1.go, then writes the file $2; how long that took is in $1.from and $1.to. */
+/** Waits for $1.go, then prints the file $2; writes the times before and after to $1.from and $1.to. */
 const SCRIPT = `until [ -e "$1.go" ]; do sleep 0.02; done
 date +%s%N >"$1.from"; cat "$2"; date +%s%N >"$1.to"; exec sleep 600`;
 
-/** Whoever stands still is not waited for any longer. */
+/** How long a program may take before its rate counts as 0. */
 const DEADLINE_MS = 12_000;
 
 function readStamp(file: string): number | undefined {
@@ -42,7 +42,7 @@ function readStamp(file: string): number | undefined {
   }
 }
 
-/** A flood: so many bytes through the program on the terminal. */
+/** A file of so many bytes that a program prints to its terminal. */
 class Flood {
   readonly #bench: Bench;
   readonly #file: string;
@@ -68,7 +68,7 @@ class Flood {
     return await this.#rate(name);
   }
 
-  /** MB per second through a session; 0 if it does not get through. */
+  /** MB per second through a session; 0 if it takes too long. */
   async through(keeper: Keeper, client: Client): Promise<number> {
     const bench = this.#bench;
     const name = `flood-${++this.#turn}`;
@@ -101,7 +101,7 @@ class Flood {
   }
 }
 
-/** Output of 200 MB. */
+/** How fast programs can write to their terminals. */
 export async function flood(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const { peers, notes } = findKeepers();
@@ -148,7 +148,7 @@ export async function flood(effort: Effort): Promise<Table[]> {
       ]),
     ],
     notes: [
-      "as the program itself takes it; draining: a window that reads all, frozen: one that reads nothing",
+      "measured by the program itself; draining: a window that reads everything; frozen: one that reads nothing",
       "screen: a tenth of the output",
       ...notes,
     ],

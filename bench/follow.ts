@@ -1,6 +1,5 @@
 /**
- * `logs -f`: how soon a line is printed, and what following costs while there is
- * nothing to print.
+ * `logs -f`: how soon it prints a line, and what it costs while there is nothing to print.
  *
  * @module
  */
@@ -8,17 +7,17 @@ import { createSession } from "../session/create.ts";
 import {
   atMost,
   Bench,
+  BUNDLE,
   denoRun,
   type Effort,
   loadOf,
   now,
-  PROJECT,
   quantile,
   type Table,
   until,
 } from "./measure.ts";
 
-/** The agent writes the time to the nanosecond, a line at a time, each in one write. */
+/** The agent: every 13 ms it writes a line with the current time. */
 const WRITER = `
 const { symbols } = Deno.dlopen(
   Deno.build.os === "darwin" ? "libSystem.B.dylib" : "libc.so.6",
@@ -50,7 +49,7 @@ async function end(child: Deno.ChildProcess): Promise<void> {
   await child.status;
 }
 
-/** The delays of `count` lines, from their writing until they come out of a follower. */
+/** The delays of `count` lines from the agent's write until the follower prints them. */
 async function delays(
   argv: readonly string[],
   bench: Bench,
@@ -68,7 +67,7 @@ async function delays(
     if (done) throw new Error(`${argv.join(" ")} ended`);
     const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
-    // What was written before it followed says nothing of following.
+    // Skip the lines that were there when it started.
     for (const line of lines) {
       if (Number(line) > since + 500) found.push(at - Number(line));
     }
@@ -78,12 +77,12 @@ async function delays(
   return found.slice(10);
 }
 
-/** Follows in turns with tail(1), then idly. */
+/** The delay of `logs -f` beside that of tail(1), and its load when idle. */
 export async function follow(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const writer = `${bench.dir}/writer.ts`;
   Deno.writeTextFileSync(writer, WRITER);
-  const logs = denoRun(`${PROJECT}cli.ts`, "logs", "-f");
+  const logs = denoRun(BUNDLE, "logs", "-f");
   const { id, paths } = await createSession({
     root: bench.root,
     command: denoRun(writer),
@@ -104,7 +103,7 @@ export async function follow(effort: Effort): Promise<Table[]> {
   ];
   return [{
     title:
-      "follow: milliseconds from a line's write to its coming out of the follower",
+      "follow: milliseconds from a line's write until the follower prints it",
     columns: ["", "p50", "p90", "p99", "target"],
     rows: [
       row("floor: tail -f", found.tail),
@@ -118,7 +117,7 @@ export async function follow(effort: Effort): Promise<Table[]> {
   }, await idle(effort, logs)];
 }
 
-/** The load of following a session that says nothing. */
+/** The load of following a session that prints nothing. */
 async function idle(effort: Effort, logs: readonly string[]): Promise<Table> {
   await using bench = new Bench();
   const { id, paths } = await createSession({
@@ -130,7 +129,7 @@ async function idle(effort: Effort, logs: readonly string[]): Promise<Table> {
     const child = follower(argv, bench);
     const reader = child.stdout.getReader();
     await reader.read();
-    // It is idle once it sleeps: so many looks in a row find little work done.
+    // It is idle when its processor time has hardly grown for 100 looks in a row.
     let last = 0;
     let quiet = 0;
     await until(() => {

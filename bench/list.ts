@@ -1,5 +1,5 @@
 /**
- * `list` with few and with many sessions.
+ * `list` with 10, 1,000 and 10,000 sessions.
  *
  * @module
  */
@@ -8,18 +8,20 @@ import { readState } from "../store.ts";
 import {
   atMost,
   Bench,
+  BUNDLE,
   denoRun,
   type Effort,
+  fillCaches,
   interleave,
   median,
   medianRatio,
-  PROJECT,
+  SOURCES,
   type Table,
   timeCall,
   until,
 } from "./measure.ts";
 
-/** Fills a root with copies of a real session that has ended, each with an id and a time of its own. */
+/** Fills a root with copies of an ended session, each with its own id and creation time. */
 async function fill(root: string, count: number): Promise<void> {
   const { paths, meta } = await createSession({
     root,
@@ -48,7 +50,7 @@ async function fill(root: string, count: number): Promise<void> {
   }
 }
 
-/** Looks at the files that tell about an ended session, and prints nothing: what listing can't do without. */
+/** Reads the files of every session and prints nothing: the least that a list needs. */
 const FLOOR = `
 for (const { name } of Deno.readDirSync(Deno.args[0])) {
   const dir = Deno.args[0] + "/" + name;
@@ -63,7 +65,7 @@ for (const { name } of Deno.readDirSync(Deno.args[0])) {
 }
 `;
 
-/** `list` as a user calls it. */
+/** How long `list` takes. */
 export async function list(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const empty = `${bench.dir}/empty.ts`;
@@ -72,15 +74,19 @@ export async function list(effort: Effort): Promise<Table[]> {
   const measured: Record<string, () => number> = {
     bare: () => timeCall({ argv: denoRun(empty), env: bench.env }),
   };
+  const listing = (program: string, count: number) => () =>
+    timeCall({
+      argv: denoRun(program, "list"),
+      env: {
+        ...bench.env,
+        CODEX_SESSION_HOME: `${bench.dir}/root-${count}`,
+      },
+    });
   for (const count of counts) {
-    const root = `${bench.dir}/root-${count}`;
-    await fill(root, count);
-    measured[count] = () =>
-      timeCall({
-        argv: denoRun(`${PROJECT}cli.ts`, "list"),
-        env: { ...bench.env, CODEX_SESSION_HOME: root },
-      });
+    await fill(`${bench.dir}/root-${count}`, count);
+    measured[count] = listing(BUNDLE, count);
   }
+  measured.sources = listing(SOURCES, 1000);
   const floor = `${bench.dir}/floor.js`;
   Deno.writeTextFileSync(floor, FLOOR);
   measured.floor = () =>
@@ -88,7 +94,8 @@ export async function list(effort: Effort): Promise<Table[]> {
       argv: denoRun(floor, `${bench.dir}/root-1000`),
       env: bench.env,
     });
-  await interleave(3, measured); // Fills Deno's and the system's caches.
+  fillCaches(bench);
+  await interleave(1, measured); // Fills the system's caches.
   const took = await interleave(effort.pick(15, 5), measured);
   const { bare = [] } = took;
   const of = (count: number) => median(took[count] ?? []);
@@ -110,19 +117,20 @@ export async function list(effort: Effort): Promise<Table[]> {
     rows: [
       row("bare: deno run EMPTY", "bare"),
       row("floor: a script that reads the files of 1,000", "floor"),
-      row("10", 10),
+      row("bundle: list, 10", 10),
       row(
-        "1,000",
+        "bundle: list, 1,000",
         1000,
         (perSession(1000) * 1000).toFixed(1),
-        atMost(medianRatio(took[1000] ?? [], bare), 3.5, " x bare"),
+        atMost(medianRatio(took[1000] ?? [], bare), 4.2, " x bare"),
       ),
       row(
-        "10,000",
+        "bundle: list, 10,000",
         10_000,
         (perSession(10_000) * 1000).toFixed(1),
         `linear: us/session ${atMost(growth, 1.25, " x that of 1,000")}`,
       ),
+      row("sources: list, 1,000", "sources"),
     ],
     notes: ["us/session: each session beyond the first 10"],
   }];

@@ -1,15 +1,20 @@
 /**
- * What every figure needs: a clock, a process's time, statistics, plain tables,
- * and a directory whose processes end with it.
+ * The parts that all figures share: a clock, the time of a process, statistics, tables, and a
+ * directory whose processes end with it.
  *
- * A figure and its floor are measured in turns (A B A B …), so that a machine
- * which is busier now than before is so for both. Nothing here has an opinion
- * about what is fast; figures bring their targets.
+ * A figure and its floor are measured in turns (A B A B …), so a change of the machine's load
+ * changes both. Targets stand with the figures, not here.
  *
  * @module
  */
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
+
+/** What people install; `deno task bench` makes it first. */
+export const BUNDLE: string = `${PROJECT}dist/codex-session.js`;
+
+/** The same command line from its sources. */
+export const SOURCES: string = `${PROJECT}cli.ts`;
 
 /** How thoroughly to measure. */
 export interface Effort {
@@ -27,7 +32,7 @@ export interface Table {
   readonly notes?: readonly string[];
 }
 
-/** A group of tables that can be asked for by name. */
+/** Measures something. */
 export type Figure = (effort: Effort) => Promise<Table[]>;
 
 const CLOCK = {
@@ -37,8 +42,8 @@ const CLOCK = {
 let clock: Deno.DynamicLibrary<typeof CLOCK> | undefined;
 
 /**
- * The system's clock in milliseconds since 1970, with all digits that a number
- * holds: comparable between processes, which `performance.now()` is not. clock_gettime(2).
+ * The system's clock in milliseconds since 1970, to less than a microsecond. Unlike
+ * `performance.now()` it is the same in all processes. See clock_gettime(2).
  */
 export function now(): number {
   const library = Deno.build.os === "darwin"
@@ -57,10 +62,10 @@ export interface Call {
 }
 
 /**
- * Runs a command to its end and returns how many milliseconds that took. What
- * it leaves running in the background is not waited for.
+ * Runs a command and returns how many milliseconds it took. Does not wait for processes that it
+ * leaves in the background.
  *
- * @throws {Error} if it fails: a figure of a failing command means nothing.
+ * @throws {Error} if the command fails.
  */
 export function timeCall({ argv, env }: Call): number {
   const [program = "", ...args] = argv;
@@ -70,7 +75,7 @@ export function timeCall({ argv, env }: Call): number {
     env,
     stdin: "null",
     stdout: "null",
-    // Not a pipe: what stays in the background may hold it open.
+    // A pipe would stay open as long as a process in the background holds it.
     stderr: "null",
   }).outputSync();
   const tookMs = performance.now() - startedAt;
@@ -81,8 +86,8 @@ export function timeCall({ argv, env }: Call): number {
 }
 
 /**
- * Runs every measurement `rounds` times, in turns, each round beginning with
- * another one; returns the results of each, by its name.
+ * Runs all measurements in turns, `rounds` times. Each round begins with another one. Returns the
+ * results by name.
  */
 export async function interleave<Name extends string>(
   rounds: number,
@@ -101,7 +106,7 @@ export async function interleave<Name extends string>(
   return results;
 }
 
-/** The value below which the given part of the values is. */
+/** The value that the given part of all values is below. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const at = Math.min(sorted.length - 1, Math.floor(part * sorted.length));
@@ -113,7 +118,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The median of the ratios of values that were measured one after the other. */
+/** The median of the ratios between two measurements of the same rounds. */
 export function medianRatio(
   values: readonly number[],
   floors: readonly number[],
@@ -121,17 +126,17 @@ export function medianRatio(
   return median(values.map((value, i) => value / (floors[i] ?? NaN)));
 }
 
-/** A target as text, with a mark if the figure misses it. */
+/** A target that is a maximum, with a mark if the figure misses it. */
 export function atMost(value: number, target: number, unit: string): string {
   return `<= ${target}${unit}${value <= target ? "" : "  MISSED"}`;
 }
 
-/** The same for a target that is a minimum. */
+/** A target that is a minimum, with a mark if the figure misses it. */
 export function atLeast(value: number, target: number, unit: string): string {
   return `>= ${target}${unit}${value >= target ? "" : "  MISSED"}`;
 }
 
-/** A table as text: the first column to the left, numbers to the right, the last as it is. */
+/** A table as text. The first and the last column are aligned left, the others right. */
 export function formatTable({ title, columns, rows, notes = [] }: Table) {
   const all = [columns, ...rows];
   const widths = columns.map((_, i) =>
@@ -151,9 +156,9 @@ export function formatTable({ title, columns, rows, notes = [] }: Table) {
 }
 
 /**
- * Where measurements keep their files: `TMPDIR`, else memory. A disk's file system
- * would be measured with it: ext4 takes up to 1 ms to create a file for minutes
- * after thousands were deleted, as every bench and test run does.
+ * Where measurements keep their files: `TMPDIR`, else memory. On a disk its file system would be
+ * measured, too: after thousands of files were deleted, ext4 takes up to 1 ms to create one,
+ * for minutes.
  */
 export const TEMPORARY: string | undefined = Deno.env.get("TMPDIR") ??
   (isDirectory("/dev/shm") ? "/dev/shm" : undefined);
@@ -168,15 +173,14 @@ function isDirectory(path: string): boolean {
 
 const LIVE = new Set<Bench>();
 
-/** Disposes of everything at once: for a bench that is interrupted. */
+/** Disposes of all benches when the program is interrupted. */
 export async function disposeAll(): Promise<void> {
   for (const bench of LIVE) await bench[Symbol.asyncDispose]();
 }
 
 /**
- * A temporary directory and the processes that belong to it: those that carry
- * {@linkcode env} in their environment, as everything started with it does.
- * Disposing of it ends them and removes it. Linux only, as the figures are.
+ * A temporary directory and the processes that were started with {@linkcode env}. Disposing of it
+ * ends the processes and removes the directory.
  */
 export class Bench {
   /** The directory, short enough for sockets. */
@@ -190,7 +194,7 @@ export class Bench {
 
   constructor() {
     LIVE.add(this);
-    // Other versions of Deno clear the shared caches, and the packages are to be there.
+    // Its own caches, since another version of Deno clears shared ones; but the packages that are there.
     const cache = Deno.env.get("DENO_DIR") ??
       `${
         Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`
@@ -199,7 +203,7 @@ export class Bench {
     Deno.symlinkSync(`${cache}/npm`, `${this.dir}/deno/npm`);
   }
 
-  /** What to start programs with: a mark, and every state directory in this one. */
+  /** The environment for programs: it marks them and keeps their files in this directory. */
   get env(): Record<string, string> {
     return {
       DENO_DIR: `${this.dir}/deno`,
@@ -210,7 +214,7 @@ export class Bench {
     };
   }
 
-  /** Its processes; a zombie's environment is empty, so that it isn't one of them. */
+  /** Its processes, without zombies. */
   processes(): number[] {
     const found: number[] = [];
     for (const { name } of Deno.readDirSync("/proc")) {
@@ -222,18 +226,18 @@ export class Bench {
           environment.includes(`CODEX_SESSION_DIR=${this.root}/`)
         ) found.push(Number(name));
       } catch {
-        // It has ended, or is somebody else's.
+        // It has ended, or belongs to another user.
       }
     }
     return found;
   }
 
-  /** Lets what runs now live until the end, as servers must. */
+  /** Lets `end` spare the processes that run now, such as servers. */
   keep(): void {
     this.#kept = new Set(this.processes());
   }
 
-  /** Ends its processes, but for those kept; returns when they are gone. */
+  /** Ends its processes except the spared ones; returns when they are gone. */
   async end(): Promise<void> {
     await until(() => {
       const left = this.processes().filter((pid) => !this.#kept.has(pid));
@@ -256,7 +260,7 @@ export class Bench {
   }
 }
 
-/** Waits until `condition` gives something true and returns that; fails at the deadline. */
+/** Waits until `condition` returns something true, and returns that; fails at the deadline. */
 export async function until<T>(
   condition: () => T | false | undefined,
   what: string,
@@ -283,7 +287,7 @@ export function pssOf(pid: number): number {
   }
 }
 
-/** The processor time of a process in milliseconds, and how often its threads went to sleep. */
+/** The processor time of a process in milliseconds, and how often its threads have gone to sleep. */
 export function loadOf(pid: number): { cpuMs: number; sleeps: number } {
   let cpuMs = 0;
   let sleeps = 0;
@@ -297,7 +301,20 @@ export function loadOf(pid: number): { cpuMs: number; sleeps: number } {
   return { cpuMs, sleeps };
 }
 
-/** The call of a script by the Deno that runs this one. */
+/** The command line that runs a script with this Deno. */
 export function denoRun(...args: readonly string[]): string[] {
   return [Deno.execPath(), "run", "-A", ...args];
+}
+
+/**
+ * Fills Deno's caches for the bundle and the sources. Deno saves compiled code only while a program
+ * waits for something; `run` waits, `--version` and `list` don't.
+ */
+export function fillCaches(bench: Bench): void {
+  const env = { ...bench.env, CODEX_SESSION_HOME: `${bench.dir}/caches` };
+  for (const program of [BUNDLE, SOURCES]) {
+    for (let i = 0; i < 3; i++) {
+      timeCall({ argv: denoRun(program, "run", "--rm", "true"), env });
+    }
+  }
 }

@@ -1,6 +1,5 @@
 /**
- * What an idle session weighs: the proportional set size of everything that
- * supervises it, the agent not counted.
+ * The memory of an idle session: the proportional set size of all its processes except the agent.
  *
  * @module
  */
@@ -26,7 +25,7 @@ function nameOf(pid: number): string {
   }
 }
 
-/** The weight of all processes in KiB, the agents' and their supervisors'. */
+/** The memory of all processes in KiB, of agents and of supervisors. */
 function weigh(bench: Bench, agent: string) {
   const pids = bench.processes();
   const agents = pids.filter((pid) => nameOf(pid) === agent);
@@ -57,7 +56,7 @@ async function weighSessions(
   return weigh(bench, command[0]);
 }
 
-/** A peer's weight with one session and with `count` more. */
+/** The memory of a peer with one session and with `count` more. */
 async function weighPeer(
   peer: Peer,
   count: number,
@@ -96,7 +95,7 @@ export async function memory(effort: Effort): Promise<Table[]> {
   const { peers, notes } = findPeers();
   for (const peer of peers) {
     const { first, all } = await weighPeer(peer, count);
-    // A server's own weight is paid once: only what it grows by is a session's.
+    // A server is there once: a session costs what the server grows by.
     const grows = all.supervisors === first.supervisors;
     const each = grows
       ? (all.supervisorsKib - first.supervisorsKib) / count

@@ -1,6 +1,6 @@
 /**
- * The programs that do a part of the same work, for comparison: those that are
- * found installed. Each keeps its sockets and files in the directory of the bench.
+ * Programs that do part of the same work, for comparison. Those that are not installed are
+ * left out. Each keeps its sockets and files in the directory of the bench.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import type { Bench, Call } from "./measure.ts";
 
 /** A program that starts others in the background. */
 export interface Peer {
-  /** What is measured, as the table says it. */
+  /** Its row in the table. */
   readonly title: string;
-  /** The program that must be there. */
+  /** The program that must be installed. */
   readonly program: string;
-  /** The call that starts `argv`; `turn` differs from call to call. */
+  /** The call that starts `argv`; `turn` is different each time. */
   readonly start: (
     bench: Bench,
     turn: number,
     argv: readonly string[],
   ) => Call;
-  /** The server that is to run before, if it needs one. */
+  /** The call that starts its server, if it needs one. */
   readonly server?: (bench: Bench) => Call;
 }
 
@@ -32,7 +32,7 @@ function tmux(bench: Bench, socket: string, argv: readonly string[]): Call {
   };
 }
 
-/** One job at a time is tsp's default; it must not make ours wait for each other. */
+/** By default tsp runs one job at a time; here all must run at once. */
 function tsp(bench: Bench, argv: readonly string[]): Call {
   const env = {
     ...bench.env,
@@ -67,7 +67,7 @@ export const PEERS: readonly Peer[] = [
   {
     title: "nq",
     program: "nq",
-    // A directory is a queue: jobs of one wait for each other.
+    // One directory each, since the jobs of one directory wait for each other.
     start: ({ dir, env }, turn, argv) => ({
       argv: ["nq", "-q", ...argv],
       env: { ...env, NQDIR: `${dir}/nq-${turn}` },
@@ -111,7 +111,7 @@ export function isInstalled(program: string): boolean {
   });
 }
 
-/** Those that are installed, and a note that names the others. */
+/** The installed ones, and a note that names the others. */
 export function findPeers(): { peers: readonly Peer[]; notes: string[] } {
   const missing = PEERS.filter(({ program }) => !isInstalled(program));
   const names = [...new Set(missing.map(({ program }) => program))];

@@ -1,20 +1,20 @@
 /**
- * Terminal sessions as their user feels them: how soon a key is on the screen, how
- * soon an attached screen is complete, how soon a session has started, what it weighs.
+ * Terminal sessions: how soon a key is on the screen, how soon an attached screen is complete,
+ * how soon a session has started, and how much memory it takes.
  *
  * @module
  */
-import { createSession } from "../session/create.ts";
 import { readScreen } from "../client/terminal.ts";
 import {
   atMost,
   Bench,
+  BUNDLE,
   denoRun,
   type Effort,
+  fillCaches,
   interleave,
   median,
   medianRatio,
-  PROJECT,
   pssOf,
   quantile,
   type Table,
@@ -27,9 +27,9 @@ import { Window } from "./window.ts";
 
 const sleep = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
 
-/** Capitals that end no escape sequence a client writes, so that each is seen to be the echo. */
+/** Letters that end no escape sequence of a client, so that each one seen is an echo. */
 const KEYS = "QVWY";
-/** Keys in a row; fewer than a line has room for. */
+/** Keys in a row; they fit on one line. */
 const BATCH = 60;
 
 /** Keystroke to echo through an attached client. */
@@ -47,9 +47,9 @@ export async function echo(effort: Effort): Promise<Table[]> {
       await terminal.settle(20);
       for (let i = 0; i < BATCH; i++) {
         batch.push(terminal.timeEcho(KEYS[i % KEYS.length]!));
-        await sleep(1); // Between two keys everybody goes to sleep, as with a person.
+        await sleep(1); // All processes go to sleep between two keys, as when a person types.
       }
-      terminal.type("\x15"); // ctrl-u: an empty line again.
+      terminal.type("\x15"); // Ctrl-U empties the line.
       await terminal.settle(20);
       (times[title] ??= []).push(...batch);
       return median(batch);
@@ -137,7 +137,7 @@ export async function screen(effort: Effort): Promise<Table[]> {
         bench,
         keeper.attach(bench, name),
       );
-      // dtach keeps no screen: there nothing is to be waited for but what it clears.
+      // dtach keeps no screen: it only clears the window.
       const shown = keeper.title === "dtach" ? "" : LAST;
       return (await terminal.settle(300, shown)).lastAt - startedAt;
     };
@@ -148,7 +148,7 @@ export async function screen(effort: Effort): Promise<Table[]> {
       const argv = ["sh", "-c", script, "sh", output, done];
       await keeper.start(bench, name, argv);
       await until(() => exists(done), "the output to be written");
-      await sleep(500); // What is still in the terminal reaches the journal.
+      await sleep(500); // The rest of the output reaches the journal.
       const firstMs = await attach(name);
       for (let i = 0; i < 2; i++) {
         (again[title] ??= []).push(await attach(name));
@@ -205,7 +205,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** Until `run -t` returns. */
+/** The time until `run -t` returns. */
 export async function terminalStart(effort: Effort): Promise<Table[]> {
   await using bench = new Bench();
   const found = findPeers();
@@ -215,11 +215,11 @@ export async function terminalStart(effort: Effort): Promise<Table[]> {
   const empty = `${bench.dir}/empty.ts`;
   Deno.writeTextFileSync(empty, "");
   const idle = ["sleep", "600"];
-  const run = denoRun(`${PROJECT}cli.ts`, "run");
+  const run = denoRun(BUNDLE, "run");
   for (const { server } of peers) if (server) timeCall(server(bench));
   bench.keep();
   let turn = 0;
-  /** What is left running must not slow down the next one. */
+  /** Ends the session afterwards, so that it does not slow down the next one. */
   const starting = (call: () => Parameters<typeof timeCall>[0]) => async () => {
     turn++;
     const tookMs = timeCall(call());
@@ -237,7 +237,8 @@ export async function terminalStart(effort: Effort): Promise<Table[]> {
   for (const { title, start } of peers) {
     measured[title] = starting(() => start(bench, turn, idle));
   }
-  await interleave(1, measured); // Fills Deno's caches.
+  fillCaches(bench);
+  await interleave(1, measured); // Fills the relay's caches, too.
   const times = await interleave(effort.pick(15, 5), measured);
   const bare = times["bare: deno run EMPTY"] ?? [];
   return [{
@@ -256,10 +257,10 @@ export async function terminalStart(effort: Effort): Promise<Table[]> {
   }];
 }
 
-/** When a relay has given back what it needed to start, in milliseconds: after a second or two of idleness. */
+/** How long a relay takes to give back the memory that it needed to start, in milliseconds. */
 const IDLE_MS = 4000;
 
-/** The weight of everything but the agents, when nothing happens. */
+/** The memory of all idle processes except the agents. */
 async function weighIdle(bench: Bench, agents: ReadonlySet<number>) {
   await sleep(IDLE_MS);
   const pids = bench.processes().filter((pid) => !agents.has(pid));
@@ -273,8 +274,10 @@ export async function terminalMemory(effort: Effort): Promise<Table[]> {
   const count = effort.pick(10, 5);
   const ids: string[] = [];
   for (let i = 0; i < count; i++) {
-    const command = ["sleep", "600"];
-    ids.push((await createSession({ root, kind: "pty", command })).id);
+    const id = `idle-${i}`;
+    const options = ["-t", "--id", id, "--", "sleep", "600"];
+    timeCall({ argv: denoRun(BUNDLE, "run", ...options), env: bench.env });
+    ids.push(id);
   }
   const agents = new Set(
     bench.processes().filter((pid) =>

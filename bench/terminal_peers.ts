@@ -1,17 +1,17 @@
 /**
- * Terminal sessions by name: this project's, and those of the peers that are found
- * installed, all with the same size, started in the background and attached to in a window.
+ * Programs that keep terminal sessions: this project and the peers that are installed. All
+ * sessions have the same size, start in the background, and are attached to in a window.
  *
  * @module
  */
 import { createSession } from "../session/create.ts";
-import { type Bench, denoRun, PROJECT, timeCall } from "./measure.ts";
+import { type Bench, BUNDLE, denoRun, timeCall } from "./measure.ts";
 import { isInstalled } from "./peers.ts";
 import { SIZE } from "./window.ts";
 
 /** A program that keeps terminals. */
 export interface Keeper {
-  /** How tables call it. */
+  /** Its name in tables. */
   readonly title: string;
   /** Starts `argv` on a terminal in the background. */
   readonly start: (
@@ -29,7 +29,7 @@ export const OURS: Keeper = {
   start: async ({ root }, id, command) => {
     await createSession({ root, id, kind: "pty", command, ...SIZE });
   },
-  attach: (_bench, id) => denoRun(`${PROJECT}cli.ts`, "attach", id),
+  attach: (_bench, id) => denoRun(BUNDLE, "attach", id),
 };
 
 const tmux = ({ dir }: Bench, name: string) => [
@@ -64,7 +64,7 @@ const PEERS: readonly Keeper[] = [
   },
 ];
 
-/** Those that are installed, and a note that names the others. */
+/** The installed ones, and a note that names the others. */
 export function findKeepers(): { peers: readonly Keeper[]; notes: string[] } {
   const missing = PEERS.filter(({ title }) => !isInstalled(title));
   return {

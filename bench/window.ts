@@ -1,8 +1,8 @@
 /**
- * A terminal window without a picture: a pseudo-terminal with a program on it, read by the bench.
+ * A terminal window that nobody sees: a pseudo-terminal with a program on it, which the bench reads.
  *
- * The floor of every terminal figure is such a window with the bare program, and
- * the clients of sessions and of peers run in the same.
+ * Clients of sessions and of peers run in such a window. With the bare program in it, it is the
+ * floor of every terminal figure.
  *
  * @module
  */
@@ -19,26 +19,26 @@ import { openPty, setWindowSize } from "../system/pty.ts";
 import { startAgent } from "../relay/agent.ts";
 import type { Bench } from "./measure.ts";
 
-/** The size of every window and of every peer's session: the sessions' default. */
+/** The size of all windows and sessions; the default of this project. */
 export const SIZE = { columns: 120, rows: 40 } as const;
 
-/** Shells, editors and multiplexers all know this one. */
+/** A terminal type that all programs know. */
 const TERM = "xterm-256color";
 
 const encoder = new TextEncoder();
 
-/** What {@linkcode Window.settle} has seen. */
+/** Output that {@linkcode Window.settle} has read. */
 export interface Settled {
-  /** When the last bytes came, by `performance.now()`. */
+  /** When its last bytes came, by `performance.now()`. */
   readonly lastAt: number;
-  /** All of them as text. */
+  /** All of it. */
   readonly text: string;
 }
 
 /** A program on a pseudo-terminal of its own. Disposing of it kills the program. */
 export class Window implements AsyncDisposable {
   readonly #master: number;
-  // Held open: without any slave the master would report the end of the terminal.
+  // Held open, since a master without a slave reports the end of the terminal.
   readonly #slave: number;
   readonly #child: Deno.ChildProcess;
   readonly #buffer = new Uint8Array(1 << 17);
@@ -80,8 +80,8 @@ export class Window implements AsyncDisposable {
   }
 
   /**
-   * Types one character and returns how many milliseconds later it is on the screen. Spins
-   * meanwhile: the wake-up of a sleeping bench would be measured with it.
+   * Types one character and returns the milliseconds until its echo. Spins, since the wake-up of a
+   * sleeping bench would be measured, too.
    *
    * @throws {Error} if it does not appear.
    */
@@ -93,7 +93,7 @@ export class Window implements AsyncDisposable {
     for (;;) {
       const count = readNow(this.#master, this.#buffer);
       const tookMs = performance.now() - startedAt;
-      // A client may move the cursor first, in a write of its own.
+      // A client may move the cursor in a write before it.
       if (count > 0 && this.#buffer.subarray(0, count).includes(code)) {
         return tookMs;
       }
@@ -101,7 +101,7 @@ export class Window implements AsyncDisposable {
     }
   }
 
-  /** Reads until nothing has come for `quietMs`, and at least until `text` has come. */
+  /** Reads until `text` has come, and then until nothing has come for `quietMs`. */
   async settle(quietMs: number, text = ""): Promise<Settled> {
     const decoder = new TextDecoder();
     const startedAt = performance.now();
@@ -121,7 +121,7 @@ export class Window implements AsyncDisposable {
     }
   }
 
-  /** From now on reads all that comes, as a terminal does. */
+  /** Reads and forgets all output from now on, as a terminal does. */
   drain(): void {
     this.#draining ??= this.#drain();
   }

@@ -7,13 +7,11 @@ import { FAILED, type Handler, type Io, noOperands, OK } from "./io.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
 import { green, red, yellow } from "../std.ts";
-import { ownLauncher } from "../relay/command.ts";
 
 /** `doctor`: a line for each finding, or JSON; the status is 1 if one is an error. */
 export const doctor: Handler = async (call, io) => {
   noOperands(call);
-  const relayCommand = ownLauncher(Deno.mainModule);
-  const diagnoses = await diagnose({ relayCommand });
+  const diagnoses = await diagnose();
   io.out(
     io.json
       ? harmlessJson(diagnoses, 2) + "\n"

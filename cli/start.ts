@@ -50,7 +50,7 @@ async function start(
   io: Io,
   what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
 ): Promise<number> {
-  const terminal = await terminalOptions(call, what.kind);
+  const terminal = terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm the session may be gone at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
@@ -87,10 +87,7 @@ async function start(
 }
 
 /** The options for terminals; other kinds refuse them, so that nobody waits for an effect. */
-async function terminalOptions(
-  call: Parsed,
-  kind: Kind,
-): Promise<Partial<CreateOptions>> {
+function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
   const size = valueOf(call, "size");
   const limit = valueOf(call, "log-limit");
   if (!KINDS[kind].isTerminal) {
@@ -108,12 +105,10 @@ async function terminalOptions(
       `Invalid size "${size}": use COLSxROWS, such as 120x40, each from 1 to 1000`,
     );
   }
-  const { ownLauncher } = await import("../relay/command.ts");
   return {
     columns,
     rows,
     logLimitBytes: parsedValueOf(call, "log-limit", parseSize),
-    relayCommand: ownLauncher(Deno.mainModule),
   };
 }
 

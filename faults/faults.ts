@@ -31,6 +31,7 @@ import { STORM_FAULTS } from "./storms.ts";
 import { STRANGER_FAULTS } from "./strangers.ts";
 import { VERSION_FAULTS } from "./versions.ts";
 import { World } from "./world.ts";
+import { parseArgs } from "../std.ts";
 
 const FAULTS: readonly Fault[] = [
   ...FUZZ_FAULTS,
@@ -70,22 +71,24 @@ interface Call {
 }
 
 function parse(args: readonly string[]): Call {
-  let short = false;
-  let list = false;
-  let seed = Date.now() % 1_000_000;
-  let only: string | undefined;
-  const names: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!;
-    if (arg === "--short") short = true;
-    else if (arg === "--list") list = true;
-    else if (arg === "--seed") seed = Number(args[++i]);
-    else if (arg === "--case") only = args[++i];
-    else if (arg.startsWith("-")) throw new TypeError(`Unknown option ${arg}`);
-    else names.push(arg);
+  const { short, list, seed, case: only, _ } = parseArgs(args, {
+    boolean: ["short", "list"],
+    string: ["seed", "case", "_"],
+    unknown: (arg) => {
+      if (arg.startsWith("-")) throw new TypeError(`Unknown option ${arg}`);
+    },
+  });
+  const number = Number(seed ?? Date.now() % 1_000_000);
+  if (seed === "" || !Number.isSafeInteger(number)) {
+    throw new TypeError("--seed takes a number");
   }
-  if (!Number.isSafeInteger(seed)) throw new TypeError("--seed takes a number");
-  return { short, seed, only, names, list };
+  return {
+    short: short === true,
+    list: list === true,
+    seed: number,
+    only: only as string | undefined,
+    names: _.map(String),
+  };
 }
 
 function chosen(names: readonly string[]): readonly Fault[] {

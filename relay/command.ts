@@ -2,17 +2,17 @@
  * The command line that starts a relay, wherever this library runs.
  *
  * - From files or a URL: this Deno runs `relay.ts` beside this module.
- * - In the binary made of `cli.ts` by `deno compile`: the binary itself, with the
- *   hidden command `__relay`.
- * - In a binary or a bundle of somebody else there is no such file and no such
- *   command: the caller has to name a launcher.
+ * - In the bundle and in the binary: the program itself, with the hidden command
+ *   `__relay`.
+ * - In a bundle or a binary that somebody else made of the library: neither exists, so
+ *   the caller names a launcher.
  *
  * @module
  */
 import { SessionError } from "../errors.ts";
 import { OS } from "../system/os.ts";
 
-/** What a relay is to do. */
+/** Options of {@linkcode relayCommand}. */
 export interface RelayCommandOptions {
   /** The session's directory. */
   readonly dir: string;
@@ -37,17 +37,16 @@ export interface RelayCommandOptions {
    */
   readonly logLimitBytes?: number;
   /**
-   * What starts a relay when followed by its arguments, for programs that
-   * `deno compile` or a bundler has made: such a program calls `runRelay` with the
-   * arguments that follow a command of its own.
+   * The command that starts a relay when its arguments are appended. A program that you
+   * compile or bundle needs one: a command of its own that calls `runRelay` with them.
    *
    * @default {undefined}
    */
   readonly launcher?: readonly string[];
 }
 
-// gc: the relay gives memory back when it is idle. The small young generation saves
-// a megabyte or two and costs nothing, since the hot path allocates next to nothing.
+// With expose-gc an idle relay gives memory back. The small young generation saves 1 to 2 MB
+// and costs nothing, since the relay allocates little.
 const FLAGS = [
   "-A",
   "--quiet",
@@ -57,25 +56,32 @@ const FLAGS = [
   "--v8-flags=--expose-gc,--max-semi-space-size=1,--single-threaded-gc",
 ];
 
-/** The hidden command of `cli.ts` that runs a relay. */
+/** The hidden command that runs a relay. */
 export const RELAY_COMMAND = "__relay";
 
+/** The program that handles {@linkcode RELAY_COMMAND}, if there is one. */
+let relayProgram: string | undefined;
+
 /**
- * How the program that is running can start a relay of itself: for the command line, which
- * passes it on as `launcher`. `undefined` if `relay.ts` can be run as a file.
+ * Says that a program handles {@linkcode RELAY_COMMAND}.
  *
- * @param main The URL of the main module, which handles {@linkcode RELAY_COMMAND}.
+ * @param url Its main module.
  */
-export function ownLauncher(main: string): readonly string[] | undefined {
-  if (Deno.build.standalone) return [Deno.execPath(), RELAY_COMMAND];
-  // In a bundle this module has become a part of the main one.
-  if (import.meta.url !== main) return undefined;
-  return [Deno.execPath(), "run", ...FLAGS, main, RELAY_COMMAND];
+export function setRelayProgram(url: string): void {
+  relayProgram = url;
 }
 
 /**
- * The argument vector that starts the relay of a session, to be launched in the
- * agent's place with the reaper's option `relay`.
+ * Runs a relay with the command line that {@linkcode relayCommand} has made, and
+ * ends the process with it.
+ */
+export async function runRelay(args: readonly string[]): Promise<never> {
+  return await (await import("./relay.ts")).runRelay(args);
+}
+
+/**
+ * The command line that starts the relay of a session. The reaper runs it in the agent's
+ * place.
  *
  * @throws {SessionError} `unsupported` on Windows, and in a compiled or bundled program
  * without `launcher`.
@@ -96,9 +102,7 @@ export function relayCommand(options: RelayCommandOptions): string[] {
       );
     }
   }
-  const command = options.launcher
-    ? [...options.launcher]
-    : [Deno.execPath(), "run", ...FLAGS, relayModule()];
+  const command = options.launcher ? [...options.launcher] : ownLauncher();
   const args = [dir, `${columns}x${rows}`];
   if (logLimitBytes !== undefined) {
     args.push("--log-limit", String(logLimitBytes));
@@ -106,19 +110,29 @@ export function relayCommand(options: RelayCommandOptions): string[] {
   return [...command, ...args, "--", ...argv];
 }
 
-function relayModule(): string {
+/** The command that starts a relay of this version. */
+function ownLauncher(): string[] {
   if (!OS.canStart) {
     throw new SessionError(
       "unsupported",
       `Cannot open a terminal session: not supported on ${OS.name}`,
     );
   }
-  const isOwnFile = import.meta.url.endsWith("/relay/command.ts");
-  if (Deno.build.standalone || !isOwnFile) {
-    throw new SessionError(
-      "unsupported",
-      "Cannot open a terminal session: this program is compiled or bundled and has no relay.ts to run; name a program that runs it with the option relayCommand",
-    );
+  const deno = Deno.execPath();
+  if (Deno.build.standalone) {
+    // A binary runs its own main module only.
+    if (relayProgram === Deno.mainModule) return [deno, RELAY_COMMAND];
+  } else if (import.meta.url.endsWith("/relay/command.ts")) {
+    // Without the modules of the command line it needs less memory.
+    const { href } = new URL("./relay.ts", import.meta.url);
+    return [deno, "run", ...FLAGS, href];
+  } else if (relayProgram !== undefined) {
+    // Deno saves compiled code by URL, and V8 drops what other flags have compiled: by a URL of
+    // its own, the relay does not slow down the next command by 14 ms.
+    return [deno, "run", ...FLAGS, `${relayProgram}#relay`, RELAY_COMMAND];
   }
-  return new URL("./relay.ts", import.meta.url).href;
+  throw new SessionError(
+    "unsupported",
+    "Cannot open a terminal session: this program is compiled or bundled and has no relay to run; set the option relayCommand to a command that calls runRelay",
+  );
 }

@@ -1,13 +1,13 @@
 /**
- * The ways in, each for real: `deno run` with as few permissions as it takes, the
- * compiled binary, a URL, the bundle. What each needs and can't have here is said
- * in the name of the test that is skipped for it.
+ * The ways in, each for real: `deno run` with as few permissions as possible, the
+ * binary, the sources from a URL, the bundle, the npm package. A test that lacks something here
+ * is skipped, and its name says what it lacks.
  *
- * Nothing is built in the working tree: a copy of what a clone holds is.
+ * Nothing is built in the working tree, but in a copy of it.
  *
  * @module
  */
-import { dirname, join } from "../std.ts";
+import { basename, dirname, join } from "../std.ts";
 import {
   assert,
   assertEquals,
@@ -17,8 +17,12 @@ import {
   TestRoot,
 } from "./helpers.ts";
 
+/** The one place that holds the name and the version. */
+const DENO_JSON = JSON.parse(Deno.readTextFileSync(join(PROJECT, "deno.json")));
+const VERSION_LINE = `codex-session ${DENO_JSON.version}\n`;
+
 const isWindows = Deno.build.os === "windows";
-/** Said in a test's name, where everybody sees it. */
+/** For the test's name: why it is skipped. */
 const because = (reason: string | undefined) =>
   reason === undefined ? "" : ` (skipped: ${reason})`;
 const onWindows = isWindows ? "no sessions on Windows" : undefined;
@@ -39,7 +43,7 @@ interface ExecuteOptions {
   readonly input?: string;
 }
 
-/** Our own environment, but for what would change the outcome. */
+/** This process's environment without variables that change the outcome. */
 function environment(): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(Deno.env.toObject())) {
@@ -103,25 +107,31 @@ class TempDir {
   }
 }
 
-/** What is needed of the project to run and build it. */
+/** Files of the project, besides its modules, that running and building it needs. */
+const OTHER_FILES = [
+  ...["deno.json", "deno.lock", "README.md", "LICENSE"],
+  ...["build/bundle.ts", "build/npm.ts", "build/codex-session.sh"],
+];
+
+/** Copies the files that running and building the project needs. */
 function copyProject(target: string): void {
-  for (const name of [...MODULES, "deno.json", "deno.lock"]) {
+  for (const name of [...MODULES, ...OTHER_FILES]) {
     Deno.mkdirSync(dirname(join(target, name)), { recursive: true });
     Deno.copyFileSync(join(PROJECT, name), join(target, name));
   }
 }
 
-/** One call of the command line, however it was come by. */
+/** One call of the command line. */
 type Call = (args: readonly string[], input?: string) => Promise<Result>;
 
-/** Starts, looks at, talks to and ends sessions: what every way in must allow. */
+/** Starts, lists, reads, talks to and ends sessions, as every way in must be able to. */
 async function exercise(call: Call): Promise<void> {
   async function ok(...args: string[]): Promise<string> {
     const { status, out, err } = await call(args);
     assertEquals(status, 0, `${args.join(" ")}: ${out}${err}`);
     return out;
   }
-  // The agent and what it calls stand at fixed paths: there may be no PATH at all.
+  // Paths in full: PATH may be empty.
   const sh = ["--", "/bin/sh", "-c"];
   const talk = 'echo ready; while read -r line; do echo "got $line"; ' +
     '[ "$line" = bye ] && exit 7; done';
@@ -182,7 +192,10 @@ const PERMISSIONS: readonly {
 }[] = [
   {
     flags: [],
-    calls: [["--help"], ["run", "--help"], ["completions", "bash"]],
+    calls: [["--help"], ["--version"], ["run", "--help"], [
+      "completions",
+      "bash",
+    ]],
   },
   {
     flags: [ENV, USER, ROOT_READ],
@@ -424,7 +437,7 @@ for (const reason of new Set([noCompiler, noRegistry])) {
 }
 
 Deno.test({
-  name: `deno task compile makes a binary that needs no Deno${
+  name: `deno compile -A cli.ts makes a binary that needs no Deno${
     because(noCompiler)
   }`,
   ignore: noCompiler !== undefined,
@@ -433,15 +446,21 @@ Deno.test({
     using root = new TestRoot();
     using dir = new TempDir();
     copyProject(dir.path);
+    const { tasks } = DENO_JSON;
+    assertEquals(
+      tasks.compile,
+      "deno compile -A -o dist/codex-session cli.ts",
+    );
     const [program = "", ...leading] = compiler.command;
-    await succeed(program, [...leading, "task", "compile"], {
+    await succeed(program, [...leading, "compile", "-A", "cli.ts"], {
       cwd: dir.path,
       env: compiler.env,
     });
     const elsewhere = join(dir.path, "elsewhere");
     Deno.mkdirSync(elsewhere);
     const binary = join(elsewhere, "codex-session");
-    Deno.renameSync(join(dir.path, "dist/codex-session"), binary);
+    // Deno names it after the directory, as a file called "cli" says nothing.
+    Deno.renameSync(join(dir.path, basename(dir.path)), binary);
     const env = {
       CODEX_SESSION_HOME: root.dir,
       HOME: elsewhere,
@@ -452,7 +471,7 @@ Deno.test({
       execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
     await exercise(call);
     await exerciseTerminal(call);
-    assertStringIncludes((await call(["--version"])).out, "codex-session");
+    assertEquals((await call(["--version"])).out, VERSION_LINE);
     assertStringIncludes((await call(["completions", "zsh"])).out, "#compdef");
     // It has fetched and cached nothing.
     const left = [...Deno.readDirSync(elsewhere)].map(({ name }) => name);
@@ -460,15 +479,19 @@ Deno.test({
   },
 });
 
-/** The files of a directory over HTTP, as any plain web server gives them. */
+/** The files of a directory over HTTP, also below `/latest/`, which redirects as download sites do. */
 function serve(dir: string): Deno.HttpServer<Deno.NetAddr> {
   return Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     async (request) => {
-      const { pathname } = new URL(request.url);
+      const { pathname, origin } = new URL(request.url);
+      if (pathname.startsWith("/latest/")) {
+        return Response.redirect(origin + pathname.replace("/latest", ""));
+      }
       try {
         const body = await Deno.readFile(join(dir, pathname));
-        const headers = { "content-type": "text/typescript; charset=utf-8" };
+        const type = pathname.endsWith(".ts") ? "typescript" : "javascript";
+        const headers = { "content-type": `text/${type}; charset=utf-8` };
         return new Response(body, { headers });
       } catch {
         return new Response("No such file", { status: 404 });
@@ -485,8 +508,17 @@ for await (const bytes of readLog(id)) await Deno.stdout.write(bytes);
 console.log(state.state);
 `;
 
+/** For Deno there is no network: its one way out is a proxy that nobody runs. */
+const OFFLINE = {
+  HTTP_PROXY: "http://127.0.0.1:1",
+  HTTPS_PROXY: "http://127.0.0.1:1",
+  NO_PROXY: "",
+};
+
 Deno.test({
-  name: `cli.ts and mod.ts work from a URL${because(noRegistry)}`,
+  name: `cli.ts and mod.ts work from a URL, later without a network${
+    because(noRegistry)
+  }`,
   ignore: noRegistry !== undefined,
   async fn() {
     using root = new TestRoot();
@@ -495,17 +527,24 @@ Deno.test({
     copyProject(site.path);
     await using server = serve(site.path);
     const url = `http://127.0.0.1:${server.addr.port}`;
-    const env = {
-      CODEX_SESSION_HOME: root.dir,
-      DENO_DIR: join(site.path, "cache"),
-    };
+    const cache = join(site.path, "cache");
+    const env = { CODEX_SESSION_HOME: root.dir, DENO_DIR: cache };
     const options = { cwd: empty.path, env };
-    const call: Call = (args, input) =>
-      execute(
-        Deno.execPath(),
-        ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
-        { ...options, input },
-      );
+    const callWith =
+      (env: Readonly<Record<string, string>>): Call => (args, input) =>
+        execute(
+          Deno.execPath(),
+          ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
+          { ...options, env: { ...options.env, ...env }, input },
+        );
+    const call = callWith(OFFLINE);
+    // What the first call of all has fetched is all that a session ever needs.
+    const sh = ["--", "/bin/sh", "-c", "echo here; read -r end"];
+    const first = ["run", "-t", "--id", "first", ...sh];
+    assertEquals((await callWith({})(first)).out, "first\n");
+    const seen = await call(["wait", "--for", "screen=here", "first"]);
+    assertEquals(seen.status, 0, seen.err);
+    assertEquals((await call(["delete", "-f", "first"])).status, 0);
     await exercise(call);
     await exerciseTerminal(call);
     assertEquals([...Deno.readDirSync(empty.path)], []);
@@ -526,7 +565,7 @@ Deno.test({
     because(noRegistry)
   }`,
   ignore: noRegistry !== undefined,
-  async fn() {
+  async fn(t) {
     using root = new TestRoot();
     using dir = new TempDir();
     using empty = new TempDir();
@@ -534,26 +573,240 @@ Deno.test({
     await succeed(Deno.execPath(), ["task", "bundle"], { cwd: dir.path });
     const file = join(empty.path, "codex-session.js");
     Deno.copyFileSync(join(dir.path, "dist/codex-session.js"), file);
+    const cache = join(dir.path, "cache");
+    const env = {
+      CODEX_SESSION_HOME: root.dir,
+      DENO_DIR: cache,
+      ...OFFLINE,
+    };
+    const options = { cwd: empty.path, env };
+    const run = ["run", "--quiet", "-A"];
+    const calling = (...argv: string[]): Call => (args, input) =>
+      execute(Deno.execPath(), [...argv, ...args], { ...options, input });
+
+    await t.step("it imports nothing", async () => {
+      const info = JSON.parse(
+        await succeed(Deno.execPath(), ["info", "--json", file], options),
+      );
+      const specifiers = info.modules.map(({ specifier = "" }) => specifier);
+      assertEquals(specifiers, [`file://${file}`]);
+      assertEquals(info.modules[0].dependencies ?? [], []);
+    });
+    await t.step("as a command line it needs no network", async () => {
+      const call = calling(...run, file);
+      assertEquals((await call(["--version"])).out, VERSION_LINE);
+      await exercise(call);
+      await exerciseTerminal(call);
+      assertEquals(downloadsIn(cache), []);
+    });
+    await t.step(
+      "as a program, and installed, it runs by the deno on PATH",
+      async () => {
+        Deno.chmodSync(file, 0o755);
+        Deno.symlinkSync(Deno.execPath(), join(empty.path, "deno"));
+        const PATH = `${empty.path}:/usr/bin:/bin`;
+        const withPath = {
+          env: { ...env, PATH, DENO_INSTALL_ROOT: empty.path },
+        };
+        assertEquals(
+          await succeed(file, ["--version"], withPath),
+          VERSION_LINE,
+        );
+        const install = [
+          "install",
+          "--quiet",
+          "-g",
+          "-A",
+          "-n",
+          "codex-session",
+        ];
+        await succeed(Deno.execPath(), [...install, file], withPath);
+        const installed = join(empty.path, "bin/codex-session");
+        const out = await succeed(installed, ["--version"], withPath);
+        assertEquals(out, VERSION_LINE);
+      },
+    );
+    await t.step("as a library it has no effect when imported", async () => {
+      const text =
+        'import * as mod from "URL"; console.log(typeof mod.waitFor)';
+      const script = writeUser(empty.path, text, `file://${file}`);
+      // No permission: nothing is read, no library is opened.
+      const args = ["run", "--quiet", "--no-prompt", script];
+      const out = await succeed(Deno.execPath(), args, options);
+      assertEquals(out, "function\n");
+    });
+    await t.step("as a library it starts terminals", async () => {
+      const script = writeUser(empty.path, TERMINAL_USER, `file://${file}`);
+      const out = await succeed(Deno.execPath(), [...run, script], options);
+      assertEquals(out, FROM_THE_LIBRARY);
+      assertEquals(downloadsIn(cache), []);
+    });
+    await t.step("from a URL it needs no network afterwards", async () => {
+      await using server = serve(empty.path);
+      const url =
+        `http://127.0.0.1:${server.addr.port}/latest/codex-session.js`;
+      const call = calling(...run, url);
+      const online = { ...options, env: { ...env, NO_PROXY: "127.0.0.1" } };
+      const first = [...run, url, "--version"];
+      const out = await succeed(Deno.execPath(), first, online);
+      assertEquals(out, VERSION_LINE);
+      await exerciseTerminal(call);
+    });
+    for (const library of [file, join(dir.path, "mod.ts")]) {
+      const name = basename(library);
+      await t.step(`a bundle made of ${name} has no relay`, async () => {
+        const url = `file://${library}`;
+        const other = await bundle(writeUser(dir.path, TERMINAL_USER, url));
+        const out = await succeed(Deno.execPath(), [...run, other], options);
+        assertStringIncludes(out, "unsupported Cannot open a terminal");
+        assertStringIncludes(out, "set the option relayCommand");
+      });
+    }
+  },
+});
+
+/** The files that Deno has downloaded into a cache directory. */
+function downloadsIn(cache: string): string[] {
+  function filesBelow(dir: string): string[] {
+    return [...Deno.readDirSync(dir)].flatMap(({ name, isDirectory }) =>
+      isDirectory ? filesBelow(join(dir, name)) : [join(dir, name)]
+    );
+  }
+  return [...Deno.readDirSync(cache)]
+    .filter(({ name }) => ["npm", "remote"].includes(name))
+    .flatMap(({ name }) => filesBelow(join(cache, name)))
+    .sort();
+}
+
+/** Uses the library at URL for a session with a terminal. */
+const TERMINAL_USER = `
+import { createSession, readPlainLog, waitForSession } from "URL";
+const command = ["/bin/sh", "-c", "test -t 0 && echo from the library"];
+try {
+  const { id } = await createSession({ kind: "pty", command });
+  const { state } = await waitForSession(id);
+  for await (const line of readPlainLog(id)) console.log(line);
+  console.log(state.state);
+} catch (error) {
+  console.log(error.code, error.message);
+}
+`;
+
+const FROM_THE_LIBRARY = "from the library\nexited\n";
+
+/** Writes a script that imports the library at `url`; returns its path. */
+function writeUser(dir: string, text: string, url: string): string {
+  const script = join(dir, "script.ts");
+  Deno.writeTextFileSync(script, text.replace("URL", url));
+  return script;
+}
+
+/** Bundles a file into one beside it; returns the path of the new one. */
+async function bundle(file: string): Promise<string> {
+  const target = file.replace(/\.ts$/, ".js");
+  await succeed(Deno.execPath(), ["bundle", "--quiet", "-o", target, file]);
+  return target;
+}
+
+/** Why the npm package can't be tried, if so. */
+async function npmTrouble(): Promise<string | undefined> {
+  if (noRegistry !== undefined) return noRegistry;
+  try {
+    await succeed("npm", ["--version"]);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "npm is not installed";
+    throw error;
+  }
+}
+
+const noNpm = await npmTrouble();
+
+Deno.test({
+  name: `deno task npm makes a package that gives the command${because(noNpm)}`,
+  ignore: noNpm !== undefined,
+  async fn(t) {
+    using root = new TestRoot();
+    using dir = new TempDir();
+    copyProject(dir.path);
+    await succeed(Deno.execPath(), ["task", "npm"], { cwd: dir.path });
+    const { name } = DENO_JSON;
+    const packed = JSON.parse(
+      await succeed("npm", ["pack", "--json", "./dist/npm"], { cwd: dir.path }),
+    );
+    const [{ filename, files }] = Object.values<{
+      filename: string;
+      files: { path: string }[];
+    }>(packed) as [{ filename: string; files: { path: string }[] }];
+    assertEquals(files.map(({ path }) => path).sort(), [
+      ...["LICENSE", "README.md", "bin/codex-session", "codex-session.js"],
+      "package.json",
+    ]);
+    const prefix = join(dir.path, "prefix");
+    // Deno's executable comes from npm's cache, if it is there.
+    await succeed("npm", [
+      ...["install", "--global", "--prefix", prefix, "--prefer-offline"],
+      ...["--no-audit", "--no-fund", join(dir.path, filename)],
+    ]);
+    const command = join(prefix, "bin/codex-session");
+    const installed = join(prefix, "lib/node_modules", name);
+    const elsewhere = join(dir.path, "elsewhere");
+    Deno.mkdirSync(elsewhere);
+    // A configuration that happens to be there is none of ours.
+    Deno.writeTextFileSync(join(elsewhere, "deno.json"), "{ broken");
     const env = {
       CODEX_SESSION_HOME: root.dir,
       DENO_DIR: join(dir.path, "cache"),
+      PATH: "/usr/bin:/bin",
+      HOME: dir.path,
+      ...OFFLINE,
     };
-    const options = { cwd: empty.path, env };
-    // What it would import, were it not in it.
-    const info = JSON.parse(
-      await succeed(Deno.execPath(), ["info", "--json", file], options),
-    );
-    const specifiers = info.modules.map(({ specifier = "" }) => specifier);
-    assertEquals(specifiers, [`file://${file}`]);
-    assertEquals(info.modules[0].dependencies ?? [], []);
-    const offline = ["--cached-only", "--no-remote", "--no-npm"];
+    const options = { cwd: elsewhere, env, clearEnv: true };
     const call: Call = (args, input) =>
-      execute(
-        Deno.execPath(),
-        ["run", "--quiet", "-A", ...offline, file, ...args],
-        { ...options, input },
+      execute(command, args, { ...options, input });
+
+    await t.step("the command does everything", async () => {
+      assertEquals(
+        (await call(["--version"])).out,
+        VERSION_LINE,
       );
-    await exercise(call);
-    await exerciseTerminal(call);
+      await exercise(call);
+      await exerciseTerminal(call);
+      assertEquals(downloadsIn(env.DENO_DIR), []);
+    });
+    await t.step("Deno can import the package", async () => {
+      const project = join(prefix, "lib");
+      Deno.writeTextFileSync(join(project, "package.json"), "{}");
+      const script = writeUser(project, TERMINAL_USER, name);
+      const out = await succeed(Deno.execPath(), ["run", "-A", script], {
+        env,
+      });
+      assertEquals(out, FROM_THE_LIBRARY);
+    });
+    await t.step("a missing Deno is told in one line", async () => {
+      Deno.removeSync(join(installed, "node_modules"), { recursive: true });
+      const { status, out, err } = await call(["--version"]);
+      assertEquals([status, out], [1, ""]);
+      assert(/^codex-session: cannot find .* "deno": .*\n$/.test(err), err);
+    });
   },
+});
+
+Deno.test("deno publish takes the program and nothing else", async () => {
+  // The gate checks the types; publishing also refuses types that take long to infer.
+  const { status, out, err } = await execute(
+    Deno.execPath(),
+    ["publish", "--dry-run", "--allow-dirty", "--no-check"],
+    { cwd: PROJECT },
+  );
+  assertEquals(status, 0, err);
+  const published = [...(out + err).matchAll(/file:\/\/(\S+)/g)]
+    .map(([, path = ""]) => path.slice(PROJECT.length));
+  const code = published.filter((path) => path.endsWith(".ts")).sort();
+  assertEquals(code, MODULES);
+  const other = published.filter((path) => !/\.ts$|^docs\//.test(path)).sort();
+  assertEquals(other, [
+    ...["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"],
+    "deno.json",
+  ]);
 });
