@@ -19,25 +19,31 @@ export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 checkSymbols();
 readQuickly();
 
-/** The folders of the program, from the lowest up. */
-// deno-fmt-ignore
-const ROOMS = [
-  "system", "process", "screen", "agents", "relay", "session", "client", "doctor", "cli",
-];
-
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
 
-/** The modules of the program, without tests, faults and benchmarks, as paths in the project. */
-export const MODULES: readonly string[] = [
-  "",
-  ...ROOMS.map((room) => `${room}/`),
-]
-  .flatMap((dir) =>
-    [...Deno.readDirSync(PROJECT + dir)]
-      .filter(({ name }) => name.endsWith(".ts"))
-      .map(({ name }) => dir + name)
-  ).sort();
+/** The folders around the program, which no module of it imports. */
+export const AROUND: readonly string[] = [
+  "bench",
+  "build",
+  "docs",
+  "faults",
+  "tests",
+];
+
+/** The TypeScript files in a folder of the project, as paths in the project. */
+export function filesIn(dir: string): string[] {
+  return [...Deno.readDirSync(PROJECT + dir)]
+    .filter(({ name }) => name.endsWith(".ts"))
+    .map(({ name }) => dir + name);
+}
+
+/** The modules of the program, as paths in the project. */
+export const MODULES: readonly string[] = [...Deno.readDirSync(PROJECT)]
+  .filter(({ name, isDirectory }) => isDirectory && !AROUND.includes(name))
+  .flatMap(({ name }) => filesIn(`${name}/`))
+  .concat(filesIn(""))
+  .sort();
 
 /** A state directory of its own; disposing of it ends and deletes what is left in it. */
 export class TestRoot {
