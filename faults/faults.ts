@@ -1,14 +1,14 @@
 /**
- * Breaks the product on purpose, and prints what survived.
+ * Breaks the product on purpose, and prints how often it survived.
  *
  *     deno task faults [--short] [--seed N] [--case TEXT] [--list] [NAME…]
  *
- * Every fault ends with the same judgement, see `judgement.ts`. Without names all faults
- * are run, which may take an hour; `--short` takes a sample of each, two minutes on two
- * cores. A name may be the beginning of several. `--case` runs only cases whose name
- * contains the text. What failed is told with the way to repeat it; the exit status is 1
- * then. Nothing but temporary folders is written to; some faults need Linux, strace(1) or root,
- * and say so where they are left out.
+ * Every fault ends with the same judgement, see `judgement.ts`. NAME selects the faults
+ * whose names begin with it; without names all faults run, which may take an hour. `--short`
+ * takes a sample of each, two minutes on two cores. `--case` runs only cases whose name
+ * contains the text. A failure is printed with the command that repeats it, and the exit
+ * status is 1 then. Writes to temporary folders only. Some faults need Linux, strace(1) or
+ * root; where they are left out, the output says why.
  *
  * @module
  */
@@ -52,13 +52,13 @@ const FAULTS: readonly Fault[] = [
   ...RELAY_FAULTS,
 ];
 
-/** The time that the short cut is meant to take: who comes late gets a case or two. */
+/** The time that `--short` aims at; faults that start later get a case or two. */
 const SHORT_MS = 100_000;
-/** The longest time for the short cut, on a slow machine; then the rest is left out. */
+/** The longest time for `--short`, on a slow machine; after it, the rest is left out. */
 const SHORT_LIMIT_MS = 240_000;
 /** The least time for a fault. */
 const LEAST_MS = 200;
-/** The longest time for one fault of the whole. */
+/** The longest time for one fault without `--short`. */
 const LONG_MS = 15 * 60_000;
 
 interface Call {
@@ -92,7 +92,9 @@ function chosen(names: readonly string[]): readonly Fault[] {
   if (names.length === 0) return FAULTS;
   for (const name of names) {
     if (!FAULTS.some((fault) => fault.name.startsWith(name))) {
-      throw new TypeError(`No fault is called ${name}; try --list`);
+      throw new TypeError(
+        `No fault has a name that begins with "${name}"; try --list`,
+      );
     }
   }
   return FAULTS.filter((fault) => {
@@ -112,7 +114,7 @@ function row(name: string, outcome: Outcome): string {
   ].join(" ").trimEnd();
 }
 
-/** The time for one fault of the short cut, when so many are to come. */
+/** The time for one fault of `--short` if `left` faults have not run yet. */
 function shortLimit(spentMs: number, left: number): number {
   if (spentMs > SHORT_LIMIT_MS) return 0;
   const share = 4 * (SHORT_MS - spentMs) / left;
@@ -178,7 +180,7 @@ async function main(args: readonly string[]): Promise<number> {
   return total.injected === total.survived ? 0 : 1;
 }
 
-// Interrupted, it leaves nothing behind.
+// Leaves nothing behind when interrupted.
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, async () => {
     await Promise.all([...World.all].map((one) => one[Symbol.asyncDispose]()));
@@ -186,5 +188,5 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-// Ended here, with what is awaited by nobody any more: a case that hangs must not hang all.
+// Exits even if a case still hangs.
 Deno.exit(await main(Deno.args));

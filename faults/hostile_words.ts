@@ -1,5 +1,6 @@
 /**
- * Hostile words: ids like options and paths, escape sequences in every string that is printed.
+ * Hostile strings: ids that look like options and paths, escape sequences in every string
+ * that is printed.
  *
  * @module
  */
@@ -48,7 +49,7 @@ const IDS = [
 
 const ids: Fault = {
   name: "hostile-ids",
-  about: "ids like options, paths, other scripts, too long; each command",
+  about: "ids that look like options or paths, are too long or not ASCII",
   run: async ({ short, random, injectAll }) => {
     const cases: [string, Case][] = [];
     for (const id of IDS) {
@@ -78,10 +79,10 @@ const ids: Fault = {
           const complaints = complainOf(ended);
           const made = [...Deno.readDirSync(root)].map(({ name }) => name);
           if (ended.code === 0 && (command !== "run" || made.join() !== id)) {
-            complaints.push(`it works, and makes ${made}`);
+            complaints.push(`it succeeded and made ${made}`);
           }
           if (ended.code !== 0 && made.length > 0) {
-            complaints.push(`it fails, and leaves ${made}`);
+            complaints.push(`it failed but left ${made}`);
           }
           return [...complaints, ...await judge(world)];
         }]);
@@ -152,7 +153,7 @@ const strings: Fault = {
           env: place === "env" ? { [evil]: "x" } : undefined,
         });
         if (place.startsWith("label")) {
-          // Nobody can create it so, but the agent can write it.
+          // Creating it with such a label is refused, but the agent can write one.
           const path = `${root}/${ID}/meta.json`;
           const labels = place === "label key" ? { [key]: "x" } : { x: evil };
           const meta = JSON.parse(Deno.readTextFileSync(path));
@@ -250,5 +251,5 @@ const strings: Fault = {
   },
 };
 
-/** See above. */
+/** All faults of this file. */
 export const HOSTILE_WORD_FAULTS: readonly Fault[] = [ids, strings];

@@ -1,9 +1,9 @@
 /**
- * The machine goes down in the middle, the clock is set.
+ * The machine: it goes down in the middle, or its clock is set.
  *
- * The machine's clock is not ours to set, and a time namespace of Linux does not hold it. What
- * it leaves behind, the times of files and in `meta.json`, is set a year back and forth; and
- * for one command at a time libfaketime (Debian's package of that name) sets it meanwhile.
+ * These faults can't set the machine's clock, and a time namespace of Linux doesn't contain
+ * it. Instead they set the times of files and in `meta.json` back and forward, and libfaketime
+ * (Debian's package of that name) changes the clock for one command at a time.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { cli, complainOf, kill, pause, there, until, World } from "./world.ts";
 const reboot: Fault = {
   name: "reboot",
   about:
-    "all killed at once, files cut off anywhere, the root moved and copied",
+    "all processes killed at once, files cut off anywhere, the root restored from a copy",
   run: async ({ short, random, injectAll }) => {
     const cases: [string, Case][] = [];
     for (const kind of ["exec", "repl", "pty"] as const) {
@@ -64,7 +64,7 @@ function goDown(kind: Kind, file: string, part: number): Case {
       `{"by":"stop","at":"${new Date().toISOString()}","signal":"SIGTERM"}\n`,
       { mode: 0o600 },
     );
-    // Frozen first, so that none does anything any more: as if the power failed.
+    // Stopped first, so that none reacts to the death of another: as if the power failed.
     const all = world.processes();
     for (const { pid } of all) kill(pid, "SIGSTOP");
     for (const { pid } of all) kill(pid, "SIGKILL");
@@ -93,12 +93,12 @@ function goDown(kind: Kind, file: string, part: number): Case {
     const complaints: string[] = [];
     for (const { id, state } of await listSessions({ root })) {
       if (id === ID && state.state === "exited") {
-        complaints.push(`${id} is said to have exited`);
+        complaints.push(`${id} is listed as exited`);
       }
       if (
         id === ID && (state.state === "running" || state.state === "starting")
       ) {
-        complaints.push(`${id} is said to be ${state.state}`);
+        complaints.push(`${id} is listed as ${state.state}`);
       }
     }
     for (
@@ -135,7 +135,7 @@ function goDown(kind: Kind, file: string, part: number): Case {
 const clock: Fault = {
   name: "clock",
   about:
-    "times of files and metadata a year back and forth (the clock itself is not ours)",
+    "times of files and metadata up to 100 years off (the clock itself is not set)",
   run: async ({ injectAll }) => {
     const cases: [string, Case][] = [];
     for (const days of [-365, -1, 1, 365, 36500]) {
@@ -198,8 +198,8 @@ const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 const set: Fault = {
   name: "clock-set",
-  about: "the clock set an hour back and forth under a command that waits",
-  skip: () => there(FAKETIME) ? undefined : `there is no ${FAKETIME}`,
+  about: "the clock set an hour back or forward while a command waits",
+  skip: () => there(FAKETIME) ? undefined : `${FAKETIME} is missing`,
   run: async ({ injectAll }) => {
     const cases: [string, Case][] = [];
     for (const seconds of [-3600, 3600]) {
@@ -211,12 +211,15 @@ const set: Fault = {
   },
 };
 
-/** A command that waits: its words, its status, and how long it may take, in seconds. */
+/** A command that waits. */
 interface Waiting {
+  /** Its command line. */
   readonly args: readonly string[];
+  /** The exit status that it must have. */
   readonly code: number;
+  /** How long it must take at least and at most. */
   readonly seconds: readonly [least: number, most: number];
-  /** What its agent does. */
+  /** The script of its agent. */
   readonly script: string;
 }
 
@@ -285,15 +288,15 @@ function setMeanwhile(what: string, seconds: number): Case {
     const { state } = await getSession(ID, { root });
     const shown = JSON.stringify(state);
     if (what === "stop with grace" && !shown.includes('"code":7')) {
-      complaints.push(`the agent had no time: ${shown}`);
+      complaints.push(`the agent got no grace period: ${shown}`);
     }
     if (what === "stop without mercy" && !shown.includes("SIGKILL")) {
-      complaints.push(`the agent is ${shown}`);
+      complaints.push(`SIGKILL did not end the agent: ${shown}`);
     }
-    if (!there(paths.meta)) complaints.push("it is gone");
+    if (!there(paths.meta)) complaints.push("the session is gone");
     return [...complaints, ...await judge(world)];
   };
 }
 
-/** See above. */
+/** All faults of this file. */
 export const MACHINE_FAULTS: readonly Fault[] = [reboot, clock, set];
