@@ -8,11 +8,22 @@
  * @module
  */
 // deno-lint-ignore-file no-explicit-any
+import { parseArgs as parseArgsJs } from "npm:deno-std@1.3.1/cli/parse_args.js";
 import { format as formatBytesJs } from "npm:deno-std@1.3.1/fmt/bytes.js";
 import { basename as basenameJs } from "npm:deno-std@1.3.1/path/basename.js";
 import { dirname as dirnameJs } from "npm:deno-std@1.3.1/path/dirname.js";
 import { join as joinJs } from "npm:deno-std@1.3.1/path/join.js";
 import { resolve as resolveJs } from "npm:deno-std@1.3.1/path/resolve.js";
+
+/** `parseArgs` of `@std/cli`; the result has a field for each option. */
+export const parseArgs: (
+  args: readonly string[],
+  options: {
+    readonly boolean?: readonly string[];
+    readonly string?: readonly string[];
+    readonly unknown?: (arg: string) => unknown;
+  },
+) => Record<string, any> = parseArgsJs as any;
 
 /** `basename` of `@std/path`. */
 export const basename: (path: string) => string = basenameJs as any;

@@ -30,6 +30,8 @@ import { SHELL_FAULTS } from "./shells.ts";
 import { STORM_FAULTS } from "./storms.ts";
 import { STRANGER_FAULTS } from "./strangers.ts";
 import { VERSION_FAULTS } from "./versions.ts";
+import { ArgumentError } from "../errors.ts";
+import { parseArgs } from "../std.ts";
 import { World } from "./world.ts";
 
 const FAULTS: readonly Fault[] = [
@@ -70,29 +72,30 @@ interface Call {
 }
 
 function parse(args: readonly string[]): Call {
-  let short = false;
-  let list = false;
-  let seed = Date.now() % 1_000_000;
-  let only: string | undefined;
-  const names: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!;
-    if (arg === "--short") short = true;
-    else if (arg === "--list") list = true;
-    else if (arg === "--seed") seed = Number(args[++i]);
-    else if (arg === "--case") only = args[++i];
-    else if (arg.startsWith("-")) throw new TypeError(`Unknown option ${arg}`);
-    else names.push(arg);
+  const { _: names, short, list, seed, case: only } = parseArgs(args, {
+    boolean: ["short", "list"],
+    string: ["_", "seed", "case"],
+    unknown: (arg) => {
+      if (arg.startsWith("-")) throw new ArgumentError(`Unknown option ${arg}`);
+    },
+  });
+  if (seed !== undefined && !/^\d{1,15}$/.test(seed)) {
+    throw new ArgumentError("--seed takes a number");
   }
-  if (!Number.isSafeInteger(seed)) throw new TypeError("--seed takes a number");
-  return { short, seed, only, names, list };
+  return {
+    short,
+    seed: Number(seed ?? Date.now() % 1_000_000),
+    only,
+    names,
+    list,
+  };
 }
 
 function chosen(names: readonly string[]): readonly Fault[] {
   if (names.length === 0) return FAULTS;
   for (const name of names) {
     if (!FAULTS.some((fault) => fault.name.startsWith(name))) {
-      throw new TypeError(
+      throw new ArgumentError(
         `No fault has a name that begins with "${name}"; try --list`,
       );
     }
@@ -188,5 +191,12 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
+let status = 2;
+try {
+  status = await main(Deno.args);
+} catch (error) {
+  if (!(error instanceof ArgumentError)) throw error;
+  console.error(error.message);
+}
 // Exits even if a case still hangs.
-Deno.exit(await main(Deno.args));
+Deno.exit(status);
