@@ -15,16 +15,6 @@ import { dirname as dirnameJs } from "npm:deno-std@1.3.1/path/dirname.js";
 import { join as joinJs } from "npm:deno-std@1.3.1/path/join.js";
 import { resolve as resolveJs } from "npm:deno-std@1.3.1/path/resolve.js";
 
-/** `parseArgs` of `@std/cli`; the result has a field for each option. */
-export const parseArgs: (
-  args: readonly string[],
-  options: {
-    readonly boolean?: readonly string[];
-    readonly string?: readonly string[];
-    readonly unknown?: (arg: string) => unknown;
-  },
-) => Record<string, any> = parseArgsJs as any;
-
 /** `basename` of `@std/path`. */
 export const basename: (path: string) => string = basenameJs as any;
 
@@ -39,3 +29,29 @@ export const resolve: (...segments: string[]) => string = resolveJs as any;
 
 /** `format` of `@std/fmt/bytes`: `1.34 kB`. */
 export const formatBytes: (bytes: number) => string = formatBytesJs as any;
+
+/** Options of {@linkcode parseArgs}: those that the project uses. */
+export interface ParseArgsOptions {
+  /** Options, and `_` for the operands, whose values are never taken for numbers. */
+  readonly string?: readonly string[];
+  /** Options without a value. */
+  readonly boolean?: readonly string[];
+  /** Gives all that follows `--` by itself, verbatim. */
+  readonly "--"?: true;
+  /** Is called with each argument that is no option of the above. */
+  readonly unknown?: (arg: string, name?: string) => void;
+}
+
+/** Arguments that {@linkcode parseArgs} has parsed. */
+export interface ParsedArgs {
+  /** The operands. */
+  readonly _: readonly (string | number)[];
+  readonly "--": readonly string[];
+  readonly [option: string]: unknown;
+}
+
+/** `parseArgs` of `@std/cli`. */
+export const parseArgs: (
+  args: readonly string[],
+  options: ParseArgsOptions,
+) => ParsedArgs = parseArgsJs as any;

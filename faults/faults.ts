@@ -79,15 +79,15 @@ function parse(args: readonly string[]): Call {
       if (arg.startsWith("-")) throw new ArgumentError(`Unknown option ${arg}`);
     },
   });
-  if (seed !== undefined && !/^\d{1,15}$/.test(seed)) {
+  if (seed !== undefined && !/^\d{1,15}$/.test(`${seed}`)) {
     throw new ArgumentError("--seed takes a number");
   }
   return {
-    short,
+    short: Boolean(short),
     seed: Number(seed ?? Date.now() % 1_000_000),
-    only,
-    names,
-    list,
+    only: only === undefined ? undefined : String(only),
+    names: names.map(String),
+    list: Boolean(list),
   };
 }
 
