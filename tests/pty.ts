@@ -51,9 +51,9 @@ export class TestWindow implements AsyncDisposable {
   /** Everything that the program has written, as text. */
   output = "";
   status: ChildStatus | undefined;
+  readonly #slavePath: string;
   readonly #master: number;
   readonly #slave: number;
-  readonly #slavePath: string;
   #child: Child | undefined;
   #reading: Promise<void> | undefined;
   #closed = false;
