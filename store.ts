@@ -15,7 +15,7 @@ import { openFile, readFile, statOptional } from "./system/files.ts";
 import { signalName, signalNumber } from "./system/signals.ts";
 
 /** The format that this version writes; readers refuse a greater one. */
-export const FORMAT = 1;
+const FORMAT = 1;
 
 /** The most that `meta.json` may have, in bytes. */
 export const META_BYTES = 1024 * 1024;

@@ -17,12 +17,12 @@ export const SOCKET = "attach.sock";
 const MAX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
 
 /** A path for bind or connect, good until it is disposed of. */
-export interface SocketPath extends Disposable {
+interface SocketPath extends Disposable {
   readonly path: string;
 }
 
 /** A short enough path for the socket in `dir`. Needs `--allow-ffi` if `dir` is a long one. */
-export function socketPath(dir: string): SocketPath {
+function socketPath(dir: string): SocketPath {
   const path = `${dir}/${SOCKET}`;
   if (new TextEncoder().encode(path).length <= MAX_PATH_BYTES) {
     return { path, [Symbol.dispose]() {} };

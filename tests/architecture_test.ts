@@ -267,3 +267,23 @@ Deno.test("importing mod.ts has no effect: it needs no permission and prints not
     Deno.removeSync(dir, { recursive: true });
   }
 });
+
+Deno.test("what only its own file uses is not exported", () => {
+  const code = new Map(
+    [...MODULES, ...OUTER].map((name) => [name, codeOf(name)]),
+  );
+  const unused: string[] = [];
+  for (const name of MODULES) {
+    const declared = code.get(name)!.matchAll(
+      /^export (?:async )?(?:const|let|function\*?|class) (\w+)/gm,
+    );
+    for (const [, symbol] of declared) {
+      const use = new RegExp(`\\b${symbol}\\b`);
+      const isUsed = [...code].some(([other, text]) =>
+        other !== name && use.test(text)
+      );
+      if (!isUsed) unused.push(`${name}: ${symbol}`);
+    }
+  }
+  assertEquals(unused, []);
+});
