@@ -56,3 +56,39 @@ Deno.test("docs/reliability.md names files of tests, and tests in them, that exi
     }
   }
 });
+
+Deno.test("the pages name files of the project that exist", () => {
+  const exists = (path: string) => {
+    try {
+      return Deno.statSync(PROJECT + path).isFile;
+    } catch {
+      return false;
+    }
+  };
+  const missing: string[] = [];
+  for (const page of PAGES) {
+    for (const [, path] of read(page).matchAll(/`([a-z_/]+\.ts)`/g)) {
+      // docs/reliability.md names tests from their folder on.
+      const isThere = exists(path!) ||
+        page === "docs/reliability.md" && exists(`tests/${path}`);
+      if (!isThere) missing.push(`${page}: ${path}`);
+    }
+  }
+  assertEquals(missing, []);
+});
+
+Deno.test("docs/security.md lists the functions of the C library that ffi.ts has", () => {
+  const page = read("docs/security.md");
+  const start = page.indexOf("## What FFI is for");
+  const table = page.slice(start, page.indexOf("\n## ", start + 1));
+  const listed = [...table.matchAll(/^\| (`.*?) \|/gm)]
+    .flatMap(([, cell]) =>
+      [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name!)
+    );
+  const functions = [
+    ...read("system/ffi.ts").matchAll(/^  (\w+): \{(?: parameters|$)/gm),
+  ]
+    .map(([, name]) => name!);
+  assert(functions.length > 20);
+  assertEquals([...new Set(listed)].sort(), functions.sort());
+});
