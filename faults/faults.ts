@@ -30,9 +30,8 @@ import { SHELL_FAULTS } from "./shells.ts";
 import { STORM_FAULTS } from "./storms.ts";
 import { STRANGER_FAULTS } from "./strangers.ts";
 import { VERSION_FAULTS } from "./versions.ts";
-import { ArgumentError } from "../errors.ts";
-import { parseArgs } from "../std.ts";
 import { World } from "./world.ts";
+import { parseArgs } from "../std.ts";
 
 const FAULTS: readonly Fault[] = [
   ...FUZZ_FAULTS,
@@ -72,22 +71,23 @@ interface Call {
 }
 
 function parse(args: readonly string[]): Call {
-  const { _: names, short, list, seed, case: only } = parseArgs(args, {
+  const { short, list, seed, case: only, _ } = parseArgs(args, {
     boolean: ["short", "list"],
-    string: ["_", "seed", "case"],
+    string: ["seed", "case", "_"],
     unknown: (arg) => {
-      if (arg.startsWith("-")) throw new ArgumentError(`Unknown option ${arg}`);
+      if (arg.startsWith("-")) throw new TypeError(`Unknown option ${arg}`);
     },
   });
-  if (seed !== undefined && !/^\d{1,15}$/.test(`${seed}`)) {
-    throw new ArgumentError("--seed takes a number");
+  const number = Number(seed ?? Date.now() % 1_000_000);
+  if (seed === "" || !Number.isSafeInteger(number)) {
+    throw new TypeError("--seed takes a number");
   }
   return {
-    short: Boolean(short),
-    seed: Number(seed ?? Date.now() % 1_000_000),
-    only: only === undefined ? undefined : String(only),
-    names: names.map(String),
-    list: Boolean(list),
+    short: short === true,
+    list: list === true,
+    seed: number,
+    only: only as string | undefined,
+    names: _.map(String),
   };
 }
 
@@ -95,7 +95,7 @@ function chosen(names: readonly string[]): readonly Fault[] {
   if (names.length === 0) return FAULTS;
   for (const name of names) {
     if (!FAULTS.some((fault) => fault.name.startsWith(name))) {
-      throw new ArgumentError(
+      throw new TypeError(
         `No fault has a name that begins with "${name}"; try --list`,
       );
     }
@@ -195,7 +195,7 @@ let status = 2;
 try {
   status = await main(Deno.args);
 } catch (error) {
-  if (!(error instanceof ArgumentError)) throw error;
+  if (!(error instanceof TypeError)) throw error;
   console.error(error.message);
 }
 // Exits even if a case still hangs.
