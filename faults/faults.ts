@@ -16,15 +16,15 @@ import { type Fault, type Outcome, runFault } from "./fault.ts";
 import { COMMAND_FAULTS } from "./commands.ts";
 import { REAPER_FAULTS } from "./reapers.ts";
 import { RELAY_FAULTS } from "./relays.ts";
-import { HOSTILE_FAULTS } from "./hostile.ts";
+import { HOSTILE_FILE_FAULTS } from "./hostile_files.ts";
 import { HOSTILE_TERMINAL_FAULTS } from "./hostile_terminals.ts";
-import { HOSTILE_WORD_FAULTS } from "./hostile_words.ts";
+import { HOSTILE_STRING_FAULTS } from "./hostile_strings.ts";
 import { DISK_FAULTS } from "./disk.ts";
 import { FUZZ_ANSWER_FAULTS } from "./fuzz_answers.ts";
-import { FUZZ_FAULTS } from "./fuzzing.ts";
+import { FUZZ_INPUT_FAULTS } from "./fuzz_input.ts";
 import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
 import { LOAD_FAULTS } from "./load.ts";
-import { PID_FAULTS } from "./pids.ts";
+import { PID_FAULTS } from "./reused_pids.ts";
 import { MACHINE_FAULTS } from "./machine.ts";
 import { SHELL_FAULTS } from "./shells.ts";
 import { STORM_FAULTS } from "./storms.ts";
@@ -34,7 +34,7 @@ import { World } from "./world.ts";
 import { parseArgs } from "../std.ts";
 
 const FAULTS: readonly Fault[] = [
-  ...FUZZ_FAULTS,
+  ...FUZZ_INPUT_FAULTS,
   ...FUZZ_TERMINAL_FAULTS,
   ...FUZZ_ANSWER_FAULTS,
   ...STORM_FAULTS,
@@ -43,8 +43,8 @@ const FAULTS: readonly Fault[] = [
   ...STRANGER_FAULTS,
   ...SHELL_FAULTS,
   ...DISK_FAULTS,
-  ...HOSTILE_FAULTS,
-  ...HOSTILE_WORD_FAULTS,
+  ...HOSTILE_FILE_FAULTS,
+  ...HOSTILE_STRING_FAULTS,
   ...HOSTILE_TERMINAL_FAULTS,
   ...LOAD_FAULTS,
   ...VERSION_FAULTS,

@@ -169,7 +169,12 @@ function useAgain(mode: string, seed: number, ms: number): Case {
         Deno.execPath(),
         {
           args: [
-            ...["run", "-A", "--no-check", `${PROJECT}faults/ids_main.ts`],
+            ...[
+              "run",
+              "-A",
+              "--no-check",
+              `${PROJECT}faults/storm_ids_main.ts`,
+            ],
             ...[root, diaries, `${seed + index}`, `${ms}`, mode],
           ],
         },

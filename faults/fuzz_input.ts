@@ -399,7 +399,7 @@ async function fuzzCommands({ short, random, injectAll }: Context) {
 }
 
 /** All faults of this file. */
-export const FUZZ_FAULTS: readonly Fault[] = [
+export const FUZZ_INPUT_FAULTS: readonly Fault[] = [
   {
     name: "fuzz-files",
     about:

@@ -252,4 +252,4 @@ const strings: Fault = {
 };
 
 /** All faults of this file. */
-export const HOSTILE_WORD_FAULTS: readonly Fault[] = [ids, strings];
+export const HOSTILE_STRING_FAULTS: readonly Fault[] = [ids, strings];

@@ -2,7 +2,7 @@
  * Creates, deletes and prunes sessions with a few ids, at random, for a while. `storms.ts`
  * runs several of this program at the same time.
  *
- *     ids_main.ts ROOT DIARIES SEED MILLISECONDS peace|force
+ *     storm_ids_main.ts ROOT DIARIES SEED MILLISECONDS peace|force
  *
  * Each agent writes a diary of its own: a line when it starts, and one when it ends by itself.
  * In `peace` nothing is stopped or deleted by force, so every agent must end by itself.

@@ -348,7 +348,7 @@ const neighbours: Fault = {
 };
 
 /** All faults of this file. */
-export const HOSTILE_FAULTS: readonly Fault[] = [
+export const HOSTILE_FILE_FAULTS: readonly Fault[] = [
   files,
   swaps,
   roots,

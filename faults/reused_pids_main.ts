@@ -1,8 +1,8 @@
 /**
  * Gives strangers the process ids of a dead session's processes, then lists, stops and deletes
- * that session. `pids.ts` runs this program in a pid namespace of its own.
+ * that session. `reused_pids.ts` runs this program in a pid namespace of its own.
  *
- *     pids_main.ts ROOT CASE
+ *     reused_pids_main.ts ROOT CASE
  *
  * Prints its complaints and the strangers' ids as JSON.
  *

@@ -41,7 +41,7 @@ export const PID_FAULTS: readonly Fault[] = [{
             // The first process of a namespace must reap orphans: a shell does.
             ...["sh", "-c", '"$@"; exit $?', "sh"],
             ...[Deno.execPath(), "run", "-A", "--no-check"],
-            ...[`${PROJECT}faults/pids_main.ts`, world.root, what],
+            ...[`${PROJECT}faults/reused_pids_main.ts`, world.root, what],
           ],
         }).output();
         const decoder = new TextDecoder();
