@@ -4,15 +4,22 @@
  *
  * @module
  */
-import { createSession } from "../mod.ts";
+import { type CreateOptions, createSession } from "../mod.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { cli, complainOf, steering, World } from "./world.ts";
 
 const ID = "subject";
 
-const EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2028\x7f\r\n\t\0"
-  .replace("\0", "");
+/** Steers a terminal, hides text, and is more than one line. */
+const EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2028\x7f\r\n\t";
+
+/** The same in one line, where more lines are refused. */
+const EVIL_LINE = EVIL.replace("\n", "");
+
+/** The same as the key of a label, which has no spaces. */
+// deno-lint-ignore no-control-regex
+const EVIL_KEY = EVIL.replace(/[\s\x00-\x20]/g, "");
 
 const IDS = [
   "-rf",
@@ -47,206 +54,172 @@ const IDS = [
   ".old-x",
 ];
 
+function idCase(command: string, id: string): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const words: Readonly<Record<string, readonly string[]>> = {
+      run: [`--id=${id}`, "--", ...world.agent()],
+      send: ["--timeout", "1", "--", id, "x"],
+      wait: ["--timeout", "1", "--", id],
+    };
+    const args = [command, ...words[command] ?? ["--", id]];
+    const ended = await cli(root, args, { timeoutMs: 30_000 });
+    const complaints = complainOf(ended);
+    const made = [...Deno.readDirSync(root)].map(({ name }) => name);
+    if (ended.code === 0 && (command !== "run" || made.join() !== id)) {
+      complaints.push(`it succeeded and made ${made}`);
+    }
+    if (ended.code !== 0 && made.length > 0) {
+      complaints.push(`it failed but left ${made}`);
+    }
+    return [...complaints, ...await judge(world)];
+  };
+}
+
 const ids: Fault = {
   name: "hostile-ids",
   about: "ids that look like options or paths, are too long or not ASCII",
   run: async ({ short, random, injectAll }) => {
-    const cases: [string, Case][] = [];
-    for (const id of IDS) {
-      const shown = JSON.stringify(id).slice(0, 40);
-      for (
-        const command of [
-          "run",
-          "show",
-          "delete",
-          "stop",
-          "logs",
-          "send",
-          "wait",
-        ]
-      ) {
-        cases.push([`${command} ${shown}`, async () => {
-          await using world = await World.make();
-          const { root } = world;
-          const args = command === "run"
-            ? ["run", `--id=${id}`, "--", ...world.agent()]
-            : command === "send"
-            ? ["send", "--timeout", "1", "--", id, "x"]
-            : command === "wait"
-            ? ["wait", "--timeout", "1", "--", id]
-            : [command, "--", id];
-          const ended = await cli(root, args, { timeoutMs: 30_000 });
-          const complaints = complainOf(ended);
-          const made = [...Deno.readDirSync(root)].map(({ name }) => name);
-          if (ended.code === 0 && (command !== "run" || made.join() !== id)) {
-            complaints.push(`it succeeded and made ${made}`);
-          }
-          if (ended.code !== 0 && made.length > 0) {
-            complaints.push(`it failed but left ${made}`);
-          }
-          return [...complaints, ...await judge(world)];
-        }]);
-      }
-    }
+    const commands = ["run", "show", "delete", "stop", "logs", "send", "wait"];
+    const cases = IDS.flatMap((id) =>
+      commands.map((command) => {
+        const shown = JSON.stringify(id).slice(0, 40);
+        return [`${command} ${shown}`, idCase(command, id)] as const;
+      })
+    );
     await injectAll(short ? random.sample(cases, 12) : cases);
   },
 };
+
+/** Where a hostile string goes; `dir` is a folder of the case. */
+interface Place {
+  /** Options of the session, which runs an agent otherwise. */
+  readonly options?: (dir: string, world: World) => Partial<CreateOptions>;
+  /** Damage to the session's files, once it runs. */
+  readonly damage?: (session: string) => void;
+  /** Commands to try beside {@linkcode LOOKS}. */
+  readonly calls?: (dir: string) => readonly (readonly string[])[];
+}
+
+const LOOKS: readonly (readonly string[])[] = [
+  ["list"],
+  ["list", "--json"],
+  ["show", ID],
+  ["wait", "--timeout", "0", ID],
+  ["delete", ID],
+];
+
+/** Creating such labels is refused, but the agent can write them. */
+function writeLabels(session: string, labels: Record<string, string>): void {
+  const path = `${session}/meta.json`;
+  const meta = JSON.parse(Deno.readTextFileSync(path));
+  Deno.writeTextFileSync(path, JSON.stringify({ ...meta, labels }));
+}
+
+function makeFolder(path: string): string {
+  Deno.mkdirSync(path, { mode: 0o700 });
+  return path;
+}
+
+const PLACES: Readonly<Record<string, Place>> = {
+  "argv": {
+    options: (_, world) => ({
+      command: [...world.agent({ linger: 600 }), EVIL_LINE],
+    }),
+  },
+  "prompt": { options: () => ({ prompt: EVIL }) },
+  "cwd": { options: (dir) => ({ cwd: makeFolder(`${dir}/${EVIL}`) }) },
+  "env": { options: () => ({ env: { [EVIL]: "x" } }) },
+  "root": { options: (dir) => ({ root: makeFolder(`${dir}/${EVIL_LINE}`) }) },
+  "comm": {
+    options: (dir) => {
+      const program = `${dir}/${EVIL_LINE.slice(0, 12)}`;
+      Deno.copyFileSync("/bin/sleep", program);
+      return { command: [program, "600"] };
+    },
+  },
+  "label key": {
+    damage: (session) => writeLabels(session, { [EVIL_KEY]: "x" }),
+  },
+  "label value": { damage: (session) => writeLabels(session, { x: EVIL }) },
+  "stop.json": {
+    damage: (session) =>
+      Deno.writeTextFileSync(
+        `${session}/stop.json`,
+        JSON.stringify({ by: EVIL, at: EVIL, signal: EVIL, more: EVIL }),
+      ),
+  },
+  "program": {
+    calls: () => [
+      ["run", "--", EVIL],
+      ["run", "--cwd", `/tmp/${EVIL}`, "true"],
+    ],
+  },
+  "selector": {
+    calls: () => [
+      ...[["show", EVIL], ["logs", EVIL], ["delete", EVIL], ["list", EVIL]],
+      ...[["show", "--json", EVIL], [EVIL], ["help", EVIL]],
+      ["completions", EVIL],
+    ],
+  },
+  "option": {
+    calls: () => [
+      ...[["list", `--${EVIL}`], ["list", "--state", EVIL], ["create", EVIL]],
+      ...[["stop", "-s", EVIL, ID], ["wait", "--timeout", EVIL, ID]],
+      ...[["run", "-e", EVIL, "true"], ["run", "-l", EVIL, "true"]],
+      ...[["run", "--id", EVIL, "true"], ["logs", "-n", EVIL, ID]],
+      ["run", "--cwd", EVIL, "true"],
+    ],
+  },
+  "env-file": {
+    calls: (dir) => {
+      Deno.writeTextFileSync(`${dir}/env`, EVIL);
+      return [
+        ["run", "--env-file", `${dir}/env`, "true"],
+        ["run", "--env-file", `${dir}/${EVIL}`, "true"],
+      ];
+    },
+  },
+};
+
+function stringCase({ options, damage, calls }: Place): Case {
+  return async () => {
+    await using world = await World.make();
+    const dir = makeFolder(`${world.dir}/mine`);
+    const { root = world.root, ...rest } = options?.(dir, world) ?? {};
+    const command = world.agent({ linger: 600 });
+    await createSession({ root, id: ID, command, ...rest });
+    damage?.(`${root}/${ID}`);
+    const complaints: string[] = [];
+    for (const args of [...LOOKS, ...calls?.(dir) ?? []]) {
+      const ended = await cli(root, args, { timeoutMs: 30_000 });
+      const found = [...complainOf(ended), ...steering(ended.stdout, args)];
+      complaints.push(
+        ...found.map((text) => `${JSON.stringify(args)}: ${text}`),
+      );
+    }
+    if (root === world.root) return [...complaints, ...await judge(world)];
+    // Roots that are refused: one that others may write to, one with a line break.
+    Deno.mkdirSync(`${root}/open`);
+    Deno.chmodSync(`${root}/open`, 0o777);
+    for (const bad of [`${root}/open`, `${root}\n`]) {
+      const ended = await cli(bad, ["run", "true"]);
+      if (ended.code === 0) complaints.push("it uses a root that is unusable");
+      complaints.push(...complainOf(ended));
+    }
+    await cli(root, ["delete", "-f", ID]);
+    return [...complaints, ...world.harm()];
+  };
+}
 
 const strings: Fault = {
   name: "hostile-strings",
   about:
     "escape sequences in every string that list, show, wait and errors print",
   run: async ({ short, random, injectAll }) => {
-    const cases: [string, Case][] = [];
-    const places = [
-      "argv",
-      "prompt",
-      "cwd",
-      "label key",
-      "label value",
-      "env",
-      "program",
-      "stop.json",
-      "selector",
-      "option",
-      "comm",
-      "env-file",
-      "root",
-    ];
-    for (const place of places) {
-      cases.push([place, async () => {
-        await using world = await World.make();
-        Deno.mkdirSync(`${world.dir}/mine`);
-        let { root } = world;
-        const complaints: string[] = [];
-        const evil = place === "argv" || place === "comm"
-          ? EVIL.replace("\n", "")
-          : EVIL;
-        const name = evil.replaceAll("/", "");
-        const command = world.agent({ linger: 600 });
-        const folder = `${world.dir}/mine/${name}`;
-        if (place === "cwd" || place === "root") {
-          Deno.mkdirSync(folder, { mode: 0o700 });
-        }
-        if (place === "root") root = folder;
-        if (place === "comm") {
-          Deno.copyFileSync(
-            "/bin/sleep",
-            `${world.dir}/mine/${name.slice(0, 12)}`,
-          );
-          command.splice(
-            0,
-            command.length,
-            `${world.dir}/mine/${name.slice(0, 12)}`,
-            "600",
-          );
-        }
-        if (place === "argv") command.push(evil);
-        // deno-lint-ignore no-control-regex
-        const key = evil.replace(/[\s=\x00-\x20\u2028]/g, "");
-        await createSession({
-          root,
-          id: ID,
-          command,
-          prompt: place === "prompt" ? evil : undefined,
-          cwd: place === "cwd" ? folder : undefined,
-          env: place === "env" ? { [evil]: "x" } : undefined,
-        });
-        if (place.startsWith("label")) {
-          // Creating it with such a label is refused, but the agent can write one.
-          const path = `${root}/${ID}/meta.json`;
-          const labels = place === "label key" ? { [key]: "x" } : { x: evil };
-          const meta = JSON.parse(Deno.readTextFileSync(path));
-          Deno.writeTextFileSync(path, JSON.stringify({ ...meta, labels }));
-        }
-        if (place === "stop.json") {
-          Deno.writeTextFileSync(
-            `${root}/${ID}/stop.json`,
-            JSON.stringify({ by: evil, at: evil, signal: evil, more: evil }),
-          );
-        }
-        const calls: string[][] = [["list"], ["list", "--json"], ["show", ID], [
-          "wait",
-          "--timeout",
-          "0",
-          ID,
-        ], ["delete", ID]];
-        if (place === "program") {
-          calls.push(["run", "--", name], [
-            "run",
-            "--cwd",
-            `/tmp/${name}`,
-            "true",
-          ]);
-        }
-        if (place === "selector") {
-          calls.push(["show", evil], ["logs", evil], ["delete", evil], [
-            "show",
-            "--json",
-            evil,
-          ]);
-          calls.push([evil], ["help", evil], ["list", evil], [
-            "completions",
-            evil,
-          ]);
-        }
-        if (place === "option") {
-          calls.push(["list", `--${evil}`], ["list", "--state", evil], [
-            "stop",
-            "-s",
-            evil,
-            ID,
-          ]);
-          calls.push(["wait", "--timeout", evil, ID], [
-            "run",
-            "-e",
-            evil,
-            "true",
-          ], ["run", "-l", evil, "true"]);
-          calls.push(["run", "--id", evil, "true"], ["logs", "-n", evil, ID], [
-            "run",
-            "--cwd",
-            evil,
-            "true",
-          ], ["create", evil]);
-        }
-        if (place === "env-file") {
-          Deno.writeTextFileSync(`${world.dir}/mine/env`, evil);
-          calls.push(["run", "--env-file", `${world.dir}/mine/env`, "true"], [
-            "run",
-            "--env-file",
-            folder,
-            "true",
-          ]);
-        }
-        if (place === "root") {
-          Deno.mkdirSync(`${folder}/x`, { mode: 0o777 });
-          Deno.chmodSync(`${folder}/x`, 0o777);
-        }
-        for (const args of calls) {
-          const ended = await cli(root, args, { timeoutMs: 30_000 });
-          for (
-            const text of [
-              ...complainOf(ended),
-              ...steering(ended.stdout, args),
-            ]
-          ) {
-            complaints.push(`${JSON.stringify(args)}: ${text}`);
-          }
-          if (place === "root") {
-            const bad = await cli(`${folder}/x`, ["run", "true"]);
-            complaints.push(...complainOf(bad).map((text) => `root: ${text}`));
-          }
-        }
-        if (place === "root") {
-          await cli(root, ["delete", "-f", ID]);
-          complaints.push(...world.harm());
-        } else {
-          complaints.push(...await judge(world));
-        }
-        return [...new Set(complaints)];
-      }]);
-    }
+    const cases = Object.entries(PLACES)
+      .map(([name, place]) => [name, stringCase(place)] as const);
     await injectAll(short ? random.sample(cases, 5) : cases);
   },
 };

@@ -86,7 +86,7 @@ Deno.test("docs/security.md lists the functions of the C library that ffi.ts has
       [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name!)
     );
   const functions = [
-    ...read("system/ffi.ts").matchAll(/^  (\w+): \{(?: parameters|$)/gm),
+    ...read("system/ffi.ts").matchAll(/^ {2}(\w+): \{(?: parameters|$)/gm),
   ]
     .map(([, name]) => name!);
   assert(functions.length > 20);
