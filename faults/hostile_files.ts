@@ -284,66 +284,61 @@ const roots: Fault = {
   },
 };
 
+/** Neighbours of a session: a shell command with the root as $1 and the world as $2. */
+const NEIGHBOURS: Readonly<Record<string, string>> = {
+  "foreign folder": 'mkdir "$1/foreign"; echo x >"$1/foreign/file"',
+  "foreign file": 'echo x >"$1/foreign"',
+  "link to a folder outside": 'ln -s "$2/outside/folder" "$1/foreign"',
+  "hidden link named .old-":
+    'ln -s "$2/outside/folder" "$1/.old-foreign"; ln -s "$2/outside/folder" "$1/.new-foreign"',
+  "link to a session elsewhere":
+    'cp -r "$1/subject" "$2/mine/foreign"; ln -s "$2/mine/foreign" "$1/foreign"',
+  "pipe": 'mkfifo "$1/foreign"',
+  "link inside a session":
+    'ln -s "$2/outside/folder" "$1/subject/link"; ln -s "$2/outside/file" "$1/subject/other"',
+};
+
+const NEIGHBOUR_COMMANDS: readonly (readonly string[])[] = [
+  ["list"],
+  ["show", ID],
+  ["show", "foreign"],
+  ["stop", "-t", "1", ID],
+  ["delete", "-f", "foreign"],
+  ["prune"],
+];
+
+function besides(name: string): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const command = world.agent({ linger: 600 });
+    await createSession({ root, id: ID, command });
+    Deno.mkdirSync(`${world.dir}/mine`);
+    await shell(NEIGHBOURS[name]!, root, world.dir);
+    const complaints: string[] = [];
+    for (const args of NEIGHBOUR_COMMANDS) {
+      const ended = await cli(root, args, { timeoutMs: 30_000 });
+      complaints.push(...complainOf(ended));
+    }
+    if (name.startsWith("foreign") && !there(`${root}/foreign`)) {
+      complaints.push("a foreign file was deleted");
+    }
+    const elsewhere = `${world.dir}/mine/foreign/meta.json`;
+    if (name === "link to a session elsewhere" && !there(elsewhere)) {
+      complaints.push("a session outside was deleted through a link");
+    }
+    await shell('rm -f "$1/.old-foreign" "$1/.new-foreign"', root);
+    return [...complaints, ...await judge(world)];
+  };
+}
+
 const neighbours: Fault = {
   name: "hostile-neighbours",
-  about:
-    "other files, links and folders in the root; temporary names that are taken",
+  about: "other files, links and folders in the root and in a session",
   run: async ({ short, random, injectAll }) => {
-    const setups: Record<string, string> = {
-      "foreign folder": 'mkdir "$1/foreign"; echo x >"$1/foreign/file"',
-      "foreign file": 'echo x >"$1/foreign"',
-      "link to a folder outside": 'ln -s "$2/outside/folder" "$1/foreign"',
-      "hidden link named .old-":
-        'ln -s "$2/outside/folder" "$1/.old-foreign"; ln -s "$2/outside/folder" "$1/.new-foreign"',
-      "link to a session elsewhere":
-        'cp -r "$1/subject" "$2/mine/foreign"; ln -s "$2/mine/foreign" "$1/foreign"',
-      "pipe": 'mkfifo "$1/foreign"',
-      "link inside a session":
-        'ln -s "$2/outside/folder" "$1/subject/link"; ln -s "$2/outside/file" "$1/subject/other"',
-      "temporary names taken by links":
-        'n=$(cat /proc/sys/kernel/ns_last_pid); i=0; while [ $i -lt 400 ]; do ln -s "$2/outside/file" "$1/subject/stop.json.$((n + i)).tmp"; i=$((i + 1)); done',
-    };
-    const all = Object.entries(setups);
-    await injectAll(
-      (short ? random.sample(all, 3) : all).map(([name, script]) =>
-        [name, async () => {
-          await using world = await World.make();
-          const { root } = world;
-          await createSession({
-            root,
-            id: ID,
-            command: world.agent({ linger: 600 }),
-          });
-          Deno.mkdirSync(`${world.dir}/mine`);
-          await shell(script, root, world.dir);
-          const complaints: string[] = [];
-          for (
-            const args of [
-              ["list"],
-              ["show", ID],
-              ["show", "foreign"],
-              ["stop", "-t", "1", ID],
-              ["delete", "-f", "foreign"],
-              ["prune"],
-            ]
-          ) {
-            const ended = await cli(root, args, { timeoutMs: 30_000 });
-            complaints.push(...complainOf(ended));
-          }
-          if (name.startsWith("foreign") && !there(`${root}/foreign`)) {
-            complaints.push("a foreign file was deleted");
-          }
-          if (
-            name === "link to a session elsewhere" &&
-            !there(`${world.dir}/mine/foreign/meta.json`)
-          ) {
-            complaints.push("a session outside was deleted through a link");
-          }
-          await shell('rm -f "$1/.old-foreign" "$1/.new-foreign"', root);
-          return [...complaints, ...await judge(world)];
-        }] as const
-      ),
-    );
+    const names = Object.keys(NEIGHBOURS);
+    const some = short ? random.sample(names, 3) : names;
+    await injectAll(some.map((name) => [name, besides(name)] as const));
   },
 };
 

@@ -17,6 +17,7 @@ import {
 } from "../mod.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
+import { shell } from "./replacements.ts";
 import { ID, Stage } from "./stage.ts";
 import { cli, complainOf, kill, pause, there, until, World } from "./world.ts";
 
@@ -52,6 +53,15 @@ const reboot: Fault = {
   },
 };
 
+/** Commands that look at what is left. */
+const LOOKS: readonly (readonly string[])[] = [
+  ["list"],
+  ["show", ID, "before"],
+  ["wait", "--timeout", "2", ID],
+  ["logs", ID],
+  ["screen", ID],
+];
+
 function goDown(kind: Kind, file: string, part: number): Case {
   return async () => {
     await using stage = await Stage.set(kind);
@@ -59,77 +69,58 @@ function goDown(kind: Kind, file: string, part: number): Case {
     const { root } = world;
     await createSession({ root, id: "before", command: world.agent() });
     await waitForSession("before", { root });
+    const at = new Date().toISOString();
     Deno.writeTextFileSync(
       `${root}/before/stop.json`,
-      `{"by":"stop","at":"${new Date().toISOString()}","signal":"SIGTERM"}\n`,
+      JSON.stringify({ by: "stop", at, signal: "SIGTERM" }) + "\n",
       { mode: 0o600 },
     );
-    // Stopped first, so that none reacts to the death of another: as if the power failed.
-    const all = world.processes();
-    for (const { pid } of all) kill(pid, "SIGSTOP");
-    for (const { pid } of all) kill(pid, "SIGKILL");
-    await until(() => world.processes().length === 0);
+    await cutPower(world);
     if (file !== "") {
-      for (const id of [ID, "before"]) {
-        const path = `${root}/${id}/${file}`;
-        try {
-          const size = Deno.statSync(path).size;
-          Deno.truncateSync(path, Math.floor(size * part));
-        } catch (error) {
-          if (!(error instanceof Deno.errors.NotFound)) throw error;
-        }
-      }
+      for (const id of [ID, "before"]) truncate(`${root}/${id}/${file}`, part);
     }
-    // Restored from a backup: other inodes, other times.
-    await new Deno.Command("sh", {
-      args: [
-        "-c",
-        'cp -a "$1" "$2" && rm -rf "$1" && cp -r "$2" "$1" && chmod 700 "$1" && rm -rf "$2"',
-        "sh",
-        root,
-        `${world.dir}/copy`,
-      ],
-    }).output();
+    await restore(root, `${world.dir}/copy`);
     const complaints: string[] = [];
     for (const { id, state } of await listSessions({ root })) {
-      if (id === ID && state.state === "exited") {
-        complaints.push(`${id} is listed as exited`);
-      }
-      if (
-        id === ID && (state.state === "running" || state.state === "starting")
-      ) {
+      if (id === ID && !["lost", "damaged"].includes(state.state)) {
         complaints.push(`${id} is listed as ${state.state}`);
       }
     }
-    for (
-      const args of [
-        ["list"],
-        ["show", ID, "before"],
-        [
-          "wait",
-          "--timeout",
-          "2",
-          ID,
-        ],
-        ["logs", ID],
-        ["screen", ID],
-      ]
-    ) {
+    for (const args of LOOKS) {
       const ended = await cli(root, args);
       if (ended.code === null || /^\s+at /m.test(ended.stderr)) {
         complaints.push(...complainOf(ended));
       }
     }
-    complaints.push(
-      ...await judge(world, {
-        reaperKilled: true,
-        relayKilled: true,
-        damaged: file === "meta.json",
-        logDamaged: file === "stdout.log",
-      }),
-    );
-    return complaints;
+    const excuses = {
+      reaperKilled: true,
+      relayKilled: true,
+      damaged: file === "meta.json",
+      logDamaged: file === "stdout.log",
+    };
+    return [...complaints, ...await judge(world, excuses)];
   };
+}
+
+/** Kills all processes, stopped first, so that none reacts to the death of another. */
+async function cutPower(world: World): Promise<void> {
+  const all = world.processes();
+  for (const { pid } of all) kill(pid, "SIGSTOP");
+  for (const { pid } of all) kill(pid, "SIGKILL");
+  await until(() => world.processes().length === 0);
+}
+
+/** Cuts a file to a part of its size, if it exists. */
+function truncate(path: string, part: number): void {
+  if (!there(path)) return;
+  Deno.truncateSync(path, Math.floor(Deno.statSync(path).size * part));
+}
+
+/** Replaces a root by its copy, as a backup does: other inodes, other times. */
+async function restore(root: string, copy: string): Promise<void> {
+  const script =
+    'cp -a "$1" "$2" && rm -rf "$1" && cp -r "$2" "$1" && chmod 700 "$1" && rm -rf "$2"';
+  await shell(script, root, copy);
 }
 
 const clock: Fault = {
