@@ -56,7 +56,7 @@ export class TestRoot {
     const started = [...this.strays(), ...reapers];
     this[Symbol.dispose]();
     await until(() => !started.some((pid) => isThere(pid)), "processes gone");
-    // This process learns of its children's end a moment later, from the event loop.
+    // Their parent here learns of it a moment later, from the event loop.
     await new Promise((wake) => setTimeout(wake));
   }
 
