@@ -1,8 +1,8 @@
 /**
- * SIGKILL at, and errors from, every system call of a command that touches the root.
+ * Commands, broken: SIGKILL at, and errors from, every system call that touches the root.
  *
- * Only the command's main thread is traced, which does all of its file work; the agent and
- * the reaper never are. See `tracing.ts` for how a call is hit.
+ * strace follows only the command's main thread, which does all of its file work, and neither
+ * agent nor reaper. See `tracing.ts` for how a call is hit.
  *
  * @module
  */
@@ -27,20 +27,20 @@ import {
   World,
 } from "./world.ts";
 
-/** A command to break. */
+/** A command to break, and what it must have done. */
 interface Scenario {
   readonly name: string;
   /** The command line. */
   readonly args: (world: World) => readonly string[];
   readonly env?: (world: World) => Readonly<Record<string, string>>;
   readonly stdin?: string;
-  /** What must be there before. */
+  /** Prepares the world. */
   readonly before?: (world: World) => Promise<void>;
-  /** Further complaints about what it promised, given how it ended. */
+  /** Complains if the command has not done what it reported. */
   readonly after?: (world: World, ended: Ended) => Promise<string[]>;
-  /** Its own status is the agent's. */
+  /** The agent's exit status, if the command ends with that. */
   readonly agents?: number;
-  /** It changes nothing: only errors are injected. */
+  /** Whether it changes nothing: then only errors are injected. */
   readonly reads?: boolean;
 }
 
@@ -68,7 +68,7 @@ const repl = (world: World) =>
     command: world.echo(),
   }).then(() => {});
 
-/** A terminal whose agent lives, and is ready to be typed at. */
+/** A terminal session whose agent runs: one that echoes lines if `typed`. */
 const terminal = (typed: boolean) => async (world: World) => {
   await createSession({
     root: world.root,
@@ -89,22 +89,22 @@ async function endedTerminal(world: World): Promise<void> {
 async function hears(world: World, { code }: Ended): Promise<string[]> {
   const has = () => world.diaries()[0]?.lines.includes("hello there") ?? false;
   if (code !== 0 || await until(has)) return [];
-  return ["send says that it worked, and the agent has not got it"];
+  return ["send succeeded, but the agent did not get the text"];
 }
 
 async function dead(world: World, { code }: Ended): Promise<string[]> {
   return code === 0 && !await until(() => world.processes().length === 0, 200)
-    ? ["stop says that it worked, and it lives"]
+    ? ["stop succeeded, but a process still runs"]
     : [];
 }
 
-/** A command that says it failed must not have started anything; one that says it worked must. */
+/** A command that failed must not have started anything; one that succeeded must. */
 // deno-lint-ignore require-await
 async function allOrNothing(world: World, { code }: Ended): Promise<string[]> {
   const made = there(`${world.root}/${ID}`);
-  if (code === 0 && !made) return ["it says that it worked, and there is none"];
+  if (code === 0 && !made) return ["it succeeded, but there is no session"];
   if (code !== 0 && code !== 137 && made) {
-    return [`it says that it failed (${code}), and there is a session`];
+    return [`it failed (${code}), but there is a session`];
   }
   return [];
 }
@@ -112,7 +112,9 @@ async function allOrNothing(world: World, { code }: Ended): Promise<string[]> {
 // deno-lint-ignore require-await
 async function gone(world: World, { code }: Ended): Promise<string[]> {
   const left = there(`${world.root}/${ID}`);
-  return code === 0 && left ? ["it says that it worked, and it is there"] : [];
+  return code === 0 && left
+    ? ["it succeeded, but the session is still there"]
+    : [];
 }
 
 const SCENARIOS: readonly Scenario[] = [
@@ -132,7 +134,7 @@ const SCENARIOS: readonly Scenario[] = [
     async after(world, { code }) {
       if (code !== 0) return [];
       const gone = await until(() => !there(`${world.root}/${ID}`));
-      return gone ? [] : ["--rm: it ended, and is not deleted"];
+      return gone ? [] : ["--rm: it ended, but is not deleted"];
     },
   },
   {
@@ -172,7 +174,7 @@ const SCENARIOS: readonly Scenario[] = [
         });
         return state.state === "exited" ? [] : ["--eof had no effect"];
       }
-      // Repeated, it has to be accepted or to be said to be done.
+      // The same command again must succeed, or report that it is done already.
       const again = await cli(world.root, ["send", ID, "--eof"]);
       const done = await until(() => world.diaries()[0]?.exit !== undefined);
       return done ? [] : [`--eof once more: ${JSON.stringify(again)}`];
@@ -191,7 +193,7 @@ const SCENARIOS: readonly Scenario[] = [
     args: () => ["delete", "-f", ID],
     after: gone,
   },
-  // A session that can't be read is damaged, and those stay.
+  // An injected error can make the session look damaged, and prune keeps damaged ones.
   { name: "prune", before: ended, args: () => ["prune"] },
   { name: "list", before: live, args: () => ["list"], reads: true },
   { name: "show", before: live, args: () => ["show", ID], reads: true },
@@ -274,7 +276,7 @@ function caseOf(scenario: Scenario, call: Call, what: string): Case {
     });
     const kills = what.startsWith("signal");
     const said = Deno.readTextFileSync(log);
-    // Ordinals are of a call's name: an error may hit a call that is none of the root's.
+    // Ordinals count calls by name, so an error may hit a call that doesn't touch the root.
     const hit = said.split("\n").some((line) =>
       kills
         ? line.includes("killed by SIGKILL")
@@ -309,7 +311,7 @@ const BROKEN = SCENARIOS.map((scenario) => ({
   reads: scenario.reads,
 }));
 
-/** Every scenario, broken by SIGKILL, then by errors. */
+/** Every command, broken by SIGKILL, then by errors. */
 export const COMMAND_FAULTS: readonly Fault[] = [
   ...BROKEN.filter(({ reads }) => !reads).map(({ kill }) => kill),
   ...BROKEN.map(({ error }) => error),

@@ -1,6 +1,6 @@
 /**
- * A really full disk: a tmpfs of some KiB as the root, filled up to a few bytes or pages; one
- * that becomes read-only; and a small limit of file sizes, which is a full disk for one file.
+ * Full disks: a tmpfs of some KiB as the root, filled up to a few bytes or pages; a disk that
+ * becomes read-only; and a small limit on file sizes, which is a full disk for one file.
  *
  * @module
  */
@@ -33,7 +33,7 @@ class FullDisk implements AsyncDisposable {
     return new FullDisk(world);
   }
 
-  /** Leaves so many bytes. */
+  /** Fills it, except for so many bytes. */
   async fill(leave: number): Promise<void> {
     const path = `${this.world.root}/foreign`;
     await new Deno.Command("sh", {
@@ -76,12 +76,12 @@ function creating(kind: string, leave: number): Case {
     const complaints = complainOf(ended);
     const made = (await listSessions({ root: world.root })).length;
     if (ended.code !== 0 && made > 0) {
-      complaints.push("it says that it failed, and there is a session");
+      complaints.push("it failed, but there is a session");
     }
     const leftovers = () =>
       [...Deno.readDirSync(world.root)].map(({ name }) => name)
         .filter((name) => name !== "foreign" && name !== ID);
-    // With --rm its reaper may be deleting it right now.
+    // With --rm, the reaper may still be deleting it.
     await until(() => leftovers().length === 0, 2000);
     const left = leftovers();
     if (left.length > 0) complaints.push(`it leaves ${left}`);
@@ -109,20 +109,22 @@ function ending(then: "room" | "killed" | "stop" | "delete"): Case {
       if (
         then === "stop" && ended.code !== 0 &&
         !/can't be recorded: No space left/.test(ended.stderr)
-      ) complaints.push(`stop says ${ended.stderr}`);
+      ) complaints.push(`stop says: ${ended.stderr}`);
       if (then === "delete" && ended.code !== 0) {
-        complaints.push(`a full disk can't be cleared: ${ended.stderr}`);
+        complaints.push(`a full disk prevents delete: ${ended.stderr}`);
       }
     } else await until(() => world.diaries()[0]?.exit !== undefined);
     await pause(100);
     if (then !== "delete") {
       const { state } = await getSession(ID, { root });
       if (state.state === "exited") {
-        // There may be room for it in the file's own page: then it must be right.
+        // The file's own page may have room for the record: then it must be right.
         const right = "code" in state.ending
           ? state.ending.code === world.diaries()[0]?.exit
           : then === "stop";
-        if (!right) complaints.push(`full, it is ${JSON.stringify(state)}`);
+        if (!right) {
+          complaints.push(`on the full disk: ${JSON.stringify(state)}`);
+        }
       }
     }
     if (then === "killed") kill(pids.reaper, "SIGKILL");
@@ -130,7 +132,7 @@ function ending(then: "room" | "killed" | "stop" | "delete"): Case {
     if (then === "room") {
       const { state } = await waitForSession(ID, { root, timeoutMs: 5000 });
       if (state.state !== "exited") {
-        complaints.push(`then it is ${state.state}`);
+        complaints.push(`afterwards it is ${state.state}`);
       }
     }
     complaints.push(...await judge(world, { reaperKilled: then === "killed" }));
@@ -138,7 +140,7 @@ function ending(then: "room" | "killed" | "stop" | "delete"): Case {
   };
 }
 
-/** A client comes, sees what is written, types, and leaves; the agent hears all that is typed. */
+/** In each round, types into a terminal, reads its screen, attaches a client and detaches it. */
 async function useTerminal(world: World, rounds: number): Promise<string[]> {
   const { root } = world;
   const complaints: string[] = [];
@@ -157,7 +159,7 @@ async function useTerminal(world: World, rounds: number): Promise<string[]> {
     const size = { columns: 80, rows: 24 };
     const attached = await attachTerminal(ID, { root, stdout, ...size });
     if (!await until(() => shown.includes(words))) {
-      complaints.push("a client does not see it");
+      complaints.push(`a client does not see ${words}`);
     }
     attached.detach();
     await within(attached.done, 5000);
@@ -165,7 +167,7 @@ async function useTerminal(world: World, rounds: number): Promise<string[]> {
   return complaints;
 }
 
-/** A terminal on a disk that is full before its start, or soon after it. */
+/** A terminal on a disk that is full before its start or soon after. */
 function terminal(leave: number, when: "before" | "after"): Case {
   return async () => {
     await using disk = await FullDisk.make("300k");
@@ -182,7 +184,7 @@ function terminal(leave: number, when: "before" | "after"): Case {
     } catch (error) {
       if (!(error instanceof SessionError) || when === "after") throw error;
       if ((await listSessions({ root })).length > 0) {
-        complaints.push(`${error}, and there is a session`);
+        complaints.push(`${error}, but there is a session`);
       }
     }
     disk.empty();
@@ -190,7 +192,7 @@ function terminal(leave: number, when: "before" | "after"): Case {
   };
 }
 
-/** A terminal whose files may grow to so many blocks of 512 bytes. */
+/** A terminal whose relay may write files of so many blocks of 512 bytes. */
 function limited(blocks: number): Case {
   return async () => {
     await using world = await World.make();
@@ -214,7 +216,7 @@ function limited(blocks: number): Case {
   };
 }
 
-/** The disk becomes read-only, the session is stopped, and the disk becomes writable again. */
+/** The disk becomes read-only, the session is stopped, the disk becomes writable again. */
 async function readOnly(): Promise<readonly string[]> {
   await using disk = await FullDisk.make();
   const { world } = disk;
@@ -231,20 +233,22 @@ async function readOnly(): Promise<readonly string[]> {
   const ended = await cli(root, ["stop", ID], { timeoutMs: 30_000 });
   const complaints = complainOf(ended);
   if (!/can't be recorded: Read-only/.test(ended.stderr)) {
-    complaints.push(`stop says ${ended.stderr}`);
+    complaints.push(`stop says: ${ended.stderr}`);
   }
   const seconds = (performance.now() - start) / 1000;
   if (seconds > 5) complaints.push(`stop took ${seconds} s`);
   await run("umount", [root]);
   const { state } = await waitForSession(ID, { root, timeoutMs: 5000 });
-  if (state.state !== "exited") complaints.push(`then it is ${state.state}`);
+  if (state.state !== "exited") {
+    complaints.push(`afterwards it is ${state.state}`);
+  }
   return [...complaints, ...await judge(world)];
 }
 
-/** See above. */
+/** All faults of this file. */
 export const DISK_FAULTS: readonly Fault[] = [{
   name: "disk-full",
-  about: "a tmpfs of 64 KiB, full while creating and ending; or read-only",
+  about: "a tmpfs of 64 KiB, full or read-only while sessions start and end",
   skip: () => Deno.uid() === 0 ? undefined : "needs root to mount a tmpfs",
   run: async ({ short, random, injectAll }) => {
     const cases: [string, Case][] = [];
@@ -266,7 +270,7 @@ export const DISK_FAULTS: readonly Fault[] = [{
   },
 }, {
   name: "disk-full-terminal",
-  about: "a terminal on a tmpfs of 300 KiB, full before and after its start",
+  about: "a terminal on a tmpfs of 300 KiB, full before or after its start",
   skip: () => Deno.uid() === 0 ? undefined : "needs root to mount a tmpfs",
   run: async ({ short, random, injectAll }) => {
     const cases = (["before", "after"] as const).flatMap((when) =>
@@ -278,7 +282,7 @@ export const DISK_FAULTS: readonly Fault[] = [{
   },
 }, {
   name: "file-size-limit",
-  about: "a terminal whose relay may write files of some hundred bytes only",
+  about: "a terminal whose relay may write only small files",
   run: async ({ short, random, injectAll }) => {
     const cases = [1, 2, 4, 8, 16, 64, 128].map((blocks) =>
       [`${blocks} blocks`, limited(blocks)] as const

@@ -1,38 +1,38 @@
 /**
- * What a fault is, and how its cases are run, counted and told about.
+ * What a fault is, and how its cases are run and counted.
  *
- * A fault injects one kind of harm, case by case. A case has a name that is the same in
- * every run with the same seed, so that `--case` repeats it; it survives if it returns no
- * complaint. Cases are bounded in time one by one, faults as a whole.
+ * A fault injects one kind of harm, case by case. A case has the same name in every run with
+ * the same seed, so that `--case` repeats it. It survives if it returns no complaint. Each
+ * case has a time limit, and so has each fault.
  *
  * @module
  */
 
 /** One kind of harm. */
 export interface Fault {
-  /** What it is called on the command line. */
+  /** Its name on the command line. */
   readonly name: string;
-  /** What is done, in a few words. */
+  /** What it does, in a few words. */
   readonly about: string;
   /** Runs its cases. */
   readonly run: (context: Context) => Promise<void>;
-  /** Why it can't be tried here; nothing if it can. */
+  /** Why it can't run here; `undefined` if it can. */
   readonly skip?: () => string | undefined;
 }
 
-/** What a fault may use. */
+/** What a fault gets to work with. */
 export interface Context {
-  /** Only a sample. */
+  /** Run only a sample. */
   readonly short: boolean;
-  /** The random numbers of this fault, the same for the same seed. */
+  /** Random numbers for this fault, the same for the same seed. */
   readonly random: Random;
   /** The seed of the random numbers. */
   readonly seed: number;
-  /** Time is up: no further case. */
+  /** Tells whether time is up: then start no further case. */
   readonly over: () => boolean;
-  /** Runs one case: its complaints, none if it survived; `null` if nothing was injected. */
+  /** Runs one case and counts it. */
   readonly inject: (name: string, run: Case) => Promise<void>;
-  /** Runs cases, two at a time. */
+  /** Runs cases, two at the same time. */
   readonly injectAll: (
     cases: Iterable<readonly [name: string, run: Case]>,
   ) => Promise<void>;
@@ -40,7 +40,7 @@ export interface Context {
   readonly count: (injected: number, complaints: readonly Complaint[]) => void;
 }
 
-/** A case: its complaints, none if it survived; `null` if nothing was injected. */
+/** A case. Returns its complaints, none if it survived; `null` if nothing was injected. */
 export type Case = () => Promise<readonly string[] | null>;
 
 /** What went wrong in which case. */
@@ -49,7 +49,7 @@ export interface Complaint {
   readonly text: string;
 }
 
-/** What became of a fault. */
+/** How often a fault was injected and survived. */
 export interface Outcome {
   injected: number;
   survived: number;
@@ -66,7 +66,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** A number from 0 up to 1. */
+  /** A number from 0 to below 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
@@ -97,7 +97,7 @@ export class Random {
 }
 
 /** How to run one fault. */
-export interface RunOptions {
+interface RunOptions {
   readonly short: boolean;
   readonly seed: number;
   /** Only cases whose name contains this. */
@@ -184,7 +184,7 @@ export async function runFault(
     : { ...outcome, skipped: over() ? "out of time" : "nothing was hit" };
 }
 
-/** Waits for a promise, but not for longer than so many milliseconds. */
+/** Waits for a promise for at most so many milliseconds; fails after that. */
 export async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,14 +1,14 @@
 /**
- * Breaks the product on purpose, and prints what survived.
+ * Breaks the product on purpose, and prints how often it survived.
  *
  *     deno task faults [--short] [--seed N] [--case TEXT] [--list] [NAME…]
  *
- * Every fault ends with the same judgement, see `judgement.ts`. Without names all faults
- * are run, which may take an hour; `--short` takes a sample of each, two minutes on two
- * cores. A name may be the beginning of several. `--case` runs only cases whose name
- * contains the text. What failed is told with the way to repeat it; the exit status is 1
- * then. Nothing but temporary folders is written to; some faults need Linux, strace(1) or root,
- * and say so where they are left out.
+ * Every fault ends with the same judgement, see `judgement.ts`. NAME selects the faults
+ * whose names begin with it; without names all faults run, which may take an hour. `--short`
+ * takes a sample of each, two minutes on two cores. `--case` runs only cases whose name
+ * contains the text. A failure is printed with the command that repeats it, and the exit
+ * status is 1 then. Writes to temporary folders only. Some faults need Linux, strace(1) or
+ * root; where they are left out, the output says why.
  *
  * @module
  */
@@ -16,15 +16,15 @@ import { type Fault, type Outcome, runFault } from "./fault.ts";
 import { COMMAND_FAULTS } from "./commands.ts";
 import { REAPER_FAULTS } from "./reapers.ts";
 import { RELAY_FAULTS } from "./relays.ts";
-import { HOSTILE_FAULTS } from "./hostile.ts";
+import { HOSTILE_FILE_FAULTS } from "./hostile_files.ts";
 import { HOSTILE_TERMINAL_FAULTS } from "./hostile_terminals.ts";
-import { HOSTILE_WORD_FAULTS } from "./hostile_words.ts";
+import { HOSTILE_STRING_FAULTS } from "./hostile_strings.ts";
 import { DISK_FAULTS } from "./disk.ts";
 import { FUZZ_ANSWER_FAULTS } from "./fuzz_answers.ts";
-import { FUZZ_FAULTS } from "./fuzzing.ts";
+import { FUZZ_INPUT_FAULTS } from "./fuzz_input.ts";
 import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
 import { LOAD_FAULTS } from "./load.ts";
-import { PID_FAULTS } from "./pids.ts";
+import { PID_FAULTS } from "./reused_pids.ts";
 import { MACHINE_FAULTS } from "./machine.ts";
 import { SHELL_FAULTS } from "./shells.ts";
 import { STORM_FAULTS } from "./storms.ts";
@@ -34,7 +34,7 @@ import { World } from "./world.ts";
 import { parseArgs } from "../std.ts";
 
 const FAULTS: readonly Fault[] = [
-  ...FUZZ_FAULTS,
+  ...FUZZ_INPUT_FAULTS,
   ...FUZZ_TERMINAL_FAULTS,
   ...FUZZ_ANSWER_FAULTS,
   ...STORM_FAULTS,
@@ -43,8 +43,8 @@ const FAULTS: readonly Fault[] = [
   ...STRANGER_FAULTS,
   ...SHELL_FAULTS,
   ...DISK_FAULTS,
-  ...HOSTILE_FAULTS,
-  ...HOSTILE_WORD_FAULTS,
+  ...HOSTILE_FILE_FAULTS,
+  ...HOSTILE_STRING_FAULTS,
   ...HOSTILE_TERMINAL_FAULTS,
   ...LOAD_FAULTS,
   ...VERSION_FAULTS,
@@ -53,13 +53,13 @@ const FAULTS: readonly Fault[] = [
   ...RELAY_FAULTS,
 ];
 
-/** The time that the short cut is meant to take: who comes late gets a case or two. */
+/** The time that `--short` aims at; faults that start later get a case or two. */
 const SHORT_MS = 100_000;
-/** The longest time for the short cut, on a slow machine; then the rest is left out. */
+/** The longest time for `--short`, on a slow machine; after it, the rest is left out. */
 const SHORT_LIMIT_MS = 240_000;
 /** The least time for a fault. */
 const LEAST_MS = 200;
-/** The longest time for one fault of the whole. */
+/** The longest time for one fault without `--short`. */
 const LONG_MS = 15 * 60_000;
 
 interface Call {
@@ -95,7 +95,9 @@ function chosen(names: readonly string[]): readonly Fault[] {
   if (names.length === 0) return FAULTS;
   for (const name of names) {
     if (!FAULTS.some((fault) => fault.name.startsWith(name))) {
-      throw new TypeError(`No fault is called ${name}; try --list`);
+      throw new TypeError(
+        `No fault has a name that begins with "${name}"; try --list`,
+      );
     }
   }
   return FAULTS.filter((fault) => {
@@ -115,7 +117,7 @@ function row(name: string, outcome: Outcome): string {
   ].join(" ").trimEnd();
 }
 
-/** The time for one fault of the short cut, when so many are to come. */
+/** The time for one fault of `--short` if `left` faults have not run yet. */
 function shortLimit(spentMs: number, left: number): number {
   if (spentMs > SHORT_LIMIT_MS) return 0;
   const share = 4 * (SHORT_MS - spentMs) / left;
@@ -181,7 +183,7 @@ async function main(args: readonly string[]): Promise<number> {
   return total.injected === total.survived ? 0 : 1;
 }
 
-// Interrupted, it leaves nothing behind.
+// Leaves nothing behind when interrupted.
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, async () => {
     await Promise.all([...World.all].map((one) => one[Symbol.asyncDispose]()));
@@ -189,5 +191,12 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-// Ended here, with what is awaited by nobody any more: a case that hangs must not hang all.
-Deno.exit(await main(Deno.args));
+let status = 2;
+try {
+  status = await main(Deno.args);
+} catch (error) {
+  if (!(error instanceof TypeError)) throw error;
+  console.error(error.message);
+}
+// Exits even if a case still hangs.
+Deno.exit(status);

@@ -1,10 +1,10 @@
 /**
- * Fuzzing of what a relay types by itself, and of what it writes to a terminal that attaches.
+ * Fuzzing of the text that a relay types and draws by itself.
  *
- * A million outputs hold a marker wherever there is room for one: in names that are asked for,
- * in colours, numbers, titles, between introducers and ends, cut anywhere. No answer may hold
- * it, nor a character that an answer has no use for; nothing that restores a terminal may
- * smuggle a control character. And some kilobytes of what multiplies take no time.
+ * A million outputs contain a marker wherever there is room for one: in names that are asked
+ * for, in colours, numbers, titles, between introducers and ends, cut anywhere. No answer may
+ * contain the marker, or a character that no answer needs. No drawing may contain a control
+ * character of the output. And some kilobytes that multiply must not take long.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import { answer } from "../screen/query.ts";
 import type { Complaint, Context, Fault, Random } from "./fault.ts";
 import { junk } from "./noise.ts";
 
-/** No answer has a reason to hold these letters. */
+/** No answer contains these letters for another reason. */
 const MARKER = "wvyz";
 
 const encoder = new TextEncoder();
 
-/** Something with the marker in it, hidden in various ways. */
+/** Text with the marker in it, disguised in various ways. */
 function marked(random: Random): string {
   const hex = [...MARKER].map((c) => c.charCodeAt(0).toString(16)).join("");
   return random.pick([
@@ -42,7 +42,7 @@ const ENDS = [
   ...["\x1b\\", "\x1b\\", "\x07", "\u009c", "\x18", "\x1a", "", "\x1b", "\x9c"],
   ...["c", "n", "$p", "m", "u", "q", "r", "t", "h", "\x1b\\\x1b\\", "\r\n"],
 ];
-/** What is asked, of which the answer may be anything that was said before. */
+/** Questions whose answers may depend on earlier output. */
 const QUESTIONS = [
   ...["\x1bP+q436f\x1b\\", "\x1bP+q544e;52474\x1b\\", "\x1bP$qr\x1b\\"],
   ...["\x1bP$qm\x1b\\", "\x1bP$q q\x1b\\", "\x1b]10;?\x07", "\x1b]11;?\x1b\\"],
@@ -57,7 +57,7 @@ const QUESTIONS = [
   ...["\x1b[?25$p", "\x1b[4$p", "\x1b[21t", "\x1b[?2026$p", "\x1b[=c"],
 ];
 
-/** An output: some of it said, some of it asked. */
+/** An output: settings with the marker, and questions. */
 function outputWithMarker(random: Random): string {
   let text = "";
   for (let i = random.below(4); i >= 0; i--) {
@@ -67,7 +67,7 @@ function outputWithMarker(random: Random): string {
   return text + random.pick(QUESTIONS);
 }
 
-// Written once more and in another way than in terminal_query.ts, on purpose.
+// On purpose written independently of screen/query.ts.
 // deno-lint-ignore no-control-regex
 const INTRODUCED = /\x1b(?![[\]P\\])/;
 // deno-lint-ignore no-control-regex
@@ -76,29 +76,35 @@ const NEVER_TYPED = /[\x00-\x1a\x1c-\x1f\x7f-\uffff]/;
 function complainOfAnswer(reply: string): string[] {
   const shown = JSON.stringify(reply);
   if (reply.includes(MARKER)) return [`the answer ${shown} repeats the marker`];
-  if (NEVER_TYPED.test(reply)) return [`the answer ${shown} holds a control`];
+  if (NEVER_TYPED.test(reply)) {
+    return [`the answer ${shown} holds a control character`];
+  }
   if (INTRODUCED.test(reply)) return [`the answer ${shown} holds a stray ESC`];
-  // Between two sequences stands nothing: that would be typed text.
+  // Text between two sequences would be typed.
   const rest = reply
     // deno-lint-ignore no-control-regex
     .replace(/\x1b[\]P][^\x1b]*\x1b\\|\x1b\[[0-?]*[ -/]*[@-~]/g, "");
   return rest === "" ? [] : [`the answer ${shown} types ${rest}`];
 }
 
-/** What may stand in a drawing: ESC, the two shifts, and CAN at its beginning. */
+/** A drawing holds only these control characters: ESC, the two shifts, CAN at its beginning. */
 // deno-lint-ignore no-control-regex
 const NEVER_DRAWN = /[\x00-\x0d\x10-\x17\x19\x1a\x1c-\x1f\x7f-\x9f]/;
 
 function complainOfDrawing(screen: Screen): string[] {
   const complaints: string[] = [];
   const restored = screen.modes.restoreSequence();
-  // The title may hold it.
+  // The title may hold the marker.
   const said = restored.slice(0, restored.lastIndexOf("\x1b]2;"));
-  if (said.includes(MARKER)) complaints.push(`restored: ${said}`);
-  if (restored.length > 20_000) complaints.push("it restores without end");
+  if (said.includes(MARKER)) {
+    complaints.push(`restoring repeats the marker: ${said}`);
+  }
+  if (restored.length > 20_000) {
+    complaints.push(`restoring takes ${restored.length} characters`);
+  }
   const drawing = screen.redraw();
   if (NEVER_DRAWN.test(drawing) || drawing.lastIndexOf("\x18") > 0) {
-    complaints.push(`a control is drawn: ${JSON.stringify(drawing)}`);
+    complaints.push(`a control character is drawn: ${JSON.stringify(drawing)}`);
   }
   return complaints;
 }
@@ -110,7 +116,7 @@ async function fuzzAnswers({ short, random, count, over }: Context) {
   await screen.load();
   let done = 0;
   for (; done < total && !over(); done++) {
-    // What was left unfinished is a part of the next one; now and then all begins anew.
+    // An unfinished sequence continues in the next output. Now and then a new screen begins.
     if (done % 500 === 0) {
       screen = new Screen(2 + random.below(100), 1 + random.below(40));
       await screen.load();
@@ -139,7 +145,7 @@ async function fuzzAnswers({ short, random, count, over }: Context) {
   count(done, complaints);
 }
 
-/** A few bytes that may mean much work. */
+/** A few bytes that may cause much work. */
 function multiplier(random: Random): string {
   const number = random.pick(["", "1", "5", "999", "99999", "2147483647"]);
   return random.pick([
@@ -181,7 +187,7 @@ function multiplier(random: Random): string {
   ]);
 }
 
-/** 64 KiB of it, in a second: a tenth of that on a machine that does nothing else. */
+/** 64 KiB of such bytes must not take long: 1.5 s here, a tenth of that on an idle machine. */
 async function fuzzFloods({ short, random, count, over }: Context) {
   const complaints: Complaint[] = [];
   const total = short ? 60 : 3000;
@@ -208,7 +214,7 @@ async function fuzzFloods({ short, random, count, over }: Context) {
     const shown = JSON.stringify(pieces.join("").slice(0, 200));
     const complain = (text: string) =>
       complaints.push({ case: `case ${done} ${shown}`, text });
-    if (ms > 1500) complain(`64 KiB take ${ms.toFixed()} ms`);
+    if (ms > 1500) complain(`64 KiB took ${ms.toFixed()} ms`);
     const { lines } = screen.text({ scrollback: 1000, ansi: true });
     const length = lines.reduce((sum, line) => sum + line.length, 0);
     if (length > 4 * 1024 * 1024) complain(`${length} characters to print`);
@@ -216,17 +222,17 @@ async function fuzzFloods({ short, random, count, over }: Context) {
   count(done, complaints);
 }
 
-/** See above. */
+/** All faults of this file. */
 export const FUZZ_ANSWER_FAULTS: readonly Fault[] = [
   {
     name: "fuzz-answers",
     about:
-      "a marker in all that a program may ask or set: no answer repeats it",
+      "a marker in everything a program can ask or set: no answer repeats it",
     run: fuzzAnswers,
   },
   {
     name: "fuzz-floods",
-    about: "64 KiB of a few bytes that mean much work",
+    about: "64 KiB of a few bytes that cause much work",
     run: fuzzFloods,
   },
 ];

@@ -1,10 +1,10 @@
 /**
- * Fuzzing of terminals: what clients say to a relay, what programs write to a screen.
+ * Fuzzing of terminals: frames that clients send to a relay, output that programs write.
  *
- * Bytes are thrown at the socket of one live relay, over and over: it has to let go of who
- * sent them, tell in words why, and keep serving a client that behaves. Output is taken in
- * this very process, by what keeps, draws and prints a screen, thousands of times; a smaller
- * number goes through real sessions and the program.
+ * One live relay gets random bytes on its socket, over and over. It must close that client
+ * with a clear reason, and keep serving a client that behaves. Output goes through the code
+ * that keeps, draws and prints a screen, thousands of times in this process; a smaller number
+ * goes through real sessions and the program.
  *
  * @module
  */
@@ -47,7 +47,7 @@ function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 const HELLO = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
 
-/** A frame as a client could send it, right or a little wrong. */
+/** A frame that a client could send, valid or slightly invalid. */
 function frame(random: Random): Uint8Array<ArrayBuffer> {
   const number = () =>
     random.pick<unknown>([1, 24, 80, 1000, 0, -1, 1.5, 1e99, "80", null]);
@@ -88,7 +88,7 @@ function frame(random: Random): Uint8Array<ArrayBuffer> {
     case 9:
       return encodeFrame(random.below(256), junk(random));
     default: {
-      // A length that does not fit what follows.
+      // A length that does not match what follows.
       const bytes = encodeFrame(random.below(40), junk(random));
       const length = random.pick([0, 1, 5, 4096, 8388608, 8388609, 4294967295]);
       new DataView(bytes.buffer).setUint32(0, length, true);
@@ -97,7 +97,7 @@ function frame(random: Random): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** All that a client says. */
+/** Everything that one client sends. */
 function talk(random: Random): Uint8Array<ArrayBuffer> {
   if (random.below(8) === 0) {
     return Uint8Array.from(
@@ -116,7 +116,7 @@ function talk(random: Random): Uint8Array<ArrayBuffer> {
   return random.below(3) === 0 ? damage(random, bytes) : bytes;
 }
 
-/** Says it to the relay and hears it out; what is wrong with the answer. */
+/** Sends bytes to the relay and reads its answer; complains about what is wrong with it. */
 async function say(dir: string, bytes: Uint8Array): Promise<string[]> {
   using conn = await connectIn(dir);
   const reader = new FrameReader(256 * 1024 * 1024);
@@ -128,16 +128,16 @@ async function say(dir: string, bytes: Uint8Array): Promise<string[]> {
         if (heard.type !== Frame.ERROR) continue;
         const { code, message } = decodeJson(heard.payload);
         if (code !== "malformed" && code !== "version") {
-          complaints.push(`the code ${code}`);
+          complaints.push(`the error code is ${code}`);
         }
         if (/Cannot read|is not (a function|iterable)|\n/.test(`${message}`)) {
-          complaints.push(`it says ${message}`);
+          complaints.push(`the message is ${message}`);
         }
       }
     }
   };
   const listening = hear().catch((error) => {
-    // It closes on who has not finished speaking.
+    // The relay may close while we still send.
     if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
   });
   try {
@@ -146,7 +146,7 @@ async function say(dir: string, bytes: Uint8Array): Promise<string[]> {
     }
     await conn.closeWrite();
   } catch {
-    // It was let go already.
+    // The relay has closed already.
   }
   await within(listening, 10_000);
   return complaints;
@@ -156,7 +156,9 @@ async function screenOf(good: RelayConnection): Promise<void> {
   await good.send(encodeJson(Frame.SCREEN, { scrollback: 0, ansi: false }));
   for (;;) {
     const heard = await good.next();
-    if (heard === undefined) throw new Error("the good client was let go");
+    if (heard === undefined) {
+      throw new Error("the relay closed the good client");
+    }
     if (heard.type === Frame.SCREEN_REPLY) return;
   }
 }
@@ -165,7 +167,7 @@ async function fuzzProtocol({ short, random, count, seed, over }: Context) {
   await using world = await World.make();
   const { root } = world;
   const complaints: Complaint[] = [];
-  // What is typed comes back as output, escape sequences and all.
+  // The program writes everything that is typed, escape sequences included.
   const command = ["sh", "-c", "stty raw -echo; echo ready; exec cat"];
   const session = await createSession({ root, id: ID, kind: "pty", command });
   const { paths, pids } = session;
@@ -198,7 +200,7 @@ async function fuzzProtocol({ short, random, count, seed, over }: Context) {
     if (!await until(() => none() && files() <= before)) {
       complaints.push({
         case: `seed ${seed}`,
-        text: `${files()} files are open in the relay, ${before} were`,
+        text: `the relay has ${files()} open files, ${before} before`,
       });
     }
   }
@@ -273,18 +275,18 @@ function output(random: Random): Uint8Array<ArrayBuffer> {
   }
 }
 
-// What was written is text, and has directions; nothing in it steers a terminal.
+// Text may have marks of direction, but nothing that steers a terminal.
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 // deno-lint-ignore no-control-regex
 const STYLES = /\x1b\[[0-9;:]*[A-Za-z]|\x1b\]8;[^\x00-\x1f]*\x1b\\/g;
 
-/** Its text; what is blank at the ends of lines may be drawn, or left out. */
+/** The text of a screen. Blanks at the ends of lines may be drawn or left out, so they go. */
 function trimmed(screen: Screen): string {
   return screen.text().lines.map((line) => line.trimEnd()).join("\n");
 }
 
-/** One output, taken as a relay takes it, in pieces, the size changing. */
+/** Feeds output to a screen as a relay does, in pieces, with changing sizes; checks its text and redraw. */
 async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
   const complaints: string[] = [];
   const screen = new Screen(1 + random.below(100), 1 + random.below(40));
@@ -312,8 +314,8 @@ async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
   again.append(new TextEncoder().encode(screen.redraw()));
   const shown = trimmed(screen);
   const redrawn = trimmed(again);
-  // Not drawn again: what has no width, alone in a cell; and what is two cells wide where a
-  // narrower window has cut it in half.
+  // Not redrawn exactly: a character without a width alone in a cell, and a wide character
+  // that a narrower window has cut in half.
   const isOdd = /[\p{Cf}\p{M}]|[\u1100-\u{10ffff}]$/mu.test(shown);
   if (shown !== redrawn && !isOdd) {
     complaints.push(
@@ -323,7 +325,7 @@ async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
   return complaints;
 }
 
-/** The same as the log of a session that has ended, read as text. */
+/** Reads the same output as the log of an ended session, as text. */
 async function readPlain(root: string, bytes: Uint8Array): Promise<string[]> {
   Deno.writeFileSync(pathsFor(ID, { root }).stdout, bytes);
   for await (const line of readPlainLog(ID, { root })) {
@@ -366,7 +368,7 @@ function controls(text: string): string[] {
   return found === null ? [] : [`it prints ${JSON.stringify(found[0])}`];
 }
 
-/** Generated output of real programs, seen by the real commands, live and afterwards. */
+/** Generated output of real programs, read by the real commands while they run and afterwards. */
 async function fuzzScreens({ short, random, injectAll }: Context) {
   const cases = Array.from({ length: short ? 6 : 150 }, (_, i) => {
     const bytes = output(random);
@@ -395,7 +397,7 @@ async function fuzzScreens({ short, random, injectAll }: Context) {
   await injectAll(cases);
 }
 
-/** See above. */
+/** All faults of this file. */
 export const FUZZ_TERMINAL_FAULTS: readonly Fault[] = [
   {
     name: "fuzz-protocol",
@@ -409,7 +411,7 @@ export const FUZZ_TERMINAL_FAULTS: readonly Fault[] = [
   },
   {
     name: "fuzz-screens",
-    about: "terminal output of real sessions, seen by the real commands",
+    about: "terminal output of real sessions, read by the real commands",
     run: fuzzScreens,
   },
 ];

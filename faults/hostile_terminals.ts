@@ -1,9 +1,9 @@
 /**
- * Hostile terminals: what an agent puts in the place of its terminal's files and its relay's
- * socket, and what it asks for in its environment.
+ * Hostile terminals: something else in the place of a terminal's files and its relay's
+ * socket, and hostile variables in its environment.
  *
- * Whatever stands there, no command may hang, follow it out of the session, or print what
- * could steer a terminal; and a screen that is shown is one.
+ * No command may hang, follow a link out of the session, or print anything that steers a
+ * terminal. Whatever is shown as a screen must have the form of one.
  *
  * @module
  */
@@ -28,6 +28,7 @@ import {
 } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { anything, damage, junk } from "./noise.ts";
+import { REPLACEMENTS, shell } from "./replacements.ts";
 import { cli, complainOf, steering, there, until, World } from "./world.ts";
 
 const ID = "subject";
@@ -39,17 +40,9 @@ const FILES = [
 
 const EVIL = "\x1b]52;c;b3duZWQ=\x07\x1b[2J\x9b6n\x1b[31m\u202e\u2066\u{e0041}";
 
-/** What can stand in a file's place: a shell command with the path as $1, the world as $2. */
-const REPLACEMENTS: Readonly<Record<string, string>> = {
-  "link to a file": 'ln -s "$2/outside/file" "$1"',
-  "dangling link": 'ln -s "$2/outside/nothing" "$1"',
-  "link to itself": 'ln -s "$1" "$1"',
-  "link to zeros": 'ln -s /dev/zero "$1"',
-  "pipe": 'mkfifo "$1"',
-  "link to a pipe": 'mkfifo "$2/canary.fifo"; ln -s "$2/canary.fifo" "$1"',
-  "folder": 'mkdir "$1"; echo x >"$1/x"',
-  "nothing": ":",
-  "garbage": 'head -c 100000 /dev/urandom >"$1"',
+/** What can stand in a file's place. */
+const HOWS: Readonly<Record<string, string>> = {
+  ...REPLACEMENTS,
   "ten gigabytes": ': >"$1"; truncate -s 10G "$1"',
 };
 
@@ -63,19 +56,12 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["send", "--timeout", "1", ID, "-k", "enter"],
 ];
 
-async function shell(script: string, ...args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command("sh", {
-    args: ["-c", script, "sh", ...args],
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-}
-
-/** Colours, attributes, blanks and links, as they may be printed. */
+/** Colours, attributes, blanks and links, which may be printed. */
 const STYLES =
   // deno-lint-ignore no-control-regex
   /\x1b\[[0-9;:]*m|\x1b\[\d*[CXK]|\x1b\]8;(?:id=[!-~]*)?;[ -~]*\x1b\\/g;
 
-/** What a command prints that it must not. */
+/** Complains about characters that a command must not print. */
 function printed(stdout: string, args: readonly string[]): string[] {
   const text = args.includes("--ansi") ? stdout.replace(STYLES, "") : stdout;
   return steering(text, args);
@@ -112,15 +98,15 @@ function replaced(
       await waitForSession(ID, { root });
     }
     const path = `${root}/${ID}/${file}`;
-    // More than once: a live relay may just be writing it.
+    // Repeated, because a live relay may be writing the file.
     const put = () =>
       shell(
-        'rm -rf "$1" "$2"/canary.fifo; ' + REPLACEMENTS[how],
+        'rm -rf "$1" "$2"/canary.fifo; ' + HOWS[how],
         path,
         world.dir,
       )
         .then(() => true, () => false);
-    if (!await until(put)) return [`there can be no ${how}`];
+    if (!await until(put)) return [`cannot make the ${how}`];
     const complaints = await tryAll(root, commands);
     const excuses = { damaged: true, forged: true, logDamaged: true };
     return [...complaints, ...await judge(world, excuses)];
@@ -130,12 +116,12 @@ function replaced(
 const files: Fault = {
   name: "hostile-terminal-files",
   about:
-    "links, pipes, folders, garbage in the place of a terminal's files and socket",
+    "links, pipes, folders, garbage in the place of a terminal's files, socket",
   run: async ({ short, random, injectAll }) => {
     const all: [string, Case][] = [];
     for (const life of ["ended", "live"] as const) {
       for (const file of FILES) {
-        for (const how of Object.keys(REPLACEMENTS)) {
+        for (const how of Object.keys(HOWS)) {
           const some = short ? random.sample(COMMANDS, 2) : COMMANDS;
           all.push([
             `${life} ${file}: ${how}`,
@@ -148,7 +134,7 @@ const files: Fault = {
   },
 };
 
-/** A screen, right or a little wrong, with what could steer a terminal in all its words. */
+/** A screen, valid or slightly invalid, whose strings try to steer a terminal. */
 function screen(random: Random): unknown {
   const word = () =>
     random.pick([EVIL, junk(random), "word", `\x1b[${junk(random)}`]);
@@ -195,7 +181,7 @@ function complainOfScreen(shown: ScreenText, ansi: boolean): string[] {
   return complaints;
 }
 
-/** Thousands of files that a relay did not write, read by the library. */
+/** The library reads thousands of files that no relay wrote. */
 async function fuzzScreenFiles({ short, random, count, seed, over }: Context) {
   await using world = await World.make();
   const { root } = world;
@@ -242,7 +228,7 @@ async function fuzzScreenFiles({ short, random, count, seed, over }: Context) {
   count(done, complaints);
 }
 
-/** What a socket says that is no relay's. */
+/** Frames that a false relay sends. */
 function lies(random: Random): Uint8Array<ArrayBuffer>[] {
   const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
   const one = (): Uint8Array<ArrayBuffer> => {
@@ -272,7 +258,7 @@ function lies(random: Random): Uint8Array<ArrayBuffer>[] {
   return random.below(6) === 0 ? frames : [hello, ...frames];
 }
 
-/** A live session whose socket is another one's. */
+/** A live session with a false relay at its socket. */
 async function fuzzLies({ short, random, count, seed, over }: Context) {
   await using world = await World.make();
   const { root } = world;
@@ -289,10 +275,10 @@ async function fuzzLies({ short, random, count, seed, over }: Context) {
       try {
         for (const frame of frames) await conn.write(frame);
         await conn.closeWrite();
-        // Its own words are of no interest; but a closed socket would lose ours.
+        // Read to the end: closing earlier would lose what was sent.
         await new Response(conn.readable).arrayBuffer();
       } catch {
-        // It has had enough.
+        // The client has closed.
       }
     }
   })();
@@ -322,7 +308,7 @@ async function fuzzLies({ short, random, count, seed, over }: Context) {
       complaints.push({ case: `case ${done} ${JSON.stringify(said)}`, text });
     }
     if (complaints.length > 20) break;
-    // And now and then by the command line.
+    // Now and then the command line asks.
     if (done % (short ? 75 : 500) > 0) continue;
     const seen = await tryAll(root, COMMANDS.slice(0, 3));
     for (const text of seen) {
@@ -338,7 +324,7 @@ async function fuzzLies({ short, random, count, seed, over }: Context) {
   count(done, complaints);
 }
 
-/** An environment with everything in it that an environment can hold. */
+/** An environment with long, odd and misleading variables. */
 function environment(random: Random): Record<string, string> {
   const env: Record<string, string> = {};
   for (let i = random.below(8); i >= 0; i--) {
@@ -354,7 +340,7 @@ function environment(random: Random): Record<string, string> {
       () => "/nowhere",
     ])();
   }
-  // A half of a pair is no text, and becomes what stands for that.
+  // Half a surrogate pair can't be encoded.
   return Object.fromEntries(
     Object.entries(env).map(([name, value]) => [name, value.toWellFormed()]),
   );
@@ -382,7 +368,7 @@ function environmentCase(random: Random): Case {
       }),
     );
     for (const [name, value] of Object.entries(given)) {
-      // Its own are never handed on; a shell sets its own IFS.
+      // The relay keeps the first for itself; a shell sets IFS.
       if (name.startsWith("CODEX_SESSION_AGENT_ENV_") || name === "IFS") {
         continue;
       }
@@ -392,12 +378,14 @@ function environmentCase(random: Random): Case {
       }
     }
     for (const name of agent.keys()) {
-      if (/^CODEX_SESSION_AGENT/.test(name)) complaints.push(`it gets ${name}`);
+      if (/^CODEX_SESSION_AGENT/.test(name)) {
+        complaints.push(`the agent gets ${name}`);
+      }
       if (
         clearEnv && !(name in given) &&
         !/^(PWD|OLDPWD|SHLVL|_|TERM|CODEX_SESSION_(ID|DIR))$/.test(name)
       ) {
-        complaints.push(`it gets ${name} in an environment of its own`);
+        complaints.push(`the agent gets ${name} despite clearEnv`);
       }
     }
     const relay = Deno.readTextFileSync(`/proc/${pids.agent}/environ`)
@@ -416,22 +404,22 @@ function environmentCase(random: Random): Case {
   };
 }
 
-/** See above. */
+/** All faults of this file. */
 export const HOSTILE_TERMINAL_FAULTS: readonly Fault[] = [
   files,
   {
     name: "fuzz-screen-files",
-    about: "screen.json and terminal.json as no relay writes them",
+    about: "screen.json and terminal.json that no relay wrote",
     run: fuzzScreenFiles,
   },
   {
     name: "fuzz-lies",
-    about: "a socket in the place of the relay's that says anything",
+    about: "a false relay at the socket that sends anything",
     run: fuzzLies,
   },
   {
     name: "fuzz-environments",
-    about: "variables of the agent that must reach it, and nobody else",
+    about: "variables that must reach the agent and not the relay",
     run: async ({ short, random, injectAll }) => {
       const cases = Array.from(
         { length: short ? 4 : 200 },

@@ -1,14 +1,16 @@
 /**
  * The judgement that every fault ends with, always the same:
  *
- * no process of a session runs unknown; every session listed is true to the processes that
- * exist; output that the agent wrote is in the log, whole and in order; an agent that ended
- * by itself has its exit code recorded; whatever is left can be deleted; nothing outside
- * the root was touched; no process outside the session was signalled.
+ * - no process of a session runs unknown;
+ * - the listed state of every session agrees with the processes that exist;
+ * - the output that the agent wrote is in the log, whole and in order;
+ * - the exit code of an agent that ended by itself is recorded;
+ * - whatever is left can be deleted;
+ * - nothing outside the root was touched, and no process outside the session was signalled.
  *
- * What exists is taken from the kernel and from the agents' diaries, never from the
- * product. A session may be between two states for a moment, so what is wrong has
- * to stay wrong for a while to be a complaint.
+ * The truth comes from the kernel and from the agents' diaries, never from the product. A
+ * session may be between two states for a moment, so a fact must stay wrong for a while
+ * before it is a complaint.
  *
  * @module
  */
@@ -23,27 +25,27 @@ import { terminalStatus } from "../client/terminal_status.ts";
 import { within } from "./fault.ts";
 import { pause, see, type Seen, there, type World } from "./world.ts";
 
-/** What a fault has done that excuses something. */
-export interface Excuses {
-  /** The reaper was killed: nobody was there to record an end. */
+/** Damage done by the fault itself, which excuses some complaints. */
+interface Excuses {
+  /** The reaper was killed: the end can't be recorded. */
   readonly reaperKilled?: boolean;
-  /** The relay was killed: what the agent wrote last may be lost with its terminal. */
+  /** The relay was killed: the agent's last output may be lost with its terminal. */
   readonly relayKilled?: boolean;
-  /** An agent that a signal n ended may be said to have exited with 128+n. */
+  /** An agent that signal n ended may be recorded as exited with 128+n. */
   readonly asShellsSay?: boolean;
-  /** Files of the session were damaged: it may be listed as such, or not at all without any. */
+  /** Files of the session were damaged or removed: it may be listed as damaged, or not at all. */
   readonly damaged?: boolean;
   /** Its log was damaged. */
   readonly logDamaged?: boolean;
-  /** Its end is wrong, or its pids: they were written by the fault. */
+  /** The fault itself wrote the record of its end or its pids. */
   readonly forged?: boolean;
-  /** Leave the sessions where they are. */
+  /** Don't delete the sessions. */
   readonly keep?: boolean;
-  /** How long it may take until all is true, in milliseconds. @default {5000} */
+  /** How long a fact may be wrong, in milliseconds. @default {5000} */
   readonly settleMs?: number;
 }
 
-/** Judges a world; the complaints. */
+/** Judges a world and returns the complaints. */
 export async function judge(
   world: World,
   excuses: Excuses = {},
@@ -73,7 +75,7 @@ async function look(world: World, excuses: Excuses): Promise<string[]> {
   for (const one of processes) {
     const id = one.owner!.slice(world.root.length + 1);
     const session = sessions.get(id);
-    // Between the look at the processes and the list, it may have ended and gone.
+    // It may have ended between reading the processes and listing the sessions.
     const gone = () => see(one.pid)?.startTicks !== one.startTicks;
     if (session === undefined) {
       if (gone()) continue;
@@ -94,7 +96,7 @@ async function look(world: World, excuses: Excuses): Promise<string[]> {
   return complaints;
 }
 
-/** Whether a session is true to its processes and its agent's diary. */
+/** Compares a session with its processes and its agent's diary. */
 function isTrue(
   world: World,
   session: Session,
@@ -130,7 +132,9 @@ function isTrue(
     case "exited":
     case "lost":
       if (agentLives && !excuses.forged) {
-        complaints.push(`${id} is listed as ${state.state}, its agent lives`);
+        complaints.push(
+          `${id} is listed as ${state.state}, but its agent runs`,
+        );
       }
       break;
     default:
@@ -144,7 +148,7 @@ function isTrue(
       ? text.slice(written.length)
       : undefined;
     const isCut = excuses.relayKilled && written.startsWith(text);
-    // The line that it had written, but not yet noted, when it was killed.
+    // The rest may be one line that the agent wrote but had not yet noted when it was killed.
     if (
       !isCut && (rest === undefined || rest.indexOf("\n") < rest.length - 1)
     ) {
@@ -164,45 +168,45 @@ function isTrue(
       !(excuses.asShellsSay && ending.code > 128)
     ) {
       complaints.push(
-        `${id}: the agent was killed and is said to have exited with ${ending.code}`,
+        `${id}: the agent was killed, but recorded as exited with ${ending.code}`,
       );
     }
     return complaints;
   }
   if (ending !== undefined) {
-    // A signal that came between the diary and the exit is true as well.
+    // A signal may have come between the diary's last line and the exit.
     if ("code" in ending && ending.code !== diary.exit) {
       complaints.push(
-        `${id}: the agent exited with ${diary.exit}, recorded is ${ending.code}`,
+        `${id}: the agent exited with ${diary.exit}, but ${ending.code} is recorded`,
       );
     }
   } else if (!excuses.reaperKilled) {
     complaints.push(
-      `${id}: the agent exited with ${diary.exit}, and is ${state.state}`,
+      `${id}: the agent exited with ${diary.exit}, but is listed as ${state.state}`,
     );
   }
   return complaints;
 }
 
-/** The agent's number as the session tells it: of a terminal the recorded one is its relay's. */
+/** The agent's process id as the session shows it; a terminal's record names its relay. */
 function agentOf({ meta, paths }: Session, recorded: number): number {
   if (meta?.kind !== "pty") return recorded;
   return terminalStatus(paths, true)?.agent ?? recorded;
 }
 
-/** The log as the agent wrote it: a terminal makes two characters of the end of a line. */
+/** The log as the agent wrote it: a terminal turns LF into CR LF. */
 function logOf({ meta, paths }: Session): string {
   const read = (path: string) => there(path) ? Deno.readTextFileSync(path) : "";
-  // What can't say its kind any more has left its socket.
+  // A session with damaged metadata is a terminal if it has a socket.
   const isTerminal = meta?.kind === "pty" || there(`${paths.dir}/attach.sock`);
   if (!isTerminal) return read(paths.stdout);
   const text = read(`${paths.stdout}.1`) + read(paths.stdout);
   return text.replaceAll("\r\n", "\n").replace(/\r$/, "")
-    // What its shell says of a child, which goes to the terminal as well.
+    // The agent's shell reports the end of a child on the terminal, too.
     .replace(/^(Killed|Terminated|Hangup)\n/gm, "");
 }
 
-/** Deletes all; what can't be deleted is a complaint. */
+/** Deletes all sessions; complains about those that can't be deleted. */
 async function clear(world: World): Promise<string[]> {
   const { root } = world;
   const complaints: string[] = [];
@@ -215,7 +219,7 @@ async function clear(world: World): Promise<string[]> {
     }
   }
   try {
-    // Hidden directories are cleared away when no creator can be at work in them any more.
+    // prune removes a hidden directory only if it is too old for a creator to be working in it.
     const past = new Date(Date.now() - 120_000);
     for (const { name, isDirectory } of Deno.readDirSync(root)) {
       if (isDirectory) Deno.utimeSync(`${root}/${name}`, past, past);
@@ -228,7 +232,7 @@ async function clear(world: World): Promise<string[]> {
     .filter((name) => !name.startsWith("foreign"));
   if (left.length > 0) complaints.push(`left after deleting: ${left}`);
   for (const { pid, command } of world.processes()) {
-    complaints.push(`process ${pid} (${command}) has survived the deletion`);
+    complaints.push(`process ${pid} (${command}) survived the deletion`);
   }
   return complaints;
 }

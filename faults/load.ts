@@ -1,6 +1,6 @@
 /**
- * Load: many creators at once, many live sessions, a log that grows fast, many windows on one
- * terminal.
+ * Load: many creators at the same time, many live sessions, a log that grows fast, many
+ * followers, many windows on one terminal.
  *
  * @module
  */
@@ -17,22 +17,14 @@ import {
   stopSession,
   waitForSession,
 } from "../mod.ts";
+import { CLI } from "../tests/helpers.ts";
 import { TestWindow } from "../tests/pty.ts";
 import { terminalStatus } from "../client/terminal_status.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
-import {
-  CLI,
-  cli,
-  CODE,
-  complainOf,
-  pause,
-  there,
-  until,
-  World,
-} from "./world.ts";
+import { cli, CODE, complainOf, pause, there, until, World } from "./world.ts";
 
-/** All at once, each a program of its own; the last ones all want the same id. */
+/** Programs that create sessions at the same time, a fifth of them with the same id. */
 function creators(programs: number, calls: number): Case {
   return async () => {
     await using world = await World.make();
@@ -53,7 +45,9 @@ function creators(programs: number, calls: number): Case {
         )),
     );
     const won = ended.slice(0, same).filter(({ code }) => code === 0).length;
-    if (won !== 1) complaints.push(`${won} of ${same} got the same id`);
+    if (won !== 1) {
+      complaints.push(`${won} of ${same} creators got the same id`);
+    }
     for (const one of ended) complaints.push(...complainOf(one));
     const made = await Promise.allSettled(
       Array.from(
@@ -73,14 +67,14 @@ function creators(programs: number, calls: number): Case {
     const exited = await listSessions({ root, state: "exited" });
     if (exited.length !== wanted) {
       complaints.push(
-        `${exited.length} of ${wanted} are there and have exited`,
+        `${exited.length} of ${wanted} sessions have exited`,
       );
     }
     return [...complaints, ...await judge(world, { settleMs: 15_000 })];
   };
 }
 
-/** Many live ones: listed true, one stopped without the others, then all ended. */
+/** Many live sessions: all are listed, stopping one keeps the others, then all are killed. */
 function live(count: number): Case {
   return async () => {
     await using world = await World.make();
@@ -92,7 +86,7 @@ function live(count: number): Case {
     }
     const running = (await listSessions({ root, state: "running" })).length;
     if (running !== count) {
-      complaints.push(`${running} of ${count} are running`);
+      complaints.push(`${running} of ${count} are listed as running`);
     }
     await stopSession("s1", { root });
     const left = (await listSessions({ root, state: "running" })).length;
@@ -101,17 +95,19 @@ function live(count: number): Case {
       try {
         Deno.kill(pid, "SIGKILL");
       } catch {
-        // Its end ended it.
+        // It ended when another one was killed.
       }
     }
     await until(() => world.processes().length === 0, 20_000);
     const lost = (await listSessions({ root, state: "running" })).length;
-    if (lost !== 0) complaints.push(`${lost} are said to run`);
+    if (lost !== 0) {
+      complaints.push(`${lost} dead sessions are listed as running`);
+    }
     return [...complaints, ...await judge(world, { reaperKilled: true })];
   };
 }
 
-/** A log that grows as fast as it can, up to 100 MB/s and a limit, is followed, tailed and deleted. */
+/** A log that grows by up to 100 MB/s: it is followed, tailed and deleted. */
 function growing(mebibytes: number): Case {
   return async () => {
     await using world = await World.make();
@@ -155,7 +151,7 @@ function growing(mebibytes: number): Case {
     await waitForSession("big", { root });
     await follow;
     if (bytes !== mebibytes * 1024 * 1024) {
-      complaints.push(`${bytes} bytes of ${mebibytes} MiB were followed`);
+      complaints.push(`the follower got ${bytes} bytes of ${mebibytes} MiB`);
     }
     const command = ["sh", "-c", `yes ${"x".repeat(100)} | head -c 2000000000`];
     await createSession({ root, id: "gone", command });
@@ -164,7 +160,9 @@ function growing(mebibytes: number): Case {
     });
     await pause(300);
     await deleteSession("gone", { root, force: true });
-    if (there(`${root}/gone`)) complaints.push("it was not deleted");
+    if (there(`${root}/gone`)) {
+      complaints.push("the growing session was not deleted");
+    }
     complaints.push(...complainOf(await followed));
     return [...complaints, ...await judge(world)];
   };
@@ -195,8 +193,8 @@ function followers(count: number): Case {
 }
 
 /**
- * Windows on one terminal, opened at once, one of them frozen, while a program writes: all
- * show the same in the end, and end as the agent did.
+ * Windows on one terminal, opened at the same time, one of them frozen while a program
+ * writes. In the end all must show the same, and end with the agent's exit code.
  */
 function windows(count: number, lines: number): Case {
   return async () => {
@@ -233,7 +231,7 @@ function windows(count: number, lines: number): Case {
       }
       frozen!.paused = false;
       if (!await until(() => same(opened), 30_000)) {
-        complaints.push(`the one that was frozen shows ${frozen!.text}`);
+        complaints.push(`the frozen window shows ${frozen!.text}`);
       }
       await enter();
       for (const window of opened) {
@@ -247,11 +245,10 @@ function windows(count: number, lines: number): Case {
   };
 }
 
-/** See above. */
+/** All faults of this file. */
 export const LOAD_FAULTS: readonly Fault[] = [{
   name: "load",
-  about:
-    "creators at once, many live sessions, a fast log, many followers and windows",
+  about: "many creators, live sessions, followers and windows; a fast log",
   run: async ({ short, inject }) => {
     const [programs, calls, lives, size, many, lines] = short
       ? [8, 20, 30, 20, 10, 30_000]

@@ -1,9 +1,9 @@
 /**
- * The machine goes down in the middle, the clock is set.
+ * The machine: it goes down in the middle, or its clock is set.
  *
- * The machine's clock is not ours to set, and a time namespace of Linux does not hold it. What
- * it leaves behind, the times of files and in `meta.json`, is set a year back and forth; and
- * for one command at a time libfaketime (Debian's package of that name) sets it meanwhile.
+ * These faults can't set the machine's clock, and a time namespace of Linux doesn't contain
+ * it. Instead they set the times of files and in `meta.json` back and forward, and libfaketime
+ * (Debian's package of that name) changes the clock for one command at a time.
  *
  * @module
  */
@@ -17,13 +17,14 @@ import {
 } from "../mod.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
+import { shell } from "./replacements.ts";
 import { ID, Stage } from "./stage.ts";
 import { cli, complainOf, kill, pause, there, until, World } from "./world.ts";
 
 const reboot: Fault = {
   name: "reboot",
   about:
-    "all killed at once, files cut off anywhere, the root moved and copied",
+    "all processes killed at once, files cut off anywhere, the root restored from a copy",
   run: async ({ short, random, injectAll }) => {
     const cases: [string, Case][] = [];
     for (const kind of ["exec", "repl", "pty"] as const) {
@@ -52,6 +53,15 @@ const reboot: Fault = {
   },
 };
 
+/** Commands that look at what is left. */
+const LOOKS: readonly (readonly string[])[] = [
+  ["list"],
+  ["show", ID, "before"],
+  ["wait", "--timeout", "2", ID],
+  ["logs", ID],
+  ["screen", ID],
+];
+
 function goDown(kind: Kind, file: string, part: number): Case {
   return async () => {
     await using stage = await Stage.set(kind);
@@ -59,83 +69,69 @@ function goDown(kind: Kind, file: string, part: number): Case {
     const { root } = world;
     await createSession({ root, id: "before", command: world.agent() });
     await waitForSession("before", { root });
+    const at = new Date().toISOString();
     Deno.writeTextFileSync(
       `${root}/before/stop.json`,
-      `{"by":"stop","at":"${new Date().toISOString()}","signal":"SIGTERM"}\n`,
+      JSON.stringify({ by: "stop", at, signal: "SIGTERM" }) + "\n",
       { mode: 0o600 },
     );
-    // Frozen first, so that none does anything any more: as if the power failed.
-    const all = world.processes();
-    for (const { pid } of all) kill(pid, "SIGSTOP");
-    for (const { pid } of all) kill(pid, "SIGKILL");
-    await until(() => world.processes().length === 0);
+    await cutPower(world);
+    // On a busy machine the agent may have ended before that.
+    const diary = world.diaries().find((one) => one.id === ID);
+    const possible = diary?.exit === undefined
+      ? ["lost", "damaged"]
+      : ["lost", "damaged", "exited"];
     if (file !== "") {
-      for (const id of [ID, "before"]) {
-        const path = `${root}/${id}/${file}`;
-        try {
-          const size = Deno.statSync(path).size;
-          Deno.truncateSync(path, Math.floor(size * part));
-        } catch (error) {
-          if (!(error instanceof Deno.errors.NotFound)) throw error;
-        }
-      }
+      for (const id of [ID, "before"]) truncate(`${root}/${id}/${file}`, part);
     }
-    // Restored from a backup: other inodes, other times.
-    await new Deno.Command("sh", {
-      args: [
-        "-c",
-        'cp -a "$1" "$2" && rm -rf "$1" && cp -r "$2" "$1" && chmod 700 "$1" && rm -rf "$2"',
-        "sh",
-        root,
-        `${world.dir}/copy`,
-      ],
-    }).output();
+    await restore(root, `${world.dir}/copy`);
     const complaints: string[] = [];
     for (const { id, state } of await listSessions({ root })) {
-      if (id === ID && state.state === "exited") {
-        complaints.push(`${id} is said to have exited`);
-      }
-      if (
-        id === ID && (state.state === "running" || state.state === "starting")
-      ) {
-        complaints.push(`${id} is said to be ${state.state}`);
+      if (id === ID && !possible.includes(state.state)) {
+        complaints.push(`${id} is listed as ${state.state}`);
       }
     }
-    for (
-      const args of [
-        ["list"],
-        ["show", ID, "before"],
-        [
-          "wait",
-          "--timeout",
-          "2",
-          ID,
-        ],
-        ["logs", ID],
-        ["screen", ID],
-      ]
-    ) {
+    for (const args of LOOKS) {
       const ended = await cli(root, args);
       if (ended.code === null || /^\s+at /m.test(ended.stderr)) {
         complaints.push(...complainOf(ended));
       }
     }
-    complaints.push(
-      ...await judge(world, {
-        reaperKilled: true,
-        relayKilled: true,
-        damaged: file === "meta.json",
-        logDamaged: file === "stdout.log",
-      }),
-    );
-    return complaints;
+    const excuses = {
+      reaperKilled: true,
+      relayKilled: true,
+      damaged: file === "meta.json",
+      logDamaged: file === "stdout.log",
+    };
+    return [...complaints, ...await judge(world, excuses)];
   };
+}
+
+/** Kills all processes, stopped first, so that none reacts to the death of another. */
+async function cutPower(world: World): Promise<void> {
+  const all = world.processes();
+  for (const { pid } of all) kill(pid, "SIGSTOP");
+  for (const { pid } of all) kill(pid, "SIGKILL");
+  await until(() => world.processes().length === 0);
+}
+
+/** Cuts a file to a part of its size, if it exists. */
+function truncate(path: string, part: number): void {
+  if (!there(path)) return;
+  Deno.truncateSync(path, Math.floor(Deno.statSync(path).size * part));
+}
+
+/** Replaces a root by its copy, as a backup does: other inodes, other times. */
+async function restore(root: string, copy: string): Promise<void> {
+  const script =
+    'cp -a "$1" "$2" && rm -rf "$1" && cp -r "$2" "$1" && chmod 700 "$1" && rm -rf "$2"';
+  await shell(script, root, copy);
 }
 
 const clock: Fault = {
   name: "clock",
   about:
-    "times of files and metadata a year back and forth (the clock itself is not ours)",
+    "times of files and metadata up to 100 years off (the clock itself is not set)",
   run: async ({ injectAll }) => {
     const cases: [string, Case][] = [];
     for (const days of [-365, -1, 1, 365, 36500]) {
@@ -198,8 +194,8 @@ const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 const set: Fault = {
   name: "clock-set",
-  about: "the clock set an hour back and forth under a command that waits",
-  skip: () => there(FAKETIME) ? undefined : `there is no ${FAKETIME}`,
+  about: "the clock set an hour back or forward while a command waits",
+  skip: () => there(FAKETIME) ? undefined : `${FAKETIME} is missing`,
   run: async ({ injectAll }) => {
     const cases: [string, Case][] = [];
     for (const seconds of [-3600, 3600]) {
@@ -211,12 +207,15 @@ const set: Fault = {
   },
 };
 
-/** A command that waits: its words, its status, and how long it may take, in seconds. */
+/** A command that waits. */
 interface Waiting {
+  /** Its command line. */
   readonly args: readonly string[];
+  /** The exit status that it must have. */
   readonly code: number;
+  /** How long it must take at least and at most. */
   readonly seconds: readonly [least: number, most: number];
-  /** What its agent does. */
+  /** The script of its agent. */
   readonly script: string;
 }
 
@@ -285,15 +284,15 @@ function setMeanwhile(what: string, seconds: number): Case {
     const { state } = await getSession(ID, { root });
     const shown = JSON.stringify(state);
     if (what === "stop with grace" && !shown.includes('"code":7')) {
-      complaints.push(`the agent had no time: ${shown}`);
+      complaints.push(`the agent got no grace period: ${shown}`);
     }
     if (what === "stop without mercy" && !shown.includes("SIGKILL")) {
-      complaints.push(`the agent is ${shown}`);
+      complaints.push(`SIGKILL did not end the agent: ${shown}`);
     }
-    if (!there(paths.meta)) complaints.push("it is gone");
+    if (!there(paths.meta)) complaints.push("the session is gone");
     return [...complaints, ...await judge(world)];
   };
 }
 
-/** See above. */
+/** All faults of this file. */
 export const MACHINE_FAULTS: readonly Fault[] = [reboot, clock, set];

@@ -1,5 +1,5 @@
 /**
- * Noise: generated text, values and bytes, the same for the same random numbers.
+ * Generates text, values and bytes for fuzzing, the same for the same random numbers.
  *
  * @module
  */
@@ -33,7 +33,7 @@ const SCRAPS = [
   ...["__proto__", "constructor", "toString", "format", "2026-13-45T99:00:00Z"],
 ];
 
-/** A few characters and scraps of text. */
+/** A few characters and scraps of text that parsers may stumble over. */
 export function junk(random: Random, length = 4): string {
   let text = "";
   for (let i = random.below(length); i >= 0; i--) {
@@ -71,7 +71,7 @@ export function anything(random: Random, depth = 0): unknown {
   }
 }
 
-/** A text, or bytes, damaged in a few places. */
+/** Text or bytes, damaged in a few places. */
 export function damage(
   random: Random,
   whole: string | Uint8Array,

@@ -1,8 +1,8 @@
 /**
- * SIGKILL at, and errors from, every system call of the reaper that touches the root.
+ * The reaper, broken: SIGKILL at, and errors from, every system call that touches the root.
  *
- * The reaper is run by hand, in the middle of a session that the library has prepared, and
- * is traced with what it forks, up to their exec. See `tracing.ts`.
+ * The library prepares a session, and this file starts its reaper under strace, which also
+ * follows what the reaper forks, up to the exec. See `tracing.ts`.
  *
  * @module
  */
@@ -24,13 +24,13 @@ import { pause, there, until, World } from "./world.ts";
 
 const ID = "subject";
 
-/** A reaper to break: its kind and options. */
+/** A reaper to break: its options, and what happens to its session. */
 interface ReaperScenario {
   readonly name: string;
   readonly pipe?: boolean;
   readonly timeoutMs?: number;
   readonly rm?: boolean;
-  /** What to do once the agent runs. */
+  /** Runs once the agent runs. */
   readonly then?: (world: World) => Promise<void>;
   readonly linger?: number;
 }
@@ -56,7 +56,7 @@ const REAPERS: readonly ReaperScenario[] = [
   },
 ];
 
-/** Starts a session whose reaper runs under strace, and waits until it and all of it has ended. */
+/** Starts a session whose reaper runs under strace, waits for its end, and returns the trace. */
 async function runReaper(
   world: World,
   scenario: ReaperScenario,
@@ -83,7 +83,7 @@ async function runReaper(
     reaperScript({ pipe, timeoutMs, rm, graceMs: 1000 }),
   );
   const lent = prepared.lendLock();
-  // The tracer is neither of the session nor in its group, and the reaper leads it.
+  // -DDD: strace belongs neither to the session nor to its group, and the reaper leads it.
   const child = new Deno.Command("setsid", {
     args: [
       ...["strace", "-DDD", "-qq", "-f", "-b", "execve", "-o", log],
@@ -106,7 +106,7 @@ async function runReaper(
   try {
     if (runs()) await scenario.then?.(world);
   } catch {
-    // The session may be over, its reaper being dead.
+    // The reaper is dead, so the session may be over.
   }
   await until(() => over, linger === undefined ? 3000 : 1500);
   if (over) await status;
@@ -139,7 +139,7 @@ async function* reaperCases(
         injectAt(call, what, world.root),
       );
       if (!/killed by SIGKILL|\(INJECTED\)/.test(said)) return null;
-      // Of SIGTERM a shell that can't read its own words gives the code, 143.
+      // A shell that can't read its own messages records SIGTERM as code 143.
       return await judge(world, { reaperKilled: true, asShellsSay: true });
     });
   }

@@ -1,10 +1,11 @@
 /**
- * SIGKILL at, and errors from, every system call of a terminal's relay that touches the root.
+ * A terminal's relay, broken: SIGKILL at, and errors from, every system call that touches the
+ * root.
  *
- * The relay is started by its reaper, as ever, but by a shell that waits at a gate, a named
- * pipe, until strace(1) has been attached to it: so the tracer has no part in the session
- * and holds none of its files. Only the relay's main thread is traced, which does all of its
- * file work; the agent never is. See `tracing.ts`.
+ * The reaper starts the relay through a shell that waits at a gate, a named pipe, until
+ * strace(1) is attached: so the tracer is no part of the session and holds none of its files.
+ * strace follows only the relay's main thread, which does all of its file work, never the
+ * agent. See `tracing.ts`.
  *
  * @module
  */
@@ -33,21 +34,21 @@ import { cli, complainOf, kill, there, until, World } from "./world.ts";
 
 const ID = "subject";
 
-/** The least journal that a relay keeps: the first half is full soon. */
+/** The smallest journal that a relay keeps, so that its first half fills soon. */
 const LOG_LIMIT_BYTES = 16 * 1024;
 
 /** A relay to break. */
 interface RelayScenario {
   readonly name: string;
   readonly command: (world: World) => string[];
-  /** What is done to its session, once it runs. */
+  /** Runs once the session runs. */
   readonly then?: (world: World) => Promise<void>;
 }
 
 const RELAYS: readonly RelayScenario[] = [
   { name: "plain", command: (world) => world.agent() },
   {
-    // Somebody looks, attaches, resizes; the journal goes on in a second file.
+    // Reads the screen, attaches, resizes, and makes the journal begin a second file.
     name: "busy",
     command: (world) => world.echo(),
     async then(world) {
@@ -57,7 +58,7 @@ const RELAYS: readonly RelayScenario[] = [
       const size = { columns: 90, rows: 20 };
       const attached = await attachTerminal(ID, { root, stdout, ...size });
       attached.resize(100, 30);
-      // Not before: until then it would be shown as well.
+      // Until then the terminal would echo what is typed.
       await until(() => world.diaries()[0]?.pid !== undefined);
       for (const count of [150, 10]) {
         const text = `${"x".repeat(60)}\n`.repeat(count);
@@ -77,14 +78,14 @@ const RELAYS: readonly RelayScenario[] = [
   },
 ];
 
-/** What became of a session whose relay was traced. */
+/** The result of a session whose relay was traced. */
 interface Ran {
-  /** What strace has written. */
+  /** The trace. */
   readonly trace: string;
   readonly complaints: readonly string[];
 }
 
-/** Sees a session through whose relay is traced. */
+/** Runs a session whose relay is traced, start to finish. */
 async function runRelay(
   world: World,
   scenario: RelayScenario,
@@ -127,27 +128,27 @@ async function runRelay(
     try {
       await within(scenario.then?.(world) ?? Promise.resolve(), 15_000);
     } catch (error) {
-      // Its relay may be dead, or have failed.
+      // The relay may be dead or have failed.
       if (!(error instanceof SessionError)) complaints.push(`${error}`);
     }
     const over = async () => {
       const { state } = await getSession(ID, { root });
       return state.state !== "running" && state.state !== "starting";
     };
-    if (!await until(over)) complaints.push("the session goes on and on");
+    if (!await until(over)) complaints.push("the session does not end");
   } catch (error) {
     if (!(error instanceof SessionError)) complaints.push(`${error}`);
-    if (there(dir)) complaints.push(`${error}, and there is a session`);
+    if (there(dir)) complaints.push(`${error}, but there is a session`);
   }
   if (!await ended(tracer)) {
-    complaints.push("the relay lives on");
+    complaints.push("the relay still runs");
     kill(tracer.pid, "SIGKILL");
     await tracer.status;
   }
   return { trace: Deno.readTextFileSync(log), complaints };
 }
 
-/** Waits for a child's end; not for ever. */
+/** Tells whether a child ends within 5 s. */
 async function ended(child: Deno.ChildProcess): Promise<boolean> {
   try {
     await within(child.status, 5000);
@@ -157,12 +158,12 @@ async function ended(child: Deno.ChildProcess): Promise<boolean> {
   }
 }
 
-/** What is left has to be readable. */
+/** Complains if the session's log or screen can't be read. */
 async function readable(world: World, wasKilled: boolean): Promise<string[]> {
   const dir = `${world.root}/${ID}`;
   if (!there(dir)) return [];
   const complaints: string[] = [];
-  // Killed between two steps, it has only the old one; who reads knows that.
+  // A relay killed while it changes logs leaves only the old one. Readers handle that.
   const hasLog = there(`${dir}/stdout.log`) ||
     wasKilled && there(`${dir}/stdout.log.1`);
   if (!hasLog) complaints.push("no log is left");
@@ -205,8 +206,8 @@ function relayCase(scenario: RelayScenario, call: Call, what: string): Case {
       ...await readable(world, kills),
       ...await judge(world, {
         relayKilled: kills,
-        // What could not be written is missing. It may be another call than in the first run:
-        // what comes when depends on the machine.
+        // Output that could not be written is missing. Look at the call that was hit: the
+        // order of calls depends on the machine, so it may differ from the first run's.
         logDamaged: /^write\(/.test(hit) && hit.includes("stdout.log"),
       }),
     ];

@@ -1,6 +1,6 @@
 /**
- * The reaper's script in each shell that it was written for: with an environment that has
- * shells do something else, and on a machine where nobody can fork any more.
+ * The reaper's script in each shell that it was written for: with an environment that makes
+ * shells misbehave, and with a full process table.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { kill, pause, seeAll, there, until, World } from "./world.ts";
 
 const ID = "subject";
 
-/** Agents that no environment changes, and how their sessions are started. */
+/** The sessions to start. No environment changes what their agents do. */
 const SESSIONS: Readonly<Record<string, Record<string, unknown>>> = {
   "exec": { command: ["/bin/true"] },
   "repl": { command: ["/bin/cat"], kind: "repl" },
@@ -49,28 +49,28 @@ function inEnvironment(shell: string, name: string): Case {
     await runIn(shell, [...run, JSON.stringify(options)]);
     const complaints: string[] = [];
     if (name === "repl") {
-      // Longer than a read may take in bash, by this environment.
+      // Longer than TMOUT in this environment, which limits how long bash reads.
       await pause(1300);
       if (!world.processes().some(({ command }) => command === "/bin/cat")) {
         complaints.push("the input has ended");
       }
     } else if (name === "rm") {
       if (!await until(() => world.processes().length === 0)) {
-        complaints.push("it leaves processes");
+        complaints.push("processes are left");
       }
       if (!await until(() => !there(`${root}/${ID}`))) {
-        complaints.push("it is not removed");
+        complaints.push("the session is not removed");
       }
     } else {
       const { state } = await waitForSession(ID, { root, timeoutMs: 10_000 });
       const { ending } = state as { ending?: { signal?: string } };
       const expected = name === "timeout" ? "SIGTERM" : undefined;
       if (ending?.signal !== expected) {
-        complaints.push(`it ended as ${JSON.stringify(state)}`);
+        complaints.push(`its end is ${JSON.stringify(state)}`);
       }
     }
     if (there(`${dir}/touched`)) {
-      complaints.push("the environment ran something");
+      complaints.push("a program of the environment ran");
     }
     return [...complaints, ...await judge(world)];
   };
@@ -78,7 +78,7 @@ function inEnvironment(shell: string, name: string): Case {
 
 const environments: Fault = {
   name: "environments",
-  about: "variables and functions that have a shell do something else",
+  about: "variables and functions that make a shell misbehave",
   skip: () => skipAll(),
   run: async ({ short, random, injectAll }) => {
     const cases = usable().flatMap((shell) =>
@@ -90,10 +90,10 @@ const environments: Fault = {
   },
 };
 
-/** The first user id of those that have a process table of their own, by RLIMIT_NPROC. */
+/** The first user id of the cases; RLIMIT_NPROC gives each user a process table of its own. */
 const USER = 54400;
 
-/** What an agent is, given a folder: all fork until they can't. */
+/** Agents that fork until they can't. */
 const FORKERS: Readonly<Record<string, string>> = {
   "obeys": FORKER.replace(/^signal\.signal.*$/m, ""),
   "ignores SIGTERM": FORKER,
@@ -144,10 +144,11 @@ function withFullTable(shell: string, name: string, user: number): Case {
 
 const fullTable: Fault = {
   name: "full-table",
-  about: "agents that fork until nobody can, past their time (RLIMIT_NPROC)",
+  about:
+    "agents that fill the process table, past their timeout (RLIMIT_NPROC)",
   skip: () => skipAll(),
   run: async ({ short, injectAll }) => {
-    // bash and mksh ask again for 15 and 31 seconds until they give up.
+    // bash tries to fork for 15 seconds, mksh for 31.
     const shells = short ? ["dash"] : usable();
     const names = Object.keys(FORKERS).slice(0, short ? 2 : undefined);
     await injectAll(
@@ -162,15 +163,17 @@ const fullTable: Fault = {
   },
 };
 
+/** The shells that can be put in the place of `/bin/sh` here. */
 function usable(): string[] {
   return SHELLS.filter((shell) => "path" in findShell(shell));
 }
 
+/** Why none of the shells can be used here; `undefined` if one can. */
 function skipAll(): string | undefined {
   const found = SHELLS.map(findShell);
   if (found.some((one) => "path" in one)) return undefined;
   return found.map((one) => "why" in one ? one.why : "")[0];
 }
 
-/** See above. */
+/** All faults of this file. */
 export const SHELL_FAULTS: readonly Fault[] = [environments, fullTable];

@@ -1,5 +1,5 @@
 /**
- * A running session whose parts all live, a client among them: what storms break.
+ * A running session with all its parts alive, and a client: what storms and a reboot break.
  *
  * @module
  */
@@ -12,9 +12,10 @@ import {
 } from "../mod.ts";
 import { terminalStatus } from "../client/terminal_status.ts";
 import { TestWindow } from "../tests/pty.ts";
-import { CLI, kill, until, World } from "./world.ts";
+import { CLI } from "../tests/helpers.ts";
+import { kill, until, World } from "./world.ts";
 
-/** Its id. */
+/** The session's id. */
 export const ID = "subject";
 
 /** What a storm may hit. */
@@ -34,7 +35,7 @@ interface Client extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** See above. */
+/** The session, its world and its client; disposing of it ends them. */
 export class Stage implements AsyncDisposable {
   readonly #client: Client;
   readonly #kind: Kind;
@@ -44,7 +45,7 @@ export class Stage implements AsyncDisposable {
     this.#client = client;
   }
 
-  /** Sets it for a session of a kind. */
+  /** Starts a session of a kind, and a client. */
   static async set(kind: Kind): Promise<Stage> {
     const world = await World.make();
     const { root } = world;
@@ -54,8 +55,8 @@ export class Stage implements AsyncDisposable {
     const { paths } = await createSession({ root, id: ID, kind, command });
     await until(() => world.diaries()[0]?.pid !== undefined);
     const client = kind === "pty" ? await look(root) : attach(root);
-    // Not before: a Deno that is stopped while it starts may hold the lock on Deno's own
-    // cache, and with it up every other one.
+    // A Deno that is stopped while it starts may hold the lock on Deno's own cache, and then
+    // every other Deno waits for it. So wait until the client has started.
     await until(() =>
       kind === "pty"
         ? terminalStatus(paths, true)?.clients === 1
@@ -77,7 +78,7 @@ export class Stage implements AsyncDisposable {
     const byRole = (role: Part) =>
       all.filter((one) => one.role === role).map(({ pid }) => pid);
     if (this.#kind !== "pty") return byRole(part);
-    // The recorded one is the relay, which has started the agent.
+    // The recorded agent is the relay, which has started the real one.
     const agent = this.world.diaries()[0]?.pid;
     if (part === "relay") return byRole("agent");
     const children = byRole("child");
@@ -90,7 +91,7 @@ export class Stage implements AsyncDisposable {
   }
 }
 
-/** A client of lines. */
+/** Attaches a client to a session without a terminal. */
 function attach(root: string): Client {
   const [program, ...args] = CLI;
   const child = new Deno.Command(program!, {
@@ -109,7 +110,7 @@ function attach(root: string): Client {
   };
 }
 
-/** A client of a screen, in a window of its own. */
+/** Attaches a client to a terminal session, in a window of its own. */
 async function look(root: string): Promise<Client> {
   return await TestWindow.open([...CLI, "attach", ID], {
     env: { CODEX_SESSION_HOME: root, NO_COLOR: "1" },
@@ -123,6 +124,6 @@ function hasOpen(pid: number, path: string): boolean {
       return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === path;
     });
   } catch {
-    return false; // It has ended, or has closed that one meanwhile.
+    return false; // It has ended, or has just closed a descriptor.
   }
 }

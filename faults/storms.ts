@@ -1,5 +1,6 @@
 /**
- * Kill storms: each part of a session killed or stopped, in every order.
+ * Storms: each part of a session killed in every order, or stopped; and many programs that
+ * create, delete and prune the same few ids at the same time.
  *
  * @module
  */
@@ -37,7 +38,7 @@ function storm(
 ): Case {
   return async () => {
     await using stage = await Stage.set(kind);
-    // Who is who is asked before: afterwards nobody may be there to tell by.
+    // Found before the first one dies: later their parents can't tell them apart.
     const targets = order.map((part) => stage.pids(part));
     for (const pids of targets) {
       for (const pid of pids) kill(pid, "SIGKILL");
@@ -70,7 +71,7 @@ const killStorm: Fault = {
 
 const stopStorm: Fault = {
   name: "storm-stop",
-  about: "SIGSTOP of each part, a look, a stop or delete meanwhile, SIGCONT",
+  about: "SIGSTOP of each part, then list, stop or delete, then SIGCONT",
   run: async ({ short, injectAll }) => {
     const cases: [string, Case][] = [];
     for (const kind of KINDS) {
@@ -124,10 +125,9 @@ function freeze(
     } else if (action === "stop") {
       const ended = await cli(root, ["stop", "-t", "1", ID]);
       complaints.push(...complainOf(ended, [0, 4]));
-      if (
-        await until(() => world.processes().length === 0, 500)
-      ) { /* as promised */ } else if (ended.code === 0) {
-        complaints.push("stop worked, and it lives");
+      const gone = await until(() => world.processes().length === 0, 500);
+      if (ended.code === 0 && !gone) {
+        complaints.push("stop succeeded, but a process still runs");
       }
     } else if (action === "delete") {
       const ended = await cli(root, ["delete", "-f", ID]);
@@ -145,7 +145,7 @@ function freeze(
 
 const idStorm: Fault = {
   name: "storm-ids",
-  about: "creators, deleters and pruners of a few ids, all at the same time",
+  about: "creators, deleters and pruners of a few ids at the same time",
   run: async ({ short, seed, inject }) => {
     for (const mode of ["peace", "force"]) {
       for (let round = 0; round < (short ? 1 : 10); round++) {
@@ -169,7 +169,12 @@ function useAgain(mode: string, seed: number, ms: number): Case {
         Deno.execPath(),
         {
           args: [
-            ...["run", "-A", "--no-check", `${PROJECT}faults/ids_main.ts`],
+            ...[
+              "run",
+              "-A",
+              "--no-check",
+              `${PROJECT}faults/storm_ids_main.ts`,
+            ],
             ...[root, diaries, `${seed + index}`, `${ms}`, mode],
           ],
         },
@@ -179,7 +184,7 @@ function useAgain(mode: string, seed: number, ms: number): Case {
       if (code !== 0 || said !== "") complaints.push(`${code}: ${said}`);
     });
     await Promise.all(workers);
-    // Nobody starts anything any more.
+    // No program starts sessions any more.
     const all = () =>
       [...Deno.readDirSync(diaries)].map(({ name }) =>
         Deno.readTextFileSync(`${diaries}/${name}`)
@@ -193,5 +198,5 @@ function useAgain(mode: string, seed: number, ms: number): Case {
   };
 }
 
-/** See above. */
+/** All faults of this file. */
 export const STORM_FAULTS: readonly Fault[] = [killStorm, stopStorm, idStorm];

@@ -1,10 +1,10 @@
 /**
- * Processes that look like a session's and are not, and a session's that look like others.
+ * Strangers that look like a session's processes, and a session's processes that look like
+ * strangers or like its reaper; Workers that use sessions.
  *
- * A stranger carries the session's directory somewhere in its environment, or runs as
- * another user, or the record names it; a process of the session names another in the
- * record, or looks like the reaper. Whatever ends a session has to end what is the
- * session's and nothing else.
+ * A stranger carries the session's directory somewhere in its environment, runs as another
+ * user, or stands in the record. A process of the session writes another id into the record,
+ * or imitates the reaper. Every way of ending a session must end its processes and no others.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const ID = "subject";
 const OTHER = "54321";
 const isRoot = Deno.build.os === "linux" && Deno.uid() === 0;
 
-/** Programs that become a stranger, and what they carry, of a session in `dir`. */
+/** Strangers to a session in `dir`: their programs, and variables in their environment. */
 const STRANGERS: Readonly<
   Record<string, (dir: string) => readonly [string[], Record<string, string>]>
 > = {
@@ -52,7 +52,7 @@ const STRANGERS: Readonly<
   ],
 };
 
-/** What ends a session; all but `--rm` and the timeout are commands. */
+/** Ways to end a session, with their commands; `--rm` and a timeout need none. */
 const ENDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "timeout": [],
   "rm": [],
@@ -79,7 +79,7 @@ async function startStranger(name: string, dir: string): Promise<Stranger> {
   return { child, name };
 }
 
-/** Ends strangers; complains of those that somebody else has ended, or stopped. */
+/** Ends strangers; complains about those that were ended or stopped already. */
 async function complainFor(strangers: readonly Stranger[]): Promise<string[]> {
   const complaints: string[] = [];
   for (const { child, name } of strangers) {
@@ -110,7 +110,9 @@ function lookingAlike(how: string): Case {
     );
     const pids = strangers.map(({ child }) => child.pid);
     const shown = listProcesses(paths).filter(({ pid }) => pids.includes(pid));
-    const complaints = shown.map(({ pid, role }) => `${pid} is a ${role}`);
+    const complaints = shown.map(({ pid, role }) =>
+      `stranger ${pid} is listed as ${role}`
+    );
     for (const args of ENDS[how]!) {
       complaints.push(...complainOf(await cli(root, args)));
     }
@@ -122,7 +124,7 @@ function lookingAlike(how: string): Case {
 
 const strangers: Fault = {
   name: "strangers",
-  about: "processes that carry the session's directory and are not its own",
+  about: "strangers that carry the session's directory or run as another user",
   run: async ({ injectAll }) => {
     await injectAll(
       Object.keys(ENDS).map((how) => [how, lookingAlike(how)] as const),
@@ -130,7 +132,7 @@ const strangers: Fault = {
   },
 };
 
-/** What an agent can write about itself, given a stranger that leads a kernel session. */
+/** Records that an agent can write, given a stranger that leads a kernel session. */
 const RECORDS: Readonly<Record<string, (stranger: number) => string>> = {
   "1 1": () => "1 1",
   "itself twice": () => "$$ $$",
@@ -156,8 +158,8 @@ function forged(name: string, how: string, reaperLives: boolean): Case {
     }).spawn();
     const stranger = { child, name: `named by ${name}` };
     const record = RECORDS[name]!(child.pid);
-    // One child is without the mark: only its place tells of it.
-    // It is deleted with ten seconds of grace, which it need not take.
+    // One child has an empty environment: only its parent shows that it belongs to the session.
+    // delete has a grace period of ten seconds, so there the agent obeys SIGTERM.
     const trap = how === "delete" ? "" : "trap '' TERM;";
     const script =
       `echo "${record}" >"$CODEX_SESSION_DIR/pid"; echo ready; env -i sleep 900 & ${trap} sleep 901; sleep 902`;
@@ -183,7 +185,7 @@ function forged(name: string, how: string, reaperLives: boolean): Case {
     await until(() => !session.some((pid) => see(pid)));
     for (const pid of session) {
       const left = see(pid);
-      if (left !== undefined) complaints.push(`${left.command} is left`);
+      if (left !== undefined) complaints.push(`${left.command} still runs`);
       kill(pid, "SIGKILL");
     }
     complaints.push(...await complainFor([stranger]));
@@ -192,7 +194,7 @@ function forged(name: string, how: string, reaperLives: boolean): Case {
   };
 }
 
-/** The numbers of a session's processes but the watchdog's own. */
+/** The ids of a session's processes, without the reaper's helpers. */
 function own(paths: Paths): number[] {
   return listProcesses(paths).filter(({ role }) => role !== "helper")
     .map(({ pid }) => pid);
@@ -200,8 +202,7 @@ function own(paths: Paths): number[] {
 
 const forgedRecords: Fault = {
   name: "forged-pids",
-  about:
-    "an agent that writes other numbers into the record, its reaper dead or alive",
+  about: "an agent that writes other process ids into the record",
   run: async ({ short, random, injectAll }) => {
     const cases: [string, Case][] = [];
     for (const name of Object.keys(RECORDS)) {
@@ -219,10 +220,10 @@ const forgedRecords: Fault = {
   },
 };
 
-// It waits for somebody who opens a pipe, for good.
+// Looks like the reaper by its arguments, and waits for ever at a pipe ($0).
 const LIKE_REAPER = 'cat "$CODEX_SESSION_DIR/reaper.sh" "$0"';
 
-/** Processes of the session that look like the reaper or its helpers. */
+/** Agents that make processes which imitate the reaper or its helpers. */
 const MIMICS: Readonly<Record<string, string>> = {
   "the agent": `exec ${LIKE_REAPER}`,
   "the agent, twice": `${LIKE_REAPER} & exec ${LIKE_REAPER}`,
@@ -252,7 +253,7 @@ function mimicked(name: string, command: string): Case {
     const ended = await cli(root, [...args, ID], { timeoutMs: 40_000 });
     const complaints = complainOf(ended, [0]);
     for (const { command } of world.processes()) {
-      complaints.push(`${command} is left`);
+      complaints.push(`${command} still runs`);
     }
     const excuses = { forged: true, reaperKilled: true };
     return [...complaints, ...await judge(world, excuses)];
@@ -261,14 +262,14 @@ function mimicked(name: string, command: string): Case {
 
 const mimics: Fault = {
   name: "mimics",
-  about: "processes of a session that look like its reaper or its helpers",
+  about: "processes of a session that imitate its reaper or its helpers",
   run: async ({ short, injectAll }) => {
     const cases = Object.keys(MIMICS).flatMap((name) =>
       ["stop", "delete"].map((command) =>
         [`${name}, ${command}`, mimicked(name, command)] as const
       )
     );
-    // Those that look like helpers are given their time.
+    // The others look like helpers, and stop gives helpers ten seconds.
     const quick = cases.filter(([name]) => /^an? .*leader, stop/.test(name));
     await injectAll(short ? quick : cases);
   },
@@ -277,14 +278,14 @@ const mimics: Fault = {
 /** How many Workers use sessions while the main thread starts them. */
 const THREADS = 4;
 
-// Reads, waits for, stops what is there; tells what it could not do.
+// Lists, stops and waits for sessions; posts its complaints.
 const WORKER = (root: string, mod: string) => `
 import { createSession, listSessions, stopSession, waitForSession } from "${mod}";
 const root = "${root}";
 const complaints = [];
 await createSession({ root, command: ["true"] }).then(
-  () => complaints.push("a Worker starts a session"),
-  ({ code }) => code === "unsupported" || complaints.push("refused by " + code),
+  () => complaints.push("a Worker started a session"),
+  ({ code }) => code === "unsupported" || complaints.push("refused with " + code),
 );
 for (let round = 0; round < 20; round++) {
   for (const { id, state } of await listSessions({ root })) {
@@ -337,7 +338,7 @@ const threads: Fault = {
   },
 };
 
-/** See above. */
+/** All faults of this file. */
 export const STRANGER_FAULTS: readonly Fault[] = [
   strangers,
   forgedRecords,

@@ -1,10 +1,10 @@
 /**
- * What strace(1) tells of a program's system calls, and has it do to them.
+ * Lists a program's system calls with strace(1), and injects signals and errors into them.
  *
- * The calls of a program are deterministic up to the root's names. So a first run under
- * strace lists those that touch the root, each with its ordinal among the calls of that
- * name, and further runs inject at one ordinal each. Whether the call that was hit is the
- * one that was meant is read from the trace.
+ * The calls of a program are deterministic except for names in the root. So a first run under
+ * strace lists the calls that touch the root, each with its ordinal among the calls of that
+ * name, and each further run injects at one ordinal. The trace of that run shows whether it
+ * hit the intended call.
  *
  * @module
  */
@@ -13,15 +13,15 @@ import type { Case, Context, Fault } from "./fault.ts";
 /** One system call that touches the root. */
 export interface Call {
   readonly name: string;
-  /** Which of the calls of its name, or of those on its path, from 1. */
+  /** Its place among the calls of its name, or on its path if that is literal, from 1. */
   readonly ordinal: number;
   /** The path below the root, without what changes from run to run. */
   readonly about: string;
-  /** The path is the same in every run. */
+  /** Whether the path is the same in every run. */
   readonly literal: boolean;
 }
 
-/** What is injected beside SIGKILL. */
+/** The errors that are injected. */
 const ERRORS = ["ENOSPC", "EIO", "EACCES", "EMFILE", "EINTR"];
 
 /** The calls in a trace that touch the root. */
@@ -41,8 +41,8 @@ export function callsIn(log: string, root: string): Call[] {
     const below = /^[^">]*/.exec(line.slice(at))![0];
     const about = below.replace(/\.(new|old)-[\w-]+/, ".$1")
       .replace(/\.\d+\.\w*tmp/, ".tmp");
-    // How often /proc is read varies: a path that does not is a better measure. strace
-    // knows none of a socket's address.
+    // Reads of /proc vary in number, so ordinals on a constant path are more reliable. strace
+    // can't select calls by the address of a socket.
     const literal = about === below && !["bind", "connect"].includes(name);
     const ordinal = literal ? count(`${name} ${about}`) : among;
     calls.push({ name, ordinal, about, literal });
@@ -50,7 +50,7 @@ export function callsIn(log: string, root: string): Call[] {
   return calls;
 }
 
-/** What makes strace inject at a call. */
+/** The options that make strace inject at a call. */
 export function injectAt(call: Call, what: string, root: string): string[] {
   const { name, ordinal, about, literal } = call;
   return [
@@ -61,15 +61,15 @@ export function injectAt(call: Call, what: string, root: string): string[] {
 }
 
 /**
- * Whether a call can fail: closing a directory never does, and Rust panics if it does; and
- * a descriptor that stays open, as if injected, never stays open: close(2) frees it.
+ * Tells whether a call can really fail. Closing a directory can't, and Rust panics if it does.
+ * And close(2) frees a descriptor even if it fails, while an injected error leaves it open.
  */
 function canFail({ name, about }: Call): boolean {
   return name !== "close" ||
     /\/[^/.]+\/[^/]+$/.test(about) && !about.endsWith("/ready.pipe");
 }
 
-/** What can be done to a call, each with its name: SIGKILL, or with errors these of them that it can give. */
+/** The cases at one call, each with a name: SIGKILL without `errors`, else those it can give. */
 export function* casesAt(
   call: Call,
   errors: readonly string[],
@@ -82,20 +82,20 @@ export function* casesAt(
   }
 }
 
-/** What {@linkcode brokenAtCalls} breaks. */
+/** A program that {@linkcode brokenAtCalls} breaks. */
 interface Broken {
-  /** A part of the faults' names. */
+  /** The end of the faults' names. */
   readonly name: string;
-  /** What is broken, in words. */
+  /** The program, in words. */
   readonly subject: string;
   readonly skip: Fault["skip"];
-  /** What to inject, given the errors; none of them means SIGKILL. */
+  /** The cases that inject these errors; SIGKILL without any. */
   readonly cases: (
     errors: readonly string[],
   ) => AsyncIterable<readonly [string, Case]>;
 }
 
-/** The faults of what makes system calls: SIGKILL at each of them, and errors from each. */
+/** Two faults of a program: SIGKILL at each of its system calls, and errors from each. */
 export function brokenAtCalls(
   { name, subject, skip, cases }: Broken,
 ): { readonly kill: Fault; readonly error: Fault } {
@@ -120,7 +120,7 @@ export function brokenAtCalls(
   };
 }
 
-/** The cases, or in short a sample of them. */
+/** The cases, or a sample of them with `--short`. */
 async function collect(
   { short, random }: Context,
   cases: AsyncIterable<readonly [string, Case]>,
@@ -130,7 +130,7 @@ async function collect(
   return short ? random.sample(all, count) : all;
 }
 
-/** Why nothing can be injected here. */
+/** Why strace can't inject here; `undefined` if it can. */
 export function needsStrace(): string | undefined {
   return statusOf("strace -V") !== 0
     ? "strace is not installed"
@@ -141,9 +141,9 @@ export function needsStrace(): string | undefined {
 
 let attaching: number | undefined;
 
-/** Why nothing can be injected here into what is no child of ours. */
+/** Why strace can't inject into a process that it has not started; `undefined` if it can. */
 export function needsAttaching(): string | undefined {
-  // Told to end after a moment, timeout(1) ends with 124.
+  // 124: strace was still attached when timeout(1) ended it.
   attaching ??= statusOf(
     "sleep 5 & timeout 0.3 strace -qq -o /dev/null -p $!; code=$?; kill $!; exit $code",
   );

@@ -1,6 +1,6 @@
 /**
- * A relay and a client of different versions: the other one is a copy of this very program,
- * which speaks another version of the attach protocol.
+ * A relay and a client of different versions. One of them is a copy of this program that
+ * speaks another version of the attach protocol.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import { createSession } from "../mod.ts";
 import { PROTOCOL } from "../relay/protocol.ts";
 import { relayCommand } from "../relay/command.ts";
 import { dirname } from "../std.ts";
-import { MODULES, PROJECT } from "../tests/helpers.ts";
+import { CLI, MODULES, PROJECT } from "../tests/helpers.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
-import { CLI, cli, complainOf, until, World } from "./world.ts";
+import { cli, complainOf, until, World } from "./world.ts";
 
 const ID = "subject";
 
-/** What needs the relay's word. */
+/** Commands that talk to the relay: they must report the other version. */
 const ASKING: readonly (readonly string[])[] = [
   ["screen", ID],
   ["screen", "--json", ID],
@@ -24,7 +24,7 @@ const ASKING: readonly (readonly string[])[] = [
   ["wait", "--for", "screen=never", "--timeout", "5", ID],
 ];
 
-/** What does not. */
+/** Commands that don't: they must work. */
 const OTHERS: readonly (readonly string[])[] = [
   ["list"],
   ["show", ID],
@@ -32,7 +32,7 @@ const OTHERS: readonly (readonly string[])[] = [
   ["logs", "--plain", ID],
 ];
 
-/** Copies the program, which then speaks a version. */
+/** Makes a copy of the program that speaks another version. */
 function copy(to: string, version: number): void {
   for (const name of MODULES) {
     const text = Deno.readTextFileSync(`${PROJECT}${name}`);
@@ -88,7 +88,7 @@ function meeting(who: "relay" | "client", version: number): Case {
     complaints.push(...complainOf(said, [0]));
     const hears = () => world.diaries()[0]!.lines.join() === "hello there";
     if (!await until(hears)) {
-      complaints.push(`the agent has got ${world.diaries()[0]!.lines}`);
+      complaints.push(`the agent got ${world.diaries()[0]!.lines}`);
     }
     const screen = await cli(root, ["screen", ID], right);
     if (!screen.stdout.includes("hello there")) {
@@ -102,10 +102,10 @@ function meeting(who: "relay" | "client", version: number): Case {
   };
 }
 
-/** See above. */
+/** All faults of this file. */
 export const VERSION_FAULTS: readonly Fault[] = [{
   name: "versions",
-  about: "a relay and a client that speak different versions, both ways round",
+  about: "a relay and a client that speak different versions of the protocol",
   run: async ({ injectAll }) => {
     await injectAll(
       (["relay", "client"] as const).flatMap((who) =>

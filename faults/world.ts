@@ -1,19 +1,21 @@
 /**
- * A world for one case: a root of its own, agents that keep a diary, canaries.
+ * A world for one case: a state directory, agents that keep a diary, canaries.
  *
  *     DIR/root/      the state directory under test
- *     DIR/diary/ID   what the agent of session ID says that it did
+ *     DIR/diary/ID   the diary of session ID's agent
  *     DIR/outside/   canary files, which nothing may touch
- *     DIR/canary.log what the canary process was sent; it looks like a neighbour's agent
+ *     DIR/canary.log signals that reached the canary process, which looks like another
+ *                    session's agent
+ *     DIR/mine       files of the case itself
  *
- * An agent writes a line to its diary only after it was written to the log, and its exit
+ * An agent writes a line to its diary only after it wrote the line to the log, and its exit
  * code right before exiting: the diary never claims more than happened.
  *
  * @module
  */
-import { PROJECT } from "../tests/helpers.ts";
+import { CLI } from "../tests/helpers.ts";
 
-/** A process as the kernel shows it, independently of the product's own look. */
+/** A process as the kernel shows it, read without the product's code. */
 export interface Seen {
   readonly pid: number;
   readonly startTicks: string;
@@ -23,21 +25,21 @@ export interface Seen {
   readonly owner: string | undefined;
 }
 
-/** What an agent says of itself. */
-export interface Diary {
+/** What an agent has written down about itself. */
+interface Diary {
   readonly id: string;
   readonly pid: number | undefined;
-  /** Lines that it has written. */
+  /** The lines that it has written to its log. */
   readonly lines: readonly string[];
-  /** The code that it was about to exit with. */
+  /** Its exit code, written right before it exits. */
   readonly exit: number | undefined;
 }
 
-/** What an agent exits with if not told otherwise: none of the command line's own statuses. */
+/** The default exit code of an agent: none of the command line's own statuses. */
 export const CODE = 7;
 
 /** How an agent behaves. */
-export interface AgentOptions {
+interface AgentOptions {
   /** Lines to write. @default {5} */
   readonly lines?: number;
   /** Seconds between them. @default {0} */
@@ -62,7 +64,7 @@ echo "exit $5" >>"$diary"
 exit $5
 `;
 
-// $1 diaries, $2 code. A terminal would show what is typed as well.
+// $1 diaries, $2 code. Without echo, so that a terminal's log holds only what the agent writes.
 const ECHO = `diary=$1/$CODEX_SESSION_ID
 [ ! -t 0 ] || stty -echo
 echo "pid $$" >"$diary" || exit 99
@@ -73,7 +75,7 @@ echo "exit $2" >>"$diary"
 exit $2
 `;
 
-// Writes down every signal that can be caught; waits without a child.
+// Writes down every signal that can be caught. It waits without a child process.
 const CANARY = `for s in HUP INT QUIT USR1 USR2 PIPE ALRM TERM CONT WINCH; do
   trap "echo $s >>$1/canary.log" $s
 done
@@ -82,9 +84,9 @@ echo ready >"$1/canary.ready"
 while :; do read -r _ <&3; done
 `;
 
-/** See above; disposing of it ends its processes and removes it. */
+/** One case's world; disposing of it ends its processes and removes its files. */
 export class World implements AsyncDisposable {
-  /** Those that are there now. */
+  /** All worlds that exist now. */
   static readonly all: Set<World> = new Set();
 
   readonly dir: string;
@@ -93,7 +95,7 @@ export class World implements AsyncDisposable {
   readonly #canaryTicks: string;
   readonly #outside: string;
 
-  /** Makes one; `in` the folder to make it in. */
+  /** Makes a world, in the folder `in` if given. */
   static async make(options: { readonly in?: string } = {}): Promise<World> {
     const dir = Deno.makeTempDirSync({
       prefix: "codex-faults-",
@@ -143,7 +145,7 @@ export class World implements AsyncDisposable {
     return ["sh", `${this.dir}/bin/echo`, `${this.dir}/diary`, `${code}`];
   }
 
-  /** What the agents say. */
+  /** The diaries of all agents. */
   diaries(): Diary[] {
     return [...Deno.readDirSync(`${this.dir}/diary`)].map(({ name }) => {
       const text = Deno.readTextFileSync(`${this.dir}/diary/${name}`);
@@ -166,7 +168,7 @@ export class World implements AsyncDisposable {
     return seeAll().filter(({ owner }) => owner?.startsWith(`${this.root}/`));
   }
 
-  /** What was done to what is none of our business. */
+  /** What was done to canaries. */
   harm(): string[] {
     const harm: string[] = [];
     const canary = see(this.#canary.pid);
@@ -217,7 +219,7 @@ export class World implements AsyncDisposable {
     World.all.delete(this);
     kill(this.#canary.pid, "SIGKILL");
     await this.#canary.status;
-    // A disk of its own, if a case was interrupted.
+    // The root may be a mounted disk if the case was interrupted.
     await new Deno.Command("umount", {
       args: ["-lq", this.root],
       stderr: "null",
@@ -226,7 +228,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-/** Sends a signal to a process that may be gone. */
+/** Sends a signal to a process, if it still exists. */
 export function kill(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
@@ -254,7 +256,7 @@ export function see(pid: number): Seen | undefined {
       owner: owner?.slice(owner.indexOf("=") + 1),
     };
   } catch {
-    return undefined; // Gone, or somebody else's.
+    return undefined; // Gone, or another user's.
   }
 }
 
@@ -266,7 +268,7 @@ export function seeAll(): Seen[] {
     .filter((seen) => seen !== undefined);
 }
 
-/** Tells whether there is something at a path. */
+/** Tells whether a path exists, a dangling link included. */
 export function there(path: string): boolean {
   try {
     Deno.lstatSync(path);
@@ -276,12 +278,12 @@ export function there(path: string): boolean {
   }
 }
 
-/** Waits. */
+/** Waits for so many milliseconds. */
 export async function pause(ms: number): Promise<void> {
   await new Promise((wake) => setTimeout(wake, ms));
 }
 
-/** Waits until a condition holds; `false` if it does not in time. */
+/** Waits until a condition holds; `false` if it doesn't in time. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   ms = 5000,
@@ -293,9 +295,9 @@ export async function until(
   return await condition();
 }
 
-/** How a command line ended. */
+/** The result of a command line. */
 export interface Ended {
-  /** Its exit status; 128 and the signal's number for a signal; `null` if it hung and was killed. */
+  /** Its exit status, 128+n for signal n; `null` if it hung and was killed. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -303,26 +305,17 @@ export interface Ended {
 
 /** How to run the command line. */
 export interface CliOptions {
-  /** Another one than this. @default {CLI} */
+  /** The program and its leading arguments. @default {CLI} */
   readonly program?: readonly string[];
   /** Words before it, such as strace's. */
   readonly prefix?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
-  /** When it counts as hanging. @default {20000} */
+  /** After so many milliseconds it counts as hanging. @default {20000} */
   readonly timeoutMs?: number;
 }
 
-/** The command line, as started from a checkout. */
-export const CLI: readonly string[] = [
-  Deno.execPath(),
-  "run",
-  "-A",
-  "--no-check",
-  `${PROJECT}cli.ts`,
-];
-
-/** Runs the command line on a root to its end, or kills it. */
+/** Runs the command line on a root to its end, or kills it when it hangs. */
 export async function cli(
   root: string,
   args: readonly string[],
@@ -357,7 +350,7 @@ export async function cli(
   };
 }
 
-/** Complains about a command line that ended neither with a good status nor with one clear line. */
+/** Complains unless a command line succeeded, or failed with an allowed status and one clear line. */
 export function complainOf(
   ended: Ended,
   allowed: readonly number[] = [0, 1, 2, 3, 4, 124, 126, 127],
@@ -365,16 +358,16 @@ export function complainOf(
 ): string[] {
   const { code, stderr } = ended;
   const shown = JSON.stringify(stderr.slice(0, 600));
-  if (code === null) return [`the command hangs; it said ${shown}`];
+  if (code === null) return [`the command hangs; its standard error: ${shown}`];
   const complaints: string[] = [];
   if (!allowed.includes(code)) {
-    complaints.push(`the command ended with status ${code}; it said ${shown}`);
+    complaints.push(`status ${code}; standard error: ${shown}`);
   }
   const lines = stderr.split("\n").filter((line) => line !== "");
   if (/^\s+at |\bUncaught\b|^error:/m.test(stderr)) {
     complaints.push(`a stack trace: ${shown}`);
   } else if (!good.includes(code)) {
-    // A hint, and prune's summary, may follow.
+    // A hint or prune's summary may follow.
     const told = lines.filter((line) => !/^(Try: |Deleted \d)/.test(line));
     if (told.length === 0) {
       complaints.push(`it failed with ${code}, silently`);
@@ -387,12 +380,12 @@ export function complainOf(
   return complaints;
 }
 
-/** Characters that could steer a terminal, or hide what follows; not the end of a line. */
+/** Characters that steer a terminal or hide text, except the end of a line. */
 export const STEERING =
   // deno-lint-ignore no-control-regex
   /[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\udb40/;
 
-/** Complains about control characters in what is not the agent's own output. */
+/** Complains about control characters in standard output, unless it is the agent's output. */
 export function steering(stdout: string, args: readonly string[]): string[] {
   if (args[0] === "logs" && !args.includes("--plain")) return [];
   const found = STEERING.exec(stdout);

@@ -16,12 +16,12 @@ import { OS } from "../system/os.ts";
 export const SOCKET = "attach.sock";
 
 /** A path for bind or connect, good until it is disposed of. */
-export interface SocketPath extends Disposable {
+interface SocketPath extends Disposable {
   readonly path: string;
 }
 
 /** A short enough path for the socket in `dir`. Needs `--allow-ffi` if `dir` is a long one. */
-export function socketPath(dir: string): SocketPath {
+function socketPath(dir: string): SocketPath {
   const path = `${dir}/${SOCKET}`;
   if (new TextEncoder().encode(path).length <= OS.socketPathBytes) {
     return { path, [Symbol.dispose]() {} };

@@ -11,7 +11,7 @@
 import { encodeKey } from "./keys.ts";
 
 /** The key that detaches if nothing else is said. */
-export const DETACH_KEYS = "ctrl-\\";
+const DETACH_KEYS = "ctrl-\\";
 
 interface DetachKey {
   readonly bytes: string;

@@ -1,14 +1,21 @@
 /**
- * The shape of the code, as CONTRIBUTING.md describes it: who may import whom,
- * who may print, and that the library does nothing by being imported.
+ * The shape of the code, as CONTRIBUTING.md describes it: which room may import which,
+ * which files may print, and that importing the library has no effect.
  *
  * @module
  */
 import { join } from "../std.ts";
-import { assert, assertEquals, MODULES, PROJECT } from "./helpers.ts";
+import {
+  AROUND,
+  assert,
+  assertEquals,
+  filesIn,
+  MODULES,
+  PROJECT,
+} from "./helpers.ts";
 
-/** From the lowest up: a module imports from its own layer's folder and from what is below. */
-const LAYERS: readonly (readonly string[])[] = [
+/** From the lowest up: a module imports from its own room and from the floors below. */
+const FLOORS: readonly (readonly string[])[] = [
   ["errors.ts", "std.ts"],
   ["system/"],
   ["store.ts"],
@@ -21,16 +28,25 @@ const LAYERS: readonly (readonly string[])[] = [
   ["cli.ts"],
 ];
 
-/** May import from outside: the standard library, the terminal emulator. */
-const DOORS = ["screen/emulator.ts", "std.ts"];
+/** May import from outside: the standard library, the terminal emulator, assertions. */
+const DOORS = ["screen/emulator.ts", "std.ts", "tests/helpers.ts"];
 
-/** May read arguments, print and exit: the command line, and a process of its own. */
+/** May read arguments, print and exit: the command line, and the relay's own process. */
 const PROGRAMS = ["cli.ts", "relay/relay.ts"];
 
-/** Belongs to the relay's process, and ends it as the agent has ended. */
+/** A part of the relay's process, which ends that process the way the agent ended. */
 const PARTS_OF_RELAY = ["relay/agent.ts"];
 
-/** What `deno info --json` tells of a module. */
+/** What `build/` may import. relay/command.ts: a bundle names the program that runs relays. */
+const FOR_BUILD = ["cli.ts", "mod.ts", "relay/command.ts", "std.ts"];
+
+/** The files around the program: tests, faults and so on. */
+const OUTER = [
+  ...AROUND.map((name) => `${name}/`),
+  ...testFolders().map((name) => `tests/${name}/`),
+].flatMap(filesIn);
+
+/** One module in the output of `deno info --json`. */
 interface ModuleInfo {
   readonly specifier: string;
   readonly dependencies?: readonly {
@@ -46,12 +62,14 @@ interface Import {
   readonly target: string;
 }
 
-/** All imports of each module, also dynamic ones and those of types, as Deno sees them. */
-async function readGraph(): Promise<Map<string, readonly Import[]>> {
+type Graph = ReadonlyMap<string, readonly Import[]>;
+
+/** All imports of the files and of what they import, also dynamic ones and those of types. */
+async function readGraph(files: readonly string[]): Promise<Graph> {
   const dir = Deno.makeTempDirSync();
   try {
     const entry = join(dir, "all.ts");
-    const lines = MODULES.map((name) =>
+    const lines = files.map((name) =>
       `import "${new URL(name, `file://${PROJECT}`)}";\n`
     );
     Deno.writeTextFileSync(entry, lines.join(""));
@@ -85,6 +103,13 @@ function nameOf(specifier: string): string {
   return specifier.startsWith(root) ? specifier.slice(root.length) : specifier;
 }
 
+/** The folders in `tests/` that hold tests. */
+function testFolders(): string[] {
+  return [...Deno.readDirSync(`${PROJECT}tests`)]
+    .filter(({ name, isDirectory }) => isDirectory && name !== "testdata")
+    .map(({ name }) => name);
+}
+
 /** The text of a module without its comments; what is in quotes stays. */
 function codeOf(name: string): string {
   const text = Deno.readTextFileSync(join(PROJECT, name));
@@ -100,10 +125,28 @@ function linesWith(name: string, pattern: RegExp): string[] {
     .map((line) => `${name}: ${line.trim()}`);
 }
 
-const graph = await readGraph();
+/** The room of a module, `relay/` or `store.ts`. */
+function roomOf(name: string): string {
+  return /^\w+\//.exec(name)?.[0] ?? name;
+}
+
+function floorOf(name: string): number {
+  return FLOORS.findIndex((rooms) => rooms.includes(roomOf(name)));
+}
+
+const [graph, outerGraph] = await Promise.all([
+  readGraph(MODULES),
+  readGraph(OUTER),
+]);
+
+Deno.test("the program imports no file around it, and every file of it has a floor", () => {
+  assertEquals([...graph.keys()].sort(), MODULES);
+  assertEquals(MODULES.filter((name) => floorOf(name) < 0), []);
+  const rooms = new Set(MODULES.map(roomOf));
+  assertEquals(FLOORS.flat().filter((room) => !rooms.has(room)), []);
+});
 
 Deno.test("the modules import each other without a circle", () => {
-  assertEquals([...graph.keys()].sort(), MODULES);
   const done = new Set<string>();
   function visit(name: string, path: readonly string[]): void {
     const at = path.indexOf(name);
@@ -117,46 +160,46 @@ Deno.test("the modules import each other without a circle", () => {
   for (const name of MODULES) visit(name, []);
 });
 
-/** The room of a module, `relay/` or `store.ts`, and its floor. */
-function placeOf(
-  name: string,
-): { readonly room: string; readonly floor: number } {
-  const room = /^(\w+\/)?/.exec(name)![0] || name;
-  return { room, floor: LAYERS.findIndex((rooms) => rooms.includes(room)) };
-}
-
 Deno.test("imports run only downward, and no arrow joins two rooms of one floor", () => {
   const wrong: string[] = [];
   for (const [name, imports] of graph) {
-    const from = placeOf(name);
-    assert(from.floor >= 0, `${name} stands in no room`);
     for (const { target } of imports) {
-      if (!graph.has(target)) continue;
-      const to = placeOf(target);
-      if (to.room !== from.room && to.floor >= from.floor) {
-        wrong.push(`${name} → ${target}`);
-      }
+      if (!graph.has(target) || roomOf(target) === roomOf(name)) continue;
+      if (floorOf(target) >= floorOf(name)) wrong.push(`${name} → ${target}`);
     }
   }
   assertEquals(wrong, []);
 });
 
-Deno.test("only std.ts and emulator.ts import from outside, by full specifiers", () => {
-  for (const [name, imports] of graph) {
+Deno.test("build/ imports the ways in only; tests, bench and docs import the program, faults also tests", () => {
+  const wrong: string[] = [];
+  for (const name of OUTER) {
+    const own = roomOf(name);
+    for (const { target } of outerGraph.get(name)!) {
+      if (!outerGraph.has(target) || roomOf(target) === own) continue;
+      const isFine = own === "build/"
+        ? FOR_BUILD.includes(target)
+        : MODULES.includes(target) ||
+          own === "faults/" && roomOf(target) === "tests/";
+      if (!isFine) wrong.push(`${name} → ${target}`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("tests/ mirrors the rooms", () => {
+  const rooms = FLOORS.flat();
+  assertEquals(testFolders().filter((name) => !rooms.includes(`${name}/`)), []);
+});
+
+Deno.test("only std.ts, emulator.ts and the tests' helpers import from outside, by full specifiers", () => {
+  for (const [name, imports] of [...graph, ...outerGraph]) {
     for (const { specifier } of imports) {
       if (/^\.\.?\//.test(specifier)) continue;
       assert(DOORS.includes(name), `${name} imports ${specifier}`);
-      // Without an import map, as from a URL, nothing else can be resolved.
+      // A module fetched from a URL has no import map: only a full specifier resolves.
       const full = /^npm:(@[^/@]+\/)?[^/@]+@\d+\.\d+\.\d+\//.test(specifier);
       assert(full, `${name}: ${specifier} is not npm:NAME@VERSION/FILE`);
-    }
-  }
-});
-
-Deno.test("no module imports a test or a benchmark", () => {
-  for (const [name, imports] of graph) {
-    for (const { target } of imports) {
-      assert(!/^(tests|bench)\//.test(target), `${name} imports ${target}`);
     }
   }
 });
@@ -230,4 +273,24 @@ Deno.test("importing mod.ts has no effect: it needs no permission and prints not
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+Deno.test("what only its own file uses is not exported", () => {
+  const code = new Map(
+    [...MODULES, ...OUTER].map((name) => [name, codeOf(name)]),
+  );
+  const unused: string[] = [];
+  for (const name of MODULES) {
+    const declared = code.get(name)!.matchAll(
+      /^export (?:async )?(?:const|let|function\*?|class) (\w+)/gm,
+    );
+    for (const [, symbol] of declared) {
+      const use = new RegExp(`\\b${symbol}\\b`);
+      const isUsed = [...code].some(([other, text]) =>
+        other !== name && use.test(text)
+      );
+      if (!isUsed) unused.push(`${name}: ${symbol}`);
+    }
+  }
+  assertEquals(unused, []);
 });

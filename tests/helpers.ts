@@ -1,12 +1,12 @@
 /**
- * What every test needs: a root of its own, a wait for a condition, real programs.
+ * Helpers of all tests: a root of one's own, a wait for a condition, the command line.
  *
  * @module
  */
 import { join } from "../std.ts";
 import { checkSymbols } from "../system/ffi.ts";
 import { readQuickly } from "../system/files.ts";
-import { readPids } from "../store.ts";
+import { pathsIn, type Pids, readPids } from "../store.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
 export { assertEquals } from "npm:deno-std@1.3.1/assert/equals.js";
@@ -15,51 +15,57 @@ export { assertRejects } from "npm:deno-std@1.3.1/assert/rejects.js";
 export { assertStringIncludes } from "npm:deno-std@1.3.1/assert/string_includes.js";
 export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 
-// The C library stays open for good: before the first test, so that it is no test's leak.
+// The C library stays open. Opened before the first test, it is no test's leak.
 checkSymbols();
 readQuickly();
-
-/** The folders of the program, from the lowest up. */
-// deno-fmt-ignore
-const ROOMS = [
-  "system", "process", "screen", "agents", "relay", "session", "client", "doctor", "cli",
-];
 
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;
 
-/** The modules of the program, without tests, faults and benchmarks, as paths in the project. */
-export const MODULES: readonly string[] = [
-  "",
-  ...ROOMS.map((room) => `${room}/`),
-]
-  .flatMap((dir) =>
-    [...Deno.readDirSync(PROJECT + dir)]
-      .filter(({ name }) => name.endsWith(".ts"))
-      .map(({ name }) => dir + name)
-  ).sort();
+/** The folders around the program, which no module of it imports. */
+export const AROUND: readonly string[] = [
+  "bench",
+  "build",
+  "docs",
+  "faults",
+  "tests",
+];
+
+/** The TypeScript files in a folder of the project, as paths in the project. */
+export function filesIn(dir: string): string[] {
+  return [...Deno.readDirSync(PROJECT + dir)]
+    .filter(({ name }) => name.endsWith(".ts"))
+    .map(({ name }) => dir + name);
+}
+
+/** The modules of the program, as paths in the project. */
+export const MODULES: readonly string[] = [...Deno.readDirSync(PROJECT)]
+  .filter(({ name, isDirectory }) => isDirectory && !AROUND.includes(name))
+  .flatMap(({ name }) => filesIn(`${name}/`))
+  .concat(filesIn(""))
+  .sort();
 
 /** A state directory of its own; disposing of it ends and deletes what is left in it. */
 export class TestRoot {
   readonly dir: string = Deno.makeTempDirSync({ prefix: "codex-session-" });
 
-  /** Also waits until they are gone, so that no test leaks a process of its own. */
+  /** Waits until the processes are gone, too, so that no test leaks a child. */
   async [Symbol.asyncDispose](): Promise<void> {
-    // A zombie has no environment to be found by: the reapers are in the records.
-    const started = [...this.strays(), ...this.#reapers()];
+    // A zombie has no environment to find it by, but the records name the reapers.
+    const reapers = this.#records().map(({ reaper }) => reaper);
+    const started = [...this.strays(), ...reapers];
     this[Symbol.dispose]();
     await until(() => !started.some((pid) => isThere(pid)), "processes gone");
     // Their parent here learns of it a moment later, from the event loop.
     await new Promise((wake) => setTimeout(wake));
   }
 
-  /** The reapers that sessions of this root have recorded. */
-  #reapers(): number[] {
-    return [...Deno.readDirSync(this.dir)].flatMap(({ name, isDirectory }) => {
-      if (!isDirectory) return [];
-      const pids = readPids({ pid: `${this.dir}/${name}/pid` } as never);
-      return pids === undefined ? [] : [pids.reaper];
-    });
+  /** The records of this root's sessions. */
+  #records(): Pids[] {
+    return [...Deno.readDirSync(this.dir)]
+      .filter(({ isDirectory }) => isDirectory)
+      .map(({ name }) => readPids(pathsIn(join(this.dir, name), name)))
+      .filter((pids) => pids !== undefined);
   }
 
   [Symbol.dispose](): void {
@@ -74,7 +80,7 @@ export class TestRoot {
       try {
         return Deno.removeSync(this.dir, { recursive: true });
       } catch (error) {
-        // A process that was killed a moment ago was still writing here.
+        // A process that has just been killed was still writing here.
         if (attempt === 100) throw error;
       }
     }
@@ -82,15 +88,10 @@ export class TestRoot {
 
   /** The processes that carry a directory of this root in their environment. */
   strays(): number[] {
-    const pids: number[] = [];
     if (Deno.build.os !== "linux") {
-      for (const { name } of Deno.readDirSync(this.dir)) {
-        const dir = join(this.dir, name);
-        const pid = readPids({ pid: `${dir}/pid` } as never);
-        if (pid) pids.push(pid.agent, pid.reaper);
-      }
-      return pids;
+      return this.#records().flatMap(({ agent, reaper }) => [agent, reaper]);
     }
+    const pids: number[] = [];
     for (const { name } of Deno.readDirSync("/proc")) {
       if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
       try {
@@ -99,14 +100,14 @@ export class TestRoot {
           pids.push(Number(name));
         }
       } catch {
-        // It has ended, or is somebody else's.
+        // It has ended, or is another user's.
       }
     }
     return pids;
   }
 }
 
-/** Waits until `condition` gives something true and returns that; fails at the deadline. */
+/** Waits until `condition` returns something truthy and returns it; fails at the deadline. */
 export async function until<T>(
   condition: () => T | Promise<T>,
   what = condition.toString(),
@@ -123,11 +124,11 @@ export async function until<T>(
   }
 }
 
-/** A small disk of its own, mounted in a test root; takes root. */
+/** A small disk, mounted in a test root. Needs the user root. */
 export class SmallDisk implements AsyncDisposable {
   private constructor(readonly dir: string) {}
 
-  /** Mounts one; `undefined` in a container that may not mount. */
+  /** Mounts a disk; `undefined` in a container that may not mount. */
   static async mount(
     dir: string,
     size: string,
@@ -139,7 +140,7 @@ export class SmallDisk implements AsyncDisposable {
     return success ? new SmallDisk(dir) : undefined;
   }
 
-  /** Leaves no room. */
+  /** Fills the disk. */
   fill(): void {
     using file = Deno.openSync(`${this.dir}/filler`, {
       create: true,
@@ -162,7 +163,7 @@ export class SmallDisk implements AsyncDisposable {
   }
 }
 
-/** Tells whether a process is there, be it as a zombie. */
+/** Tells whether a process exists; a zombie does. */
 function isThere(pid: number): boolean {
   try {
     Deno.statSync(`/proc/${pid}`);
@@ -182,7 +183,7 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** What a finished command line has printed and its exit status. */
+/** The output and the exit status of a command line. */
 export interface Finished {
   readonly code: number;
   readonly stdout: string;
@@ -193,15 +194,16 @@ export interface Finished {
 export interface CliOptions {
   /** Its standard input. @default {""} */
   readonly stdin?: string | Uint8Array<ArrayBuffer>;
-  /** Variables beside the root; without `clearEnv`, added to ours. */
+  /** Variables, added to ours and the root's. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Start without our variables. @default {false} */
   readonly clearEnv?: boolean;
   readonly cwd?: string;
   /** Words before the program, such as `["setsid"]`. */
   readonly prefix?: readonly string[];
 }
 
-/** The command line as it is started from a checkout. */
+/** The command line, started from the checkout. */
 export const CLI: readonly string[] = [
   Deno.execPath(),
   "run",
@@ -210,7 +212,7 @@ export const CLI: readonly string[] = [
   `${PROJECT}cli.ts`,
 ];
 
-/** Starts the command line in a root; streams are piped. */
+/** Starts the command line on a root, with piped streams. */
 export function startCli(
   root: string,
   args: readonly string[],
@@ -229,7 +231,7 @@ export function startCli(
   }).spawn();
 }
 
-/** Runs the command line in a root to its end. */
+/** Runs the command line on a root to its end. */
 export async function runCli(
   root: string,
   args: readonly string[],

@@ -1,5 +1,5 @@
 /**
- * What tests of real processes need: a root that leaves none, however they hide.
+ * Helpers of tests of real processes: a root that leaves none, however they hide.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { TestRoot, until } from "./helpers.ts";
 
 const ignore = Deno.build.os !== "linux";
 
-/** Defines a test with a root of its own; all processes of its sessions are ended after it. */
+/** Defines a test with a root of its own; ends all processes of its sessions afterwards. */
 export function test(name: string, fn: (root: TestRoot) => Promise<void>) {
   Deno.test({
     name,
@@ -36,7 +36,7 @@ async function endAll(root: TestRoot): Promise<void> {
       for (const one of all) signalProcess(paths, one, signal);
     }
   }
-  // A reaper is our child: to be told of its end in the next test would be a leak.
+  // Reapers are our children: learning of their end in the next test would be a leak there.
   await until(() => root.strays().length === 0 && !hasChildren());
   await new Promise((wake) => setTimeout(wake));
 }
@@ -54,10 +54,10 @@ function hasChildren(): boolean {
   });
 }
 
-/** A number of seconds that nothing else on this machine sleeps for. */
+/** A number of seconds for sleep(1) that no other process uses. */
 export const LONG: number = 1_000_000 + Deno.pid * 10;
 
-/** The process that sleeps for so many seconds, once it is there. */
+/** Waits for a session's process that sleeps for so many seconds. */
 export function sleeper(
   paths: Paths,
   seconds: number,
@@ -68,7 +68,7 @@ export function sleeper(
 }
 
 if (!ignore) {
-  // Deno 2.7 takes a library that is loaded during a test for a leak of that test.
+  // Loads all libraries: Deno 2.7 takes one that is loaded during a test for a leak of that test.
   using root = new TestRoot();
   const command = ["cat"];
   const { id } = await createSession({ kind: "repl", command, root: root.dir });

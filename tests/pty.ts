@@ -1,6 +1,6 @@
 /**
- * Terminal sessions in tests: started as `createSession` does, and real
- * pseudo-terminals with programs (clients among them) on them.
+ * Helpers of tests of terminals: sessions with a terminal, and windows, which are real
+ * pseudo-terminals that show a program such as a client.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { newMeta, type Paths, pathsFor } from "../store.ts";
 import { prepare } from "../process/prepare.ts";
 import { PROJECT, until } from "./helpers.ts";
 
-/** Starts a terminal session of the program `argv` and returns its files. */
+/** Starts a terminal session that runs `argv` and returns its paths. */
 export async function startTerminal(
   root: string,
   id: string,
@@ -44,12 +44,13 @@ export async function startTerminal(
   return paths;
 }
 
-/** A program on a pseudo-terminal of its own, as a user's terminal window has one. */
+/** A program on a pseudo-terminal of its own, as in a user's terminal window. */
 export class TestWindow implements AsyncDisposable {
   readonly screen: Screen;
-  /** Everything that the program wrote, as text. */
+  /** Everything that the program has written, as text. */
   output = "";
   status: ChildStatus | undefined;
+  readonly #slavePath: string;
   readonly #master: number;
   readonly #slave: number;
   #child: Deno.ChildProcess | undefined;
@@ -63,10 +64,8 @@ export class TestWindow implements AsyncDisposable {
     setWindowSize(master, columns, rows);
     this.#master = master;
     this.#slave = open(slavePath, { access: "both" });
-    this.slavePath = slavePath;
+    this.#slavePath = slavePath;
   }
-
-  readonly slavePath: string;
 
   /** Opens a window and starts `argv` in it. */
   static async open(
@@ -77,7 +76,7 @@ export class TestWindow implements AsyncDisposable {
     const { columns = 80, rows = 24, env = {} } = options;
     const window = new TestWindow(columns, rows);
     await window.screen.load();
-    const started = await startAgent(window.slavePath, argv, {
+    const started = await startAgent(window.#slavePath, argv, {
       env: { TERM: "xterm-256color", ...env },
     });
     if ("failure" in started) throw new Error(`status ${started.failure}`);
@@ -96,7 +95,7 @@ export class TestWindow implements AsyncDisposable {
         continue;
       }
       await poll(this.#master, POLLIN, 20);
-      // Not until there is no more: a program that never pauses would stop everything else.
+      // A limit, because a program that never pauses would stop everything else here.
       for (let turn = 0; turn < 8; turn++) {
         const count = readNow(this.#master, buffer);
         if (count <= 0) break;
@@ -108,12 +107,12 @@ export class TestWindow implements AsyncDisposable {
     }
   }
 
-  /** Whether its programs get keys as they are typed, not lines: raw mode. */
+  /** Whether programs get keys as they are typed, not whole lines: raw mode. */
   get isRaw(): boolean {
     return !isCanonical(this.#master);
   }
 
-  /** Stops reading: a frozen terminal. */
+  /** Stops reading, as a frozen terminal does. */
   set paused(paused: boolean) {
     this.#paused = paused;
   }
@@ -136,7 +135,7 @@ export class TestWindow implements AsyncDisposable {
     return this.screen.text().lines.join("\n");
   }
 
-  /** Waits until the screen shows something. */
+  /** Waits until the screen shows text that matches. */
   async shows(pattern: RegExp, deadlineMs?: number): Promise<void> {
     try {
       await until(() => pattern.test(this.text), String(pattern), deadlineMs);
@@ -162,7 +161,7 @@ export class TestWindow implements AsyncDisposable {
   }
 }
 
-/** The command line of a client that attaches, see attach_main.ts. */
+/** The command line of a client that attaches, see client/attach_main.ts. */
 export function attachCommand(
   root: string,
   id: string,

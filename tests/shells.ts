@@ -1,6 +1,6 @@
 /**
- * What tests of the reaper's script need: another shell in the place of `/bin/sh`, an
- * environment and an agent that are bad for it.
+ * Helpers of tests of the reaper's script: another shell in the place of `/bin/sh`, a hostile
+ * environment, and a hostile agent.
  *
  * @module
  */
@@ -14,17 +14,17 @@ const hasMountNamespaces = Deno.build.os === "linux" && Deno.uid() === 0 &&
     stderr: "null",
   }).outputSync().success;
 
-/** The path of a shell, or why it can't be put in the place of `/bin/sh` here. */
+/** Finds a shell; or tells why it can't be put in the place of `/bin/sh` here. */
 export function findShell(shell: string): { path: string } | { why: string } {
   const paths = ["/bin", "/usr/bin"].map((dir) => `${dir}/${shell}`);
   const path = paths.find(isFile);
   if (path === undefined) return { why: "it is not installed" };
   return hasMountNamespaces
     ? { path }
-    : { why: "it takes root and mount namespaces" };
+    : { why: "it needs root and mount namespaces" };
 }
 
-/** Defines a test that runs commands where `/bin/sh` is that shell, see {@linkcode runIn}. */
+/** Defines a test that uses {@linkcode runIn}; ignores it if that does not work here. */
 export function shellTest(
   shell: string,
   name: string,
@@ -40,8 +40,8 @@ export function shellTest(
 }
 
 /**
- * Runs a command where `/bin/sh` is that shell, in a mount namespace of its own; what it
- * prints. Fails if the command does.
+ * Runs a command in a mount namespace where `/bin/sh` is that shell, and returns its output.
+ * Fails if the command does.
  */
 export async function runIn(
   shell: string,
@@ -68,9 +68,9 @@ function isFile(path: string): boolean {
 }
 
 /**
- * What an environment may hold: each of it has a shell, or the programs that it runs, do
- * something else. Programs and a startup file that nobody may run are put into `dir`; one
- * that is run leaves the file `touched` there.
+ * An environment in which each variable makes a shell, or the programs that it runs, misbehave.
+ * Programs and a startup file in `dir` must not run: one that does makes the file `touched`
+ * there.
  */
 export function hostileEnvironment(dir: string): Record<string, string> {
   const script = `#!/bin/dash\n/bin/touch ${dir}/touched\n`;
@@ -108,8 +108,8 @@ export function hostileEnvironment(dir: string): Record<string, string> {
 }
 
 /**
- * A program that forks for ever, in vain once nobody can. It ignores SIGTERM, with all that
- * it has started, a third of which leaves its kernel session.
+ * A program that forks for ever, even when the process table is full. It and its children ignore
+ * SIGTERM, and a third of the children leave its kernel session.
  */
 export const FORKER = `import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

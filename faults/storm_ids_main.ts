@@ -1,11 +1,11 @@
 /**
- * Run by `storms.ts`, several at the same time: creates, deletes and prunes sessions of a few
- * ids, at random, for a while.
+ * Creates, deletes and prunes sessions with a few ids, at random, for a while. `storms.ts`
+ * runs several of this program at the same time.
  *
- *     ids_main.ts ROOT DIARIES SEED MILLISECONDS peace|force
+ *     storm_ids_main.ts ROOT DIARIES SEED MILLISECONDS peace|force
  *
- * Each agent has a diary of its own: a line when it starts, and one when it ends by itself. In
- * peace nobody forces anything, so every agent must come to its own end.
+ * Each agent writes a diary of its own: a line when it starts, and one when it ends by itself.
+ * In `peace` nothing is stopped or deleted by force, so every agent must end by itself.
  *
  * @module
  */
@@ -54,7 +54,7 @@ const WORK: Readonly<Record<string, () => Promise<unknown>>> = {
 
 const expected = [
   ...["exists", "not_found", "wrong_state", "program_not_found"],
-  // Deleted by force while it starts.
+  // Another program deleted it by force while it started.
   ...(mode === "force" ? ["spawn_failed", "timeout"] : []),
 ];
 

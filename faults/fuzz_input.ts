@@ -1,11 +1,10 @@
 /**
- * Fuzzing: generated files and command lines, repeatable by the seed.
+ * Fuzzing of files, arguments and command lines, repeatable by the seed.
  *
- * Files are read by the library in this very process, thousands a second; command lines
- * go through the parser and the handlers that only look in this process, too, and a
- * smaller number through the real program.
+ * The library reads files in this process, thousands a second. Command lines go through the
+ * parser in this process, and a smaller number through the real program.
  *
- * Property: an answer or one clear error, no other exception, no hang, no effect outside.
+ * Each must give a result or one clear error: no other exception, no hang, no effect outside.
  *
  * @module
  */
@@ -111,7 +110,7 @@ function content(random: Random, file: File): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** The caller's terminal, which complains. */
+/** An {@linkcode Io} that collects what is printed. */
 function fakeIo(said: string[], json: boolean): Io {
   const decoder = new TextDecoder();
   const say = (content: string | Uint8Array) => {
@@ -221,7 +220,7 @@ async function fuzzFiles({ short, random, count, seed, over }: Context) {
   count(done, complaints);
 }
 
-/** What may stand in the place of each argument: nothing that would start or make something. */
+/** Options of `createSession` that get any value. */
 const ARGUMENTS = [
   ...["command", "kind", "id", "labels", "prompt", "timeoutMs", "graceMs"],
   ...["rm", "env", "clearEnv", "cwd", "scope", "columns", "logLimitBytes"],
@@ -259,7 +258,7 @@ async function fuzzArguments({ short, random, count, over }: Context) {
         complaints.push({ case: shown, text: `throws ${error}` });
       }
     };
-    // Nothing starts: there is no such program.
+    // Nothing starts, because the program does not exist.
     const name = random.pick(ARGUMENTS);
     const options = { root, scope: "never", command: ["/nonexistent"] };
     await inTime(
@@ -326,7 +325,7 @@ const WORDS = [
   ],
 ];
 
-// What follows, attaches or waits has no end by itself; what runs gets harmless words only.
+// Left out, because these words make a command that does not end by itself.
 const ENDLESS = ["--follow", "-f", "attach", "--attach", "-a", "screen"];
 
 function vector(random: Random): string[] {
@@ -379,14 +378,14 @@ async function fuzzCommands({ short, random, injectAll }: Context) {
       const ended = await cli(root, args, {
         stdin: "y\n",
         timeoutMs: 60_000,
-        // "wait" and a follower have to end by themselves in the end.
+        // Ends commands that wait.
         prefix: ["timeout", "-s", "INT", "8"],
       });
-      // 7 is the agent's own; 124 may be timeout(1)'s, of a command that waits as it is told.
+      // wait and logs may end with the agent's status, or with timeout(1)'s.
       const any = Array.from({ length: 256 }, (_, code) => code);
       const waits = ["wait", "logs"].includes(args[0] ?? "");
       const complaints = complainOf(ended, waits ? any : undefined);
-      // Several sessions in a call: a line for each that failed.
+      // A call may name several sessions: then each failure has a line.
       const told = complaints.filter((text) =>
         !text.startsWith("more than one")
       );
@@ -400,12 +399,12 @@ async function fuzzCommands({ short, random, injectAll }: Context) {
   await injectAll(cases);
 }
 
-/** See above. */
-export const FUZZ_FAULTS: readonly Fault[] = [
+/** All faults of this file. */
+export const FUZZ_INPUT_FAULTS: readonly Fault[] = [
   {
     name: "fuzz-files",
     about:
-      "meta.json, pid, exit, stop.json and lock, read by the library and list",
+      "meta.json, pid, exit, stop.json and lock, read by the library and by list",
     run: fuzzFiles,
   },
   {
@@ -415,12 +414,12 @@ export const FUZZ_FAULTS: readonly Fault[] = [
   },
   {
     name: "fuzz-options",
-    about: "argument vectors, parsed",
+    about: "command lines, parsed",
     run: fuzzOptions,
   },
   {
     name: "fuzz-commands",
-    about: "argument vectors, run",
+    about: "command lines, run",
     run: fuzzCommands,
   },
 ];

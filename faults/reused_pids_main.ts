@@ -1,6 +1,10 @@
 /**
- * Run by `pids.ts` in a pid namespace of its own: strangers get the numbers of a dead
- * session's processes. Prints its complaints as JSON. Takes the world's folder and the case.
+ * Gives strangers the process ids of a dead session's processes, then lists, stops and deletes
+ * that session. `reused_pids.ts` runs this program in a pid namespace of its own.
+ *
+ *     reused_pids_main.ts ROOT CASE
+ *
+ * Prints its complaints and the strangers' ids as JSON.
  *
  * @module
  */
@@ -21,7 +25,7 @@ const [root = "", what = ""] = Deno.args;
 const complaints: string[] = [];
 const strangers: Deno.ChildProcess[] = [];
 
-/** Starts a stranger that has exactly this number. */
+/** Starts a stranger with exactly this process id. */
 async function takePid(pid: number, leader: boolean): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
     Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", `${pid - 1}`);
@@ -40,10 +44,10 @@ async function takePid(pid: number, leader: boolean): Promise<void> {
     kill(stranger.pid, "SIGKILL");
     await stranger.status;
   }
-  throw new Error(`Number ${pid} can't be had: ${see(pid)?.command}`);
+  throw new Error(`Process id ${pid} is not free: ${see(pid)?.command}`);
 }
 
-/** A helper ends before the reaper does, which is to end it; a stranger gets its number. */
+/** A helper ends before the reaper, which then must not kill the stranger that has its id. */
 async function reuseHelper(kind: "repl" | "exec"): Promise<void> {
   const { paths, pids } = await createSession({
     root,
@@ -62,7 +66,7 @@ async function reuseHelper(kind: "repl" | "exec"): Promise<void> {
   if (kind === "repl") await sendEof("subject", { root });
   else kill(helper!, "SIGKILL");
   await until(() => !see(helper!));
-  // A shell that has not waited for it yet keeps its number from everybody.
+  // Its id is free only once the shell has waited for it.
   await pause(50);
   const reaped = !there(`/proc/${helper}`);
   if (reaped) await takePid(helper!, false);
@@ -91,7 +95,7 @@ if (what === "holder") await reuseHelper("repl");
 if (what === "watchdog") await reuseHelper("exec");
 
 const orphan = what.startsWith("orphan");
-// An orphan outlives agent and reaper in a kernel session of its own, and keeps the lock.
+// The orphan outlives agent and reaper in a kernel session of its own, and keeps the lock.
 const script = orphan
   ? "setsid sleep 500 & echo $!; exec sleep 400"
   : "exec sleep 400";
@@ -105,7 +109,7 @@ const { pids, paths } = session;
 if (orphan) await until(() => Deno.statSync(paths.stdout).size > 0);
 for (const pid of [pids.reaper, pids.agent]) kill(pid, "SIGKILL");
 await until(() => !see(pids.reaper) && !see(pids.agent));
-// A number is free once its process is reaped and it names no group or kernel session.
+// An id is free once its process is reaped and no group or kernel session has it.
 const canReaper = what !== "timeout" && !orphan;
 await pause(50);
 await takePid(pids.agent, what.endsWith("leader"));

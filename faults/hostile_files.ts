@@ -1,15 +1,17 @@
 /**
- * Hostile roots: what stands in the place of each file, of the session and of the root.
+ * Hostile files: something else in the place of each file of a session, of the root, and of
+ * the root's other entries.
  *
- * Each replacement is put there while a session lives, or after it has ended, and every
- * command is tried on it: none may hang, none may print a stack trace or what could
- * steer a terminal, and nothing outside may change.
+ * A replacement is made while the session runs or after it has ended, then every command is
+ * tried: none may hang, print a stack trace or anything that steers a terminal, and nothing
+ * outside may change.
  *
  * @module
  */
 import { createSession, waitForSession } from "../mod.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
+import { REPLACEMENTS, shell } from "./replacements.ts";
 import { cli, complainOf, steering, there, until, World } from "./world.ts";
 
 const ID = "subject";
@@ -29,23 +31,15 @@ const FILES = [
   "ready.pipe",
 ] as const;
 
-/** What can stand in a file's place: a shell command with the path as $1, the world as $2. */
-const REPLACEMENTS: Readonly<Record<string, string>> = {
-  "link to a file": 'ln -s "$2/outside/file" "$1"',
+/** What can stand in a file's place. */
+const HOWS: Readonly<Record<string, string>> = {
+  ...REPLACEMENTS,
   "link to a folder": 'ln -s "$2/outside/folder" "$1"',
-  "dangling link": 'ln -s "$2/outside/nothing" "$1"',
-  "link to itself": 'ln -s "$1" "$1"',
-  "link to zeros": 'ln -s /dev/zero "$1"',
-  "pipe": 'mkfifo "$1"',
-  "link to a pipe": 'mkfifo "$2/canary.fifo"; ln -s "$2/canary.fifo" "$1"',
-  "folder": 'mkdir "$1"; echo x >"$1/x"',
-  "nothing": ":",
   "empty file": ': >"$1"',
-  "garbage": 'head -c 100000 /dev/urandom >"$1"',
   "forbidden": 'echo x >"$1"; chmod 0 "$1"',
 };
 
-/** What is tried, in this order; the last ones end it. */
+/** The commands that are tried, in this order; the last ones end the session. */
 const COMMANDS: readonly (readonly string[])[] = [
   ["list"],
   ["list", "--json"],
@@ -84,10 +78,10 @@ function replaced(
       await waitForSession(ID, { root });
     }
     const path = `${root}/${ID}/${file}`;
-    await shell('rm -rf "$1"; ' + REPLACEMENTS[how], path, world.dir);
+    await shell('rm -rf "$1"; ' + HOWS[how], path, world.dir);
     const complaints: string[] = [];
     for (const args of commands) {
-      // Following a session that lives without end is not a fault.
+      // Waiting for a session that does not end is no fault.
       const endless = life === "live" && args[0] === "wait";
       const ended = await cli(root, args, { timeoutMs: 30_000 });
       const found = complainOf(
@@ -97,7 +91,7 @@ function replaced(
       if (endless && ended.code === 124) continue;
       if (args[0] === "wait" && ended.code === 7) continue;
       for (const text of found) {
-        // With --all the agent's standard error is there, as it was written.
+        // --all prints the agent's standard error as it was written.
         if (args.includes("--all") && text.startsWith("control")) continue;
         complaints.push(`${args.join(" ")}: ${text}`);
       }
@@ -115,22 +109,14 @@ function replaced(
   };
 }
 
-async function shell(script: string, ...args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command("sh", {
-    args: ["-c", script, "sh", ...args],
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-}
-
 const files: Fault = {
   name: "hostile-files",
-  about:
-    "links, pipes, folders, garbage in the place of every file, every command",
+  about: "links, pipes, folders, garbage in the place of every file",
   run: async ({ short, random, injectAll }) => {
     const all: [string, Case][] = [];
     for (const life of ["ended", "live"] as const) {
       for (const file of FILES) {
-        for (const how of Object.keys(REPLACEMENTS)) {
+        for (const how of Object.keys(HOWS)) {
           const commands = short
             ? [
               ...random.sample(COMMANDS.slice(0, -3), 2),
@@ -148,7 +134,7 @@ const files: Fault = {
   },
 };
 
-/** Puts a file, a link, a pipe in the place of a session's file, in turns, as fast as it can. */
+/** Puts a file, a link and a pipe in the place of a session's file in turns, without pause. */
 const SWAPPER = `
 const [path, file, link, pipe] = Deno.args;
 const others = [link, pipe, file];
@@ -194,7 +180,7 @@ function swapped(life: "ended" | "live", file: string): Case {
     try {
       for (const args of SWAPPED_COMMANDS) {
         const ended = await cli(root, args, { timeoutMs: 30_000 });
-        // Logs may be cut off, what is damaged is damaged: that it ends is what counts.
+        // Logs may be cut off and the session damaged: only hanging is a fault.
         const text = complainOf(ended, [0, 1, 3, 4, 7, 124], [0, 7]);
         complaints.push(...text.map((one) => `${args.join(" ")}: ${one}`));
       }
@@ -224,7 +210,7 @@ const SWAPPED_COMMANDS: readonly (readonly string[])[] = [
 
 const swaps: Fault = {
   name: "hostile-swaps",
-  about: "a file that is a link and a pipe in turns, as fast as can be",
+  about: "a file that is swapped for a link and a pipe without pause",
   run: async ({ short, random, injectAll }) => {
     const all = (["ended", "live"] as const).flatMap((life) =>
       [...FILES, "terminal.json", "stdout.log.1"].map((file) =>
@@ -235,7 +221,7 @@ const swaps: Fault = {
   },
 };
 
-/** What a root can be: a shell command with the root as $1 and the world as $2; and whether it may be used. */
+/** What a root can be: a shell command with the root as $1 and the world as $2; whether it is usable. */
 const ROOTS: Readonly<Record<string, readonly [string, boolean]>> = {
   "of somebody else": ['chown 65534 "$1"', false],
   "group-writable": ['chmod 770 "$1"', false],
@@ -272,12 +258,12 @@ function rootCase(how: string): Case {
         ...complainOf(ended).map((text) => `${args[0]}: ${text}`),
       );
       if (args === run && ended.code === 0 && !usable) {
-        complaints.push("run: it works in a root that is not ours alone");
+        complaints.push("run: it uses a root that others may change");
       }
     }
     complaints.push(...world.harm());
     for (const { command } of world.processes()) {
-      complaints.push(`${command} is left`);
+      complaints.push(`${command} still runs`);
     }
     await shell('rm -rf "$1"; mkdir -m 700 "$1"', root);
     return complaints;
@@ -286,7 +272,8 @@ function rootCase(how: string): Case {
 
 const roots: Fault = {
   name: "hostile-roots",
-  about: "roots of somebody else, writable by others, links, files, pipes",
+  about:
+    "roots that belong to others, that others may write to, that are no directory",
   skip: () => Deno.uid() === 0 ? undefined : "needs root to give a folder away",
   run: async ({ short, random, injectAll }) => {
     const hows = Object.keys(ROOTS);
@@ -297,70 +284,66 @@ const roots: Fault = {
   },
 };
 
+/** Neighbours of a session: a shell command with the root as $1 and the world as $2. */
+const NEIGHBOURS: Readonly<Record<string, string>> = {
+  "foreign folder": 'mkdir "$1/foreign"; echo x >"$1/foreign/file"',
+  "foreign file": 'echo x >"$1/foreign"',
+  "link to a folder outside": 'ln -s "$2/outside/folder" "$1/foreign"',
+  "hidden link named .old-":
+    'ln -s "$2/outside/folder" "$1/.old-foreign"; ln -s "$2/outside/folder" "$1/.new-foreign"',
+  "link to a session elsewhere":
+    'cp -r "$1/subject" "$2/mine/foreign"; ln -s "$2/mine/foreign" "$1/foreign"',
+  "pipe": 'mkfifo "$1/foreign"',
+  "link inside a session":
+    'ln -s "$2/outside/folder" "$1/subject/link"; ln -s "$2/outside/file" "$1/subject/other"',
+};
+
+const NEIGHBOUR_COMMANDS: readonly (readonly string[])[] = [
+  ["list"],
+  ["show", ID],
+  ["show", "foreign"],
+  ["stop", "-t", "1", ID],
+  ["delete", "-f", "foreign"],
+  ["prune"],
+];
+
+function besides(name: string): Case {
+  return async () => {
+    await using world = await World.make();
+    const { root } = world;
+    const command = world.agent({ linger: 600 });
+    await createSession({ root, id: ID, command });
+    Deno.mkdirSync(`${world.dir}/mine`);
+    await shell(NEIGHBOURS[name]!, root, world.dir);
+    const complaints: string[] = [];
+    for (const args of NEIGHBOUR_COMMANDS) {
+      const ended = await cli(root, args, { timeoutMs: 30_000 });
+      complaints.push(...complainOf(ended));
+    }
+    if (name.startsWith("foreign") && !there(`${root}/foreign`)) {
+      complaints.push("a foreign file was deleted");
+    }
+    const elsewhere = `${world.dir}/mine/foreign/meta.json`;
+    if (name === "link to a session elsewhere" && !there(elsewhere)) {
+      complaints.push("a session outside was deleted through a link");
+    }
+    await shell('rm -f "$1/.old-foreign" "$1/.new-foreign"', root);
+    return [...complaints, ...await judge(world)];
+  };
+}
+
 const neighbours: Fault = {
   name: "hostile-neighbours",
-  about: "files, links and folders beside the sessions; temporary names taken",
+  about: "other files, links and folders in the root and in a session",
   run: async ({ short, random, injectAll }) => {
-    const setups: Record<string, string> = {
-      "foreign folder": 'mkdir "$1/foreign"; echo x >"$1/foreign/file"',
-      "foreign file": 'echo x >"$1/foreign"',
-      "link to a folder outside": 'ln -s "$2/outside/folder" "$1/foreign"',
-      "hidden link named .old-":
-        'ln -s "$2/outside/folder" "$1/.old-foreign"; ln -s "$2/outside/folder" "$1/.new-foreign"',
-      "link to a session elsewhere":
-        'mkdir "$2/mine"; cp -r "$1/subject" "$2/mine/foreign"; ln -s "$2/mine/foreign" "$1/foreign"',
-      "pipe": 'mkfifo "$1/foreign"',
-      "link inside a session":
-        'ln -s "$2/outside/folder" "$1/subject/link"; ln -s "$2/outside/file" "$1/subject/other"',
-      "temporary names taken by links":
-        'i=1; while [ $i -lt 3 ]; do i=$((i + 1)); done; n=$(cat /proc/sys/kernel/ns_last_pid); i=0; while [ $i -lt 400 ]; do ln -s "$2/outside/file" "$1/subject/stop.json.$((n + i)).tmp"; i=$((i + 1)); done',
-    };
-    const all = Object.entries(setups);
-    await injectAll(
-      (short ? random.sample(all, 3) : all).map(([name, script]) =>
-        [name, async () => {
-          await using world = await World.make();
-          const { root } = world;
-          await createSession({
-            root,
-            id: ID,
-            command: world.agent({ linger: 600 }),
-          });
-          Deno.mkdirSync(`${world.dir}/mine`);
-          await shell(script.replace('mkdir "$2/mine"; ', ""), root, world.dir);
-          const complaints: string[] = [];
-          for (
-            const args of [
-              ["list"],
-              ["show", ID],
-              ["show", "foreign"],
-              ["stop", "-t", "1", ID],
-              ["delete", "-f", "foreign"],
-              ["prune"],
-            ]
-          ) {
-            const ended = await cli(root, args, { timeoutMs: 30_000 });
-            complaints.push(...complainOf(ended));
-          }
-          if (name.startsWith("foreign") && !there(`${root}/foreign`)) {
-            complaints.push("what is foreign was deleted");
-          }
-          if (
-            name === "link to a session elsewhere" &&
-            !there(`${world.dir}/mine/foreign/meta.json`)
-          ) {
-            complaints.push("a session outside was deleted by a link");
-          }
-          await shell('rm -f "$1/.old-foreign" "$1/.new-foreign"', root);
-          return [...complaints, ...await judge(world)];
-        }] as const
-      ),
-    );
+    const names = Object.keys(NEIGHBOURS);
+    const some = short ? random.sample(names, 3) : names;
+    await injectAll(some.map((name) => [name, besides(name)] as const));
   },
 };
 
-/** See above. */
-export const HOSTILE_FAULTS: readonly Fault[] = [
+/** All faults of this file. */
+export const HOSTILE_FILE_FAULTS: readonly Fault[] = [
   files,
   swaps,
   roots,

@@ -1,8 +1,8 @@
 /**
- * Pid reuse: a stranger has a dead agent's, a dead reaper's or a dead helper's number.
+ * Reused process ids: a stranger gets the id of a dead agent, reaper or helper.
  *
- * In a pid namespace of its own, where the next number can be chosen (ns_last_pid,
- * see pid_namespaces(7)) and no other process of the machine can be hit.
+ * Runs in a pid namespace of its own, where the next id can be chosen (ns_last_pid, see
+ * pid_namespaces(7)) and no other process of the machine can be hit.
  *
  * @module
  */
@@ -23,10 +23,10 @@ const CASES = [
   "watchdog",
 ];
 
-/** See above. */
+/** All faults of this file. */
 export const PID_FAULTS: readonly Fault[] = [{
   name: "pid-reuse",
-  about: "a stranger with the agent's, the reaper's, a helper's number",
+  about: "a stranger with the process id of a dead agent, reaper or helper",
   skip: () =>
     Deno.uid() === 0 && Deno.build.os === "linux"
       ? undefined
@@ -38,10 +38,10 @@ export const PID_FAULTS: readonly Fault[] = [{
         const { stdout, stderr, code } = await new Deno.Command("unshare", {
           args: [
             ...["-pf", "--mount-proc", "--kill-child"],
-            // The first process there has to take in orphans: a shell does.
+            // The first process of a namespace must reap orphans: a shell does.
             ...["sh", "-c", '"$@"; exit $?', "sh"],
             ...[Deno.execPath(), "run", "-A", "--no-check"],
-            ...[`${PROJECT}faults/pids_main.ts`, world.root, what],
+            ...[`${PROJECT}faults/reused_pids_main.ts`, world.root, what],
           ],
         }).output();
         const decoder = new TextDecoder();
