@@ -203,6 +203,10 @@ async function spawnAt(
   }
 }
 
+/** How much of a failed relay's error output is searched, in bytes. */
+const MAX_ERROR_BYTES = 64 * 1024;
+/** The longest error of a relay that is passed on, in characters. */
+const MAX_ERROR_LENGTH = 300;
 /** What systemd-run had to say, until the start has succeeded or failed. */
 const SCOPE_LOG = "scope.log";
 
@@ -281,7 +285,8 @@ export async function launch(
     }
     await child.ended(RECORD_MS);
     const status = Number(report || await exitCodeOf(paths));
-    throw startError(paths.id, program, cwd, status, report);
+    const why = options.relay ? await relayError(paths) : report;
+    throw startError(paths.id, program, cwd, status, why);
   } catch (error) {
     // Its files are about to go: nothing that was started may run on unknown.
     if (children.length > 0) await endStarted(paths, prepared.hold);
@@ -302,6 +307,15 @@ async function endStarted(paths: Paths, hold: Hold): Promise<void> {
     evenReaper: true,
     isStill: () => hold.isStill(),
   });
+}
+
+/** The first line of the error with which Deno, or the relay, has ended instead of starting. */
+async function relayError(paths: Paths): Promise<string> {
+  const { plainText, unstyledText } = await import("./screen/clean_text.ts");
+  const said = unstyledText(readFile(paths.stderr, MAX_ERROR_BYTES) ?? "");
+  const [, line = ""] = /^(?:error|codex-session relay): (.*)$/m.exec(said) ??
+    [];
+  return plainText(line, MAX_ERROR_LENGTH);
 }
 
 /** The last line that systemd-run has left. */

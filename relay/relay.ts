@@ -38,6 +38,7 @@ import { openPty, setWindowSize } from "../system/pty.ts";
 import { endAs, startAgent } from "./agent.ts";
 import { PtyWriter } from "./writer.ts";
 import { RelayServer } from "./server.ts";
+import { fetchEmulator } from "../screen/emulator.ts";
 import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
 import { SCROLLBACK } from "../screen/screen_text.ts";
 import { listenIn, SOCKET } from "./socket.ts";
@@ -148,6 +149,8 @@ export async function runRelay(args: readonly string[]): Promise<never> {
       // It is not there.
     }
     const options = parse(args);
+    // Before the agent is there: the session needs no network from now on.
+    await fetchEmulator();
     // A handler, not "ignore": that would be inherited by the agent.
     for (const signal of SURVIVED) Deno.addSignalListener(signal, () => {});
     relay = new Relay(options);

@@ -487,8 +487,17 @@ for await (const bytes of readLog(id)) await Deno.stdout.write(bytes);
 console.log(state.state);
 `;
 
+/** For Deno there is no network: its one way out is a proxy that nobody runs. */
+const OFFLINE = {
+  HTTP_PROXY: "http://127.0.0.1:1",
+  HTTPS_PROXY: "http://127.0.0.1:1",
+  NO_PROXY: "",
+};
+
 Deno.test({
-  name: `cli.ts and mod.ts work from a URL${because(noRegistry)}`,
+  name: `cli.ts and mod.ts work from a URL, later without a network${
+    because(noRegistry)
+  }`,
   ignore: noRegistry !== undefined,
   async fn() {
     using root = new TestRoot();
@@ -497,17 +506,24 @@ Deno.test({
     copyProject(site.path);
     await using server = serve(site.path);
     const url = `http://127.0.0.1:${server.addr.port}`;
-    const env = {
-      CODEX_SESSION_HOME: root.dir,
-      DENO_DIR: join(site.path, "cache"),
-    };
+    const cache = join(site.path, "cache");
+    const env = { CODEX_SESSION_HOME: root.dir, DENO_DIR: cache };
     const options = { cwd: empty.path, env };
-    const call: Call = (args, input) =>
-      execute(
-        Deno.execPath(),
-        ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
-        { ...options, input },
-      );
+    const callWith =
+      (env: Readonly<Record<string, string>>): Call => (args, input) =>
+        execute(
+          Deno.execPath(),
+          ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
+          { ...options, env: { ...options.env, ...env }, input },
+        );
+    const call = callWith(OFFLINE);
+    // What the first call of all has fetched is all that a session ever needs.
+    const sh = ["--", "/bin/sh", "-c", "echo here; read -r end"];
+    const first = ["run", "-t", "--id", "first", ...sh];
+    assertEquals((await callWith({})(first)).out, "first\n");
+    const seen = await call(["wait", "--for", "screen=here", "first"]);
+    assertEquals(seen.status, 0, seen.err);
+    assertEquals((await call(["delete", "-f", "first"])).status, 0);
     await exercise(call);
     await exerciseTerminal(call);
     assertEquals([...Deno.readDirSync(empty.path)], []);
@@ -520,6 +536,40 @@ Deno.test({
       options,
     );
     assertEquals(out, "from the library\nexited\n");
+  },
+});
+
+Deno.test({
+  name: `run -t fails at once when its terminal's code can't be loaded${
+    because(onWindows)
+  }`,
+  ignore: isWindows,
+  async fn(t) {
+    for (
+      const [missing, file, code] of [
+        // Imported once a client attaches: too late to learn of it.
+        ["npm package", "screen/emulator.ts", /headless@6\.0\.0/g],
+        // A part of the relay and of nothing that the command itself needs.
+        ["module", "relay/relay.ts", /server\.ts/g],
+      ] as const
+    ) {
+      await t.step(missing, async () => {
+        using root = new TestRoot();
+        using copy = new TempDir();
+        copyProject(copy.path);
+        const path = join(copy.path, file);
+        const text = Deno.readTextFileSync(path).replace(code, "$&-missing");
+        Deno.writeTextFileSync(path, text);
+        const { status, err } = await execute(
+          Deno.execPath(),
+          ["run", "-A", "--no-lock", "cli.ts", "run", "-t", "/bin/true"],
+          { cwd: copy.path, env: { CODEX_SESSION_HOME: root.dir } },
+        );
+        assertEquals(status, 1);
+        assert(/^codex-session: Cannot start .*-missing.*\n$/m.test(err), err);
+        assertEquals(namesIn(root), []);
+      });
+    }
   },
 });
 
