@@ -13,6 +13,7 @@ import { isTerminal } from "./terminal_status.ts";
 import type { FinalState } from "./watch.ts";
 import { messageOf } from "../errors.ts";
 import { pathsFor, type RootOptions } from "../store.ts";
+import { concat } from "../system/bytes.ts";
 import { abortable, checkTimeoutMs, startTimer } from "../system/async.ts";
 
 /** The streams to attach, and how. */
@@ -242,9 +243,9 @@ async function forwardLines(
       if (result.done) break;
       const end = result.value.lastIndexOf(10) + 1;
       if (end > 0) {
-        await deliver(concat(rest, result.value.subarray(0, end)));
+        await deliver(concat([rest, result.value.subarray(0, end)]));
         rest = result.value.slice(end);
-      } else rest = concat(rest, result.value);
+      } else rest = concat([rest, result.value]);
       if (rest.length > LINE_BYTES) {
         await deliver(rest);
         rest = new Uint8Array();
@@ -289,14 +290,4 @@ async function tryToSend(
   } catch (error) {
     if (!over.aborted) return messageOf(error);
   }
-}
-
-function concat(
-  first: Uint8Array,
-  second: Uint8Array,
-): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
 }

@@ -10,13 +10,7 @@
  */
 import { DetachKeys } from "../screen/detach_keys.ts";
 import { farewell } from "../screen/modes.ts";
-import {
-  decodeJson,
-  encodeFrame,
-  encodeJson,
-  Frame,
-  MAX_REDRAW_BYTES,
-} from "../relay/protocol.ts";
+import { decode, encode, Frame, MAX_REDRAW_BYTES } from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
 import { pathsFor, type RootOptions } from "../store.ts";
 import { type FinalState, watchSession } from "./watch.ts";
@@ -123,7 +117,7 @@ export async function attachTerminal(
   let connection: RelayConnection;
   try {
     signal?.throwIfAborted();
-    const request = encodeJson(Frame.ATTACH, { columns, rows, readOnly });
+    const request = encode(Frame.ATTACH, { columns, rows, readOnly });
     connection = await connectRelay(paths, request, MAX_REDRAW_BYTES);
   } catch (error) {
     watch[Symbol.dispose]();
@@ -134,13 +128,13 @@ export async function attachTerminal(
   const attachment = {
     resize(columns: number, rows: number): void {
       view.rows = rows;
-      connection.send(encodeJson(Frame.RESIZE, { columns, rows })).catch(
+      connection.send(encode(Frame.RESIZE, { columns, rows })).catch(
         ignore,
       );
     },
     refresh(): void {
       view.isForeign = true;
-      connection.send(encodeFrame(Frame.REFRESH)).catch(ignore);
+      connection.send(encode(Frame.REFRESH)).catch(ignore);
     },
     detach: () => leaving.resolve("detached"),
   };
@@ -159,7 +153,7 @@ export async function attachTerminal(
         leaving.promise,
       ]);
       if (end === "detached") {
-        await within(100, connection.send(encodeFrame(Frame.DETACH)));
+        await within(100, connection.send(encode(Frame.DETACH)));
         return { detached: true };
       }
       // Its terminal is closed; how it ended is on disk in an instant.
@@ -276,7 +270,7 @@ async function show(
         await output.write(frame.payload);
         break;
       case Frame.END:
-        return decodeJson(frame.payload).reason === "detached"
+        return decode(Frame.END, frame).reason === "detached"
           ? "detached"
           : "ended";
     }
@@ -298,7 +292,7 @@ async function forward(
   let waitingBytes = 0;
   const type = async (bytes: Uint8Array) => {
     waitingBytes += bytes.length;
-    await connection.send(encodeFrame(Frame.INPUT, bytes));
+    await connection.send(encode(Frame.INPUT, bytes));
     waitingBytes -= bytes.length;
   };
   const read = () => input.read().catch(() => null); // Released, or closed under us.

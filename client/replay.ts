@@ -27,6 +27,7 @@ import {
   SCROLLBACK,
 } from "../screen/screen_text.ts";
 import { type Paths, pathsFor, type RootOptions } from "../store.ts";
+import { toLatin1 } from "../system/bytes.ts";
 import { openFile } from "../system/files.ts";
 
 /** More than the greatest `screen.json`. */
@@ -168,7 +169,6 @@ function sizeOf(value: number | undefined): number | undefined {
 }
 
 const NEWLINE = 10;
-const latin1 = new TextDecoder("latin1");
 /** How many pieces of a log, of 64 KiB, are searched for it. */
 const MOST_HELD = 128;
 
@@ -192,7 +192,7 @@ async function* fromWhole(
       continue;
     }
     held.push(bytes);
-    const text = before + latin1.decode(bytes);
+    const text = before + toLatin1(bytes);
     const found = SWITCH.exec(text);
     if (found === null && held.length < MOST_HELD) {
       before = text.slice(-8); // A sequence may be cut in two.

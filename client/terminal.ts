@@ -10,9 +10,8 @@ import { plainText } from "../screen/clean_text.ts";
 import { SessionError } from "../errors.ts";
 import { encodeKey } from "../screen/keys.ts";
 import {
-  decodeJson,
-  encodeFrame,
-  encodeJson,
+  decode,
+  encode,
   Frame,
   ProtocolError,
   type Received,
@@ -23,6 +22,7 @@ import {
   isGone,
   type RelayConnection,
 } from "../relay/connection.ts";
+import { toLatin1 } from "../system/bytes.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
 import { type Paths, pathsFor, readState, type RootOptions } from "../store.ts";
 import { isTerminal } from "./terminal_status.ts";
@@ -75,7 +75,7 @@ export async function readScreen(
   try {
     using relay = await connectRelay(
       paths,
-      encodeJson(Frame.SCREEN, { ansi, scrollback }),
+      encode(Frame.SCREEN, { ansi, scrollback }),
     );
     using _ = relay.giveUpAfter(ANSWER_MS);
     return await screenReply(relay, id, ansi);
@@ -102,7 +102,7 @@ async function screenReply(
 
 function screenIn(frame: Received, id: string, ansi: boolean): ScreenText {
   const options = { styled: ansi, ansi };
-  const screen = parseScreen(decodeJson(frame.payload), options);
+  const screen = parseScreen(decode(Frame.SCREEN_REPLY, frame), options);
   if (screen === undefined) throw nonsense(id);
   return screen;
 }
@@ -191,12 +191,12 @@ export async function sendKeys(
   const paths = pathsFor(id, { root });
   const encoded = parts.map((part) => {
     if ("key" in part) encodeKey(part.key); // The caller's mistake, told to him.
-    return "raw" in part ? { raw: base64(part.raw) } : part;
+    return "raw" in part ? { raw: btoa(toLatin1(part.raw)) } : part;
   });
   checkTerminal(paths);
   using relay = await connectRelay(
     paths,
-    encodeJson(Frame.SEND, { parts: encoded, timeoutMs }),
+    encode(Frame.SEND, { parts: encoded, timeoutMs }),
   );
   for (;;) {
     const frame = await relay.next();
@@ -213,20 +213,12 @@ export async function sendKeys(
 }
 
 function sendReplyIn(frame: Received, id: string): SendReply {
-  const { written, total, error } = decodeJson(frame.payload);
+  const { written, total, error } = decode(Frame.SEND_REPLY, frame);
   const isCount = (value: unknown): value is number =>
     Number.isSafeInteger(value) && Number(value) >= 0;
   if (!isCount(written) || !isCount(total)) throw nonsense(id);
   if (error === undefined) return { written, total };
   return { written, total, error: plainText(String(error), MAX_ERROR_LENGTH) };
-}
-
-function base64(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 0x8000) {
-    text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
-  }
-  return btoa(text);
 }
 
 /** Options of {@linkcode waitForScreen}. */
@@ -259,7 +251,7 @@ export async function waitForScreen(
   const paths = pathsFor(id, { root });
   checkTerminal(paths);
   signal?.throwIfAborted();
-  const lookAgain = encodeJson(Frame.SCREEN, { ansi: false, scrollback: 0 });
+  const lookAgain = encode(Frame.SCREEN, { ansi: false, scrollback: 0 });
   using relay = await connectWatching(paths);
   // Closing is what wakes a pending read.
   const abort = () => relay?.[Symbol.dispose]();
@@ -297,7 +289,7 @@ async function connectWatching(
   paths: Paths,
 ): Promise<RelayConnection | undefined> {
   try {
-    return await connectRelay(paths, encodeFrame(Frame.WATCH));
+    return await connectRelay(paths, encode(Frame.WATCH));
   } catch (error) {
     if (error instanceof SessionError && error.code === "wrong_state") {
       return undefined;

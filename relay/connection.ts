@@ -3,17 +3,21 @@
  *
  * @module
  */
+import { concat } from "../system/bytes.ts";
+import { sleep } from "../system/async.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { messageOf, SessionError } from "../errors.ts";
 import {
-  decodeJson,
-  encodeJson,
+  checkHello,
+  decode,
+  encode,
   Frame,
   FrameReader,
   MAX_REPLY_BYTES,
   PROTOCOL,
   ProtocolError,
   type Received,
+  VersionError,
 } from "./protocol.ts";
 import { connectIn } from "./socket.ts";
 import { type Paths, readState } from "../store.ts";
@@ -93,16 +97,15 @@ export async function connectRelay(
   const lost = () => gone(paths.id, isSilent ? "running" : "ended");
   try {
     using _ = giveUpAfter(GREETING_MS);
-    const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
-    const bytes = new Uint8Array(hello.length + first.length);
-    bytes.set(hello);
-    bytes.set(first, hello.length);
-    await send(bytes);
+    await send(concat([encode(Frame.HELLO, { protocol: PROTOCOL }), first]));
     const frame = await next();
     if (frame === undefined) throw lost();
-    checkHello(paths.id, frame);
+    checkHello(frame, "relay");
   } catch (error) {
     close();
+    if (error instanceof VersionError) {
+      throw versionError(paths.id, error.message);
+    }
     throw isGone(error) ? lost() : error;
   }
   return { next, send, giveUpAfter, [Symbol.dispose]: close };
@@ -133,7 +136,7 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
         throw gone(paths.id, state, error);
       }
     }
-    await new Promise((wake) => setTimeout(wake, 10));
+    await sleep(10);
   }
 }
 
@@ -150,18 +153,6 @@ function gone(id: string, state: string, cause?: unknown): SessionError {
   );
 }
 
-function checkHello(id: string, frame: Received): void {
-  if (frame.type !== Frame.HELLO) throw new ProtocolError("no greeting");
-  const { protocol } = decodeJson(frame.payload);
-  if (protocol === PROTOCOL) return;
-  throw versionError(
-    id,
-    `its relay speaks version ${
-      Number(protocol)
-    } of the attach protocol, this program ${PROTOCOL}: use the codex-session that created it`,
-  );
-}
-
 function versionError(id: string, why: string): SessionError {
   return new SessionError(
     "unsupported",
@@ -171,7 +162,7 @@ function versionError(id: string, why: string): SessionError {
 }
 
 function refusal(id: string, frame: Received): Error {
-  const { code, message } = decodeJson(frame.payload);
+  const { code, message } = decode(Frame.ERROR, frame);
   const said = plainText(messageOf(message), MAX_MESSAGE_LENGTH);
   if (code === "version") return versionError(id, said);
   return new ProtocolError(`The relay of session "${id}" refused: ${said}`);

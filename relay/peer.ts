@@ -8,7 +8,8 @@
  *
  * @module
  */
-import { encodeFrame, Frame, type Size } from "./protocol.ts";
+import { concat } from "../system/bytes.ts";
+import { encode, Frame, type Size } from "./protocol.ts";
 
 /** Output that may wait for a client before it lags, in bytes. */
 const MAX_QUEUE_BYTES = 1024 * 1024;
@@ -79,7 +80,7 @@ export class RelayClient {
   /** Sends the whole screen; output goes on behind it. */
   sendRedraw(screen: Uint8Array): void {
     this.isLagging = this.isStale = false;
-    this.send(encodeFrame(Frame.REDRAW, screen));
+    this.send(encode(Frame.REDRAW, screen));
   }
 
   async #write(): Promise<void> {
@@ -108,14 +109,7 @@ export class RelayClient {
     ) length += queue[count++]!.length;
     this.#queuedBytes -= length;
     const frames = queue.splice(0, count);
-    if (count === 1) return frames[0]!;
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const frame of frames) {
-      bytes.set(frame, at);
-      at += frame.length;
-    }
-    return bytes;
+    return count === 1 ? frames[0]! : concat(frames);
   }
 
   /** Waits until everything is sent, or `timeoutMs` is over. */

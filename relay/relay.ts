@@ -23,6 +23,8 @@
 import { unpackEnvironment } from "../process/environment.ts";
 import type { Child, ChildStatus } from "../process/child.ts";
 import { messageOf } from "../errors.ts";
+import { parseArgs } from "../std.ts";
+import { sleep } from "../system/async.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
 import {
   close,
@@ -72,25 +74,24 @@ interface RelayOptions {
   readonly argv: readonly string[];
 }
 
+/** The command line that {@linkcode relayCommand} makes. */
 function parse(args: readonly string[]): RelayOptions {
-  const [dir = "", size = ""] = args;
-  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size);
-  const separator = args.indexOf("--");
-  const argv = args.slice(separator + 1);
-  if (match === null || separator < 2 || argv.length === 0) {
-    throw new TypeError("Usage: relay DIR COLSxROWS [OPTIONS] -- ARGV…");
+  const { _: [dir, size = ""], "--": argv, "log-limit": limit } = parseArgs(
+    args,
+    { string: ["_", "log-limit"], "--": true },
+  );
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(String(size));
+  if (dir === undefined || match === null || argv.length === 0) {
+    throw new TypeError(
+      "Usage: relay DIR COLSxROWS [--log-limit BYTES] -- ARGV…",
+    );
   }
-  const options = args.slice(2, separator);
-  const valueOf = (name: string) => {
-    const index = options.indexOf(name);
-    return index < 0 ? undefined : options[index + 1];
-  };
   return {
-    dir,
+    dir: String(dir),
     argv,
     columns: Math.max(MIN_COLUMNS, Number(match[1]) || 120),
     rows: Number(match[2]) || 40,
-    logLimitBytes: Number(valueOf("--log-limit") ?? LOG_LIMIT_BYTES),
+    logLimitBytes: Number(limit ?? LOG_LIMIT_BYTES),
   };
 }
 
@@ -268,7 +269,7 @@ class Relay {
       } catch (error) {
         // Whatever it is: an agent whose output is not read stands still.
         complain(error);
-        await new Promise((wake) => setTimeout(wake, RETRY_MS));
+        await sleep(RETRY_MS);
       }
       this.#isIdle = false;
       this.#saveMemorySoon();

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { sleep } from "../system/async.ts";
 import { poll, POLLOUT, writeNow } from "../system/libc.ts";
 
 interface Job {
@@ -103,7 +104,7 @@ export class PtyWriter {
       } else if (count <= 0) {
         await poll(this.#fd, POLLOUT, 100);
         // The kernel may say that there is room for a byte and then take none.
-        await new Promise((wake) => setTimeout(wake, 1));
+        await sleep(1);
       }
     }
     this.#running = false;

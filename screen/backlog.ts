@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { toLatin1 } from "../system/bytes.ts";
 import { Modes } from "./modes.ts";
 import { Scanner } from "./scanner.ts";
 
@@ -126,7 +127,7 @@ export class Backlog {
 
   /** Of sequences that occur twice the later one decides: each sets the same to the same. */
   #makeStyleRoom(): boolean {
-    const text = latin1(this.#style.subarray(0, this.#styleLength));
+    const text = toLatin1(this.#style.subarray(0, this.#styleLength));
     const last = new Set<string>();
     for (const style of text.split("\x1b").slice(1)) {
       last.delete(style);
@@ -232,10 +233,4 @@ export class Backlog {
     this.#complex(this.#scanner.offset);
     return taken;
   }
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { fromLatin1, toLatin1 } from "../system/bytes.ts";
 import { encodeKey } from "./keys.ts";
 
 /** The key that detaches if nothing else is said. */
@@ -26,8 +27,6 @@ export interface Typed {
   /** `maybe`: the sequence is complete, unless it comes once more. */
   readonly detach: "no" | "maybe" | "now";
 }
-
-const encoder = new TextEncoder();
 
 /**
  * Parses keys separated by commas, such as `ctrl-p,ctrl-q`.
@@ -70,7 +69,8 @@ export class DetachKeys {
   feed(bytes: Uint8Array): Typed {
     if (this.#keys.length === 0) return { forward: bytes, detach: "no" };
     // The common case in no time: nothing of a sequence, and nothing pending.
-    const text = latin1(bytes);
+    // One character for each byte: exactly the bytes that came are forwarded.
+    const text = toLatin1(bytes);
     let forward = "";
     // deno-lint-ignore no-control-regex
     for (const unit of text.match(/\x1b\[[0-?]*[ -/]*[@-~]|[^]/g) ?? []) {
@@ -91,7 +91,7 @@ export class DetachKeys {
         continue;
       }
       if (this.#complete !== "") {
-        return { forward: toBytes(forward), detach: "now" };
+        return { forward: fromLatin1(forward), detach: "now" };
       }
       // Not the sequence after all; this key may be the first one of another try.
       forward += this.#held;
@@ -103,7 +103,7 @@ export class DetachKeys {
       } else forward += unit;
     }
     const detach = this.#complete !== "" ? "maybe" : "no";
-    return { forward: toBytes(forward), detach };
+    return { forward: fromLatin1(forward), detach };
   }
 }
 
@@ -121,16 +121,4 @@ function matches(unit: string, key: DetachKey): "press" | "release" | "no" {
     return kitty[3] === "3" ? "release" : "press";
   }
   return unit === `\x1b[27;${key.modifiers + 1};${key.code}~` ? "press" : "no";
-}
-
-/** One character for each byte: what is forwarded is exactly what came. */
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
-}
-
-function toBytes(text: string): Uint8Array {
-  if (text === "") return encoder.encode("");
-  return Uint8Array.from(text, (c) => c.charCodeAt(0));
 }

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { concat } from "../system/bytes.ts";
 import { Backlog, MAX_COMPLEX_BYTES, type Query } from "./backlog.ts";
 import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
 import type { Modes } from "./modes.ts";
@@ -30,7 +31,7 @@ export class Screen {
   #terminal: Terminal | undefined;
   readonly #backlog = new Backlog();
   /** The beginning of a sequence or a character whose end has not come yet. */
-  #cut = NOTHING;
+  #cut: Uint8Array = NOTHING;
 
   /** A blank screen. Nothing is loaded yet. */
   constructor(columns: number, rows: number) {
@@ -89,7 +90,7 @@ export class Screen {
     } else if (start >= offset) {
       this.#cut = bytes.slice(start - offset);
     } else if (this.#cut.length < MAX_CUT_BYTES) {
-      this.#cut = concat(this.#cut, bytes);
+      this.#cut = concat([this.#cut, bytes]);
     }
   }
 
@@ -151,7 +152,7 @@ export class Screen {
 
   /** The same as bytes, behind which the output can go on, also in the middle of a sequence. */
   redrawBytes(): Uint8Array {
-    return concat(new TextEncoder().encode(this.redraw()), this.#cut);
+    return concat([new TextEncoder().encode(this.redraw()), this.#cut]);
   }
 
   /** The screen as text. */
@@ -196,17 +197,10 @@ export class Screen {
 const NONE: readonly Query[] = [];
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
-}
-
 /** The UTF-8 character that these bytes, behind such a one, end in the middle of. */
 function cutCharacter(before: Uint8Array, bytes: Uint8Array): Uint8Array {
   if ((bytes.at(-1) ?? 0) < 0x80) return bytes.length > 0 ? NOTHING : before;
-  const last = concat(before.subarray(-3), bytes.subarray(-3));
+  const last = concat([before.subarray(-3), bytes.subarray(-3)]);
   for (let i = last.length - 1; i >= 0; i--) {
     const byte = last[i]!;
     if (byte < 0x80) break;

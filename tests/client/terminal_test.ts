@@ -5,12 +5,7 @@
 import { DetachKeys } from "../../screen/detach_keys.ts";
 import { SessionError } from "../../errors.ts";
 import { bracketedPaste, encodeKey } from "../../screen/keys.ts";
-import {
-  encodeFrame,
-  encodeJson,
-  Frame,
-  PROTOCOL,
-} from "../../relay/protocol.ts";
+import { encode, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { connectIn } from "../../relay/socket.ts";
 import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { terminalStatus } from "../../client/terminal_status.ts";
@@ -491,7 +486,7 @@ Deno.test("attachTerminal() refuses what is no running terminal, and another ver
     path: `${live.dir}/attach.sock`,
   });
   const serving = listener.accept().then(async (conn) => {
-    await conn.write(encodeJson(Frame.HELLO, { protocol: PROTOCOL + 1 }));
+    await conn.write(encode(Frame.HELLO, { protocol: PROTOCOL + 1 }));
     await new Response(conn.readable).text();
   });
   const error = await assertRejects(
@@ -514,13 +509,13 @@ Deno.test("a client of the bare protocol gets the cut between screen and output 
     `read x; ${script}`,
   ], { columns: 80, rows: 24 });
   const conn = await connectIn(paths.dir);
-  const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+  const hello = encode(Frame.HELLO, { protocol: PROTOCOL });
   await conn.write(hello);
   // Not awaited: sendKeys() waits until it is read, and by then all may be written.
   const typing = sendKeys("a", [{ key: "enter" }], { root: root.dir });
   await until(() => Deno.statSync(paths.stdout).size > 0);
   await conn.write(
-    encodeJson(Frame.ATTACH, { columns: 80, rows: 24, readOnly: true }),
+    encode(Frame.ATTACH, { columns: 80, rows: 24, readOnly: true }),
   );
   let text = "";
   const reading = (async () => {
@@ -537,5 +532,4 @@ Deno.test("a client of the bare protocol gets the cut between screen and output 
   );
   for (let i = 1; i < seen.length; i++) assertEquals(seen[i], seen[i - 1]! + 1);
   assertEquals(seen.at(-1), 3000);
-  void encodeFrame;
 });
