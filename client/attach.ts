@@ -9,12 +9,18 @@
  */
 import { sendInput } from "./input.ts";
 import { followStreams, type LogStream } from "./logs.ts";
-import { isTerminal } from "./terminal_status.ts";
+import { startAttaching, type StartedAttachment } from "./attach_terminal.ts";
+import { isTerminal } from "../relay/connection.ts";
 import type { FinalState } from "./watch.ts";
 import { messageOf } from "../errors.ts";
 import { pathsFor, type RootOptions } from "../store.ts";
 import { concat } from "../system/bytes.ts";
-import { abortable, checkTimeoutMs, startTimer } from "../system/async.ts";
+import {
+  abortable,
+  checkTimeoutMs,
+  startTimer,
+  within,
+} from "../system/async.ts";
 
 /** The streams to attach, and how. */
 export interface AttachStreamOptions extends RootOptions {
@@ -117,21 +123,18 @@ export function attachSession(
   id: string,
   options: AttachOptions,
 ): Attachment {
-  let size = { columns: options.columns ?? 80, rows: options.rows ?? 24 };
-  let onResize = () => {};
+  const { columns = 80, rows = 24, root } = options;
+  let terminal: StartedAttachment | undefined;
   const attach = async (): Promise<AttachResult> => {
-    if (!isTerminal(pathsFor(id, { root: options.root }))) {
+    if (!isTerminal(pathsFor(id, { root }))) {
       return await attachStreams(id, options);
     }
-    const { attachTerminal } = await import("./attach_terminal.ts");
-    const terminal = await attachTerminal(id, { ...options, ...size });
-    onResize = () => terminal.resize(size.columns, size.rows);
+    terminal = startAttaching(id, { ...options, columns, rows });
     return await terminal.done;
   };
   return Object.assign(attach(), {
     resize(columns: number, rows: number) {
-      size = { columns, rows };
-      onResize();
+      terminal?.resize(columns, rows);
     },
   });
 }
@@ -233,7 +236,9 @@ async function forwardLines(
   try {
     let reading = reader.read();
     for (;;) {
-      const result = await beforeLong(reading, rest.length > 0);
+      const result = rest.length > 0
+        ? await within(PARTIAL_LINE_MS, reading)
+        : await reading;
       if (over.aborted) return;
       if (result === undefined) {
         await deliver(rest);
@@ -256,22 +261,6 @@ async function forwardLines(
     if (rest.length > 0) await deliver(rest);
   } catch (error) {
     if (!over.aborted) onNotice(`Cannot read the input: ${messageOf(error)}`);
-  }
-}
-
-/** What is read, or `undefined` if that takes too long for the rest of a line. */
-async function beforeLong<T>(
-  reading: Promise<T>,
-  isPartial: boolean,
-): Promise<T | undefined> {
-  if (!isPartial) return await reading;
-  reading.catch(() => {}); // It may fail when nobody waits for it.
-  const { promise: long, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, PARTIAL_LINE_MS, undefined);
-  try {
-    return await Promise.race([reading, long]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

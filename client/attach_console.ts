@@ -12,8 +12,8 @@ import { passOutput } from "../system/pty.ts";
 import { farewell } from "../screen/modes.ts";
 import { SIGNALS } from "../system/signals.ts";
 import {
-  attachTerminal,
   type AttachTerminalOptions,
+  startAttaching,
   type TerminalResult,
 } from "./attach_terminal.ts";
 
@@ -52,13 +52,11 @@ export async function attachConsole(
   const signal = options.signal
     ? AbortSignal.any([options.signal, leave.signal])
     : leave.signal;
-  const { columns, rows } = consoleSize();
-  const attachment = await attachTerminal(id, {
+  const attachment = startAttaching(id, {
     ...options,
+    ...consoleSize(),
     stdin,
     stdout,
-    columns,
-    rows,
     signal,
   });
   const onLeave = () => leave.abort();
@@ -80,34 +78,38 @@ export async function attachConsole(
     onResize();
     attachment.refresh();
   };
-  const handlers: [Deno.Signal, () => void][] = [
-    ...LEAVING.map((name) => [name, onLeave] as [Deno.Signal, () => void]),
-    ["SIGWINCH", onResize],
-    ["SIGTSTP", onStop],
-    ["SIGCONT", onContinue],
-  ];
-  const listen = handlers.map(([name, handler]) => {
-    const careful = () => {
-      try {
-        handler();
-      } catch {
-        // The terminal is gone, of which SIGHUP tells, too.
-      }
-    };
-    Deno.addSignalListener(name, careful);
-    return () => Deno.removeSignalListener(name, careful);
-  });
+  using handlers = new DisposableStack();
+  handlers.use(handle("SIGWINCH", onResize));
+  // Until then it is an ordinary program: signals end and stop it.
+  await attachment.connected;
+  for (const name of LEAVING) handlers.use(handle(name, onLeave));
+  handlers.use(handle("SIGTSTP", onStop));
+  handlers.use(handle("SIGCONT", onContinue));
   try {
     takeTerminal();
     return await attachment.done;
   } finally {
-    for (const unlisten of listen) unlisten();
     try {
       stdin.setRaw(false);
     } catch {
       // The terminal is gone.
     }
   }
+}
+
+/** Handles a signal until it is disposed of. A terminal that is gone is no error: SIGHUP follows. */
+function handle(name: Deno.Signal, handler: () => void): Disposable {
+  const careful = () => {
+    try {
+      handler();
+    } catch {
+      // The terminal is gone.
+    }
+  };
+  Deno.addSignalListener(name, careful);
+  return {
+    [Symbol.dispose]: () => Deno.removeSignalListener(name, careful),
+  };
 }
 
 /** A terminal that tells no size, such as a serial line, has the classical one. */

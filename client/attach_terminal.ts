@@ -13,7 +13,8 @@ import { farewell } from "../screen/modes.ts";
 import { decode, encode, Frame, MAX_REDRAW_BYTES } from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
 import { pathsFor, type RootOptions } from "../store.ts";
-import { type FinalState, watchSession } from "./watch.ts";
+import { sleep, within } from "../system/async.ts";
+import { type FinalState, type SessionWatch, watchSession } from "./watch.ts";
 
 /** What is typed: a stream, or something with `read` such as `Deno.stdin`. */
 export type TerminalInput = ReadableStream<Uint8Array> | {
@@ -65,7 +66,7 @@ export interface TerminalAttachment {
   resize(columns: number, rows: number): void;
   /** Draws the whole screen again: something else was on the user's terminal. */
   refresh(): void;
-  /** Leaves; the session runs on. */
+  /** Detaches; the session goes on. */
   detach(): void;
 }
 
@@ -73,6 +74,8 @@ export interface TerminalAttachment {
 const REPEAT_MS = 250;
 /** How long a terminal that takes no output is given to be restored, in milliseconds. */
 const FAREWELL_MS = 1000;
+/** How long to wait until the relay has been told of a detach, in milliseconds. */
+const DETACH_MS = 100;
 
 /** Typed input that may wait for the relay, in bytes. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -81,13 +84,13 @@ const encoder = new TextEncoder();
 
 /**
  * Attaches to a terminal session: its screen, exactly as it is, then live. Resolves
- * once it is connected; `done` of what it gives tells how it ended.
+ * once it is connected; then `done` tells how it ended.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`,
  * and with a path of more than about 100 bytes `--allow-ffi`.
  *
- * @throws {SessionError} `not_found`; `wrong_state` if it has ended or is no terminal;
- * `unsupported` if its relay is of another version.
+ * @throws {SessionError} `not_found`; `wrong_state` if it has ended;
+ * `unsupported` if it is no terminal, or its relay is of another version.
  * @throws {TypeError} if `detachKeys` names an unknown key.
  *
  * @example
@@ -109,89 +112,113 @@ export async function attachTerminal(
   id: string,
   options: AttachTerminalOptions,
 ): Promise<TerminalAttachment> {
-  const { columns, rows, readOnly = false, root, signal } = options;
-  const keys = new DetachKeys(options.detachKeys);
-  const paths = pathsFor(id, { root });
-  // Before connecting: it can't end unseen then, nor be replaced by a namesake.
-  const watch = watchSession(paths);
-  let connection: RelayConnection;
-  try {
+  const { connected, ...attachment } = startAttaching(id, options);
+  await connected;
+  return attachment;
+}
+
+/** A client that is about to be attached. It can be resized and detached from now on. */
+export interface StartedAttachment extends TerminalAttachment {
+  /** Rejects if the session can't be attached to; so does `done`. */
+  readonly connected: Promise<void>;
+}
+
+/** Begins what {@linkcode attachTerminal} does. */
+export function startAttaching(
+  id: string,
+  options: AttachTerminalOptions,
+): StartedAttachment {
+  const { columns, rows, readOnly = false, signal } = options;
+  const leaving = Promise.withResolvers<"detached">();
+  const detach = () => leaving.resolve("detached");
+  const view: View = { columns, rows, isForeign: true };
+  let relay: RelayConnection | undefined;
+  const tell = (frame: Uint8Array) => void relay?.send(frame).catch(ignore);
+  const resize = (columns: number, rows: number) => {
+    Object.assign(view, { columns, rows });
+    tell(encode(Frame.RESIZE, { columns, rows }));
+  };
+  const refresh = () => {
+    view.isForeign = true;
+    tell(encode(Frame.REFRESH));
+  };
+  const start = async () => {
+    const keys = new DetachKeys(options.detachKeys);
+    const paths = pathsFor(id, options);
+    using stack = new DisposableStack();
+    // Before connecting: it can't end unseen then, nor be replaced by a namesake.
+    const watch = stack.use(watchSession(paths));
     signal?.throwIfAborted();
     const request = encode(Frame.ATTACH, { columns, rows, readOnly });
-    connection = await connectRelay(paths, request, MAX_REDRAW_BYTES);
-  } catch (error) {
-    watch[Symbol.dispose]();
-    throw error;
-  }
-  const leaving = Promise.withResolvers<"detached">();
-  const view: View = { rows, isForeign: true };
-  const attachment = {
-    resize(columns: number, rows: number): void {
-      view.rows = rows;
-      connection.send(encode(Frame.RESIZE, { columns, rows })).catch(
-        ignore,
-      );
-    },
-    refresh(): void {
-      view.isForeign = true;
-      connection.send(encode(Frame.REFRESH)).catch(ignore);
-    },
-    detach: () => leaving.resolve("detached"),
-  };
-  signal?.addEventListener("abort", attachment.detach);
-  if (signal?.aborted) attachment.detach();
-  const output = openOutput(options.stdout);
-  const input = openInput(options.stdin);
-  async function run(): Promise<TerminalResult> {
-    try {
-      const typing = input === undefined
-        ? new Promise<never>(() => {})
-        : forward(input, connection, keys, readOnly, leaving.promise);
-      const end = await Promise.race([
-        show(connection, output, view),
-        typing,
-        leaving.promise,
-      ]);
-      if (end === "detached") {
-        await within(100, connection.send(encode(Frame.DETACH)));
-        return { detached: true };
-      }
-      // Its terminal is closed; how it ended is on disk in an instant.
-      for (;;) {
-        const state = watch.finalState();
-        if (state !== undefined) return { state };
-        const next = await Promise.race([
-          watch.next().then(() => "changed"),
-          leaving.promise,
-        ]);
-        if (next === "detached") return { detached: true };
-      }
-    } finally {
-      signal?.removeEventListener("abort", attachment.detach);
-      watch[Symbol.dispose]();
-      connection[Symbol.dispose]();
-      input?.release();
-      const bytes = encoder.encode(farewell(view.rows));
-      await within(FAREWELL_MS, output.write(bytes));
-      output.release();
+    relay = stack.use(await connectRelay(paths, request, MAX_REDRAW_BYTES));
+    if (view.columns !== columns || view.rows !== rows) {
+      resize(view.columns, view.rows);
     }
+    signal?.addEventListener("abort", detach);
+    stack.defer(() => signal?.removeEventListener("abort", detach));
+    if (signal?.aborted) detach();
+    const output = stack.use(openOutput(options.stdout));
+    const input = stack.use(openInput(options.stdin));
+    return { keys, watch, relay, output, input, stack: stack.move() };
+  };
+  const started = start();
+  const run = async (): Promise<TerminalResult> => {
+    const { stack, ...ends } = await started;
+    using _ = stack;
+    try {
+      return await converse(ends, view, readOnly, leaving.promise);
+    } finally {
+      ends.relay[Symbol.dispose](); // Nothing more is drawn behind the farewell.
+      const bytes = encoder.encode(farewell(view.rows));
+      await within(FAREWELL_MS, ends.output.write(bytes).catch(ignore));
+    }
+  };
+  const connected = started.then(ignore);
+  const done = run();
+  // Both reject with the same: a caller that waits for one hears of it.
+  connected.catch(ignore);
+  done.catch(ignore);
+  return { connected, done, resize, refresh, detach };
+}
+
+/** What a client joins together. */
+interface Ends {
+  readonly keys: DetachKeys;
+  readonly watch: SessionWatch;
+  readonly relay: RelayConnection;
+  readonly output: Output;
+  readonly input: Input | undefined;
+}
+
+/** Shows the screen and sends what is typed, until the session ends or the user detaches. */
+async function converse(
+  { keys, watch, relay, output, input }: Ends,
+  view: View,
+  readOnly: boolean,
+  leaving: Promise<"detached">,
+): Promise<TerminalResult> {
+  const typing = input === undefined
+    ? new Promise<never>(() => {})
+    : forward(input, relay, keys, readOnly, leaving);
+  const end = await Promise.race([show(relay, output, view), typing, leaving]);
+  if (end === "detached") {
+    await within(DETACH_MS, relay.send(encode(Frame.DETACH)).catch(ignore));
+    return { detached: true };
   }
-  return { ...attachment, done: run() };
+  // Its terminal is closed; how it ended is on disk in an instant.
+  for (;;) {
+    const state = watch.finalState();
+    if (state !== undefined) return { state };
+    const next = await Promise.race([watch.next(), leaving]);
+    if (next === "detached") return { detached: true };
+  }
 }
 
 function ignore(): void {}
 
-/** Waits for something, whatever becomes of it, but not longer than that. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([work.catch(ignore), late.promise]);
-  clearTimeout(timer);
-}
-
-interface Output {
+/** The user's screen; disposing of it leaves the stream as it is. */
+interface Output extends Disposable {
   write(bytes: Uint8Array): Promise<void>;
-  release(): void;
 }
 
 function openOutput(stdout: TerminalOutput): Output {
@@ -203,7 +230,7 @@ function openOutput(stdout: TerminalOutput): Output {
         await writer.ready;
         await writer.write(bytes.slice());
       },
-      release: () => writer.releaseLock(),
+      [Symbol.dispose]: () => writer.releaseLock(),
     };
   }
   return {
@@ -212,13 +239,13 @@ function openOutput(stdout: TerminalOutput): Output {
         at += await stdout.write(bytes.subarray(at));
       }
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 
-interface Input {
+/** The user's keyboard; disposing of it leaves the stream as it is. */
+interface Input extends Disposable {
   read(): Promise<Uint8Array | null>;
-  release(): void;
 }
 
 function openInput(stdin: TerminalInput | undefined): Input | undefined {
@@ -227,7 +254,7 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
     const reader = stdin.getReader();
     return {
       read: async () => (await reader.read()).value ?? null,
-      release: () => reader.releaseLock(),
+      [Symbol.dispose]: () => reader.releaseLock(),
     };
   }
   const buffer = new Uint8Array(65536);
@@ -236,12 +263,13 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
       const count = await stdin.read(buffer);
       return count === null ? null : buffer.subarray(0, count);
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 
 /** The user's terminal. */
 interface View {
+  columns: number;
   rows: number;
   /** Whether what it shows is not the session's. */
   isForeign: boolean;
@@ -259,7 +287,7 @@ async function show(
     switch (frame.type) {
       case Frame.REDRAW:
         if (view.isForeign) {
-          // What the user had on the screen moves up into his scrollback.
+          // What was on the user's screen moves up into the scrollback.
           const room = `\x1b[${view.rows};1H${"\n".repeat(view.rows)}`;
           await output.write(encoder.encode(room));
           view.isForeign = false;
@@ -287,7 +315,7 @@ async function forward(
 ): Promise<"detached"> {
   const never = new Promise<never>(() => {});
   let reading: Promise<Uint8Array | null> | undefined;
-  let repeat: Promise<"late"> | undefined;
+  let repeat: Promise<void> | undefined;
   // Not waited for, or what was pasted would keep the keys that detach from being heard.
   let waitingBytes = 0;
   const type = async (bytes: Uint8Array) => {
@@ -307,10 +335,6 @@ async function forward(
       if (waitingBytes > MAX_WAITING_BYTES) await Promise.race([sent, leaving]);
     }
     if (detach === "now") return "detached";
-    repeat = detach === "maybe" ? repeat ?? sleepUntilRepeat() : undefined;
+    repeat = detach === "maybe" ? repeat ?? sleep(REPEAT_MS) : undefined;
   }
-}
-
-function sleepUntilRepeat(): Promise<"late"> {
-  return new Promise((resolve) => setTimeout(() => resolve("late"), REPEAT_MS));
 }

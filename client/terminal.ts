@@ -21,11 +21,11 @@ import {
   connectRelay,
   isGone,
   type RelayConnection,
+  unreachable,
 } from "../relay/connection.ts";
 import { toLatin1 } from "../system/bytes.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
-import { type Paths, pathsFor, readState, type RootOptions } from "../store.ts";
-import { isTerminal } from "./terminal_status.ts";
+import { type Paths, pathsFor, type RootOptions } from "../store.ts";
 
 /** How long a relay may take to answer: one that is stopped answers once it goes on. */
 const ANSWER_MS = 30_000;
@@ -71,7 +71,6 @@ export async function readScreen(
 ): Promise<ScreenText> {
   const { ansi = false, scrollback = 0, root } = options;
   const paths = pathsFor(id, { root });
-  checkTerminal(paths);
   try {
     using relay = await connectRelay(
       paths,
@@ -95,7 +94,7 @@ async function screenReply(
 ): Promise<ScreenText> {
   for (;;) {
     const frame = await relay.next();
-    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame === undefined) throw unreachable(id, "exited");
     if (frame.type === Frame.SCREEN_REPLY) return screenIn(frame, id, ansi);
   }
 }
@@ -112,39 +111,6 @@ function nonsense(id: string): ProtocolError {
   return new ProtocolError(
     `Cannot read the terminal of session "${id}": its relay answers nonsense`,
   );
-}
-
-function endedMeanwhile(id: string): SessionError {
-  return new SessionError(
-    "wrong_state",
-    `Cannot reach the terminal of session "${id}": it has ended`,
-    { id },
-  );
-}
-
-function checkTerminal(paths: Paths): void {
-  const { id } = paths;
-  try {
-    Deno.lstatSync(`${paths.dir}/terminal.json`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    try {
-      Deno.lstatSync(paths.lock);
-    } catch (cause) {
-      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      throw new SessionError("not_found", `No such session: "${id}"`, {
-        id,
-        cause,
-      });
-    }
-    // Not yet written, or could not be.
-    if (readState(paths).state === "starting" || isTerminal(paths)) return;
-    throw new SessionError(
-      "unsupported",
-      `Session "${id}" has no screen: it is no terminal (kind pty)`,
-      { id },
-    );
-  }
 }
 
 /** One thing to type. */
@@ -193,14 +159,13 @@ export async function sendKeys(
     if ("key" in part) encodeKey(part.key); // The caller's mistake, told to him.
     return "raw" in part ? { raw: btoa(toLatin1(part.raw)) } : part;
   });
-  checkTerminal(paths);
   using relay = await connectRelay(
     paths,
     encode(Frame.SEND, { parts: encoded, timeoutMs }),
   );
   for (;;) {
     const frame = await relay.next();
-    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame === undefined) throw unreachable(id, "exited");
     if (frame.type !== Frame.SEND_REPLY) continue;
     const { written, total, error } = sendReplyIn(frame, id);
     if (error === undefined) return { written };
@@ -249,7 +214,6 @@ export async function waitForScreen(
 ): Promise<ScreenText> {
   const { signal, root } = options;
   const paths = pathsFor(id, { root });
-  checkTerminal(paths);
   signal?.throwIfAborted();
   const lookAgain = encode(Frame.SCREEN, { ansi: false, scrollback: 0 });
   using relay = await connectWatching(paths);

@@ -5,7 +5,7 @@
  */
 import { readFile, statOptional } from "../system/files.ts";
 import { MAX_SIZE } from "../screen/screen_text.ts";
-import { META_BYTES, parseMeta, type Paths } from "../store.ts";
+import type { Paths } from "../store.ts";
 
 /** What {@linkcode terminalStatus} tells. */
 export interface TerminalStatus {
@@ -69,15 +69,4 @@ export function terminalStatus(
     clients: isRunning ? count(clients, 1_000_000) : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
   };
-}
-
-/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
-export function isTerminal(paths: Paths): boolean {
-  try {
-    return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id).kind ===
-      "pty";
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return false;
-  }
 }

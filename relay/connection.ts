@@ -20,7 +20,15 @@ import {
   VersionError,
 } from "./protocol.ts";
 import { connectIn } from "./socket.ts";
-import { type Paths, readState } from "../store.ts";
+import {
+  META_BYTES,
+  noSuchSession,
+  parseMeta,
+  type Paths,
+  readState,
+  type StateName,
+} from "../store.ts";
+import { exists, readFile } from "../system/files.ts";
 
 /** A connection that has been greeted. */
 export interface RelayConnection extends Disposable {
@@ -34,6 +42,10 @@ export interface RelayConnection extends Disposable {
 
 /** How long a relay may take to greet: one that is stopped does once it goes on. */
 const GREETING_MS = 30_000;
+/** How long to wait for the socket of a relay that is about to start, in milliseconds. */
+const START_MS = 2000;
+/** How often to look for it, in milliseconds. */
+const RETRY_MS = 10;
 /** The longest message of a relay that is passed on, in characters. */
 const MAX_MESSAGE_LENGTH = 300;
 
@@ -41,8 +53,8 @@ const MAX_MESSAGE_LENGTH = 300;
  * Connects to the relay of a session and exchanges versions; the first frames
  * of the caller go along with the greeting. A frame of more than `maxFrameBytes` is an error.
  *
- * @throws {SessionError} `wrong_state` if it has no relay that listens; `unsupported`
- * if that speaks another version.
+ * @throws {SessionError} `not_found`; `unsupported` if the session is no terminal, or its relay
+ * speaks another version; `wrong_state` if it has no relay that listens.
  */
 export async function connectRelay(
   paths: Paths,
@@ -94,7 +106,7 @@ export async function connectRelay(
     }, ms);
     return { [Symbol.dispose]: () => clearTimeout(timer) };
   };
-  const lost = () => gone(paths.id, isSilent ? "running" : "ended");
+  const lost = () => unreachable(paths.id, isSilent ? "running" : "exited");
   try {
     using _ = giveUpAfter(GREETING_MS);
     await send(concat([encode(Frame.HELLO, { protocol: PROTOCOL }), first]));
@@ -119,8 +131,9 @@ export function isGone(error: unknown): boolean {
     error instanceof Deno.errors.Interrupted;
 }
 
+/** Connects to the socket. Whether there is one to be expected is asked once that has failed. */
 async function connect(paths: Paths): Promise<Deno.Conn> {
-  const deadline = performance.now() + 2000;
+  const deadline = performance.now() + START_MS;
   for (;;) {
     try {
       return await connectIn(paths.dir);
@@ -130,18 +143,48 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
           error instanceof Deno.errors.ConnectionRefused)
       ) throw error;
       const { state } = readState(paths);
+      // While it is starting, terminal.json is still to come.
+      if (state !== "starting") checkIsTerminal(paths, error);
       // A relay that is about to start, or about to end.
       const isYoung = state === "starting" || state === "running";
       if (!isYoung || performance.now() > deadline) {
-        throw gone(paths.id, state, error);
+        throw unreachable(paths.id, state, error);
       }
     }
-    await sleep(10);
+    await sleep(RETRY_MS);
   }
 }
 
-function gone(id: string, state: string, cause?: unknown): SessionError {
-  const why = state === "exited" || state === "ended"
+/** Throws unless there is a session, and it is a terminal: by its relay's record, or its metadata. */
+function checkIsTerminal(paths: Paths, cause: unknown): void {
+  const { id } = paths;
+  if (exists(`${paths.dir}/terminal.json`) || isTerminal(paths)) return;
+  if (!exists(paths.lock)) throw noSuchSession(id, cause);
+  throw new SessionError(
+    "unsupported",
+    `Session "${id}" has no screen: it is no terminal (kind pty)`,
+    { id, cause },
+  );
+}
+
+/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
+export function isTerminal(paths: Paths): boolean {
+  try {
+    return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id).kind ===
+      "pty";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}
+
+/** The error of a terminal without a relay that listens, by the session's state. */
+export function unreachable(
+  id: string,
+  state: StateName,
+  cause?: unknown,
+): SessionError {
+  const why = state === "exited"
     ? "it has ended"
     : state === "lost"
     ? "it is lost"

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { within } from "../system/async.ts";
 import { concat } from "../system/bytes.ts";
 import { encode, Frame, type Size } from "./protocol.ts";
 
@@ -114,12 +115,7 @@ export class RelayClient {
 
   /** Waits until everything is sent, or `timeoutMs` is over. */
   async flush(timeoutMs: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-    });
-    await Promise.race([this.#writing, timeout]);
-    clearTimeout(timer);
+    await within(timeoutMs, Promise.resolve(this.#writing));
   }
 
   /** Closes the connection. */

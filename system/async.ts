@@ -49,6 +49,16 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   await abortable(promise, signal);
 }
 
+/** Waits for `promise`, but no longer than so: then for `undefined`. The promise itself goes on. */
+export async function within<T>(
+  ms: number,
+  promise: Promise<T>,
+): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  using _ = startTimer(ms, () => resolve(undefined));
+  return await Promise.race([promise, late]);
+}
+
 /** Checks a number of milliseconds to wait; `Infinity` is one. */
 export function checkTimeoutMs(timeoutMs: number): number {
   checkType("timeoutMs", timeoutMs, "number");
