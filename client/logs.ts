@@ -1,30 +1,22 @@
 /**
- * Reading logs: what is there, its last lines, and what is still to come.
- *
- * Owns positions in log files. A log is only ever appended to by the agent; it may be
- * missing (empty), truncated by somebody (read from its beginning again, as
- * tail(1) does), or deleted (the open descriptor still gives the rest).
+ * Reading a session's output: all of it, its last lines, and following it while it grows.
  *
  * Following goes in rounds: look whether the session is over, note the log's size,
- * read up to there, and end if it was over, else wait. As the look comes before the
- * reading, whatever was written before the end is read after it was seen; as
- * the size bounds a round, an agent that never stops writing can't delay the look.
+ * read up to there, and end if it was over, else wait. The look comes before the
+ * reading, so everything written before the end is read. The size bounds a round, so
+ * an agent that never stops writing can't delay the look.
  *
  * @module
  */
 import { ArgumentError, checkType } from "../errors.ts";
-import {
-  exists,
-  identityAt,
-  type OpenFile,
-  openFile,
-} from "../system/files.ts";
+import { exists } from "../system/files.ts";
 import {
   noSuchSession,
   type Paths,
   pathsFor,
   type RootOptions,
 } from "../store.ts";
+import { openLog } from "./log_files.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
 /** The name of an output stream. */
@@ -70,9 +62,6 @@ export interface LogChunk {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-const BLOCK_BYTES = 64 * 1024;
-const NEWLINE = 10;
-
 /**
  * What a session has written until now, in pieces of up to 64 KiB; nothing if the log is
  * missing. The last lines of a long log are found from its end. Needs
@@ -105,7 +94,7 @@ async function* readNow(
   stream: LogStream,
   tailLines: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  using log = openLog(paths[stream], tailOf(tailLines));
+  using log = openLog(paths[stream], { lines: tailLines });
   if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
   for (let bytes; (bytes = await log.read());) yield bytes;
 }
@@ -126,18 +115,11 @@ export async function* readEndOfLog(
   paths: Paths,
   bytes: number,
 ): AsyncGenerator<LogEnd, void> {
-  let isCut = false;
-  using log = openLog(paths.stdout, (files) => {
-    let left = bytes;
-    for (const file of files.toReversed()) {
-      file.position = Math.max(0, file.end - left);
-      left -= file.end - file.position;
-      if (file.position > 0) isCut = true;
-    }
-    return Promise.resolve();
-  });
+  using log = openLog(paths.stdout, { bytes });
   if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
-  for (let bytes; (bytes = await log.read());) yield { bytes, isCut };
+  for (let bytes; (bytes = await log.read());) {
+    yield { bytes, isCut: log.isCut };
+  }
 }
 
 function isSession(paths: Paths): boolean {
@@ -247,7 +229,7 @@ async function* follow(
   leave?.addEventListener("abort", watch.ring);
   stack.defer(() => leave?.removeEventListener("abort", watch.ring));
   const logs = streams.map((stream) => {
-    const log = stack.use(openLog(paths[stream], tailOf(tailLines)));
+    const log = stack.use(openLog(paths[stream], { lines: tailLines }));
     return { stream, log };
   });
   // Opened with the first mark, before anything is awaited: a session that is deleted while
@@ -287,139 +269,6 @@ function watchedFiles(
   return exists(`${dir}/terminal.json`) && !exists(`${dir}/ready.pipe`)
     ? [dir]
     : streams.map((stream) => paths[stream]);
-}
-
-/** A position in a log file that may be missing, or appear. */
-interface Log extends Disposable {
-  /** Notes the log's size; tells whether there is one. */
-  mark(): boolean;
-  /** The next bytes before the mark, `undefined` at it. */
-  read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
-}
-
-/** Sets the positions in the files to where reading begins, before the first reading. */
-type Skip = (files: LogFile[]) => Promise<void>;
-
-function tailOf(lines: number): Skip | undefined {
-  return lines === Infinity ? undefined : (files) => skipToTail(files, lines);
-}
-
-function openLog(path: string, skip?: Skip): Log {
-  /** The files to read, in order; a new one is added when the last was renamed to `.1`. */
-  let files: LogFile[] = [];
-  let buffer: Uint8Array<ArrayBuffer> | undefined;
-  return {
-    mark() {
-      if (files.length === 0) files = openFiles(path);
-      else addNewer(path, files);
-      for (const log of files) {
-        log.end = log.file.size();
-        // Truncated. What was written since then is at the beginning.
-        if (log.end < log.position) log.position = 0;
-      }
-      return files.length > 0;
-    },
-    async read() {
-      const first = skip;
-      skip = undefined;
-      await first?.(files);
-      for (;;) {
-        const [log, ...newer] = files;
-        if (log === undefined) return undefined;
-        if (log.position < log.end) {
-          buffer ??= new Uint8Array(BLOCK_BYTES);
-          const wanted = Math.min(log.end - log.position, BLOCK_BYTES);
-          const room = buffer.subarray(0, wanted);
-          const length = await log.file.read(room, log.position);
-          log.position += length;
-          // 0: truncated since the mark. The next mark will tell.
-          return length === 0 ? undefined : buffer.slice(0, length);
-        }
-        if (newer.length === 0) return undefined;
-        log.file[Symbol.dispose]();
-        files = newer;
-      }
-    },
-    [Symbol.dispose]() {
-      for (const { file } of files) file[Symbol.dispose]();
-    },
-  };
-}
-
-/** A log file that is being read. */
-interface LogFile {
-  readonly file: OpenFile;
-  position: number;
-  end: number;
-}
-
-function openLogFile(path: string): LogFile | undefined {
-  const file = openFile(path);
-  return file && { file, position: 0, end: 0 };
-}
-
-/** A log and, before it, what the journal of a terminal has put aside; see journal.ts. */
-function openFiles(path: string): LogFile[] {
-  const log = openLogFile(path);
-  const older = openLogFile(`${path}.1`);
-  // Put aside between the two: then the newer one is found by the next look.
-  if (older !== undefined && older.file.identity === log?.file.identity) {
-    older.file[Symbol.dispose]();
-    return [log!];
-  }
-  return [older, log].filter((one) => one !== undefined);
-}
-
-/** Adds what has come after the last of `files`, if that was put aside. */
-function addNewer(path: string, files: LogFile[]): void {
-  const last = files.at(-1);
-  if (identityAt(path) === last?.file.identity) return;
-  for (const log of openFiles(path)) {
-    const { identity } = log.file;
-    if (files.some(({ file }) => file.identity === identity)) {
-      log.file[Symbol.dispose]();
-    } else files.push(log);
-  }
-}
-
-/** Leaves out all but the last lines. */
-async function skipToTail(files: LogFile[], lines: number): Promise<void> {
-  let left = lines;
-  for (const log of files.toReversed()) {
-    const found = await findTail(log.file, log.end, left);
-    log.position = found.position;
-    left = found.left;
-  }
-}
-
-/**
- * Where the last `lines` lines of the first `size` bytes begin, searched from there
- * backwards, and how many lines there were too few.
- */
-async function findTail(
-  file: OpenFile,
-  size: number,
-  lines: number,
-): Promise<{ readonly position: number; readonly left: number }> {
-  if (lines === 0) return { position: size, left: 0 };
-  let left = lines;
-  const buffer = new Uint8Array(BLOCK_BYTES);
-  for (let start = size; start > 0;) {
-    const wanted = Math.min(BLOCK_BYTES, start);
-    start -= wanted;
-    // Less than wanted: truncated meanwhile.
-    const length = await file.read(buffer.subarray(0, wanted), start);
-    for (let at = length; at > 0;) {
-      at = buffer.lastIndexOf(NEWLINE, at - 1);
-      if (at < 0) break;
-      // The very last newline ends the last line, it doesn't begin another.
-      if (start + at + 1 < size && --left === 0) {
-        return { position: start + at + 1, left };
-      }
-    }
-  }
-  // The first line has no newline before it.
-  return { position: 0, left: size > 0 ? left - 1 : left };
 }
 
 function checkStream(stream: LogStream): LogStream {

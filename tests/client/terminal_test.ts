@@ -9,6 +9,9 @@ import { encode, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { connectIn } from "../../relay/socket.ts";
 import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { terminalStatus } from "../../client/terminal_status.ts";
+import { attachSession } from "../../client/attach.ts";
+import { spawnRepl } from "../../spawn.ts";
+import { pathsFor } from "../../store.ts";
 import { attachTerminal } from "../../client/attach_terminal.ts";
 import {
   assert,
@@ -497,6 +500,39 @@ Deno.test("attachTerminal() refuses what is no running terminal, and another ver
   assert(error.message.includes(`version ${PROTOCOL + 1}`));
   await serving;
   listener.close();
+});
+
+Deno.test("a session without a terminal is refused, and one that is missing", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  await spawnRepl(pathsFor("lines", { root: dir }), [], { program: "cat" });
+  const output = { stdout: new WritableStream(), columns: 80, rows: 24 };
+  for (
+    const ask of [
+      (id: string) => readScreen(id, { root: dir }),
+      (id: string) => sendKeys(id, [{ key: "enter" }], { root: dir }),
+      (id: string) => waitForScreen(id, /x/, { root: dir }),
+      (id: string) => attachTerminal(id, { root: dir, ...output }),
+    ]
+  ) {
+    const other = await assertRejects(() => ask("lines"), SessionError);
+    assertEquals(other.code, "unsupported");
+    const none = await assertRejects(() => ask("none"), SessionError);
+    assertEquals(none.code, "not_found");
+  }
+});
+
+Deno.test("attachSession() tells a size that changes before it is connected", async () => {
+  await using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["cat"]);
+  const stdout = new WritableStream();
+  const leave = new AbortController();
+  const { signal } = leave;
+  const attached = attachSession("a", { root: root.dir, stdout, signal });
+  attached.resize(71, 17);
+  await until(() => terminalStatus(paths, true)?.columns === 71);
+  leave.abort();
+  assertEquals(await attached, { detached: true });
 });
 
 Deno.test("a client of the bare protocol gets the cut between screen and output without loss", async () => {
