@@ -1,9 +1,9 @@
 /**
  * Attaching with the terminal that this program runs in: raw mode, window size, signals.
  *
- * Who is stopped (SIGTSTP) gives the terminal back first; after SIGSTOP, which nobody can
- * see coming, only what the shell restores is right. Continued, it takes the terminal again
- * and has the screen drawn anew: anything may have been done to both.
+ * On SIGTSTP the program gives the terminal back before it stops. SIGSTOP can't be
+ * handled: then only the modes that the shell restores are right. When it continues, it takes
+ * the terminal again and draws the screen anew, since both may have changed meanwhile.
  *
  * @module
  */
@@ -25,13 +25,13 @@ export type AttachConsoleOptions = Omit<
 
 const STDIN_FD = 0;
 
-/** The signals that end a client; its terminal is restored first. */
+/** The signals that detach; the terminal is restored first. */
 const LEAVING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
 
 /**
  * Attaches this program's terminal to a session until the session ends or the user
- * leaves: by the keys that detach, by a closed window, or by a signal to this program. Afterwards
- * a read of standard input is still pending: call `Deno.exit`.
+ * detaches: by the keys for that, by closing the window, or by a signal to this program.
+ * Afterwards a read of standard input is still pending: call `Deno.exit`.
  *
  * Needs what {@linkcode attachTerminal} needs.
  *
@@ -66,7 +66,7 @@ export async function attachConsole(
   };
   const takeTerminal = () => {
     stdin.setRaw(true);
-    passOutput(STDIN_FD); // Deno leaves that as it was.
+    passOutput(STDIN_FD); // Deno's raw mode leaves output processing on.
   };
   const onStop = () => {
     stdout.writeSync(new TextEncoder().encode(farewell(consoleSize().rows)));
@@ -112,13 +112,13 @@ function handle(name: Deno.Signal, handler: () => void): Disposable {
   };
 }
 
-/** A terminal that tells no size, such as a serial line, has the classical one. */
+/** The terminal's size; 80x24 for a terminal without one, such as a serial line. */
 function consoleSize(): { columns: number; rows: number } {
   try {
     const { columns, rows } = Deno.consoleSize();
     if (columns > 0 && rows > 0) return { columns, rows };
   } catch {
-    // It can't tell.
+    // It has none.
   }
   return { columns: 80, rows: 24 };
 }

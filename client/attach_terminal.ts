@@ -2,9 +2,9 @@
  * Attaching to a terminal session over streams that the caller gives.
  *
  * The client is a pipe with three duties: it draws the screen first, it finds
- * the keys that detach, and whatever happens it gives the user's terminal back: modes,
- * alternate screen, cursor, mouse, keyboard, colours. Raw mode and window size changes
- * of a real terminal are the caller's, see terminal_console.ts.
+ * the keys that detach, and however it ends it restores the user's terminal: modes,
+ * alternate screen, cursor, mouse, keyboard, colours. Raw mode and the size of a real
+ * terminal are the caller's work, see attach_console.ts.
  *
  * @module
  */
@@ -16,35 +16,35 @@ import { pathsFor, type RootOptions } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
 import { type FinalState, type SessionWatch, watchSession } from "./watch.ts";
 
-/** What is typed: a stream, or something with `read` such as `Deno.stdin`. */
+/** The user's keyboard: a stream, or something with `read` such as `Deno.stdin`. */
 export type TerminalInput = ReadableStream<Uint8Array> | {
   read(buffer: Uint8Array): Promise<number | null>;
 };
 
-/** Where the screen is shown: a stream, or something with `write` such as `Deno.stdout`. */
+/** The user's screen: a stream, or something with `write` such as `Deno.stdout`. */
 export type TerminalOutput = WritableStream<Uint8Array> | {
   write(bytes: Uint8Array): Promise<number>;
 };
 
 /** Options of {@linkcode attachTerminal}. */
 export interface AttachTerminalOptions extends RootOptions {
-  /** What the user types, as a terminal in raw mode gives it; its end detaches. Without it there is no input. */
+  /** The bytes of a terminal in raw mode; their end detaches. Without `stdin` there is no input. */
   readonly stdin?: TerminalInput;
-  /** The user's terminal; it must not put a CR before an LF (`stty -opost`), as it does in Deno's raw mode. */
+  /** The user's terminal. It must not add a CR to an LF (`stty -opost`); Deno's raw mode leaves that on. */
   readonly stdout: TerminalOutput;
   /** The width of the user's terminal in characters. */
   readonly columns: number;
   /** Its height in lines. */
   readonly rows: number;
   /**
-   * Keys that detach, separated by commas; typed twice they go through. An empty
-   * text: none.
+   * Keys that detach, separated by commas. Typed twice, they go to the program. An empty
+   * text means none.
    *
    * @default {"ctrl-\\"}
    */
   readonly detachKeys?: string;
   /**
-   * Only look on: nothing that is typed reaches the program, but the keys that detach work.
+   * Ignore input, except for the keys that detach.
    *
    * @default {false}
    */
@@ -146,7 +146,7 @@ export function startAttaching(
     const keys = new DetachKeys(options.detachKeys);
     const paths = pathsFor(id, options);
     using stack = new DisposableStack();
-    // Before connecting: it can't end unseen then, nor be replaced by a namesake.
+    // Before connecting: then it can't end unseen, nor be replaced by a session of its name.
     const watch = stack.use(watchSession(paths));
     signal?.throwIfAborted();
     const request = encode(Frame.ATTACH, { columns, rows, readOnly });
@@ -205,7 +205,7 @@ async function converse(
     await within(DETACH_MS, relay.send(encode(Frame.DETACH)).catch(ignore));
     return { detached: true };
   }
-  // Its terminal is closed; how it ended is on disk in an instant.
+  // The relay has gone. The reaper records the ending in a moment.
   for (;;) {
     const state = watch.finalState();
     if (state !== undefined) return { state };
@@ -225,7 +225,7 @@ function openOutput(stdout: TerminalOutput): Output {
   if ("getWriter" in stdout) {
     const writer = stdout.getWriter();
     return {
-      // The stream may keep what it is given: the frame's memory is used again.
+      // A copy: the stream may keep its chunks, and the frame's memory is used again.
       write: async (bytes) => {
         await writer.ready;
         await writer.write(bytes.slice());
@@ -316,14 +316,14 @@ async function forward(
   const never = new Promise<never>(() => {});
   let reading: Promise<Uint8Array | null> | undefined;
   let repeat: Promise<void> | undefined;
-  // Not waited for, or what was pasted would keep the keys that detach from being heard.
+  // Writes are not waited for: the keys that detach must work while a paste is stuck.
   let waitingBytes = 0;
   const type = async (bytes: Uint8Array) => {
     waitingBytes += bytes.length;
     await connection.send(encode(Frame.INPUT, bytes));
     waitingBytes -= bytes.length;
   };
-  const read = () => input.read().catch(() => null); // Released, or closed under us.
+  const read = () => input.read().catch(() => null); // Released, or closed by its owner.
   for (;;) {
     reading ??= read();
     const bytes = await Promise.race([reading, repeat ?? never, leaving]);
@@ -331,7 +331,7 @@ async function forward(
     reading = undefined;
     const { forward, detach } = keys.feed(bytes);
     if (forward.length > 0 && !readOnly) {
-      const sent = type(forward).catch(ignore); // The other half tells how it ended.
+      const sent = type(forward).catch(ignore); // show() learns how it ended.
       if (waitingBytes > MAX_WAITING_BYTES) await Promise.race([sent, leaving]);
     }
     if (detach === "now") return "detached";

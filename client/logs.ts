@@ -22,7 +22,7 @@ import { type FinalState, watchSession } from "./watch.ts";
 /** The name of an output stream. */
 export type LogStream = "stdout" | "stderr";
 
-/** Which part of the output to read. */
+/** Where to begin in the output. */
 export interface TailOptions extends RootOptions {
   /**
    * Start with the last so many lines; text after the last newline counts as one.
@@ -44,27 +44,27 @@ export interface ReadLogOptions extends TailOptions {
 
 /** Options of {@linkcode followLog}. */
 export interface FollowLogOptions extends ReadLogOptions {
-  /** Ends the following. */
+  /** Stops the following. */
   readonly signal?: AbortSignal;
 }
 
 /** Options of {@linkcode followLogs}. */
 export interface FollowLogsOptions extends TailOptions {
-  /** Ends the following. */
+  /** Stops the following. */
   readonly signal?: AbortSignal;
 }
 
-/** A piece of output and where it comes from. */
+/** A piece of output and its stream. */
 export interface LogChunk {
-  /** The stream that it was written to. */
+  /** The stream that the agent wrote it to. */
   readonly stream: LogStream;
   /** The bytes as written; a line may be cut anywhere. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /**
- * What a session has written until now, in pieces of up to 64 KiB; nothing if the log is
- * missing. The last lines of a long log are found from its end. Needs
+ * A session's output until now, in pieces of up to 64 KiB; nothing if the log is
+ * missing. The last lines of a long log are searched from its end. Needs
  * `--allow-read` of the root and, without `root`, `--allow-env`.
  *
  * @throws {SessionError} `not_found`, when iterated.
@@ -107,7 +107,7 @@ export interface LogEnd {
 }
 
 /**
- * The last so many bytes of what a session has written to its standard output.
+ * The last so many bytes of a session's standard output.
  *
  * @throws {SessionError} `not_found`, when iterated.
  */
@@ -127,12 +127,12 @@ function isSession(paths: Paths): boolean {
 }
 
 /**
- * What a session has written and what it still writes, until it has ended and
- * all is read. Waits for file events, so idle following costs nothing; a slow consumer
- * slows nobody else. Ends as well when the session is deleted, after the rest. Needs
+ * A session's output from the beginning, then live, until the session has ended and
+ * all is read; if the session is deleted, until the rest is read. It waits for file events, so
+ * following an idle session costs nothing. A slow consumer slows nothing else. Needs
  * `--allow-read` of the root and, without `root`, `--allow-env`.
  *
- * Leaving the loop frees what it holds; use `signal` to leave while it waits.
+ * Leaving the loop frees its files; use `signal` to leave while it waits.
  *
  * @throws {SessionError} `not_found`, when iterated.
  * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
@@ -159,9 +159,9 @@ export function followLog(
 }
 
 /**
- * Both streams of a session, each as {@linkcode followLog} gives one. Pieces of one
- * stream are in order; which of two streams was written to first is known only roughly,
- * as each is a file of its own. `tailLines` counts for each.
+ * Both streams of a session, each like {@linkcode followLog}. The pieces of one
+ * stream are in order. The order between both streams is only approximate, since each is a
+ * file of its own. `tailLines` counts for each stream.
  *
  * @throws {SessionError} `not_found`, when iterated.
  * @throws {ArgumentError} if the id is malformed; {RangeError} if `tailLines` is negative.
@@ -196,13 +196,13 @@ async function* bytesOf(
 /** Options of {@linkcode followStreams}. */
 export interface FollowStreamsOptions {
   readonly tailLines?: number;
-  /** Ends the following at once, with its reason. */
+  /** Stops the following at once, with its reason. */
   readonly signal?: AbortSignal;
-  /** Ends the following quietly, after what is there was read. */
+  /** Ends the following once the output that is there was read; no error. */
   readonly leave?: AbortSignal;
 }
 
-/** Follows some streams of a session; returns its final state, `undefined` if left before. */
+/** Follows some streams of a session; returns its final state, `undefined` if it was left. */
 export function followStreams(
   paths: Paths,
   streams: readonly LogStream[],
@@ -232,8 +232,8 @@ async function* follow(
     const log = stack.use(openLog(paths[stream], { lines: tailLines }));
     return { stream, log };
   });
-  // Opened with the first mark, before anything is awaited: a session that is deleted while
-  // the consumer is busy with one stream gives the other one all the same.
+  // The first mark opens all logs before anything is awaited: so a session that is deleted while
+  // the consumer is busy with one stream still yields the other.
   for (;;) {
     const leaving = leave?.aborted ?? false;
     const final = watch.finalState();
@@ -258,8 +258,8 @@ async function* follow(
 }
 
 /**
- * A terminal's journal is replaced by a new file now and then: there the directory is watched,
- * but not while a named pipe is in it, the creator's, for the reason that watch.ts gives.
+ * The files whose changes matter. A terminal's log is replaced by a new file now and then, so
+ * there it is the directory; but not while the creator's named pipe is in it, see watch.ts.
  */
 function watchedFiles(
   paths: Paths,
@@ -278,7 +278,7 @@ function checkStream(stream: LogStream): LogStream {
   );
 }
 
-/** Checks a number of last lines; `Infinity` is one. */
+/** Checks a number of last lines; `Infinity` is allowed. */
 export function checkTailLines(lines: number): void {
   checkType("tailLines", lines, "number");
   if (lines === Infinity || Number.isSafeInteger(lines) && lines >= 0) return;

@@ -1,8 +1,8 @@
 /**
- * Terminal sessions for programs: read the screen, type, wait for what appears.
+ * Terminal sessions for programs: read the screen, type, wait until something appears.
  *
- * Each function asks the session's relay over its socket; where the session has ended,
- * its last screen is read from what it left behind.
+ * Each function asks the session's relay over its socket. After the session has ended, its
+ * last screen is read from its files.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { toLatin1 } from "../system/bytes.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
 import { type Paths, pathsFor, type RootOptions } from "../store.ts";
 
-/** How long a relay may take to answer: one that is stopped answers once it goes on. */
+/** How long a relay may take to answer. A stopped relay (SIGSTOP) answers once it continues. */
 const ANSWER_MS = 30_000;
 /** The longest error of a relay that is passed on, in characters. */
 const MAX_ERROR_LENGTH = 300;
@@ -49,9 +49,9 @@ export interface ReadScreenOptions extends RootOptions {
 }
 
 /**
- * The screen of a terminal session as it is now; of one that has ended, its last one.
- * Its text holds no control characters and none that reorder or hide text; with `ansi` escape
- * sequences for styles, blanks and links, and no others.
+ * The screen of a terminal session as it is now, or its last screen if it has ended.
+ * The text holds no control characters and none that reorder or hide text. With `ansi` it holds
+ * escape sequences for styles, blanks and links, and no others.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
@@ -106,7 +106,7 @@ function screenIn(frame: Received, id: string, ansi: boolean): ScreenText {
   return screen;
 }
 
-/** The session's socket is not its relay's, or was made by another version. */
+/** The error for an answer that no relay gives: something else is listening on the socket. */
 function nonsense(id: string): ProtocolError {
   return new ProtocolError(
     `Cannot read the terminal of session "${id}": its relay answers nonsense`,
@@ -125,7 +125,7 @@ export type TerminalInputPart =
 /** Options of {@linkcode sendKeys}. */
 export interface SendKeysOptions extends RootOptions {
   /**
-   * How long the program may read nothing of it, in milliseconds.
+   * How long the program may read nothing, in milliseconds.
    *
    * @default {2000}
    */
@@ -133,13 +133,13 @@ export interface SendKeysOptions extends RootOptions {
 }
 
 /**
- * Types into a terminal session, each part as a write of its own: text and Enter
- * in one write would be a paste to an agent. Returns the count of bytes typed.
+ * Types into a terminal session, each part as a write of its own: an agent takes text and
+ * Enter in one write for a paste. Returns how many bytes were typed.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is
- * no terminal; `input_full` with `written` if the program does not read.
+ * no terminal; `input_full` with `written` if the program does not read its input.
  * @throws {TypeError} if there is no such key.
  *
  * @example
@@ -156,7 +156,7 @@ export async function sendKeys(
   const { timeoutMs = 2000, root } = options;
   const paths = pathsFor(id, { root });
   const encoded = parts.map((part) => {
-    if ("key" in part) encodeKey(part.key); // The caller's mistake, told to him.
+    if ("key" in part) encodeKey(part.key); // Throws here if it is no key: the caller's mistake.
     return "raw" in part ? { raw: btoa(toLatin1(part.raw)) } : part;
   });
   using relay = await connectRelay(
@@ -188,15 +188,14 @@ function sendReplyIn(frame: Received, id: string): SendReply {
 
 /** Options of {@linkcode waitForScreen}. */
 export interface WaitForTerminalOptions extends RootOptions {
-  /** Gives up, with the signal's reason. */
+  /** Stops the waiting, with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Waits until the text of the screen (its lines joined by newlines) fits a pattern, and
- * returns that screen. The screen is looked at after subscribing to output, so no
- * moment is missed at which it stays; one that is overwritten within some
- * milliseconds may be.
+ * Waits until the text of the screen (its lines joined by newlines) matches a pattern, and
+ * returns that screen. It subscribes to output first and looks then, so it misses no
+ * screen that stays; a screen that is overwritten within milliseconds may be missed.
  *
  * @throws {SessionError} as {@linkcode readScreen}; `wrong_state` if the session ends first.
  * @throws the signal's reason.
@@ -217,7 +216,7 @@ export async function waitForScreen(
   signal?.throwIfAborted();
   const lookAgain = encode(Frame.SCREEN, { ansi: false, scrollback: 0 });
   using relay = await connectWatching(paths);
-  // Closing is what wakes a pending read.
+  // Closing wakes a pending read.
   const abort = () => relay?.[Symbol.dispose]();
   signal?.addEventListener("abort", abort);
   try {
@@ -226,7 +225,7 @@ export async function waitForScreen(
       signal?.throwIfAborted();
       if (frame === undefined || frame.type === Frame.END) break;
       if (frame.type === Frame.ACTIVITY) {
-        // It may end in this instant: what is left to read says so, or its last screen.
+        // If it ends in this instant, the next frame or the last screen tells.
         await relay.send(lookAgain).catch((error) => {
           if (!isGone(error)) throw error;
         });
@@ -238,7 +237,7 @@ export async function waitForScreen(
   } finally {
     signal?.removeEventListener("abort", abort);
   }
-  // What it wrote right before its end counts as well.
+  // Output right before its end counts as well.
   const last = await readScreen(id, { root });
   if (fits(last, pattern)) return last;
   throw new SessionError(
@@ -248,7 +247,7 @@ export async function waitForScreen(
   );
 }
 
-/** A connection that is told of output; `undefined` if the session has ended. */
+/** A connection that gets ACTIVITY frames; `undefined` if the session has ended. */
 async function connectWatching(
   paths: Paths,
 ): Promise<RelayConnection | undefined> {

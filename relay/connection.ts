@@ -1,5 +1,9 @@
 /**
- * A client's connection to the relay of a terminal session: connect, greet, frames.
+ * A client's connection to the relay of a terminal session: it connects, greets, and
+ * exchanges frames.
+ *
+ * It attempts first. If there is no socket, the session's files tell why not: no such session,
+ * no terminal, ended, or a relay that is about to start.
  *
  * @module
  */
@@ -30,17 +34,17 @@ import {
 } from "../store.ts";
 import { exists, readFile } from "../system/files.ts";
 
-/** A connection that has been greeted. */
+/** A connection whose versions match. */
 export interface RelayConnection extends Disposable {
-  /** The next frame, `undefined` at the end. Its payload is valid until the next call. */
+  /** The next frame, `undefined` at the end; its payload is valid until the next call. */
   next(): Promise<Received | undefined>;
   /** Sends whole frames, in the order of the calls. */
   send(bytes: Uint8Array): Promise<void>;
-  /** Closes it after so long, as if the other side had, unless what it returns is disposed of before. */
+  /** Closes the connection after so long, as if the relay had. Disposing of the result stops that. */
   giveUpAfter(ms: number): Disposable;
 }
 
-/** How long a relay may take to greet: one that is stopped does once it goes on. */
+/** How long a relay may take to greet. A stopped relay (SIGSTOP) greets once it continues. */
 const GREETING_MS = 30_000;
 /** How long to wait for the socket of a relay that is about to start, in milliseconds. */
 const START_MS = 2000;
@@ -50,8 +54,8 @@ const RETRY_MS = 10;
 const MAX_MESSAGE_LENGTH = 300;
 
 /**
- * Connects to the relay of a session and exchanges versions; the first frames
- * of the caller go along with the greeting. A frame of more than `maxFrameBytes` is an error.
+ * Connects to the relay of a session and exchanges versions. The caller's first frames
+ * are sent along with the greeting. A frame of more than `maxFrameBytes` is an error.
  *
  * @throws {SessionError} `not_found`; `unsupported` if the session is no terminal, or its relay
  * speaks another version; `wrong_state` if it has no relay that listens.
@@ -84,7 +88,7 @@ export async function connectRelay(
       at += await conn.write(bytes.subarray(at));
     }
   };
-  // One after the other: a frame that the socket takes in parts must not be cut by another.
+  // One after the other: the socket may take a frame in parts, and no other may come between.
   let sending = Promise.resolve();
   const send = (bytes: Uint8Array): Promise<void> => {
     const sent = sending.then(() => write(bytes));
@@ -95,7 +99,7 @@ export async function connectRelay(
     try {
       conn.close();
     } catch {
-      // It is closed already.
+      // It was closed before.
     }
   };
   let isSilent = false;
@@ -123,7 +127,7 @@ export async function connectRelay(
   return { next, send, giveUpAfter, [Symbol.dispose]: close };
 }
 
-/** The other side is gone, or we have closed: no error of its own. */
+/** Tells whether an error only means that one of both sides has closed the connection. */
 export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe ||
     error instanceof Deno.errors.ConnectionReset ||
@@ -131,7 +135,7 @@ export function isGone(error: unknown): boolean {
     error instanceof Deno.errors.Interrupted;
 }
 
-/** Connects to the socket. Whether there is one to be expected is asked once that has failed. */
+/** Connects to the socket, and waits for it while the session starts. */
 async function connect(paths: Paths): Promise<Deno.Conn> {
   const deadline = performance.now() + START_MS;
   for (;;) {
@@ -143,9 +147,9 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
           error instanceof Deno.errors.ConnectionRefused)
       ) throw error;
       const { state } = readState(paths);
-      // While it is starting, terminal.json is still to come.
+      // A session that is starting has no terminal.json yet.
       if (state !== "starting") checkIsTerminal(paths, error);
-      // A relay that is about to start, or about to end.
+      // Its relay may be about to listen, or about to end.
       const isYoung = state === "starting" || state === "running";
       if (!isYoung || performance.now() > deadline) {
         throw unreachable(paths.id, state, error);
@@ -155,7 +159,7 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
   }
 }
 
-/** Throws unless there is a session, and it is a terminal: by its relay's record, or its metadata. */
+/** Throws unless the session exists and is a terminal: its relay or its metadata says so. */
 function checkIsTerminal(paths: Paths, cause: unknown): void {
   const { id } = paths;
   if (exists(`${paths.dir}/terminal.json`) || isTerminal(paths)) return;
@@ -167,7 +171,7 @@ function checkIsTerminal(paths: Paths, cause: unknown): void {
   );
 }
 
-/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
+/** Tells from its metadata whether a session is a terminal; a damaged session is not. */
 export function isTerminal(paths: Paths): boolean {
   try {
     return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id).kind ===
@@ -178,7 +182,7 @@ export function isTerminal(paths: Paths): boolean {
   }
 }
 
-/** The error of a terminal without a relay that listens, by the session's state. */
+/** The error for a terminal whose relay can't be reached; the session's state tells why. */
 export function unreachable(
   id: string,
   state: StateName,
