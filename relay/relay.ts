@@ -146,7 +146,7 @@ export async function runRelay(args: readonly string[]): Promise<never> {
       // There is none.
     }
     const options = parse(args);
-    // Before the agent starts: too late is a session that nobody can attach to.
+    // Before the agent starts: if this fails, nothing has happened yet.
     await fetchEmulator();
     // A handler, not "ignore", which the agent would inherit.
     for (const signal of SURVIVED) Deno.addSignalListener(signal, () => {});
