@@ -114,7 +114,7 @@ Deno.test("what a terminal or another kind can't do is said, with what can be do
     [2, "either --tty or --interactive", ["run", "-t", "-i", "true"]],
     [2, "Cannot wait for", ["wait", "--for", "world=peace", "e"]],
     [2, "Invalid regular expression", ["wait", "--for", "output=(", "e"]],
-    [124, "not got there", [
+    [124, "Timed out after 50 ms", [
       "wait",
       "--timeout",
       "50ms",
