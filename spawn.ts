@@ -205,6 +205,10 @@ async function spawnAt(
   }
 }
 
+/** How much of a failed relay's error output is searched, in bytes. */
+const MAX_ERROR_BYTES = 64 * 1024;
+/** The longest error of a relay that is passed on, in characters. */
+const MAX_ERROR_LENGTH = 300;
 /** The errors of systemd-run, until the start has succeeded or failed. */
 const SCOPE_LOG = "scope.log";
 
@@ -304,7 +308,8 @@ async function start(
   await endedWithin(reaper, RECORD_MS);
   const report = result.outcome === "failed" ? result.report : "";
   const status = Number(report || exitCodeOf(paths));
-  throw startError(paths.id, program, cwd, status, report);
+  const why = attempt.relay ? await relayError(paths) : report;
+  throw startError(paths.id, program, cwd, status, why);
 }
 
 /** Ends the processes of a session that failed to start. */
@@ -315,6 +320,15 @@ async function endStarted(paths: Paths, hold: Hold): Promise<void> {
     evenReaper: true,
     isStill: () => hold.isStill(),
   });
+}
+
+/** The first line of the error with which Deno, or the relay, has ended instead of starting. */
+async function relayError(paths: Paths): Promise<string> {
+  const { plainText, unstyledText } = await import("./screen/clean_text.ts");
+  const said = unstyledText(readFile(paths.stderr, MAX_ERROR_BYTES) ?? "");
+  const [, line = ""] = /^(?:error|codex-session relay): (.*)$/m.exec(said) ??
+    [];
+  return plainText(line, MAX_ERROR_LENGTH);
 }
 
 /** The last line that systemd-run has left. */

@@ -17,7 +17,7 @@ import { OS } from "./system/os.ts";
 import { signalName, signalNumber } from "./system/signals.ts";
 
 /** The format that this version writes; readers refuse a newer one. */
-export const FORMAT = 1;
+const FORMAT = 1;
 
 /** The largest size of `meta.json`, in bytes. */
 export const META_BYTES = 1024 * 1024;

@@ -1,19 +1,26 @@
 /**
- * Attaching: a session's output to the caller's streams, the caller's input to
- * the session, until the session ends or the caller leaves.
+ * Attaching: a session's output goes to the caller's streams, the caller's input to
+ * the session, until the session ends or the caller detaches.
  *
- * The caller's streams stay the caller's: they are locked meanwhile, never closed, never
- * cancelled. Input that can't be delivered is told of and ends nothing.
+ * The caller's streams are locked meanwhile, and never closed or cancelled. Input that
+ * can't be delivered makes a notice, and ends nothing.
  *
  * @module
  */
 import { sendInput } from "./input.ts";
 import { followStreams, type LogStream } from "./logs.ts";
-import { isTerminal } from "./terminal_status.ts";
+import { startAttaching, type StartedAttachment } from "./attach_terminal.ts";
+import { isTerminal } from "../relay/connection.ts";
 import type { FinalState } from "./watch.ts";
 import { messageOf } from "../errors.ts";
 import { pathsFor, type RootOptions } from "../store.ts";
-import { abortable, checkTimeoutMs, startTimer } from "../system/async.ts";
+import { concat } from "../system/bytes.ts";
+import {
+  abortable,
+  checkTimeoutMs,
+  startTimer,
+  within,
+} from "../system/async.ts";
 
 /** The streams to attach, and how. */
 export interface AttachStreamOptions extends RootOptions {
@@ -21,7 +28,7 @@ export interface AttachStreamOptions extends RootOptions {
   readonly stdout: WritableStream<Uint8Array>;
   /** Where its error output goes; without this stream it is left out. */
   readonly stderr?: WritableStream<Uint8Array>;
-  /** What is sent to the session, whole lines at a time if it can be; its end detaches. */
+  /** The input for the session, sent in whole lines where possible; its end detaches. */
   readonly stdin?: ReadableStream<Uint8Array>;
   /**
    * Leave `stdin` alone.
@@ -38,7 +45,7 @@ export interface AttachStreamOptions extends RootOptions {
   /** Called with a line of text when input can't be delivered. */
   readonly onNotice?: (message: string) => void;
   /**
-   * Give a notice if input waits longer than this, in milliseconds. It goes on waiting.
+   * Give a notice when input has waited for so long, in milliseconds. It goes on waiting.
    *
    * @default {5000}
    */
@@ -47,7 +54,7 @@ export interface AttachStreamOptions extends RootOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How attaching ended: the caller left and the session runs on, or the session is over. */
+/** How attaching ended: the caller detached and the session goes on, or the session is over. */
 export type AttachResult =
   | { readonly detached: true }
   | { readonly state: FinalState };
@@ -74,7 +81,7 @@ export interface AttachOptions extends AttachStreamOptions {
   readonly detachKeys?: string;
 }
 
-/** A session that is attached: a promise of how that ends. */
+/** An attached session: a promise that resolves once it is over. */
 export interface Attachment extends Promise<AttachResult> {
   /** Tells a terminal session the new size of the user's terminal. */
   resize(columns: number, rows: number): void;
@@ -82,18 +89,17 @@ export interface Attachment extends Promise<AttachResult> {
 
 /**
  * Attaches to a session: writes its output to `stdout` from the beginning (or its last
- * lines) and follows it, and sends what comes on `stdin`, each line as it is
- * complete. Resolves when the session is over and its output is written, or when the caller
- * detaches: by the end of `stdin`, after a last look at the output, or at once by `signal`.
- * Either way the streams are released as they are. What was read from `stdin` but not
- * taken by the agent is dropped then.
+ * lines), follows it, and sends each line from `stdin` once it is complete. Resolves when
+ * the session is over and its output is written, or when the caller detaches: by the end of
+ * `stdin`, after a last look at the output, or at once by `signal`. Either way the
+ * streams are released as they are. Input that the agent has not taken by then is dropped.
  *
- * A read of `stdin` that is still pending is given up by this function but not by the stream: with
- * `Deno.stdin.readable` it keeps a program alive until the next input, so a command
- * line should call `Deno.exit` when it is done.
+ * A pending read of `stdin` stays pending in the stream. With `Deno.stdin.readable` it keeps
+ * the program alive until the next input, so a command line should call `Deno.exit` when
+ * it is done.
  *
- * Of a terminal session (kind `pty`) it shows the screen exactly as it is, then goes on
- * live; `stdin` is what a terminal in raw mode gives, and `stdout` is restored at the end.
+ * A terminal session (kind `pty`) is shown exactly as it is, then live. `stdin` must give the
+ * bytes of a terminal in raw mode; the terminal behind `stdout` is restored at the end.
  *
  * Needs `--allow-read` of the root, without `root` `--allow-env`, and to send what
  * `sendInput` needs; for a terminal `--allow-write` of the root.
@@ -101,7 +107,7 @@ export interface Attachment extends Promise<AttachResult> {
  * @throws {SessionError} `not_found`.
  * @throws {ArgumentError} if the id is malformed; {TypeError} if a stream is locked; {RangeError}
  * for a negative number.
- * @throws what `stdout` or `stderr` throws when written to; the session runs on.
+ * @throws the error of a failed write to `stdout` or `stderr`; the session goes on.
  *
  * @example
  * ```ts
@@ -116,26 +122,23 @@ export function attachSession(
   id: string,
   options: AttachOptions,
 ): Attachment {
-  let size = { columns: options.columns ?? 80, rows: options.rows ?? 24 };
-  let onResize = () => {};
+  const { columns = 80, rows = 24, root } = options;
+  let terminal: StartedAttachment | undefined;
   const attach = async (): Promise<AttachResult> => {
-    if (!isTerminal(pathsFor(id, { root: options.root }))) {
+    if (!isTerminal(pathsFor(id, { root }))) {
       return await attachStreams(id, options);
     }
-    const { attachTerminal } = await import("./attach_terminal.ts");
-    const terminal = await attachTerminal(id, { ...options, ...size });
-    onResize = () => terminal.resize(size.columns, size.rows);
+    terminal = startAttaching(id, { ...options, columns, rows });
     return await terminal.done;
   };
   return Object.assign(attach(), {
     resize(columns: number, rows: number) {
-      size = { columns, rows };
-      onResize();
+      terminal?.resize(columns, rows);
     },
   });
 }
 
-/** Attaches to a session that is no terminal; see {@linkcode attachSession}. */
+/** Attaches to a session without a terminal; see {@linkcode attachSession}. */
 export async function attachStreams(
   id: string,
   options: AttachStreamOptions,
@@ -186,7 +189,7 @@ export async function attachStreams(
     }).then(() => leave.abort());
     stack.defer(async () => {
       over.abort();
-      reader.releaseLock(); // A pending read is rejected by this.
+      reader.releaseLock(); // This rejects a pending read.
       await forwarding;
     });
   }
@@ -202,7 +205,7 @@ export async function attachStreams(
   }
 }
 
-/** What {@linkcode forwardLines} does with lines and with what hinders it. */
+/** Where {@linkcode forwardLines} sends lines and notices. */
 interface Forwarding {
   readonly send: (bytes: Uint8Array) => Promise<number>;
   readonly over: AbortSignal;
@@ -210,12 +213,12 @@ interface Forwarding {
   readonly noticeAfterMs: number;
 }
 
-/** A line longer than this is sent in parts, between which other senders' lines may come. */
+/** A longer line is sent in parts; other senders' lines may come between them. */
 const LINE_BYTES = 1024 * 1024;
-/** A line that does not go on for so long is sent as it is: the end of a pipe, Ctrl-D in its middle. */
+/** An unfinished line is sent after so long without more of it: a pipe's end, Ctrl-D in a line. */
 const PARTIAL_LINE_MS = 100;
 
-/** Sends what is read, whole lines at a time, until its end or until it is over. Never rejects. */
+/** Sends the input in whole lines, until it ends or the attachment is over. Never rejects. */
 async function forwardLines(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   forwarding: Forwarding,
@@ -225,14 +228,16 @@ async function forwardLines(
   let last: string | undefined;
   const deliver = async (bytes: Uint8Array) => {
     const message = await tryToSend(bytes, forwarding);
-    // The same trouble is told once, not with every line.
+    // One notice for the same trouble, not one for every line.
     if (message !== undefined && message !== last) onNotice(message);
     last = message;
   };
   try {
     let reading = reader.read();
     for (;;) {
-      const result = await beforeLong(reading, rest.length > 0);
+      const result = rest.length > 0
+        ? await within(PARTIAL_LINE_MS, reading)
+        : await reading;
       if (over.aborted) return;
       if (result === undefined) {
         await deliver(rest);
@@ -242,9 +247,9 @@ async function forwardLines(
       if (result.done) break;
       const end = result.value.lastIndexOf(10) + 1;
       if (end > 0) {
-        await deliver(concat(rest, result.value.subarray(0, end)));
+        await deliver(concat([rest, result.value.subarray(0, end)]));
         rest = result.value.slice(end);
-      } else rest = concat(rest, result.value);
+      } else rest = concat([rest, result.value]);
       if (rest.length > LINE_BYTES) {
         await deliver(rest);
         rest = new Uint8Array();
@@ -258,30 +263,14 @@ async function forwardLines(
   }
 }
 
-/** What is read, or `undefined` if that takes too long for the rest of a line. */
-async function beforeLong<T>(
-  reading: Promise<T>,
-  isPartial: boolean,
-): Promise<T | undefined> {
-  if (!isPartial) return await reading;
-  reading.catch(() => {}); // It may fail when nobody waits for it.
-  const { promise: long, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, PARTIAL_LINE_MS, undefined);
-  try {
-    return await Promise.race([reading, long]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Sends; returns what went wrong, if it did. */
+/** Sends; returns the error's message if that fails. */
 async function tryToSend(
   bytes: Uint8Array,
   { send, over, onNotice, noticeAfterMs }: Forwarding,
 ): Promise<string | undefined> {
   using _ = startTimer(noticeAfterMs, () => {
     onNotice(
-      "Input is waiting: the agent is not reading it, or somebody else is sending",
+      "Input is waiting: the agent is not reading it, or another sender is not done",
     );
   });
   try {
@@ -289,14 +278,4 @@ async function tryToSend(
   } catch (error) {
     if (!over.aborted) return messageOf(error);
   }
-}
-
-function concat(
-  first: Uint8Array,
-  second: Uint8Array,
-): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
 }

@@ -1,9 +1,9 @@
 /**
  * Attaching with the terminal that this program runs in: raw mode, window size, signals.
  *
- * Who is stopped (SIGTSTP) gives the terminal back first; after SIGSTOP, which nobody can
- * see coming, only what the shell restores is right. Continued, it takes the terminal again
- * and has the screen drawn anew: anything may have been done to both.
+ * On SIGTSTP the program gives the terminal back before it stops. SIGSTOP can't be
+ * handled: then only the modes that the shell restores are right. When it continues, it takes
+ * the terminal again and draws the screen anew, since both may have changed meanwhile.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import { passOutput } from "../system/pty.ts";
 import { farewell } from "../screen/modes.ts";
 import { SIGNALS } from "../system/signals.ts";
 import {
-  attachTerminal,
   type AttachTerminalOptions,
+  startAttaching,
   type TerminalResult,
 } from "./attach_terminal.ts";
 
@@ -25,13 +25,13 @@ export type AttachConsoleOptions = Omit<
 
 const STDIN_FD = 0;
 
-/** The signals that end a client; its terminal is restored first. */
+/** The signals that detach; the terminal is restored first. */
 const LEAVING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
 
 /**
  * Attaches this program's terminal to a session until the session ends or the user
- * leaves: by the keys that detach, by a closed window, or by a signal to this program. Afterwards
- * a read of standard input is still pending: call `Deno.exit`.
+ * detaches: by the keys for that, by closing the window, or by a signal to this program.
+ * Afterwards a read of standard input is still pending: call `Deno.exit`.
  *
  * Needs what {@linkcode attachTerminal} needs.
  *
@@ -52,13 +52,11 @@ export async function attachConsole(
   const signal = options.signal
     ? AbortSignal.any([options.signal, leave.signal])
     : leave.signal;
-  const { columns, rows } = consoleSize();
-  const attachment = await attachTerminal(id, {
+  const attachment = startAttaching(id, {
     ...options,
+    ...consoleSize(),
     stdin,
     stdout,
-    columns,
-    rows,
     signal,
   });
   const onLeave = () => leave.abort();
@@ -68,7 +66,7 @@ export async function attachConsole(
   };
   const takeTerminal = () => {
     stdin.setRaw(true);
-    passOutput(STDIN_FD); // Deno leaves that as it was.
+    passOutput(STDIN_FD); // Deno's raw mode leaves output processing on.
   };
   const onStop = () => {
     stdout.writeSync(new TextEncoder().encode(farewell(consoleSize().rows)));
@@ -80,28 +78,17 @@ export async function attachConsole(
     onResize();
     attachment.refresh();
   };
-  const handlers: [Deno.Signal, () => void][] = [
-    ...LEAVING.map((name) => [name, onLeave] as [Deno.Signal, () => void]),
-    ["SIGWINCH", onResize],
-    ["SIGTSTP", onStop],
-    ["SIGCONT", onContinue],
-  ];
-  const listen = handlers.map(([name, handler]) => {
-    const careful = () => {
-      try {
-        handler();
-      } catch {
-        // The terminal is gone, of which SIGHUP tells, too.
-      }
-    };
-    Deno.addSignalListener(name, careful);
-    return () => Deno.removeSignalListener(name, careful);
-  });
+  using handlers = new DisposableStack();
+  handlers.use(handle("SIGWINCH", onResize));
+  // Until then it is an ordinary program: signals end and stop it.
+  await attachment.connected;
+  for (const name of LEAVING) handlers.use(handle(name, onLeave));
+  handlers.use(handle("SIGTSTP", onStop));
+  handlers.use(handle("SIGCONT", onContinue));
   try {
     takeTerminal();
     return await attachment.done;
   } finally {
-    for (const unlisten of listen) unlisten();
     try {
       stdin.setRaw(false);
     } catch {
@@ -110,13 +97,28 @@ export async function attachConsole(
   }
 }
 
-/** A terminal that tells no size, such as a serial line, has the classical one. */
+/** Handles a signal until it is disposed of. A terminal that is gone is no error: SIGHUP follows. */
+function handle(name: Deno.Signal, handler: () => void): Disposable {
+  const careful = () => {
+    try {
+      handler();
+    } catch {
+      // The terminal is gone.
+    }
+  };
+  Deno.addSignalListener(name, careful);
+  return {
+    [Symbol.dispose]: () => Deno.removeSignalListener(name, careful),
+  };
+}
+
+/** The terminal's size; 80x24 for a terminal without one, such as a serial line. */
 function consoleSize(): { columns: number; rows: number } {
   try {
     const { columns, rows } = Deno.consoleSize();
     if (columns > 0 && rows > 0) return { columns, rows };
   } catch {
-    // It can't tell.
+    // It has none.
   }
   return { columns: 80, rows: 24 };
 }

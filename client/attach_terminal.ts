@@ -2,54 +2,49 @@
  * Attaching to a terminal session over streams that the caller gives.
  *
  * The client is a pipe with three duties: it draws the screen first, it finds
- * the keys that detach, and whatever happens it gives the user's terminal back: modes,
- * alternate screen, cursor, mouse, keyboard, colours. Raw mode and window size changes
- * of a real terminal are the caller's, see terminal_console.ts.
+ * the keys that detach, and however it ends it restores the user's terminal: modes,
+ * alternate screen, cursor, mouse, keyboard, colours. Raw mode and the size of a real
+ * terminal are the caller's work, see attach_console.ts.
  *
  * @module
  */
 import { DetachKeys } from "../screen/detach_keys.ts";
 import { farewell } from "../screen/modes.ts";
-import {
-  decodeJson,
-  encodeFrame,
-  encodeJson,
-  Frame,
-  MAX_REDRAW_BYTES,
-} from "../relay/protocol.ts";
+import { decode, encode, Frame, MAX_REDRAW_BYTES } from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
 import { pathsFor, type RootOptions } from "../store.ts";
-import { type FinalState, watchSession } from "./watch.ts";
+import { sleep, within } from "../system/async.ts";
+import { type FinalState, type SessionWatch, watchSession } from "./watch.ts";
 
-/** What is typed: a stream, or something with `read` such as `Deno.stdin`. */
+/** The user's keyboard: a stream, or something with `read` such as `Deno.stdin`. */
 export type TerminalInput = ReadableStream<Uint8Array> | {
   read(buffer: Uint8Array): Promise<number | null>;
 };
 
-/** Where the screen is shown: a stream, or something with `write` such as `Deno.stdout`. */
+/** The user's screen: a stream, or something with `write` such as `Deno.stdout`. */
 export type TerminalOutput = WritableStream<Uint8Array> | {
   write(bytes: Uint8Array): Promise<number>;
 };
 
 /** Options of {@linkcode attachTerminal}. */
 export interface AttachTerminalOptions extends RootOptions {
-  /** What the user types, as a terminal in raw mode gives it; its end detaches. Without it there is no input. */
+  /** The bytes of a terminal in raw mode; their end detaches. Without `stdin` there is no input. */
   readonly stdin?: TerminalInput;
-  /** The user's terminal; it must not put a CR before an LF (`stty -opost`), as it does in Deno's raw mode. */
+  /** The user's terminal. It must not add a CR to an LF (`stty -opost`); Deno's raw mode leaves that on. */
   readonly stdout: TerminalOutput;
   /** The width of the user's terminal in characters. */
   readonly columns: number;
   /** Its height in lines. */
   readonly rows: number;
   /**
-   * Keys that detach, separated by commas; typed twice they go through. An empty
-   * text: none.
+   * Keys that detach, separated by commas. Typed twice, they go to the program. An empty
+   * text means none.
    *
    * @default {"ctrl-\\"}
    */
   readonly detachKeys?: string;
   /**
-   * Only look on: nothing that is typed reaches the program, but the keys that detach work.
+   * Ignore input, except for the keys that detach.
    *
    * @default {false}
    */
@@ -71,7 +66,7 @@ export interface TerminalAttachment {
   resize(columns: number, rows: number): void;
   /** Draws the whole screen again: something else was on the user's terminal. */
   refresh(): void;
-  /** Leaves; the session runs on. */
+  /** Detaches; the session goes on. */
   detach(): void;
 }
 
@@ -79,6 +74,8 @@ export interface TerminalAttachment {
 const REPEAT_MS = 250;
 /** How long a terminal that takes no output is given to be restored, in milliseconds. */
 const FAREWELL_MS = 1000;
+/** How long to wait until the relay has been told of a detach, in milliseconds. */
+const DETACH_MS = 100;
 
 /** Typed input that may wait for the relay, in bytes. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -87,13 +84,13 @@ const encoder = new TextEncoder();
 
 /**
  * Attaches to a terminal session: its screen, exactly as it is, then live. Resolves
- * once it is connected; `done` of what it gives tells how it ended.
+ * once it is connected; then `done` tells how it ended.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`,
  * and with a path of more than about 100 bytes `--allow-ffi`.
  *
- * @throws {SessionError} `not_found`; `wrong_state` if it has ended or is no terminal;
- * `unsupported` if its relay is of another version.
+ * @throws {SessionError} `not_found`; `wrong_state` if it has ended;
+ * `unsupported` if it is no terminal, or its relay is of another version.
  * @throws {TypeError} if `detachKeys` names an unknown key.
  *
  * @example
@@ -115,101 +112,125 @@ export async function attachTerminal(
   id: string,
   options: AttachTerminalOptions,
 ): Promise<TerminalAttachment> {
-  const { columns, rows, readOnly = false, root, signal } = options;
-  const keys = new DetachKeys(options.detachKeys);
-  const paths = pathsFor(id, { root });
-  // Before connecting: it can't end unseen then, nor be replaced by a namesake.
-  const watch = watchSession(paths);
-  let connection: RelayConnection;
-  try {
-    signal?.throwIfAborted();
-    const request = encodeJson(Frame.ATTACH, { columns, rows, readOnly });
-    connection = await connectRelay(paths, request, MAX_REDRAW_BYTES);
-  } catch (error) {
-    watch[Symbol.dispose]();
-    throw error;
-  }
+  const { connected, ...attachment } = startAttaching(id, options);
+  await connected;
+  return attachment;
+}
+
+/** A client that is about to be attached. It can be resized and detached from now on. */
+export interface StartedAttachment extends TerminalAttachment {
+  /** Rejects if the session can't be attached to; so does `done`. */
+  readonly connected: Promise<void>;
+}
+
+/** Begins what {@linkcode attachTerminal} does. */
+export function startAttaching(
+  id: string,
+  options: AttachTerminalOptions,
+): StartedAttachment {
+  const { columns, rows, readOnly = false, signal } = options;
   const leaving = Promise.withResolvers<"detached">();
-  const view: View = { rows, isForeign: true };
-  const attachment = {
-    resize(columns: number, rows: number): void {
-      view.rows = rows;
-      connection.send(encodeJson(Frame.RESIZE, { columns, rows })).catch(
-        ignore,
-      );
-    },
-    refresh(): void {
-      view.isForeign = true;
-      connection.send(encodeFrame(Frame.REFRESH)).catch(ignore);
-    },
-    detach: () => leaving.resolve("detached"),
+  const detach = () => leaving.resolve("detached");
+  const view: View = { columns, rows, isForeign: true };
+  let relay: RelayConnection | undefined;
+  const tell = (frame: Uint8Array) => void relay?.send(frame).catch(ignore);
+  const resize = (columns: number, rows: number) => {
+    Object.assign(view, { columns, rows });
+    tell(encode(Frame.RESIZE, { columns, rows }));
   };
-  signal?.addEventListener("abort", attachment.detach);
-  if (signal?.aborted) attachment.detach();
-  const output = openOutput(options.stdout);
-  const input = openInput(options.stdin);
-  async function run(): Promise<TerminalResult> {
-    try {
-      const typing = input === undefined
-        ? new Promise<never>(() => {})
-        : forward(input, connection, keys, readOnly, leaving.promise);
-      const end = await Promise.race([
-        show(connection, output, view),
-        typing,
-        leaving.promise,
-      ]);
-      if (end === "detached") {
-        await within(100, connection.send(encodeFrame(Frame.DETACH)));
-        return { detached: true };
-      }
-      // Its terminal is closed; how it ended is on disk in an instant.
-      for (;;) {
-        const state = watch.finalState();
-        if (state !== undefined) return { state };
-        const next = await Promise.race([
-          watch.next().then(() => "changed"),
-          leaving.promise,
-        ]);
-        if (next === "detached") return { detached: true };
-      }
-    } finally {
-      signal?.removeEventListener("abort", attachment.detach);
-      watch[Symbol.dispose]();
-      connection[Symbol.dispose]();
-      input?.release();
-      const bytes = encoder.encode(farewell(view.rows));
-      await within(FAREWELL_MS, output.write(bytes));
-      output.release();
+  const refresh = () => {
+    view.isForeign = true;
+    tell(encode(Frame.REFRESH));
+  };
+  const start = async () => {
+    const keys = new DetachKeys(options.detachKeys);
+    const paths = pathsFor(id, options);
+    using stack = new DisposableStack();
+    // Before connecting: then it can't end unseen, nor be replaced by a session of its name.
+    const watch = stack.use(watchSession(paths));
+    signal?.throwIfAborted();
+    const request = encode(Frame.ATTACH, { columns, rows, readOnly });
+    relay = stack.use(await connectRelay(paths, request, MAX_REDRAW_BYTES));
+    if (view.columns !== columns || view.rows !== rows) {
+      resize(view.columns, view.rows);
     }
+    signal?.addEventListener("abort", detach);
+    stack.defer(() => signal?.removeEventListener("abort", detach));
+    if (signal?.aborted) detach();
+    const output = stack.use(openOutput(options.stdout));
+    const input = stack.use(openInput(options.stdin));
+    return { keys, watch, relay, output, input, stack: stack.move() };
+  };
+  const started = start();
+  const run = async (): Promise<TerminalResult> => {
+    const { stack, ...ends } = await started;
+    using _ = stack;
+    try {
+      return await converse(ends, view, readOnly, leaving.promise);
+    } finally {
+      ends.relay[Symbol.dispose](); // Nothing more is drawn behind the farewell.
+      const bytes = encoder.encode(farewell(view.rows));
+      await within(FAREWELL_MS, ends.output.write(bytes).catch(ignore));
+    }
+  };
+  const connected = started.then(ignore);
+  const done = run();
+  // Both reject with the same: a caller that waits for one hears of it.
+  connected.catch(ignore);
+  done.catch(ignore);
+  return { connected, done, resize, refresh, detach };
+}
+
+/** What a client joins together. */
+interface Ends {
+  readonly keys: DetachKeys;
+  readonly watch: SessionWatch;
+  readonly relay: RelayConnection;
+  readonly output: Output;
+  readonly input: Input | undefined;
+}
+
+/** Shows the screen and sends what is typed, until the session ends or the user detaches. */
+async function converse(
+  { keys, watch, relay, output, input }: Ends,
+  view: View,
+  readOnly: boolean,
+  leaving: Promise<"detached">,
+): Promise<TerminalResult> {
+  const typing = input === undefined
+    ? new Promise<never>(() => {})
+    : forward(input, relay, keys, readOnly, leaving);
+  const end = await Promise.race([show(relay, output, view), typing, leaving]);
+  if (end === "detached") {
+    await within(DETACH_MS, relay.send(encode(Frame.DETACH)).catch(ignore));
+    return { detached: true };
   }
-  return { ...attachment, done: run() };
+  // The relay has gone. The reaper records the ending in a moment.
+  for (;;) {
+    const state = watch.finalState();
+    if (state !== undefined) return { state };
+    const next = await Promise.race([watch.next(), leaving]);
+    if (next === "detached") return { detached: true };
+  }
 }
 
 function ignore(): void {}
 
-/** Waits for something, whatever becomes of it, but not longer than that. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([work.catch(ignore), late.promise]);
-  clearTimeout(timer);
-}
-
-interface Output {
+/** The user's screen; disposing of it leaves the stream as it is. */
+interface Output extends Disposable {
   write(bytes: Uint8Array): Promise<void>;
-  release(): void;
 }
 
 function openOutput(stdout: TerminalOutput): Output {
   if ("getWriter" in stdout) {
     const writer = stdout.getWriter();
     return {
-      // The stream may keep what it is given: the frame's memory is used again.
+      // A copy: the stream may keep its chunks, and the frame's memory is used again.
       write: async (bytes) => {
         await writer.ready;
         await writer.write(bytes.slice());
       },
-      release: () => writer.releaseLock(),
+      [Symbol.dispose]: () => writer.releaseLock(),
     };
   }
   return {
@@ -218,13 +239,13 @@ function openOutput(stdout: TerminalOutput): Output {
         at += await stdout.write(bytes.subarray(at));
       }
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 
-interface Input {
+/** The user's keyboard; disposing of it leaves the stream as it is. */
+interface Input extends Disposable {
   read(): Promise<Uint8Array | null>;
-  release(): void;
 }
 
 function openInput(stdin: TerminalInput | undefined): Input | undefined {
@@ -233,7 +254,7 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
     const reader = stdin.getReader();
     return {
       read: async () => (await reader.read()).value ?? null,
-      release: () => reader.releaseLock(),
+      [Symbol.dispose]: () => reader.releaseLock(),
     };
   }
   const buffer = new Uint8Array(65536);
@@ -242,12 +263,13 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
       const count = await stdin.read(buffer);
       return count === null ? null : buffer.subarray(0, count);
     },
-    release() {},
+    [Symbol.dispose]() {},
   };
 }
 
 /** The user's terminal. */
 interface View {
+  columns: number;
   rows: number;
   /** Whether what it shows is not the session's. */
   isForeign: boolean;
@@ -265,7 +287,7 @@ async function show(
     switch (frame.type) {
       case Frame.REDRAW:
         if (view.isForeign) {
-          // What the user had on the screen moves up into his scrollback.
+          // What was on the user's screen moves up into the scrollback.
           const room = `\x1b[${view.rows};1H${"\n".repeat(view.rows)}`;
           await output.write(encoder.encode(room));
           view.isForeign = false;
@@ -276,7 +298,7 @@ async function show(
         await output.write(frame.payload);
         break;
       case Frame.END:
-        return decodeJson(frame.payload).reason === "detached"
+        return decode(Frame.END, frame).reason === "detached"
           ? "detached"
           : "ended";
     }
@@ -293,15 +315,15 @@ async function forward(
 ): Promise<"detached"> {
   const never = new Promise<never>(() => {});
   let reading: Promise<Uint8Array | null> | undefined;
-  let repeat: Promise<"late"> | undefined;
-  // Not waited for, or what was pasted would keep the keys that detach from being heard.
+  let repeat: Promise<void> | undefined;
+  // Writes are not waited for: the keys that detach must work while a paste is stuck.
   let waitingBytes = 0;
   const type = async (bytes: Uint8Array) => {
     waitingBytes += bytes.length;
-    await connection.send(encodeFrame(Frame.INPUT, bytes));
+    await connection.send(encode(Frame.INPUT, bytes));
     waitingBytes -= bytes.length;
   };
-  const read = () => input.read().catch(() => null); // Released, or closed under us.
+  const read = () => input.read().catch(() => null); // Released, or closed by its owner.
   for (;;) {
     reading ??= read();
     const bytes = await Promise.race([reading, repeat ?? never, leaving]);
@@ -309,14 +331,10 @@ async function forward(
     reading = undefined;
     const { forward, detach } = keys.feed(bytes);
     if (forward.length > 0 && !readOnly) {
-      const sent = type(forward).catch(ignore); // The other half tells how it ended.
+      const sent = type(forward).catch(ignore); // show() learns how it ended.
       if (waitingBytes > MAX_WAITING_BYTES) await Promise.race([sent, leaving]);
     }
     if (detach === "now") return "detached";
-    repeat = detach === "maybe" ? repeat ?? sleepUntilRepeat() : undefined;
+    repeat = detach === "maybe" ? repeat ?? sleep(REPEAT_MS) : undefined;
   }
-}
-
-function sleepUntilRepeat(): Promise<"late"> {
-  return new Promise((resolve) => setTimeout(() => resolve("late"), REPEAT_MS));
 }

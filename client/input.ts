@@ -1,11 +1,11 @@
 /**
  * Input: bytes into an interactive session's named pipe, and its end of file.
  *
- * Invariants: whoever writes holds an exclusive flock(2) on `meta.json`, which
- * nothing else locks, so that two senders' bytes never mix, however long. The pipe is opened
- * without blocking; a full one is waited for by poll(2), for a bounded time. An end
- * of file removes the pipe's name before it is sent, both under the lock: nothing
- * can be accepted afterwards that nobody would read.
+ * Invariants: a sender holds an exclusive flock(2) on `meta.json`, which
+ * nothing else locks, so that the bytes of two senders never mix. The pipe is opened
+ * without blocking; poll(2) waits for a full one, for a bounded time. The end
+ * of file removes the pipe's name before it is sent, both under the lock: so no input
+ * is accepted that the agent would never read.
  *
  *     sender ──> stdin.pipe ──> agent       holder keeps a write end of stdin.pipe
  *     sender ── "\n" ──> eof.pipe ──> holder ends: the agent reads end of file
@@ -31,7 +31,7 @@ import {
 import { openFile, textOf } from "../system/files.ts";
 import { abortable, checkTimeoutMs, sleep } from "../system/async.ts";
 
-/** What can be sent: text as UTF-8, bytes, or a stream of either. */
+/** Input to send: text as UTF-8, bytes, or a stream of either. */
 export type Input =
   | string
   | Uint8Array
@@ -40,33 +40,33 @@ export type Input =
 /** Options of {@linkcode sendInput} and {@linkcode sendEof}. */
 export interface SendOptions extends RootOptions {
   /**
-   * The longest time to wait without any progress, in milliseconds: for another sender
+   * The longest time to wait without progress, in milliseconds: for another sender
    * to finish, and for the agent to read.
    *
    * @default {5000}
    */
   readonly timeoutMs?: number;
-  /** Ends the waiting; what was written until then stays written. */
+  /** Stops the waiting; bytes that were written by then stay written. */
   readonly signal?: AbortSignal;
 }
 
-/** How long an agent without a reading end may be one that is just starting, or just ending. */
+/** How long an agent may have no reading end because it is just starting, or just ending. */
 const SETTLE_MS = 200;
-/** How long one poll(2) may hold up an abort. */
+/** How long one poll(2) may delay an abort. */
 const POLL_MS = 50;
 
 /**
  * Sends input to an interactive session, exactly the bytes given: a line needs its
- * newline. Returns how many bytes its pipe took. The bytes of one call stay
- * together, also if they come as a stream, which then keeps other senders out
- * until it ends; a stream is cancelled if sending fails.
+ * newline. Returns how many bytes the pipe took. The bytes of one call stay
+ * together. A stream keeps other senders out until it ends, and is cancelled if
+ * sending fails.
  *
  * Needs `--allow-read` and `--allow-write` of the root, `--allow-ffi` and,
  * without `root`, `--allow-env`.
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended, takes no input, or was
  * sent an end of file; `no_reader` if its agent has closed its input; `input_full` if the agent does
- * not read; `timeout` if another sender does not finish. `written` tells what was taken.
+ * not read; `timeout` if another sender does not finish. `written` is how many bytes were taken.
  * @throws {ArgumentError} if the id is malformed; {RangeError} if the timeout is negative.
  * @throws the signal's reason, once it is aborted.
  *
@@ -95,8 +95,8 @@ export async function sendInput(
 }
 
 /**
- * Lets the agent of an interactive session read end of file, after everything that was sent
- * before. Nothing can be sent to the session from then on. Permissions as {@linkcode sendInput}.
+ * Sends end of file to the agent of an interactive session, after all earlier input.
+ * Nothing can be sent to the session afterwards. Permissions as {@linkcode sendInput}.
  *
  * @throws {SessionError} as {@linkcode sendInput} does.
  *
@@ -115,20 +115,20 @@ export async function sendEof(
 ): Promise<void> {
   const to = targetOf(id, options);
   using _lock = await lockInput(to);
-  // Opened although nothing is written: proof that the agent has opened it, as
-  // one that is just starting could not any more without the name.
+  // Opened although nothing is written: this proves that the agent has opened it. An
+  // agent that is just starting could not open it once the name is gone.
   using pipe = await openPipe(to, to.paths.stdin);
   using eof = await openPipe(to, `${to.paths.dir}/eof.pipe`);
   if (eof === undefined) {
     throw failure(id, "unsupported", "its eof.pipe is missing", 0);
   }
   if (pipe !== undefined) Deno.removeSync(to.paths.stdin);
-  // Again, if the name was gone: its remover may have died right here.
+  // Even if the name was gone: the sender that removed it may have died right here.
   write(eof.fd, new Uint8Array([10]));
   if (pipe === undefined) throw endOfFileSent(id);
 }
 
-/** Where input goes, how long to wait, and what got there. */
+/** The session, how long to wait, and how many bytes were taken. */
 interface Target {
   readonly paths: Paths;
   readonly timeoutMs: number;
@@ -161,7 +161,7 @@ function failure(
   return new SessionError(code, message, { id, written });
 }
 
-/** Takes the lock that one sender at a time may hold, after a look at the kind of session. */
+/** Takes the senders' lock, if the kind of session takes input. */
 async function lockInput(to: Target): Promise<Disposable> {
   const { paths: { id, meta }, timeoutMs, signal } = to;
   signal?.throwIfAborted();
@@ -219,7 +219,7 @@ async function openPipe(
         if (code === "ELOOP" || code === "EISDIR") throw noPipe(to, path);
         if (code !== "ENXIO") throw error;
       }
-      // It may be about to open it, or to end.
+      // The agent may be about to open it, or to end.
       if (waitedMs > SETTLE_MS) throw noReader(to);
     } else if (waitedMs > timeoutMs) {
       const why = "it has not started yet";
@@ -229,9 +229,9 @@ async function openPipe(
   }
 }
 
-/** What else stands in its place is not written to, wherever a link leads. */
+/** Opens a named pipe, and nothing else that stands in its place. */
 function openFifo(to: Target, path: string): Descriptor {
-  // libc asks for no permission of Deno.
+  // Deno checks its permission; libc does not.
   Deno.lstatSync(path);
   const fd = open(path, { access: "write", noFollow: true });
   if (factsOf(fd, path).isFifo) {
@@ -281,13 +281,13 @@ async function writeAll(
       const why = `its agent is not reading its input (waited ${timeoutMs} ms)`;
       throw failure(paths.id, "input_full", why, to.written);
     }
-    // Ready and yet no room: some systems count less than an atomic write needs.
+    // Ready, and yet no room: some systems report less than an atomic write needs.
     if (ready) await sleep(1, signal);
     ready = await poll(fd, POLLOUT, Math.ceil(Math.min(POLL_MS, leftMs))) !== 0;
   }
 }
 
-/** Nobody reads any more, in the middle: because the session ends, in most cases. */
+/** The error for a pipe that was closed in the middle, mostly because the session is ending. */
 async function broken(to: Target): Promise<SessionError> {
   for (let waitedMs = 0; waitedMs < SETTLE_MS; waitedMs += 5) {
     const state = readState(to.paths);
@@ -302,7 +302,7 @@ async function broken(to: Target): Promise<SessionError> {
 
 const encoder = new TextEncoder();
 
-/** The bytes of any input; a stream's next chunk is not waited for beyond an abort. */
+/** The bytes of any input. An abort ends the wait for a stream's next chunk. */
 async function* chunksOf(
   input: Input,
   signal: AbortSignal | undefined,
@@ -323,7 +323,7 @@ async function* chunksOf(
       yield bytesOf(value);
     }
   } finally {
-    // Not awaited: it may wait for the chunk that never comes.
+    // Not awaited: it may wait for a chunk that never comes.
     if (!over) chunks.return?.().catch(() => {});
   }
 }
@@ -335,7 +335,7 @@ function bytesOf(chunk: string | Uint8Array): Uint8Array<ArrayBuffer> {
       "Cannot send this: give text, bytes or a stream of them",
     );
   }
-  // Memory shared with other threads can't be handed to C.
+  // C can't be given memory that is shared with other threads.
   return chunk.buffer instanceof ArrayBuffer
     ? chunk as Uint8Array<ArrayBuffer>
     : new Uint8Array(chunk);

@@ -1,14 +1,13 @@
 /**
- * Playing a terminal's output to the emulator again: its last screen once it has ended, and its
- * output as a person would have read it, line by line, without escape sequences and without
- * characters that reorder or hide text.
+ * Playing a terminal's output to the emulator again, without its relay: the last screen of a
+ * session that has ended, and the output of any terminal session as plain lines.
  *
- * The relay leaves `screen.json` where it had an emulator; where it had none, the journal is
- * complete and simple enough to be drawn again.
+ * The relay leaves its last screen in `screen.json` where it had an emulator. Where it
+ * had none, the log is complete and simple enough to be played.
  *
- * For lines the journal is played as well: what scrolls off the normal screen is text
- * for good. A full-screen program draws on the alternate screen, of which only the last
- * state is text, so its last screen comes at the end.
+ * Lines are the text that scrolls off the normal screen. A full-screen program draws on the
+ * alternate screen, of which only the last state is text, so that comes at the end. No
+ * escape sequence is left in a line, and no character that reorders or hides text.
  *
  * @module
  */
@@ -27,14 +26,32 @@ import {
   SCROLLBACK,
 } from "../screen/screen_text.ts";
 import { type Paths, pathsFor, type RootOptions } from "../store.ts";
+import { toLatin1 } from "../system/bytes.ts";
 import { openFile } from "../system/files.ts";
 
 /** More than the greatest `screen.json`. */
 const MAX_SCREEN_BYTES = 32 * 1024 * 1024;
-/** So much of each file of the journal is drawn again, its end; a journal is longer only by its agent's doing. */
+/** The end of each log file is played, at most this much; only its agent can make it longer. */
 const MAX_REPLAY_BYTES = 256 * 1024 * 1024;
+/** The log is read in blocks of this size. */
+const BLOCK_BYTES = 256 * 1024;
 
-/** Reads or redraws the last screen of the session with these files. */
+/** Lines that the emulator keeps until they are yielded; more than any screen is high. */
+const KEPT_LINES = 20_000;
+/** The emulator is fed this much at a time: fewer lines than half of those that it keeps. */
+const PIECE_BYTES = 8 * 1024;
+/** A few last lines are searched in the last so many bytes. */
+const LEAST_TAIL_BYTES = 2 * 1024 * 1024;
+/** Many last lines are searched in so many bytes for each. */
+const TAIL_LINE_BYTES = 1024;
+
+/** The window of the session; 120x40 if its relay's record has no size that can be. */
+function sizeOf(paths: Paths): { columns: number; rows: number } {
+  const { columns, rows } = terminalStatus(paths, false) ?? {};
+  return { columns: columns || 120, rows: rows || 40 };
+}
+
+/** Reads or plays the last screen of a session that has ended. */
 export async function readLastScreen(
   paths: Paths,
   options: { readonly ansi: boolean; readonly scrollback: number },
@@ -49,10 +66,10 @@ export async function readLastScreen(
     const lines = last.lines.slice(last.scrollback - count);
     return { ...last, scrollback: count, lines };
   }
-  const size = terminalStatus(paths, false);
-  const screen = new Screen(size?.columns || 120, size?.rows || 40);
+  const { columns, rows } = sizeOf(paths);
+  const screen = new Screen(columns, rows);
   await screen.load();
-  for (const path of [`${paths.stdout}.1`, paths.stdout]) replay(screen, path);
+  for (const path of [`${paths.stdout}.1`, paths.stdout]) feed(screen, path);
   const text = screen.text({
     ansi,
     scrollback: Math.min(scrollback, SCROLLBACK),
@@ -60,10 +77,11 @@ export async function readLastScreen(
   return parseScreen(text, { styled: ansi, ansi }) ?? text;
 }
 
-function replay(screen: Screen, path: string): void {
+/** Feeds a screen the end of a log file. */
+function feed(screen: Screen, path: string): void {
   using file = openFile(path);
   if (file === undefined) return;
-  const buffer = new Uint8Array(256 * 1024);
+  const buffer = new Uint8Array(BLOCK_BYTES);
   let offset = Math.max(0, file.size() - MAX_REPLAY_BYTES);
   for (let count; (count = file.readNow(buffer, offset)) > 0; offset += count) {
     screen.append(buffer.subarray(0, count));
@@ -71,22 +89,12 @@ function replay(screen: Screen, path: string): void {
   }
 }
 
-/** Lines that are kept until they are given on; more than any screen is high. */
-const KEPT_LINES = 20_000;
-/** The emulator is fed this much at a time: fewer lines than half of the scrollback. */
-const PIECE_BYTES = 8 * 1024;
-
-/** The last lines are looked for in the last so many bytes, if these are few. */
-const LEAST_TAIL_BYTES = 2 * 1024 * 1024;
-/** In so many for each line, if they are many. */
-const TAIL_LINE_BYTES = 1024;
-
 /** Options of {@linkcode readPlainLog}. */
 export interface ReadPlainLogOptions extends RootOptions {
   /**
-   * Only the last so many lines, out of the last 2 MiB of the output, or 1 KiB for each
-   * line if that is more: what is longer is not read from its beginning, so that a
-   * full-screen program that has drawn more than that may be told wrongly.
+   * Only the last so many lines. They are searched in the last 2 MiB of the output, or 1 KiB
+   * a line if that is more. A full-screen program that is still running and has drawn more
+   * than that may be shown wrongly.
    *
    * @default {Infinity}
    */
@@ -126,19 +134,14 @@ export async function* readPlainLog(
   }
 }
 
-/** Plays output to an emulator: the lines that it draws. */
+/** Plays output to an emulator, and yields the lines that it draws. */
 async function* play(
   paths: Paths,
   output: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<string, void> {
-  const size = terminalStatus(paths, false);
-  const terminal = await loadEmulator({
-    columns: sizeOf(size?.columns) ?? 120,
-    rows: sizeOf(size?.rows) ?? 40,
-    scrollback: KEPT_LINES,
-  });
+  const size = sizeOf(paths);
+  const terminal = await loadEmulator({ ...size, scrollback: KEPT_LINES });
   const { normal, alternate } = terminal.buffer;
-  let given = 0; // Lines of the normal screen's buffer that are given on.
   try {
     for await (const bytes of output) {
       for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
@@ -146,39 +149,54 @@ async function* play(
           bytes.subarray(at, at + PIECE_BYTES),
         );
         if (normal.baseY < KEPT_LINES / 2) continue;
-        yield* linesOf(normal, given, normal.baseY);
+        yield* linesOf(normal, normal.baseY);
         clearScrollback(terminal);
-        given = 0;
       }
     }
-    yield* linesOf(normal, given, normal.length);
+    yield* linesOf(normal, normal.length);
     if (terminal.buffer.active.type === "alternate") {
-      yield* linesOf(alternate, 0, alternate.length);
+      yield* linesOf(alternate, alternate.length);
     }
   } finally {
     terminal.dispose();
   }
 }
 
-/** A width or height, if it is one that a session can have: the file may say anything. */
-function sizeOf(value: number | undefined): number | undefined {
-  return Number.isInteger(value) && value! > 0 && value! <= 1000
-    ? value
-    : undefined;
+/** Erases the lines above the screen, ED 3 (ECMA-48 and xterm). */
+function clearScrollback(terminal: Terminal): void {
+  terminal._core._inputHandler.parse(new TextEncoder().encode("\x1b[3J"));
+}
+
+/** The first lines of a buffer as text. A line that only the window's width has broken is one. */
+function* linesOf(buffer: ScreenBuffer, count: number): Generator<string> {
+  let line = "";
+  let blank = 0; // Empty lines count only if something follows.
+  for (let y = 0; y < count; y++) {
+    const isBroken = buffer.getLine(y + 1)?.isWrapped ?? false;
+    line += buffer.getLine(y)?.translateToString(!isBroken) ?? "";
+    if (isBroken && y + 1 < count) continue;
+    if (line === "") blank++;
+    else {
+      for (; blank > 0; blank--) yield "";
+      yield plainText(line);
+    }
+    line = "";
+  }
 }
 
 const NEWLINE = 10;
-const latin1 = new TextDecoder("latin1");
-/** How many pieces of a log, of 64 KiB, are searched for it. */
-const MOST_HELD = 128;
+/** So many pieces of a log, of 64 KiB each, are searched for a switch of screens. */
+const MAX_HELD = 128;
+/** Longer than half of a switch, which may be cut in two. */
+const OVERLAP_LENGTH = 8;
 
 /** Entering and leaving the alternate screen, see xterm's ctlseqs. */
 // deno-lint-ignore no-control-regex
 const SWITCH = /\x1b\[\?(?:1049|1047|47)([hl])/;
 
 /**
- * Output that was cut off at its beginning, from a line's beginning on; or, if a full-screen program
- * was at work where it was cut, from where that has left.
+ * Output that was cut off at its beginning, from the first whole line on. If it was cut while a
+ * full-screen program was drawing, it begins where that program has left its screen.
  */
 async function* fromWhole(
   chunks: AsyncIterable<LogEnd>,
@@ -192,10 +210,10 @@ async function* fromWhole(
       continue;
     }
     held.push(bytes);
-    const text = before + latin1.decode(bytes);
+    const text = before + toLatin1(bytes);
     const found = SWITCH.exec(text);
-    if (found === null && held.length < MOST_HELD) {
-      before = text.slice(-8); // A sequence may be cut in two.
+    if (found === null && held.length < MAX_HELD) {
+      before = text.slice(-OVERLAP_LENGTH);
       continue;
     }
     isWhole = true;
@@ -206,35 +224,9 @@ async function* fromWhole(
   if (!isWhole) yield* fromLine(held);
 }
 
+/** Pieces from the first whole line on. */
 function* fromLine(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   for (const [index, bytes] of chunks.entries()) {
     yield index === 0 ? bytes.subarray(bytes.indexOf(NEWLINE) + 1) : bytes;
-  }
-}
-
-/** Erases the lines above the screen, ED 3 (ECMA-48 and xterm). */
-function clearScrollback(terminal: Terminal): void {
-  terminal._core._inputHandler.parse(new TextEncoder().encode("\x1b[3J"));
-}
-
-/** Lines as text: those that only the width has broken are put together again. */
-function* linesOf(
-  buffer: ScreenBuffer,
-  from: number,
-  to: number,
-): Generator<string> {
-  let line: string | undefined;
-  let blank = 0; // Empty lines count only if something follows.
-  for (let y = from; y < to; y++) {
-    const row = buffer.getLine(y);
-    const next = buffer.getLine(y + 1);
-    line = (line ?? "") + (row?.translateToString(!next?.isWrapped) ?? "");
-    if (next?.isWrapped && y + 1 < to) continue;
-    if (line === "") blank++;
-    else {
-      for (; blank > 0; blank--) yield "";
-      yield plainText(line);
-    }
-    line = undefined;
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Terminal sessions for programs: read the screen, type, wait for what appears.
+ * Terminal sessions for programs: read the screen, type, wait until something appears.
  *
- * Each function asks the session's relay over its socket; where the session has ended,
- * its last screen is read from what it left behind.
+ * Each function asks the session's relay over its socket. After the session has ended, its
+ * last screen is read from its files.
  *
  * @module
  */
@@ -10,9 +10,8 @@ import { plainText } from "../screen/clean_text.ts";
 import { SessionError } from "../errors.ts";
 import { encodeKey } from "../screen/keys.ts";
 import {
-  decodeJson,
-  encodeFrame,
-  encodeJson,
+  decode,
+  encode,
   Frame,
   ProtocolError,
   type Received,
@@ -22,12 +21,13 @@ import {
   connectRelay,
   isGone,
   type RelayConnection,
+  unreachable,
 } from "../relay/connection.ts";
+import { toLatin1 } from "../system/bytes.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
-import { type Paths, pathsFor, readState, type RootOptions } from "../store.ts";
-import { isTerminal } from "./terminal_status.ts";
+import { type Paths, pathsFor, type RootOptions } from "../store.ts";
 
-/** How long a relay may take to answer: one that is stopped answers once it goes on. */
+/** How long a relay may take to answer. A stopped relay (SIGSTOP) answers once it continues. */
 const ANSWER_MS = 30_000;
 /** The longest error of a relay that is passed on, in characters. */
 const MAX_ERROR_LENGTH = 300;
@@ -49,9 +49,9 @@ export interface ReadScreenOptions extends RootOptions {
 }
 
 /**
- * The screen of a terminal session as it is now; of one that has ended, its last one.
- * Its text holds no control characters and none that reorder or hide text; with `ansi` escape
- * sequences for styles, blanks and links, and no others.
+ * The screen of a terminal session as it is now, or its last screen if it has ended.
+ * The text holds no control characters and none that reorder or hide text. With `ansi` it holds
+ * escape sequences for styles, blanks and links, and no others.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
@@ -71,11 +71,10 @@ export async function readScreen(
 ): Promise<ScreenText> {
   const { ansi = false, scrollback = 0, root } = options;
   const paths = pathsFor(id, { root });
-  checkTerminal(paths);
   try {
     using relay = await connectRelay(
       paths,
-      encodeJson(Frame.SCREEN, { ansi, scrollback }),
+      encode(Frame.SCREEN, { ansi, scrollback }),
     );
     using _ = relay.giveUpAfter(ANSWER_MS);
     return await screenReply(relay, id, ansi);
@@ -95,56 +94,23 @@ async function screenReply(
 ): Promise<ScreenText> {
   for (;;) {
     const frame = await relay.next();
-    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame === undefined) throw unreachable(id, "exited");
     if (frame.type === Frame.SCREEN_REPLY) return screenIn(frame, id, ansi);
   }
 }
 
 function screenIn(frame: Received, id: string, ansi: boolean): ScreenText {
   const options = { styled: ansi, ansi };
-  const screen = parseScreen(decodeJson(frame.payload), options);
+  const screen = parseScreen(decode(Frame.SCREEN_REPLY, frame), options);
   if (screen === undefined) throw nonsense(id);
   return screen;
 }
 
-/** The session's socket is not its relay's, or was made by another version. */
+/** The error for an answer that no relay gives: something else is listening on the socket. */
 function nonsense(id: string): ProtocolError {
   return new ProtocolError(
     `Cannot read the terminal of session "${id}": its relay answers nonsense`,
   );
-}
-
-function endedMeanwhile(id: string): SessionError {
-  return new SessionError(
-    "wrong_state",
-    `Cannot reach the terminal of session "${id}": it has ended`,
-    { id },
-  );
-}
-
-function checkTerminal(paths: Paths): void {
-  const { id } = paths;
-  try {
-    Deno.lstatSync(`${paths.dir}/terminal.json`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    try {
-      Deno.lstatSync(paths.lock);
-    } catch (cause) {
-      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      throw new SessionError("not_found", `No such session: "${id}"`, {
-        id,
-        cause,
-      });
-    }
-    // Not yet written, or could not be.
-    if (readState(paths).state === "starting" || isTerminal(paths)) return;
-    throw new SessionError(
-      "unsupported",
-      `Session "${id}" has no screen: it is no terminal (kind pty)`,
-      { id },
-    );
-  }
 }
 
 /** One thing to type. */
@@ -159,7 +125,7 @@ export type TerminalInputPart =
 /** Options of {@linkcode sendKeys}. */
 export interface SendKeysOptions extends RootOptions {
   /**
-   * How long the program may read nothing of it, in milliseconds.
+   * How long the program may read nothing, in milliseconds.
    *
    * @default {2000}
    */
@@ -167,13 +133,13 @@ export interface SendKeysOptions extends RootOptions {
 }
 
 /**
- * Types into a terminal session, each part as a write of its own: text and Enter
- * in one write would be a paste to an agent. Returns the count of bytes typed.
+ * Types into a terminal session, each part as a write of its own: an agent takes text and
+ * Enter in one write for a paste. Returns how many bytes were typed.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is
- * no terminal; `input_full` with `written` if the program does not read.
+ * no terminal; `input_full` with `written` if the program does not read its input.
  * @throws {TypeError} if there is no such key.
  *
  * @example
@@ -190,17 +156,16 @@ export async function sendKeys(
   const { timeoutMs = 2000, root } = options;
   const paths = pathsFor(id, { root });
   const encoded = parts.map((part) => {
-    if ("key" in part) encodeKey(part.key); // The caller's mistake, told to him.
-    return "raw" in part ? { raw: base64(part.raw) } : part;
+    if ("key" in part) encodeKey(part.key); // Throws here if it is no key: the caller's mistake.
+    return "raw" in part ? { raw: btoa(toLatin1(part.raw)) } : part;
   });
-  checkTerminal(paths);
   using relay = await connectRelay(
     paths,
-    encodeJson(Frame.SEND, { parts: encoded, timeoutMs }),
+    encode(Frame.SEND, { parts: encoded, timeoutMs }),
   );
   for (;;) {
     const frame = await relay.next();
-    if (frame === undefined) throw endedMeanwhile(id);
+    if (frame === undefined) throw unreachable(id, "exited");
     if (frame.type !== Frame.SEND_REPLY) continue;
     const { written, total, error } = sendReplyIn(frame, id);
     if (error === undefined) return { written };
@@ -213,7 +178,7 @@ export async function sendKeys(
 }
 
 function sendReplyIn(frame: Received, id: string): SendReply {
-  const { written, total, error } = decodeJson(frame.payload);
+  const { written, total, error } = decode(Frame.SEND_REPLY, frame);
   const isCount = (value: unknown): value is number =>
     Number.isSafeInteger(value) && Number(value) >= 0;
   if (!isCount(written) || !isCount(total)) throw nonsense(id);
@@ -221,25 +186,16 @@ function sendReplyIn(frame: Received, id: string): SendReply {
   return { written, total, error: plainText(String(error), MAX_ERROR_LENGTH) };
 }
 
-function base64(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 0x8000) {
-    text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
-  }
-  return btoa(text);
-}
-
 /** Options of {@linkcode waitForScreen}. */
 export interface WaitForTerminalOptions extends RootOptions {
-  /** Gives up, with the signal's reason. */
+  /** Stops the waiting, with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Waits until the text of the screen (its lines joined by newlines) fits a pattern, and
- * returns that screen. The screen is looked at after subscribing to output, so no
- * moment is missed at which it stays; one that is overwritten within some
- * milliseconds may be.
+ * Waits until the text of the screen (its lines joined by newlines) matches a pattern, and
+ * returns that screen. It subscribes to output first and looks then, so it misses no
+ * screen that stays; a screen that is overwritten within milliseconds may be missed.
  *
  * @throws {SessionError} as {@linkcode readScreen}; `wrong_state` if the session ends first.
  * @throws the signal's reason.
@@ -257,11 +213,10 @@ export async function waitForScreen(
 ): Promise<ScreenText> {
   const { signal, root } = options;
   const paths = pathsFor(id, { root });
-  checkTerminal(paths);
   signal?.throwIfAborted();
-  const lookAgain = encodeJson(Frame.SCREEN, { ansi: false, scrollback: 0 });
+  const lookAgain = encode(Frame.SCREEN, { ansi: false, scrollback: 0 });
   using relay = await connectWatching(paths);
-  // Closing is what wakes a pending read.
+  // Closing wakes a pending read.
   const abort = () => relay?.[Symbol.dispose]();
   signal?.addEventListener("abort", abort);
   try {
@@ -270,7 +225,7 @@ export async function waitForScreen(
       signal?.throwIfAborted();
       if (frame === undefined || frame.type === Frame.END) break;
       if (frame.type === Frame.ACTIVITY) {
-        // It may end in this instant: what is left to read says so, or its last screen.
+        // If it ends in this instant, the next frame or the last screen tells.
         await relay.send(lookAgain).catch((error) => {
           if (!isGone(error)) throw error;
         });
@@ -282,7 +237,7 @@ export async function waitForScreen(
   } finally {
     signal?.removeEventListener("abort", abort);
   }
-  // What it wrote right before its end counts as well.
+  // Output right before its end counts as well.
   const last = await readScreen(id, { root });
   if (fits(last, pattern)) return last;
   throw new SessionError(
@@ -292,12 +247,12 @@ export async function waitForScreen(
   );
 }
 
-/** A connection that is told of output; `undefined` if the session has ended. */
+/** A connection that gets ACTIVITY frames; `undefined` if the session has ended. */
 async function connectWatching(
   paths: Paths,
 ): Promise<RelayConnection | undefined> {
   try {
-    return await connectRelay(paths, encodeFrame(Frame.WATCH));
+    return await connectRelay(paths, encode(Frame.WATCH));
   } catch (error) {
     if (error instanceof SessionError && error.code === "wrong_state") {
       return undefined;

@@ -1,15 +1,15 @@
 /**
- * What a terminal session's relay notes in `terminal.json`, read without asking it.
+ * The status of a terminal session, from small files that its relay writes: cheap enough for lists.
  *
  * @module
  */
 import { readFile, statOptional } from "../system/files.ts";
 import { MAX_SIZE } from "../screen/screen_text.ts";
-import { KINDS, META_BYTES, parseMeta, type Paths } from "../store.ts";
+import type { Paths } from "../store.ts";
 
-/** What {@linkcode terminalStatus} tells. */
+/** The status of a terminal session. */
 export interface TerminalStatus {
-  /** The agent's process id; the pid in the session's record is its relay's. */
+  /** The agent's process id. The `pid` file names the relay instead. */
   readonly agent: number;
   /** The width of its window. */
   readonly columns: number;
@@ -17,18 +17,18 @@ export interface TerminalStatus {
   readonly rows: number;
   /** How many clients are attached. */
   readonly clients: number;
-  /** When it wrote something last; `null` if it never did. */
+  /** When it last wrote something; `null` if it never did. */
   readonly lastOutputAt: Date | null;
 }
 
 /** The greatest process id of Linux. */
 const MAX_PID = 2 ** 22;
-/** `terminal.json` has a hundred bytes. */
+/** More than the greatest `terminal.json`, which has a hundred bytes. */
 const MAX_STATUS_BYTES = 4096;
 
 /**
- * The value in a JSON file of a session; `undefined` if there is no such file, if it is longer
- * than that, or holds no JSON. Nothing of it is checked.
+ * The value in a JSON file of a session, unchecked; `undefined` if there is no such file, or it
+ * is longer than `maxBytes`, or holds no JSON.
  */
 export function readJsonFile(path: string, maxBytes: number): unknown {
   const text = readFile(path, maxBytes);
@@ -49,16 +49,15 @@ function count(value: unknown, most: number): number {
 }
 
 /**
- * What is known of a terminal session from two small files, cheap enough for lists;
- * `undefined` if it is no terminal. `isRunning` tells whether it still runs: what
- * a killed relay has left says that it has clients. A number that can't be is 0.
+ * The status of a terminal session; `undefined` if it is no terminal. A number that can't be
+ * is 0. Pass `isRunning`: the file of a killed relay still counts its clients.
  */
 export function terminalStatus(
   paths: Paths,
   isRunning: boolean,
 ): TerminalStatus | undefined {
   const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
-  // No terminal; or just starting, or just gone.
+  // No terminal, or just starting, or just deleted.
   if (typeof state !== "object" || state === null) return undefined;
   const { agent, columns, rows, clients } = state as Record<string, unknown>;
   const log = statOptional(paths.stdout);
@@ -69,15 +68,4 @@ export function terminalStatus(
     clients: isRunning ? count(clients, 1_000_000) : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
   };
-}
-
-/** Tells by its metadata whether a session is a terminal; a damaged one is none. */
-export function isTerminal(paths: Paths): boolean {
-  try {
-    const text = readFile(paths.meta, META_BYTES) ?? "";
-    return KINDS[parseMeta(text, paths.id).kind].isTerminal;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return false;
-  }
 }

@@ -1,8 +1,7 @@
 /**
- * Waiting for a session's end, or for what it does: output that fits a pattern, silence,
- * what a terminal shows.
+ * Waiting: for a session's end, for output or a screen that matches a pattern, for silence.
  *
- * Subscribes first and looks after that, so that no edge is missed.
+ * Each function subscribes first and looks then, so that it misses no change.
  *
  * @module
  */
@@ -26,7 +25,7 @@ export interface WaitOptions extends RootOptions {
    * @default {Infinity}
    */
   readonly timeoutMs?: number;
-  /** Ends the waiting. */
+  /** Stops the waiting. */
   readonly signal?: AbortSignal;
 }
 
@@ -39,13 +38,13 @@ export interface WaitResult {
 }
 
 /**
- * Waits until a session has ended and tells how; at once, if it already has. One
- * that is deleted meanwhile is `exited` too, if its end had been recorded. The
+ * Waits until a session has ended, and returns how; at once if it already has. A session
+ * that is deleted meanwhile counts as `exited` if its end was recorded. The
  * session itself is not touched. Needs `--allow-read` of the root and, without
  * `root`, `--allow-env`.
  *
- * @throws {SessionError} `not_found` if there is no such session, or none any more and its
- * ending is not known; `timeout`.
+ * @throws {SessionError} `not_found` if there is no such session, or it was deleted without a
+ * record of its end; `timeout`.
  * @throws {ArgumentError} if the id is malformed; {RangeError} if the timeout is negative.
  * @throws the signal's reason, once it is aborted.
  *
@@ -84,23 +83,23 @@ export async function waitForSession(
 export type Condition =
   /** The session's end. */
   | { readonly for: "exit" }
-  /** Standard output, from its beginning, that fits a pattern; of a terminal, without its escape sequences. */
+  /** Standard output, from its beginning, that matches a pattern; escape sequences are left out. */
   | { readonly for: "output"; readonly pattern: RegExp }
   /** No output for so many milliseconds. */
   | { readonly for: "idle"; readonly idleMs: number }
-  /** A terminal's screen, its lines joined by newlines, that fits a pattern. */
+  /** A terminal's screen, its lines joined by newlines, that matches a pattern. */
   | { readonly for: "screen"; readonly pattern: RegExp };
 
 /**
- * Waits until something is true of a session. What has been true before counts, as
- * long as it still is.
+ * Waits until a condition is true of a session. Output that was written before counts, and so
+ * does silence.
  *
  * Needs `--allow-read` of the root and, without `root`, `--allow-env`; for a screen also
  * `--allow-write` of the root.
  *
- * @throws {SessionError} `not_found`; `wrong_state` if the session ends before; `timeout`;
+ * @throws {SessionError} `not_found`; `wrong_state` if the session ends first; `timeout`;
  * `unsupported` for the screen of a session that has none.
- * @throws {ArgumentError} if the condition or its pattern is none; {RangeError} for a negative time.
+ * @throws {ArgumentError} if the condition or its pattern is malformed; {RangeError} for a negative time.
  * @throws the signal's reason, once it is aborted.
  *
  * @example
@@ -120,37 +119,30 @@ export async function waitFor(
     await waitForSession(id, options);
     return;
   }
-  const { timeoutMs, signal, root } = options;
-  if (timeoutMs !== undefined) checkTimeoutMs(timeoutMs);
-  using deadline = new Deadline(timeoutMs, signal);
+  const { timeoutMs = Infinity, signal, root } = options;
+  const late = new AbortController();
+  using _ = startTimer(checkTimeoutMs(timeoutMs), () => late.abort());
+  const over = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
   try {
     switch (condition.for) {
       case "output":
-        return await waitForOutput(
-          id,
-          condition.pattern,
-          deadline.signal,
-          root,
-        );
+        return await waitForOutput(id, condition.pattern, over, root);
       case "idle":
         return await waitForIdle(
           pathsFor(id, { root }),
           condition.idleMs,
-          deadline.signal,
+          over,
         );
       case "screen": {
         const { waitForScreen } = await import("./terminal.ts");
-        await waitForScreen(id, condition.pattern, {
-          root,
-          signal: deadline.signal,
-        });
+        await waitForScreen(id, condition.pattern, { root, signal: over });
         return;
       }
       default:
         condition satisfies never;
     }
   } catch (error) {
-    if (signal?.aborted || !deadline.signal.aborted) throw error;
+    if (signal?.aborted || !late.signal.aborted) throw error;
     throw new SessionError(
       "timeout",
       `Timed out after ${timeoutMs} ms waiting for session "${id}"`,
@@ -166,31 +158,15 @@ function checkCondition(condition: Condition): void {
     checkTimeoutMs((condition as { readonly idleMs: number }).idleMs);
   } else if (asked !== "output" && asked !== "screen") {
     throw new ArgumentError(
-      "Cannot wait for that: use exit, output, idle or screen",
+      "Unknown condition: wait for exit, output, idle or screen",
     );
   } else if (!("pattern" in condition && condition.pattern instanceof RegExp)) {
     throw new ArgumentError("pattern must be a regular expression");
   }
 }
 
-/** A timeout and the caller's signal in one; disposing of it stops its clock. */
-class Deadline implements Disposable {
-  readonly signal: AbortSignal;
-  readonly #timer: Disposable;
-
-  constructor(timeoutMs = Infinity, signal?: AbortSignal) {
-    const over = new AbortController();
-    this.#timer = startTimer(timeoutMs, () => over.abort());
-    this.signal = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
-  }
-
-  [Symbol.dispose](): void {
-    this.#timer[Symbol.dispose]();
-  }
-}
-
-/** Text that a pattern may span, in characters: what is older is no longer looked at. */
-const WINDOW = 256 * 1024;
+/** A match may span this much of the output, in characters; older output is forgotten. */
+const WINDOW_LENGTH = 256 * 1024;
 
 async function waitForOutput(
   id: string,
@@ -200,12 +176,12 @@ async function waitForOutput(
 ): Promise<void> {
   const decoder = new TextDecoder();
   let text = "";
-  // Followed, not read: what comes between a look and a subscription would be missed.
+  // Followed, not read: output between a look and a subscription would be missed.
   for await (const bytes of followLog(id, { root, signal })) {
     text += decoder.decode(bytes, { stream: true });
     pattern.lastIndex = 0;
     if (pattern.test(withoutEscapes(text))) return;
-    if (text.length > 2 * WINDOW) text = text.slice(-WINDOW);
+    if (text.length > 2 * WINDOW_LENGTH) text = text.slice(-WINDOW_LENGTH);
   }
   signal.throwIfAborted();
   throw endedBefore(id, `writing ${pattern}`);
@@ -228,7 +204,7 @@ async function waitForIdle(
   signal: AbortSignal,
 ): Promise<void> {
   using watch = watchSession(paths, { signal });
-  // Looks often enough to be late by a tenth.
+  // Often enough to be late by a tenth at most.
   const everyMs = Math.max(10, idleMs / 10);
   let seen: string | undefined;
   let quietSince = 0;
@@ -239,8 +215,8 @@ async function waitForIdle(
     const now = performance.now();
     const output = lastOutput(paths);
     if (output.mark !== seen) {
-      // The clock on the wall may be set, or be another one than the disk's: it only tells
-      // how old the output was at the first look, and a time to come is now.
+      // The wall clock may be set, or differ from the disk's. So it only says how old the
+      // output was at the first look; a time in the future counts as now.
       const isFirst = seen === undefined;
       quietSince = now - (isFirst ? Math.max(0, Date.now() - output.at) : 0);
       seen = output.mark;
@@ -251,8 +227,10 @@ async function waitForIdle(
   }
 }
 
-/** When a session has written something last, or was started, and what changes with that. */
-function lastOutput(paths: Paths): { readonly at: number; mark: string } {
+/** When a session was started or last wrote something, and a mark that changes with every write. */
+function lastOutput(
+  paths: Paths,
+): { readonly at: number; readonly mark: string } {
   const files = [paths.pid, paths.stdout, paths.stderr].map(statOptional);
   const times = files.map((info) => info?.mtime?.getTime() ?? 0);
   const sizes = files.map((info) => info?.size);

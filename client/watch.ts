@@ -1,20 +1,19 @@
 /**
- * Watching: learning without polling that something happened to a session.
+ * Watching a session: learning without polling that something has changed.
  *
- * Owns the subscription to a session's files. Events come from `Deno.watchFs`
- * (0.4 ms here); a slow tick covers what makes none: the death of all processes
- * at once, a renamed directory, file systems without events. Without a watcher
- * (inotify's limit is reached) a faster tick is all there is.
+ * Events come from `Deno.watchFs`, within a millisecond. Some changes make no event: the death
+ * of all processes at once, a renamed directory, file systems without events. A slow
+ * tick covers those. If there can be no watcher (inotify's limit), a faster tick replaces it.
  *
- * Files are watched, never the directory: Deno opens whatever an event names, to
- * compare it, and a named pipe in the directory would block its watcher thread
+ * Files are watched, not the directory: Deno opens every file that an event names, to
+ * compare it. A named pipe in the directory would block its watcher thread
  * for good, or make it a reader of the agent's input.
  *
  * Invariants: the lock file is open from the subscription on. The reaper writes
- * the end into it first, so whoever has it open learns the ending of a session
- * whose directory is gone at once; and as long as it is open its inode can't be
- * reused, which tells this session from a later one with the same id.
- * Subscribe first, then look, then wait: no change is missed.
+ * the ending into it first, so the ending is known even if the directory is gone at
+ * once. While the file is open its inode can't be reused, which tells this
+ * session from a later one with the same id.
+ * Subscribe first, then look, then wait: so no change is missed.
  *
  * @module
  */
@@ -41,18 +40,18 @@ export type EndState = Extract<State, { state: "exited" | "lost" }>;
 /** How the watch of a session ends; `deleted`: gone without a record of its ending. */
 export type FinalState = EndState | { readonly state: "deleted" };
 
-/** How often to look although no event came. */
+/** How often to look without an event. */
 const TICK_MS = 1000;
-/** The same if there are no events at all. */
+/** How often to look where there are no events. */
 const TICK_WITHOUT_EVENTS_MS = 100;
-/** The same from the end's record in `lock` to the one in `exit`, which is not watched. */
+/** How often to look between the ending's record in `lock` and the one in `exit`, which is not watched. */
 const TICK_WHILE_ENDING_MS = 10;
 
-/** A subscription to one session; disposing of it ends it. */
+/** A subscription to one session, until it is disposed of. */
 export interface SessionWatch extends Disposable {
   /**
-   * Resolves once something may have changed since it resolved the last time, and
-   * every second. One call at a time.
+   * Resolves once something may have changed since the last call, at the latest after a
+   * second. One call at a time.
    *
    * @param timeoutMs Resolve after so many milliseconds at the latest.
    * @throws the signal's reason, once it is aborted.
@@ -60,20 +59,20 @@ export interface SessionWatch extends Disposable {
   next(timeoutMs?: number): Promise<void>;
   /** Makes {@linkcode next} resolve. */
   ring(): void;
-  /** Looks whether the session is over: its final state, or `undefined` while it lives. */
+  /** Looks whether the session is over: its final state, or `undefined` while it runs. */
   finalState(): FinalState | undefined;
 }
 
 /** Options of {@linkcode watchSession}. */
 export interface WatchOptions {
   /**
-   * Files to watch besides the lock file; those that don't exist are left to the tick.
-   * A directory only if no named pipe is in it.
+   * Files to watch besides the lock file; the tick covers those that don't exist. May be
+   * a directory if no named pipe is in it.
    *
    * @default {[]}
    */
   readonly files?: readonly string[];
-  /** Ends the waiting. */
+  /** Stops the waiting. */
   readonly signal?: AbortSignal;
 }
 
@@ -114,7 +113,7 @@ export function watchSession(
   };
   const events: Subscription[] = [];
   const dispose = () => {
-    wake?.(); // Of who lost interest in it, its timer goes too.
+    wake?.(); // Ends a pending next() and its timer.
     for (const subscription of events) subscription.close();
     lock?.[Symbol.dispose]();
   };
@@ -133,8 +132,8 @@ export function watchSession(
 
   function look(): FinalState | undefined {
     const state = readState(paths);
-    // A session without a lock file has no processes: nothing will change.
-    // Whether it still is this session is asked last: then all of the state is.
+    // A session without a lock file has no processes: nothing will change. The identity is
+    // checked last: if it is still this session's, so is all of the state above.
     if (lock === undefined || identityAt(paths.lock) === key) {
       if (state.state === "exited" || state.state === "lost") return state;
       ending = lock !== undefined && readRecord(lock) !== undefined;
@@ -174,33 +173,33 @@ export function watchSession(
   };
 }
 
-/** Opens the lock file; `undefined` if the session has lost it. */
+/** Opens the lock file; `undefined` if a session has none any more. */
 function openLock(paths: Paths): OpenFile | undefined {
   const lock = openFile(paths.lock);
   if (lock === undefined && !exists(paths.meta)) throw noSuchSession(paths.id);
   return lock;
 }
 
-/** The end record in an open lock file. */
+/** The ending that an open lock file holds. */
 function readRecord(lock: OpenFile): Ending | undefined {
   return parseEnding(textOf(lock) ?? "");
 }
 
-/** One file's watcher, shared by all that watch it in this program. */
+/** One file's watcher, shared by all its subscriptions in this program. */
 interface Shared {
-  /** Which session it belongs to, by its lock's inode. */
+  /** The identity of its session's lock file. */
   readonly key: string;
   readonly watcher: Deno.FsWatcher;
   readonly events: AsyncIterator<Deno.FsEvent>;
   readonly listeners: Set<() => void>;
-  /** An event is being waited for. */
+  /** Whether it is waiting for an event. */
   asked: boolean;
-  /** There will be no more events. */
+  /** Whether there will be no more events. */
   over: boolean;
 }
 
-// Shared, because Deno has one inotify watch per file for the whole program:
-// with two watchers on it (by a link, say) closing the one deafens the other.
+// Shared, because Deno has one inotify watch per file in the whole program: with two
+// watchers on a file, closing one of them deafens the other.
 const watched = new Map<string, Shared>();
 
 /** A share in a file's watcher. */
@@ -221,7 +220,7 @@ function subscribe(
     path = Deno.realPathSync(file);
     shared = watchFile(path, key);
   } catch (error) {
-    // A missing log, or one that is being deleted: the tick will do.
+    // The log is missing, or being deleted: the tick is enough.
     if (isAbsence(error)) return { ask: () => true, close() {} };
     throw error;
   }
@@ -243,8 +242,8 @@ function subscribe(
 function watchFile(path: string, key: string): Shared {
   const existing = watched.get(path);
   if (existing?.key === key && !existing.over) return existing;
-  // Another session under the same path: the old one's watcher has to go first,
-  // as Deno would not watch the new file otherwise.
+  // Another session has this path now. Deno watches the new file only once the old watcher
+  // is closed.
   if (existing !== undefined) closeWatcher(existing);
   const watcher = Deno.watchFs(path, { recursive: false });
   const shared: Shared = {
@@ -265,14 +264,14 @@ function closeWatcher(shared: Shared): void {
   shared.watcher.close();
 }
 
-/** Waits for one event only, so that nobody works for a consumer that is busy. */
+/** Waits for one event only, so that a busy consumer causes no work. */
 async function ask(shared: Shared): Promise<void> {
   shared.asked = true;
   try {
     const { done } = await shared.events.next();
     if (done) closeWatcher(shared);
   } catch {
-    closeWatcher(shared); // A watcher that fails leaves the tick.
+    closeWatcher(shared); // The tick is left.
   }
   shared.asked = false;
   for (const listener of [...shared.listeners]) listener();

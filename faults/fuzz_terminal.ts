@@ -10,9 +10,8 @@
  */
 import { createSession, readPlainLog, waitForSession } from "../mod.ts";
 import {
-  decodeJson,
+  decode,
   encodeFrame,
-  encodeJson,
   Frame,
   FrameReader,
   PROTOCOL,
@@ -45,7 +44,7 @@ function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-const HELLO = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+const HELLO = encodeFrame(Frame.HELLO, { protocol: PROTOCOL });
 
 /** A frame that a client could send, valid or slightly invalid. */
 function frame(random: Random): Uint8Array<ArrayBuffer> {
@@ -54,18 +53,18 @@ function frame(random: Random): Uint8Array<ArrayBuffer> {
   const size = () => ({ columns: number(), rows: number() });
   switch (random.below(11)) {
     case 0:
-      return encodeJson(Frame.ATTACH, {
+      return encodeFrame(Frame.ATTACH, {
         ...size(),
         readOnly: random.pick<unknown>([true, false, 7, undefined]),
       });
     case 1:
       return encodeFrame(Frame.INPUT, junk(random));
     case 2:
-      return encodeJson(Frame.RESIZE, size());
+      return encodeFrame(Frame.RESIZE, size());
     case 3:
       return encodeFrame(Frame.DETACH);
     case 4:
-      return encodeJson(Frame.SCREEN, {
+      return encodeFrame(Frame.SCREEN, {
         scrollback: number(),
         ansi: random.below(2) === 0,
       });
@@ -77,14 +76,14 @@ function frame(random: Random): Uint8Array<ArrayBuffer> {
         anything(random),
       ]);
       const parts = random.pick<unknown>([[part], part, [part, part]]);
-      return encodeJson(Frame.SEND, { parts, timeoutMs: 100 });
+      return encodeFrame(Frame.SEND, { parts, timeoutMs: 100 });
     }
     case 6:
       return encodeFrame(Frame.WATCH);
     case 7:
       return HELLO;
     case 8:
-      return encodeJson(random.below(12), anything(random));
+      return encodeFrame(random.below(12), JSON.stringify(anything(random)));
     case 9:
       return encodeFrame(random.below(256), junk(random));
     default: {
@@ -106,7 +105,7 @@ function talk(random: Random): Uint8Array<ArrayBuffer> {
     );
   }
   const greeting = random.below(5) === 0
-    ? encodeJson(Frame.HELLO, { protocol: anything(random) })
+    ? encodeFrame(Frame.HELLO, { protocol: anything(random) })
     : HELLO;
   const frames = Array.from({ length: random.below(6) }, () => frame(random));
   const bytes = join([
@@ -126,7 +125,7 @@ async function say(dir: string, bytes: Uint8Array): Promise<string[]> {
       reader.filled(count);
       for (let heard = reader.next(); heard; heard = reader.next()) {
         if (heard.type !== Frame.ERROR) continue;
-        const { code, message } = decodeJson(heard.payload);
+        const { code, message } = decode(Frame.ERROR, heard);
         if (code !== "malformed" && code !== "version") {
           complaints.push(`the error code is ${code}`);
         }
@@ -153,7 +152,7 @@ async function say(dir: string, bytes: Uint8Array): Promise<string[]> {
 }
 
 async function screenOf(good: RelayConnection): Promise<void> {
-  await good.send(encodeJson(Frame.SCREEN, { scrollback: 0, ansi: false }));
+  await good.send(encodeFrame(Frame.SCREEN, { scrollback: 0, ansi: false }));
   for (;;) {
     const heard = await good.next();
     if (heard === undefined) {

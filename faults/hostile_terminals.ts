@@ -15,7 +15,7 @@ import {
   stopSession,
   waitForSession,
 } from "../mod.ts";
-import { encodeFrame, encodeJson, Frame, PROTOCOL } from "../relay/protocol.ts";
+import { encodeFrame, Frame, PROTOCOL } from "../relay/protocol.ts";
 import { pathsFor } from "../store.ts";
 import { terminalStatus } from "../client/terminal_status.ts";
 import {
@@ -230,28 +230,28 @@ async function fuzzScreenFiles({ short, random, count, seed, over }: Context) {
 
 /** Frames that a false relay sends. */
 function lies(random: Random): Uint8Array<ArrayBuffer>[] {
-  const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+  const hello = encodeFrame(Frame.HELLO, { protocol: PROTOCOL });
   const one = (): Uint8Array<ArrayBuffer> => {
     switch (random.below(8)) {
       case 0:
-        return encodeJson(Frame.ERROR, {
+        return encodeFrame(Frame.ERROR, {
           code: random.pick(["version", "malformed", EVIL]),
           message: EVIL + junk(random),
         });
       case 1:
-        return encodeJson(Frame.SEND_REPLY, {
+        return encodeFrame(Frame.SEND_REPLY, {
           written: random.pick<unknown>([0, 1, -1, 1e99, EVIL]),
           total: random.pick<unknown>([1, EVIL, null]),
           error: random.pick<unknown>([EVIL, undefined, anything(random)]),
         });
       case 2:
-        return encodeJson(Frame.END, { reason: random.pick(["ended", EVIL]) });
+        return encodeFrame(Frame.END, { reason: random.pick(["ended", EVIL]) });
       case 3:
         return encodeFrame(random.below(256), junk(random));
       case 4:
-        return encodeJson(Frame.HELLO, { protocol: anything(random) });
+        return encodeFrame(Frame.HELLO, { protocol: anything(random) });
       default:
-        return encodeJson(Frame.SCREEN_REPLY, screen(random));
+        return encodeFrame(Frame.SCREEN_REPLY, JSON.stringify(screen(random)));
     }
   };
   const frames = Array.from({ length: random.below(4) }, one);

@@ -1,44 +1,65 @@
 /**
- * A client's connection to the relay of a terminal session: connect, greet, frames.
+ * A client's connection to the relay of a terminal session: it connects, greets, and
+ * exchanges frames.
+ *
+ * It attempts first. If there is no socket, the session's files tell why not: no such session,
+ * no terminal, ended, or a relay that is about to start.
  *
  * @module
  */
+import { concat } from "../system/bytes.ts";
+import { sleep } from "../system/async.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { messageOf, SessionError } from "../errors.ts";
 import {
-  decodeJson,
-  encodeJson,
+  checkHello,
+  decode,
+  encode,
   Frame,
   FrameReader,
   MAX_REPLY_BYTES,
   PROTOCOL,
   ProtocolError,
   type Received,
+  VersionError,
 } from "./protocol.ts";
 import { connectIn } from "./socket.ts";
-import { type Paths, readState } from "../store.ts";
+import {
+  KINDS,
+  META_BYTES,
+  noSuchSession,
+  parseMeta,
+  type Paths,
+  readState,
+  type StateName,
+} from "../store.ts";
+import { exists, readFile } from "../system/files.ts";
 
-/** A connection that has been greeted. */
+/** A connection whose versions match. */
 export interface RelayConnection extends Disposable {
-  /** The next frame, `undefined` at the end. Its payload is valid until the next call. */
+  /** The next frame, `undefined` at the end; its payload is valid until the next call. */
   next(): Promise<Received | undefined>;
   /** Sends whole frames, in the order of the calls. */
   send(bytes: Uint8Array): Promise<void>;
-  /** Closes it after so long, as if the other side had, unless what it returns is disposed of before. */
+  /** Closes the connection after so long, as if the relay had. Disposing of the result stops that. */
   giveUpAfter(ms: number): Disposable;
 }
 
-/** How long a relay may take to greet: one that is stopped does once it goes on. */
+/** How long a relay may take to greet. A stopped relay (SIGSTOP) greets once it continues. */
 const GREETING_MS = 30_000;
+/** How long to wait for the socket of a relay that is about to start, in milliseconds. */
+const START_MS = 2000;
+/** How often to look for it, in milliseconds. */
+const RETRY_MS = 10;
 /** The longest message of a relay that is passed on, in characters. */
 const MAX_MESSAGE_LENGTH = 300;
 
 /**
- * Connects to the relay of a session and exchanges versions; the first frames
- * of the caller go along with the greeting. A frame of more than `maxFrameBytes` is an error.
+ * Connects to the relay of a session and exchanges versions. The caller's first frames
+ * are sent along with the greeting. A frame of more than `maxFrameBytes` is an error.
  *
- * @throws {SessionError} `wrong_state` if it has no relay that listens; `unsupported`
- * if that speaks another version.
+ * @throws {SessionError} `not_found`; `unsupported` if the session is no terminal, or its relay
+ * speaks another version; `wrong_state` if it has no relay that listens.
  */
 export async function connectRelay(
   paths: Paths,
@@ -68,7 +89,7 @@ export async function connectRelay(
       at += await conn.write(bytes.subarray(at));
     }
   };
-  // One after the other: a frame that the socket takes in parts must not be cut by another.
+  // One after the other: the socket may take a frame in parts, and no other may come between.
   let sending = Promise.resolve();
   const send = (bytes: Uint8Array): Promise<void> => {
     const sent = sending.then(() => write(bytes));
@@ -79,7 +100,7 @@ export async function connectRelay(
     try {
       conn.close();
     } catch {
-      // It is closed already.
+      // It was closed before.
     }
   };
   let isSilent = false;
@@ -90,25 +111,24 @@ export async function connectRelay(
     }, ms);
     return { [Symbol.dispose]: () => clearTimeout(timer) };
   };
-  const lost = () => gone(paths.id, isSilent ? "running" : "ended");
+  const lost = () => unreachable(paths.id, isSilent ? "running" : "exited");
   try {
     using _ = giveUpAfter(GREETING_MS);
-    const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
-    const bytes = new Uint8Array(hello.length + first.length);
-    bytes.set(hello);
-    bytes.set(first, hello.length);
-    await send(bytes);
+    await send(concat([encode(Frame.HELLO, { protocol: PROTOCOL }), first]));
     const frame = await next();
     if (frame === undefined) throw lost();
-    checkHello(paths.id, frame);
+    checkHello(frame, "relay");
   } catch (error) {
     close();
+    if (error instanceof VersionError) {
+      throw versionError(paths.id, error.message);
+    }
     throw isGone(error) ? lost() : error;
   }
   return { next, send, giveUpAfter, [Symbol.dispose]: close };
 }
 
-/** The other side is gone, or we have closed: no error of its own. */
+/** Tells whether an error only means that one of both sides has closed the connection. */
 export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe ||
     error instanceof Deno.errors.ConnectionReset ||
@@ -116,8 +136,9 @@ export function isGone(error: unknown): boolean {
     error instanceof Deno.errors.Interrupted;
 }
 
+/** Connects to the socket, and waits for it while the session starts. */
 async function connect(paths: Paths): Promise<Deno.Conn> {
-  const deadline = performance.now() + 2000;
+  const deadline = performance.now() + START_MS;
   for (;;) {
     try {
       return await connectIn(paths.dir);
@@ -127,18 +148,48 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
           error instanceof Deno.errors.ConnectionRefused)
       ) throw error;
       const { state } = readState(paths);
-      // A relay that is about to start, or about to end.
+      // A session that is starting has no terminal.json yet.
+      if (state !== "starting") checkIsTerminal(paths, error);
+      // Its relay may be about to listen, or about to end.
       const isYoung = state === "starting" || state === "running";
       if (!isYoung || performance.now() > deadline) {
-        throw gone(paths.id, state, error);
+        throw unreachable(paths.id, state, error);
       }
     }
-    await new Promise((wake) => setTimeout(wake, 10));
+    await sleep(RETRY_MS);
   }
 }
 
-function gone(id: string, state: string, cause?: unknown): SessionError {
-  const why = state === "exited" || state === "ended"
+/** Throws unless the session exists and is a terminal: its relay or its metadata says so. */
+function checkIsTerminal(paths: Paths, cause: unknown): void {
+  const { id } = paths;
+  if (exists(`${paths.dir}/terminal.json`) || isTerminal(paths)) return;
+  if (!exists(paths.lock)) throw noSuchSession(id, cause);
+  throw new SessionError(
+    "unsupported",
+    `Session "${id}" has no screen: it is no terminal (kind pty)`,
+    { id, cause },
+  );
+}
+
+/** Tells from its metadata whether a session is a terminal; a damaged session is not. */
+export function isTerminal(paths: Paths): boolean {
+  try {
+    const text = readFile(paths.meta, META_BYTES) ?? "";
+    return KINDS[parseMeta(text, paths.id).kind].isTerminal;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}
+
+/** The error for a terminal whose relay can't be reached; the session's state tells why. */
+export function unreachable(
+  id: string,
+  state: StateName,
+  cause?: unknown,
+): SessionError {
+  const why = state === "exited"
     ? "it has ended"
     : state === "lost"
     ? "it is lost"
@@ -147,18 +198,6 @@ function gone(id: string, state: string, cause?: unknown): SessionError {
     "wrong_state",
     `Cannot reach the terminal of session "${id}": ${why}`,
     { id, cause },
-  );
-}
-
-function checkHello(id: string, frame: Received): void {
-  if (frame.type !== Frame.HELLO) throw new ProtocolError("no greeting");
-  const { protocol } = decodeJson(frame.payload);
-  if (protocol === PROTOCOL) return;
-  throw versionError(
-    id,
-    `its relay speaks version ${
-      Number(protocol)
-    } of the attach protocol, this program ${PROTOCOL}: use the codex-session that created it`,
   );
 }
 
@@ -171,7 +210,7 @@ function versionError(id: string, why: string): SessionError {
 }
 
 function refusal(id: string, frame: Received): Error {
-  const { code, message } = decodeJson(frame.payload);
+  const { code, message } = decode(Frame.ERROR, frame);
   const said = plainText(messageOf(message), MAX_MESSAGE_LENGTH);
   if (code === "version") return versionError(id, said);
   return new ProtocolError(`The relay of session "${id}" refused: ${said}`);

@@ -1,26 +1,26 @@
 /**
  * The journal of a terminal session: `stdout.log`, bounded.
  *
- * The relay is its one writer. When `stdout.log` has reached half of the limit, it is
- * renamed to `stdout.log.1`, in place of an older one, and a new `stdout.log` begins,
- * if possible between two escape sequences. So there are two plain files at most,
- * never more than the limit together; `cat stdout.log.1 stdout.log` is all that is
- * kept, and no byte is ever rewritten (holes would read as zeros, and collapsing a range works
- * on two file systems only).
+ * The relay is its only writer. When `stdout.log` has reached half of the limit, it is
+ * renamed to `stdout.log.1`, replacing an older one, and a new `stdout.log` begins,
+ * if possible between two escape sequences. So there are at most two plain files, together
+ * never larger than the limit. `cat stdout.log.1 stdout.log` prints everything that is
+ * kept. No byte is ever rewritten: holes would read as zeros, and collapsing a range works
+ * on two file systems only.
  *
- * Who follows it keeps the file open that he reads: at its end he looks whether
- * `stdout.log` is still the same file (its inode); if not, he reads his to the end
- * once more and goes on with the new one from its beginning. A follower that is slower
- * than half a limit of output loses some, which is what the bound means.
+ * A follower keeps the file open that it reads. At the end of that file it looks whether
+ * `stdout.log` is still the same (its inode). If not, it reads its own file to the end
+ * once more, and continues at the beginning of the new one. A follower that falls behind by
+ * half of the limit loses output.
  *
  * @module
  */
 import { messageOf } from "../errors.ts";
 import { restoreMode } from "../system/files.ts";
 
-/** The default of how much output is kept, in bytes. */
+/** How much output is kept by default, in bytes. */
 export const LOG_LIMIT_BYTES = 64 * 1024 * 1024;
-/** How far beyond its size a file may grow in search of a good place to end. */
+/** How early a file may end, before half of the limit, at a good place. */
 const SLACK_BYTES = 64 * 1024;
 
 /** A bounded log. */
@@ -31,10 +31,10 @@ export class Journal {
   readonly #limitBytes: number;
   readonly #complain: (message: string) => void;
   #failed = false;
-  /** Whether old output has been dropped, so that the journal doesn't begin at the beginning. */
+  /** Whether the first output has been dropped. */
   hasDropped = false;
 
-  /** Appends to `path`, keeping at most `limitBytes`. Failures to write go to `complain`. */
+  /** Appends to `path`, keeping at most `limitBytes`. Calls `complain` when it can't write. */
   constructor(
     path: string,
     limitBytes: number,
@@ -55,8 +55,8 @@ export class Journal {
   }
 
   /**
-   * Appends. A full disk costs the log some output, and never the session its life.
-   * `canEnd` tells whether the file may end behind these bytes.
+   * Appends. On a full disk the log loses output; the session goes on. `canEnd` tells
+   * whether the file may end after these bytes.
    */
   write(bytes: Uint8Array, canEnd: boolean): void {
     try {
@@ -90,10 +90,10 @@ export class Journal {
     Deno.renameSync(this.#path, old);
     let file: Deno.FsFile;
     try {
-      // Anew or not at all: a link or a pipe in its place would be written through, or waited for.
+      // Only if there is no such file: a link would be followed, a pipe waited for.
       file = this.#open({ createNew: true });
     } catch (error) {
-      Deno.renameSync(old, this.#path); // Tried again at the next write.
+      Deno.renameSync(old, this.#path); // The next write tries again.
       throw error;
     }
     this.#file.close();

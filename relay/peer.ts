@@ -1,14 +1,16 @@
 /**
- * One client of a relay: its socket, what waits to be sent to it, what it asked for.
+ * One client of a relay: its socket, the frames that wait to be sent, its wishes.
  *
- * The relay's loop only ever puts bytes into the queue. Above its bound the queue is
- * dropped and the client *lags*: once it has drained what it was sent, it gets the
- * screen as it is then, and is live again. So a frozen client costs a queue, and a slow
- * one sees less, never something wrong.
+ * The relay's loop only puts bytes into the queue and never waits. When the queue is full, its
+ * output is dropped and the client *lags*: once it has read everything that was sent, it gets
+ * the screen as it is then, and is live again. So a frozen client costs a queue, and a slow
+ * client sees fewer steps, never a wrong screen.
  *
  * @module
  */
-import { encodeFrame, Frame, type Size } from "./protocol.ts";
+import { within } from "../system/async.ts";
+import { concat } from "../system/bytes.ts";
+import { encode, Frame, type Size } from "./protocol.ts";
 
 /** Output that may wait for a client before it lags, in bytes. */
 const MAX_QUEUE_BYTES = 1024 * 1024;
@@ -19,13 +21,13 @@ const MAX_WRITE_BYTES = 256 * 1024;
 export class RelayClient {
   /** Whether it gets output. */
   isAttached = false;
-  /** Whether it only looks on. */
+  /** Whether its input is ignored. */
   isReadOnly = false;
-  /** Whether it wants to be told of output. */
+  /** Whether it wants to know of output without getting it. */
   isWatching = false;
-  /** Whether output was left out, so that it needs the whole screen. */
+  /** Whether output was dropped, so that it needs the whole screen. */
   isLagging = false;
-  /** Whether its terminal may show something else: its window, or the session's, has another size. */
+  /** Whether its terminal may show something else, since its size or the session's has changed. */
   isStale = false;
   /** Its window. */
   size: Size | undefined;
@@ -36,13 +38,13 @@ export class RelayClient {
   #writing: Promise<void> | undefined;
   #closed = false;
 
-  /** `onDrained` is called when everything is sent and the client lags. */
+  /** `onDrained` is called when the client lags and has got everything that was sent. */
   constructor(conn: Deno.Conn, onDrained: (client: RelayClient) => void) {
     this.#conn = conn;
     this.#onDrained = onDrained;
   }
 
-  /** Whether it is there to answer questions and to be typed at. */
+  /** Whether its terminal sees the program's questions and can answer them. */
   get isInteractive(): boolean {
     return this.isAttached && !this.isReadOnly && !this.isLagging;
   }
@@ -56,7 +58,7 @@ export class RelayClient {
     }
   }
 
-  /** Sends a frame after those that wait. */
+  /** Sends a frame after those that are waiting. */
   send(frame: Uint8Array): void {
     if (this.#closed) return;
     this.#queue.push(frame);
@@ -64,22 +66,22 @@ export class RelayClient {
     this.#writing ??= this.#write();
   }
 
-  /** Sends output, unless too much waits already. */
+  /** Sends output, unless too much is waiting already. */
   sendOutput(frame: Uint8Array): void {
     if (this.isLagging) return;
     if (this.#queuedBytes + frame.length > MAX_QUEUE_BYTES) {
       this.isLagging = true;
-      // The redraw that follows replaces all output; answers are kept.
+      // A redraw will replace all output; answers stay.
       this.#queue = this.#queue.filter((queued) => queued[4] !== Frame.OUTPUT);
       this.#queuedBytes = this.#queue.reduce((sum, f) => sum + f.length, 0);
       this.#writing ??= this.#write();
     } else this.send(frame);
   }
 
-  /** Sends the whole screen; output goes on behind it. */
+  /** Sends the whole screen; the output after it goes on. */
   sendRedraw(screen: Uint8Array): void {
     this.isLagging = this.isStale = false;
-    this.send(encodeFrame(Frame.REDRAW, screen));
+    this.send(encode(Frame.REDRAW, screen));
   }
 
   async #write(): Promise<void> {
@@ -97,7 +99,7 @@ export class RelayClient {
     if (this.isLagging && !this.#closed) this.#onDrained(this);
   }
 
-  /** The next frames, joined as far as that saves writes. */
+  /** The next frames, joined into one write. */
   #nextBytes(): Uint8Array {
     const queue = this.#queue;
     let count = 0;
@@ -108,24 +110,12 @@ export class RelayClient {
     ) length += queue[count++]!.length;
     this.#queuedBytes -= length;
     const frames = queue.splice(0, count);
-    if (count === 1) return frames[0]!;
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const frame of frames) {
-      bytes.set(frame, at);
-      at += frame.length;
-    }
-    return bytes;
+    return count === 1 ? frames[0]! : concat(frames);
   }
 
-  /** Waits until everything is sent, or `timeoutMs` is over. */
+  /** Waits until everything is sent, at most so long. */
   async flush(timeoutMs: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-    });
-    await Promise.race([this.#writing, timeout]);
-    clearTimeout(timer);
+    await within(timeoutMs, Promise.resolve(this.#writing));
   }
 
   /** Closes the connection. */

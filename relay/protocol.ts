@@ -1,59 +1,83 @@
 /**
- * The attach protocol: what a terminal session's relay and its clients say to
- * each other over `attach.sock`.
+ * The attach protocol: the frames that a terminal session's relay and its clients exchange
+ * over `attach.sock`.
  *
  * A frame is four bytes of length (little endian, of what follows them), one byte
- * of type, and a payload: raw bytes for input and output, JSON for the rest. Each
- * side starts with a `HELLO` that names its protocol's version; that much stays the
- * same in every version, so that a mismatch can be told in words. A reader never
- * trusts a length: beyond its limit the stream is malformed and gets closed.
+ * of type, and a payload: raw bytes for input and output, JSON for the rest. Both
+ * sides start with a `HELLO` that names their protocol's version. That much stays the
+ * same in every version, so that a mismatch can be explained. A reader never
+ * trusts a length: a frame beyond its limit is malformed, and the connection is closed.
  *
- * Pure: knows bytes, no sockets.
+ * {@linkcode Payloads} says once which frame carries which fields. {@linkcode encode} demands
+ * them; {@linkcode decode} gives them unchecked, since the other side may send anything.
+ *
+ * Pure: bytes only, no sockets.
  *
  * @module
  */
+import type { ScreenText } from "../screen/screen_text.ts";
 
 /** The version that this code speaks; both sides must have the same. */
 export const PROTOCOL = 1;
 
-/** The types of frames. To the relay below 32, from the relay from 32 on. */
+/** The types of frames. Those to the relay are below 32, those from it 32 and above. */
 export const Frame = {
-  /** Both ways, first: {@linkcode Hello}. */
+  /** First frame, in both directions. */
   HELLO: 1,
-  /** Start of an attachment: {@linkcode AttachRequest}. */
+  /** Starts an attachment. Answered by REDRAW, then OUTPUT. */
   ATTACH: 2,
   /** Typed bytes. */
   INPUT: 3,
-  /** The client's window changed: {@linkcode Size}. */
+  /** The client's window changed its size. */
   RESIZE: 4,
-  /** The client leaves; answered by END. */
+  /** The client detaches. Answered by END. */
   DETACH: 5,
-  /** Asks for the screen: {@linkcode ScreenRequest}. */
+  /** Asks for the screen as text. Answered by SCREEN_REPLY. */
   SCREEN: 6,
-  /** Types text and keys: {@linkcode SendRequest}. */
+  /** Types text and keys. Answered by SEND_REPLY. */
   SEND: 7,
-  /** Asks to be told of output without getting it: answered by ACTIVITY. */
+  /** Asks for an ACTIVITY whenever there is output, instead of the output. */
   WATCH: 8,
-  /** Asks for the whole screen again: something else has drawn on the client's terminal. */
+  /** Asks for a REDRAW: something else has drawn on the client's terminal. */
   REFRESH: 9,
   /** Output, live. */
   OUTPUT: 32,
   /** The whole screen, as bytes to write to a cleared terminal. */
   REDRAW: 33,
-  /** Answer to SCREEN: `ScreenText` of screen.ts. */
+  /** Answer to SCREEN. */
   SCREEN_REPLY: 34,
-  /** Answer to SEND: {@linkcode SendReply}. */
+  /** Answer to SEND. */
   SEND_REPLY: 35,
   /** There was output; at most one every 20 ms. */
   ACTIVITY: 36,
-  /** The agent has ended, or the client was let go: {@linkcode End}. */
+  /** The attachment is over. */
   END: 37,
-  /** The relay refuses: {@linkcode Refusal}. It closes the connection then. */
+  /** The relay refuses, and closes the connection. */
   ERROR: 38,
 } as const;
 
+/** The payload of each frame: fields as JSON, bytes as they are, or nothing. */
+export interface Payloads {
+  [Frame.HELLO]: Hello;
+  [Frame.ATTACH]: AttachRequest;
+  [Frame.INPUT]: Uint8Array;
+  [Frame.RESIZE]: Size;
+  [Frame.DETACH]: undefined;
+  [Frame.SCREEN]: ScreenRequest;
+  [Frame.SEND]: SendRequest;
+  [Frame.WATCH]: undefined;
+  [Frame.REFRESH]: undefined;
+  [Frame.OUTPUT]: Uint8Array;
+  [Frame.REDRAW]: Uint8Array;
+  [Frame.SCREEN_REPLY]: ScreenText;
+  [Frame.SEND_REPLY]: SendReply;
+  [Frame.ACTIVITY]: undefined;
+  [Frame.END]: End;
+  [Frame.ERROR]: Refusal;
+}
+
 /** First frame of both sides. */
-export interface Hello {
+interface Hello {
   /** The version of the protocol. */
   readonly protocol: number;
 }
@@ -66,37 +90,37 @@ export interface Size {
   readonly rows: number;
 }
 
-/** What an attaching client says of itself. */
-export interface AttachRequest extends Size {
+/** An attaching client's window. */
+interface AttachRequest extends Size {
   /** Its input is ignored and its size does not count. */
   readonly readOnly: boolean;
 }
 
-/** What of the screen is wanted. */
+/** How much of the screen to send, and in which form. */
 export interface ScreenRequest {
   /** Lines above the screen. */
   readonly scrollback: number;
-  /** With colours and attributes as escape sequences. */
+  /** Keep colours and attributes, as escape sequences. */
   readonly ansi: boolean;
 }
 
 /** One thing to type. */
-export type SendPart =
-  /** Text; pasted as such if the program understands bracketed paste. */
+type SendPart =
+  /** Text; pasted if the program understands bracketed paste. */
   | { readonly text: string }
   /** A key by name, such as `enter`. */
   | { readonly key: string }
   /** Bytes as they are, in base64. */
   | { readonly raw: string };
 
-/** What to type, each part as a write of its own. */
+/** Things to type, each as a write of its own. */
 export interface SendRequest {
   readonly parts: readonly SendPart[];
-  /** How long the program may take to read it, in milliseconds. */
+  /** How long the program may read nothing, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** What became of a {@linkcode SendRequest}. */
+/** The result of a {@linkcode SendRequest}. */
 export interface SendReply {
   /** Bytes that the terminal took. */
   readonly written: number;
@@ -107,18 +131,22 @@ export interface SendReply {
 }
 
 /** Why an attachment is over. */
-export interface End {
-  /** `detached`: asked for; `ended`: the agent has ended. */
+interface End {
+  /** `detached`: the client asked for it; `ended`: the agent has ended. */
   readonly reason: "detached" | "ended";
 }
 
 /** Why the relay refuses. */
-export interface Refusal {
-  /** `version` or `malformed`. */
-  readonly code: string;
+interface Refusal {
+  readonly code: "version" | "malformed";
   /** For people. */
   readonly message: string;
 }
+
+/** The fields of a payload as the other side has sent them: each may be missing, or anything. */
+export type Unchecked<T> = { readonly [Field in KeysOf<T>]?: unknown };
+/** The fields of every member of a union. */
+type KeysOf<T> = T extends unknown ? keyof T : never;
 
 /** The greatest frame that a relay accepts, in bytes: above it a client is malformed. */
 export const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
@@ -130,9 +158,14 @@ export const MAX_REDRAW_BYTES = 256 * 1024 * 1024;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The stream is not one of frames; it can't be read on. */
+/** The other side breaks the protocol; the stream can't be read any further. */
 export class ProtocolError extends Error {
   override name = "ProtocolError";
+}
+
+/** The other side speaks another version of the protocol. */
+export class VersionError extends Error {
+  override name = "VersionError";
 }
 
 /**
@@ -140,15 +173,26 @@ export class ProtocolError extends Error {
  *
  * @example
  * ```ts
- * import { encodeFrame, Frame } from "./relay/protocol.ts";
- * console.log(encodeFrame(Frame.INPUT, new Uint8Array([97]))); // 2 0 0 0 3 97
+ * import { encode, Frame } from "./relay/protocol.ts";
+ * console.log(encode(Frame.INPUT, new Uint8Array([97]))); // 2 0 0 0 3 97
+ * console.log(encode(Frame.RESIZE, { columns: 80, rows: 24 }));
  * ```
  */
+export function encode<Type extends keyof Payloads>(
+  type: Type,
+  ...[payload]: Payloads[Type] extends undefined ? [] : [Payloads[Type]]
+): Uint8Array<ArrayBuffer> {
+  return encodeFrame(type, payload);
+}
+
+/** The same without a check of types, for tests that break the protocol: text goes as it is. */
 export function encodeFrame(
   type: number,
-  payload: Uint8Array | string = "",
+  payload: object | string = "",
 ): Uint8Array<ArrayBuffer> {
-  const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
+  const bytes = payload instanceof Uint8Array ? payload : encoder.encode(
+    typeof payload === "string" ? payload : JSON.stringify(payload),
+  );
   const frame = new Uint8Array(5 + bytes.length);
   new DataView(frame.buffer).setUint32(0, 1 + bytes.length, true);
   frame[4] = type;
@@ -156,15 +200,7 @@ export function encodeFrame(
   return frame;
 }
 
-/** A frame whose payload is JSON. */
-export function encodeJson(
-  type: number,
-  value: unknown,
-): Uint8Array<ArrayBuffer> {
-  return encodeFrame(type, JSON.stringify(value));
-}
-
-/** A received frame; `payload` is a view that is valid until the next `push`. */
+/** A received frame; `payload` is a view that is valid until more is read into `room`. */
 export interface Received {
   readonly type: number;
   readonly payload: Uint8Array;
@@ -231,26 +267,58 @@ export class FrameReader {
   }
 }
 
+/** The types of frames that carry fields. */
+type JsonType = {
+  [Type in keyof Payloads]: Payloads[Type] extends Uint8Array | undefined
+    ? never
+    : Type;
+}[keyof Payloads];
+
 /**
- * The payload of a JSON frame, an object.
+ * The fields of a frame, unchecked.
  *
- * @throws {ProtocolError} if it is not.
+ * @throws {ProtocolError} if it is of another type, or its payload is not a JSON object.
  */
-export function decodeJson(payload: Uint8Array): Record<string, unknown> {
+export function decode<Type extends JsonType>(
+  type: Type,
+  frame: Received,
+): Unchecked<Payloads[Type]> {
+  if (frame.type !== type) {
+    throw new ProtocolError(`a frame of type ${frame.type}, not ${type}`);
+  }
   let value: unknown;
   try {
-    value = JSON.parse(decoder.decode(payload));
+    value = JSON.parse(decoder.decode(frame.payload));
   } catch (error) {
     throw new ProtocolError("a payload that is not JSON", { cause: error });
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ProtocolError("a payload that is not an object");
   }
-  return value as Record<string, unknown>;
+  return value as Unchecked<Payloads[Type]>;
 }
 
-/** A usable size: whole, from 1 to `max`; anything else becomes `otherwise`. */
-export function clampSize(
+/**
+ * Checks the first frame from the other side, which is the relay or a client.
+ *
+ * @throws {VersionError} if it names another version than ours.
+ * @throws {ProtocolError} if it is no greeting.
+ */
+export function checkHello(frame: Received, from: "relay" | "client"): void {
+  if (frame.type !== Frame.HELLO) throw new ProtocolError("no greeting");
+  const { protocol } = decode(Frame.HELLO, frame);
+  if (protocol === PROTOCOL) return;
+  const theirs = Number(protocol);
+  const [relay, client] = from === "relay"
+    ? [theirs, PROTOCOL]
+    : [PROTOCOL, theirs];
+  throw new VersionError(
+    `its relay speaks version ${relay} of the attach protocol, this program version ${client}: use the codex-session that created it`,
+  );
+}
+
+/** A number from a frame: whole, from 1 to `max`; anything else becomes `otherwise`. */
+export function clamp(
   value: unknown,
   otherwise: number,
   max = 1000,

@@ -6,13 +6,15 @@
  *                                 ├── attach.sock   (clients)
  *                                 └── terminal.json (size, clients; screen.json at the end)
  *
- * Started by the reaper in the agent's place, it opens the pseudo-terminal, starts the
- * agent on it, and reports the agent's exec on descriptor 9. Then it reads: everything is
- * journalled, sent to clients, and noted for the emulator, which draws only when
- * somebody asks. The loop never waits for a client or for the agent's reading. It
- * ends as the agent ended. Signals don't end it, since whoever stops a session signals
- * all of its processes and the agent has to get its grace; SIGKILL does, which closes the
- * terminal, and the agent gets SIGHUP.
+ * The reaper starts it in the agent's place. It makes sure that it needs no network from now
+ * on, opens the pseudo-terminal, starts the agent on it, and reports the agent's exec on
+ * descriptor 9. Then it reads: all output goes to the journal, to the clients, and to
+ * the screen's backlog, which the emulator draws only on demand. The loop never waits for a
+ * client, nor for the agent to read.
+ *
+ * It ends as the agent ended. Signals don't end it: stopping a session signals all its
+ * processes, and the agent has a grace period. SIGKILL does; that closes the terminal,
+ * and the agent gets SIGHUP.
  *
  *     relay.ts DIR COLSxROWS [--log-limit BYTES] -- ARGV…
  *
@@ -23,6 +25,8 @@
 import { unpackEnvironment } from "../process/environment.ts";
 import { type ChildStatus, endOf } from "../process/child.ts";
 import { messageOf } from "../errors.ts";
+import { parseArgs } from "../std.ts";
+import { sleep } from "../system/async.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
 import {
   close,
@@ -38,6 +42,7 @@ import { openPty, setWindowSize } from "../system/pty.ts";
 import { endAs, startAgent } from "./agent.ts";
 import { PtyWriter } from "./writer.ts";
 import { RelayServer } from "./server.ts";
+import { fetchEmulator } from "../screen/emulator.ts";
 import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
 import { SCROLLBACK } from "../screen/screen_text.ts";
 import { listenIn, SOCKET } from "./socket.ts";
@@ -45,17 +50,17 @@ import { writeAtomic } from "../system/files.ts";
 import { answer, needsScreen } from "../screen/query.ts";
 import type { Query } from "../screen/backlog.ts";
 
-/** Where the reaper wants to be told about the exec. */
+/** The descriptor on which the reaper waits for the report about the exec. */
 const REPORT_FD = 9;
-/** Output that is handled at a time, in bytes: many reads, one write each to journal and clients. */
+/** Output is handled in batches of at most this many bytes: many reads, one write to each receiver. */
 const BATCH_BYTES = 128 * 1024;
-/** After so long what could not be written is written again. */
+/** How long to wait before a failed read or write is tried again, in milliseconds. */
 const RETRY_MS = 1000;
-/** After so long without output memory is given back. */
+/** How long without output until memory is given back, in milliseconds. */
 const IDLE_MS = 1000;
-/** Questions in one batch that are answered: a terminal's 256 colours can be asked for at once. */
+/** Questions that are answered in one batch; a program may ask for all 256 colours at once. */
 const MAX_QUESTIONS = 512;
-/** Above so many bytes of input that the program has not read, its questions are not answered. */
+/** While the program has more unread input than this, in bytes, its questions are not answered. */
 const MAX_UNREAD_ANSWERS = 16 * 1024;
 
 // deno-fmt-ignore
@@ -71,44 +76,40 @@ interface RelayOptions {
   readonly argv: readonly string[];
 }
 
+/** The command line that {@linkcode relayCommand} makes. */
 function parse(args: readonly string[]): RelayOptions {
-  const [dir = "", size = ""] = args;
-  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size);
-  const separator = args.indexOf("--");
-  const argv = args.slice(separator + 1);
-  if (match === null || separator < 2 || argv.length === 0) {
-    throw new TypeError("Usage: relay DIR COLSxROWS [OPTIONS] -- ARGV…");
+  const { _: [dir, size = ""], "--": argv, "log-limit": limit } = parseArgs(
+    args,
+    { string: ["_", "log-limit"], "--": true },
+  );
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(String(size));
+  if (dir === undefined || match === null || argv.length === 0) {
+    throw new TypeError(
+      "Usage: relay DIR COLSxROWS [--log-limit BYTES] -- ARGV…",
+    );
   }
-  const options = args.slice(2, separator);
-  const valueOf = (name: string) => {
-    const index = options.indexOf(name);
-    return index < 0 ? undefined : options[index + 1];
-  };
   return {
-    dir,
+    dir: String(dir),
     argv,
     columns: Math.max(MIN_COLUMNS, Number(match[1]) || 120),
     rows: Number(match[2]) || 40,
-    logLimitBytes: Number(valueOf("--log-limit") ?? LOG_LIMIT_BYTES),
+    logLimitBytes: Number(limit ?? LOG_LIMIT_BYTES),
   };
 }
 
 /**
- * Says what went wrong, where the agent's errors go. Never fails: `stderr.log` may stand on a
- * full disk.
+ * Reports an error in `stderr.log`; the creator of a session that does not
+ * start prints it (see spawn.ts). Never fails: the disk may be full.
  */
 function complain(error: unknown): void {
   try {
     console.error(`codex-session relay: ${messageOf(error)}`);
   } catch {
-    // It can't be said.
+    // There is no room for it.
   }
 }
 
-/**
- * The second line of defence: the agent's terminal is closed with this process, so nothing
- * that was forgotten to be caught may end it.
- */
+/** Keeps an uncaught error from ending this process, which would close the agent's terminal. */
 function goOnWhateverFails(): void {
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
@@ -120,35 +121,34 @@ function goOnWhateverFails(): void {
   });
 }
 
-/** Tells the creator what became of the agent's exec. */
+/** Reports to the creator whether the agent's exec succeeded. */
 function report(text: string): void {
   try {
     try {
       write(REPORT_FD, new TextEncoder().encode(`${text}\n`));
     } finally {
-      close(REPORT_FD); // Whatever was told: the creator waits for that.
+      close(REPORT_FD); // In any case: the creator waits for that.
     }
   } catch {
-    // Nobody wants to know: it was not started by a reaper.
+    // Nobody waits: it was not started by a reaper.
   }
 }
 
-/**
- * Runs a relay with the command line that {@linkcode relayCommand} has made, and
- * ends the process with it.
- */
+/** Runs a relay with the arguments that {@linkcode relayCommand} has made; then ends the process. */
 export async function runRelay(args: readonly string[]): Promise<never> {
   let relay: Relay;
   try {
-    // The agent must not inherit it, or the creator would wait for its end.
+    // The agent must not inherit it, or the creator would wait until the agent ends.
     try {
       setCloseOnExec(REPORT_FD);
     } catch (error) {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
-      // It is not there.
+      // There is none.
     }
     const options = parse(args);
-    // A handler, not "ignore": that would be inherited by the agent.
+    // Before the agent starts: if this fails, nothing has happened yet.
+    await fetchEmulator();
+    // A handler, not "ignore", which the agent would inherit.
     for (const signal of SURVIVED) Deno.addSignalListener(signal, () => {});
     relay = new Relay(options);
     const started = await relay.start();
@@ -191,8 +191,8 @@ class Relay {
     this.#master = master;
     this.#slavePath = slavePath;
     setWindowSize(master, columns, rows);
-    // Kept open: without any slave a master gives EIO, also while the agent, which
-    // has closed its terminal, lives on and may open /dev/tty again.
+    // Kept open: without any open slave a master gives EIO, even while the agent, which
+    // has closed its terminal, still runs and may open /dev/tty again.
     const slave = open(slavePath, { access: "both" });
     this.#screen = new Screen(columns, rows);
     this.#writer = new PtyWriter(master);
@@ -231,11 +231,11 @@ class Relay {
   /** Relays until the agent has ended. */
   async run(child: Deno.ChildProcess): Promise<ChildStatus> {
     this.#server.serve(this.#listener!).catch(complain);
-    // It waits in poll(2) on another thread, and ends with the process.
+    // It waits in poll(2) on another thread, which ends with the process.
     this.#readOn().catch(complain);
     const status = await endOf(child);
     this.#over = true;
-    // What it wrote before its end; others that still write to it don't count.
+    // The output that the agent wrote before its end. Others may go on writing: not for long.
     const deadline = performance.now() + 2000;
     try {
       while (performance.now() < deadline && await this.#readBatch() > 0);
@@ -244,7 +244,7 @@ class Relay {
       await this.#server.end();
       await this.#writeScreen();
     } catch (error) {
-      complain(error); // How the agent has ended is what matters now.
+      complain(error); // The agent's ending must be recorded all the same.
     }
     try {
       Deno.removeSync(`${this.#options.dir}/${SOCKET}`);
@@ -261,25 +261,25 @@ class Relay {
       if (this.#over) return;
       try {
         const count = await this.#readBatch();
-        if (count < 0) return; // The terminal is gone: only the agent's end is left.
+        if (count < 0) return; // The terminal is gone; the agent will end.
       } catch (error) {
-        // Whatever it is: an agent whose output is not read stands still.
+        // Go on in any case: an agent whose output is not read stands still.
         complain(error);
-        await new Promise((wake) => setTimeout(wake, RETRY_MS));
+        await sleep(RETRY_MS);
       }
       this.#isIdle = false;
       this.#saveMemorySoon();
     }
   }
 
-  /** Gives back what a burst needed, once nothing has happened for a while. */
+  /** Gives memory back once there was no output for a while. */
   #saveMemorySoon(): void {
     if (this.#saving) return;
     this.#saving = true;
     const look = () => {
       if (this.#isIdle) {
         this.#saving = false;
-        // V8 does it by itself only when it needs more; --expose-gc is among the flags.
+        // V8 collects only when it needs more. Our flags include --expose-gc.
         const { gc } = globalThis as { gc?: (options: object) => void };
         gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
         trimMemory();
@@ -291,7 +291,7 @@ class Relay {
     look();
   }
 
-  /** Reads what there is, at most a batch. 0: nothing, -1: the end. */
+  /** Handles the output that is there, at most a batch; 0 if there is none, -1 at the end. */
   async #readBatch(): Promise<number> {
     const buffer = this.#buffer;
     let length = 0;
@@ -323,7 +323,7 @@ class Relay {
     }
   }
 
-  /** Loads the emulator; where it can't be loaded any more, the session goes on without a screen. */
+  /** Loads the emulator. If that fails now, the session goes on without a screen. */
   async #loadScreen(): Promise<boolean> {
     try {
       await this.#screen.load();
@@ -336,7 +336,7 @@ class Relay {
   }
 
   async #answer(queries: readonly Query[]): Promise<void> {
-    // Never waited for: a program that asks without reading gets no more.
+    // Nothing waits for these writes: a program that asks without reading gets no answers.
     if (this.#writer.waitingBytes > MAX_UNREAD_ANSWERS) return;
     const hasScreen = !queries.some(({ text }) => needsScreen(text)) ||
       await this.#loadScreen();
@@ -370,7 +370,7 @@ class Relay {
     if (!isWritten) this.#writeStateSoon(RETRY_MS);
   }
 
-  /** The last screen, where the journal alone could not give it again. */
+  /** Writes the last screen, unless the journal is enough to draw it again. */
   async #writeScreen(): Promise<void> {
     const screen = this.#screen;
     if (!screen.isLoaded && !this.#journal.hasDropped) return;
@@ -383,7 +383,7 @@ class Relay {
     }
   }
 
-  /** Tells whether it was written; a full disk, or a session deleted under us, is no reason to end it. */
+  /** Writes a file of the session. `false` if it can't: the disk is full, or the session deleted. */
   #writeFile(name: string, json: string): boolean {
     try {
       writeAtomic(`${this.#options.dir}/${name}`, json + "\n");

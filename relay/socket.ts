@@ -1,11 +1,11 @@
 /**
- * Reaches a session's socket whatever the length of its path.
+ * Listens on a session's socket and connects to it, however long its path is.
  *
  * A socket's address holds 107 bytes (103 on macOS). Where there is `/proc`, a longer path is reached
  * through a descriptor of the directory, `/proc/self/fd/N/attach.sock`, which always
- * means this very directory; elsewhere through a link in a new directory that only we
- * may enter. The session's directory is ours alone (0700), and so is the socket
- * (0600): another user can neither connect to it nor put something in its place.
+ * means that directory; elsewhere through a link in a new directory that only this user
+ * may enter. The session's directory (0700) and the socket (0600) are private to the user:
+ * nobody else can connect or put something in its place.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export function listenIn(dir: string): Deno.Listener {
 /**
  * Connects to the socket in `dir`.
  *
- * @throws {Deno.errors.NotFound} or `ConnectionRefused` if nobody listens.
+ * @throws {Deno.errors.NotFound} or `ConnectionRefused` if no relay listens.
  */
 export async function connectIn(dir: string): Promise<Deno.Conn> {
   const path = `${dir}/${SOCKET}`;

@@ -1,15 +1,28 @@
 /**
- * Typing into a terminal on somebody's behalf: what was asked for as writes of their own.
+ * Typing into the terminal: what clients type, and what `send` asks for.
+ *
+ * A client's bytes are passed on as they come. What is to be sent is typed part by part, each
+ * as a write of its own that the program reads alone: what comes in one read is one thing
+ * to many programs. Bytes go to the terminal by {@linkcode PtyWriter}, so nothing here ever
+ * holds up the relay's loop.
  *
  * @module
  */
 import { AGENTS } from "../agents/agents.ts";
 import { messageOf } from "../errors.ts";
+import { sleep } from "../system/async.ts";
+import { fromLatin1 } from "../system/bytes.ts";
+import { isCanonical, unreadInput } from "../system/pty.ts";
 import { bracketedPaste, encodeKey } from "../screen/keys.ts";
 import type { Modes } from "../screen/modes.ts";
-import { ProtocolError } from "./protocol.ts";
-
-const encoder = new TextEncoder();
+import {
+  clamp,
+  ProtocolError,
+  type SendReply,
+  type SendRequest,
+  type Unchecked,
+} from "./protocol.ts";
+import type { PtyWriter } from "./writer.ts";
 
 /**
  * Pauses behind what was typed and read, in milliseconds, for the program to act on it: what
@@ -22,11 +35,80 @@ const TEXT_MS = Math.max(
   ...AGENTS.map(({ enterAfterMs = 0 }) => enterAfterMs),
 );
 
-/** What the kernel keeps of a line that is being edited; it drops the rest without a word. */
-export const MAX_LINE_BYTES = 4095;
+/** How long the program may take to read a part before the next one is typed all the same. */
+const READ_MS = 500;
+/** How long the program may read nothing before a client's input is dropped, in milliseconds. */
+const INPUT_MS = 10_000;
+/** Input that may wait for the program, in bytes; above that, clients are not read from. */
+const MAX_INPUT_BYTES = 4 * 1024 * 1024;
+/** The kernel keeps this much of a line that is being edited, and drops the rest silently. */
+const MAX_LINE_BYTES = 4095;
+
+/** The terminal to type into. */
+export interface TypedTerminal {
+  /** The master's descriptor. */
+  readonly master: number;
+  /** The slave's. */
+  readonly slave: number;
+  readonly screen: { readonly modes: Modes };
+  readonly writer: PtyWriter;
+}
+
+/** Types a client's bytes. Waits for the program only while too many bytes wait for it. */
+export async function passInput(
+  writer: PtyWriter,
+  bytes: Uint8Array,
+): Promise<void> {
+  const taken = writer.write(bytes, INPUT_MS);
+  if (writer.waitingBytes > MAX_INPUT_BYTES) await taken;
+}
+
+/**
+ * Types the parts of a request, one after the other, and tells how far it got.
+ *
+ * @throws {ProtocolError} if a part is malformed or names no key; nothing is typed then.
+ */
+export async function typeParts(
+  terminal: TypedTerminal,
+  request: Unchecked<SendRequest>,
+): Promise<SendReply> {
+  const { master, slave, screen, writer } = terminal;
+  const writes = writesOf(request.parts, screen.modes);
+  const total = writes.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const idleMs = clamp(request.timeoutMs, 2000, 600_000);
+  let written = 0;
+  let pauseMs = 0;
+  for (const { bytes, ...write } of writes) {
+    if (pauseMs > 0) await untilRead(slave, pauseMs);
+    if (longestLine(bytes) > MAX_LINE_BYTES && isCanonical(master)) {
+      const error = `the terminal takes lines of ${MAX_LINE_BYTES} bytes`;
+      return { written, total, error };
+    }
+    const count = await writer.write(bytes, idleMs);
+    written += count;
+    if (count < bytes.length) {
+      const error = "the program does not read its terminal";
+      return { written, total, error };
+    }
+    pauseMs = write.pauseMs;
+  }
+  return { written, total };
+}
+
+/** A pause after the program has read what was typed, or seems not to want it. */
+async function untilRead(slave: number, pauseMs: number): Promise<void> {
+  const deadline = performance.now() + READ_MS;
+  // The kernel passes it on a moment later: only after a pause does 0 mean read.
+  await sleep(pauseMs);
+  if (unreadInput(slave) === 0) return;
+  while (unreadInput(slave) > 0 && performance.now() < deadline) {
+    await sleep(2);
+  }
+  await sleep(pauseMs);
+}
 
 /** The length of the longest line in these bytes. */
-export function longestLine(bytes: Uint8Array): number {
+function longestLine(bytes: Uint8Array): number {
   let longest = 0;
   let start = 0;
   for (let i = 0; i < bytes.length; i++) {
@@ -37,18 +119,16 @@ export function longestLine(bytes: Uint8Array): number {
   return Math.max(longest, bytes.length - start);
 }
 
-/** One write to a terminal. */
-export interface Write {
+/** One write to a terminal, and the pause after it. */
+interface Write {
   readonly bytes: Uint8Array;
   readonly pauseMs: number;
 }
 
-/**
- * The writes that type these parts, as the program's modes want them.
- *
- * @throws {ProtocolError} if a part is malformed or names no key.
- */
-export function writesOf(parts: unknown, modes: Modes): Write[] {
+const encoder = new TextEncoder();
+
+/** The writes that type these parts, as the program's modes want them. */
+function writesOf(parts: unknown, modes: Modes): Write[] {
   if (!Array.isArray(parts)) throw new ProtocolError("parts are missing");
   const keyModes = {
     applicationCursor: modes.isOn(1),
@@ -71,8 +151,7 @@ export function writesOf(parts: unknown, modes: Modes): Write[] {
     }
     if (typeof part?.raw === "string") {
       try {
-        const raw = Uint8Array.from(atob(part.raw), (c) => c.charCodeAt(0));
-        return { bytes: raw, pauseMs: KEY_MS };
+        return { bytes: fromLatin1(atob(part.raw)), pauseMs: KEY_MS };
       } catch (error) {
         throw new ProtocolError("raw input that is not base64", {
           cause: error,

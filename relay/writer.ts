@@ -1,11 +1,12 @@
 /**
- * Writes to a pseudo-terminal's master, in order, without ever waiting in the relay's loop.
+ * Writes to a pseudo-terminal's master, in order, without ever holding up the relay's loop.
  *
- * What a program does not read stays in the kernel's buffer of some kilobytes, and
- * then in here; whoever wrote it says how long it may take, and gets the count.
+ * Input that the program does not read fills the kernel's buffer of some kilobytes, then
+ * a queue here. Each write says how long it may wait, and gets the count of bytes taken.
  *
  * @module
  */
+import { sleep } from "../system/async.ts";
 import { poll, POLLOUT, writeNow } from "../system/libc.ts";
 
 interface Job {
@@ -14,16 +15,16 @@ interface Job {
   readonly done: (written: number) => void;
 }
 
-/** The kernel's own line buffer takes no more than this at a time. */
+/** The kernel's line buffer takes at most this much at a time. */
 const PIECE_BYTES = 4096;
 
 /** A queue of writes to one descriptor. */
 export class PtyWriter {
   readonly #fd: number;
   readonly #jobs: Job[] = [];
-  /** Bytes that were ever taken. */
+  /** Bytes that the kernel has taken so far. */
   #taken = 0;
-  /** Bytes that have not been taken yet. */
+  /** Bytes that wait in the queue. */
   waitingBytes = 0;
   #running = false;
   #closed = false;
@@ -33,15 +34,15 @@ export class PtyWriter {
     this.#fd = fd;
   }
 
-  /** Takes no more; what is left is given up. */
+  /** Drops what waits, and takes no more. */
   close(): void {
     this.#closed = true;
     for (const job of this.#jobs.splice(0)) job.done(job.written);
   }
 
   /**
-   * Writes and resolves to how many bytes were taken: all, or fewer if for
-   * `idleMs` none was, of these or of what was written before.
+   * Writes, and resolves to how many bytes were taken: all, or fewer once none was taken
+   * for `idleMs`, neither of these nor of earlier ones.
    */
   write(bytes: Uint8Array, idleMs = 2000): Promise<number> {
     if (bytes.length === 0 || this.#closed) return Promise.resolve(0);
@@ -61,7 +62,7 @@ export class PtyWriter {
     return new Promise((resolve) => {
       let seen = this.#taken;
       this.waitingBytes += bytes.length - written;
-      // A look now and then is enough: the time is a bound, not a measure.
+      // It may take up to twice as long; that is exact enough.
       const timer = setInterval(() => {
         if (this.#taken > seen) seen = this.#taken;
         else {
@@ -102,8 +103,8 @@ export class PtyWriter {
         job.done(job.written);
       } else if (count <= 0) {
         await poll(this.#fd, POLLOUT, 100);
-        // The kernel may say that there is room for a byte and then take none.
-        await new Promise((wake) => setTimeout(wake, 1));
+        // The kernel may report room for a byte and then take none.
+        await sleep(1);
       }
     }
     this.#running = false;

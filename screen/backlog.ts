@@ -1,28 +1,29 @@
 /**
- * The output that the emulator has not seen yet, kept short without a loss.
+ * The output that the emulator has not seen yet, kept short without losing anything visible.
  *
  *     fed | sequences, anything …      | text, colours, line ends … | now
  *         |<------- must be fed ------>|<-- only its last lines  -->|
  *
- * After a stretch of mere text that has scrolled the whole screen and scrollback
- * away, nothing of its beginning can be seen: where a line begins there (a *mark*),
- * the screen is the one that results from the colours in force, a line end, and the
- * text from there on. That is exact as long as the scroll region is the whole
- * screen. So a flood of text costs a scan, not an emulation, and what is left to
- * be fed is always some hundred kilobytes.
+ * Plain text that is long enough scrolls everything before it off the screen and the
+ * scrollback. Then the screen depends only on the last lines of that text and on the
+ * colours in force where they begin (a *mark*): a line end in those colours stands for
+ * all that was before. That is exact while the scroll region is the whole
+ * screen. So a flood of text costs a scan, not an emulation, and at most some hundred
+ * kilobytes have to be fed.
  *
  * @module
  */
+import { toLatin1 } from "../system/bytes.ts";
 import { Modes } from "./modes.ts";
 import { Scanner } from "./scanner.ts";
 
-/** Above so much that must be fed, the emulator has to catch up before more is read. */
+/** When more than this must be fed, the emulator has to catch up before more is read. */
 export const MAX_COMPLEX_BYTES = 512 * 1024;
-/** Above so much text a mark is looked for. */
+/** When there is more text than this, it is cut at a mark. */
 const CONDENSE_BYTES = 512 * 1024;
-/** Distance between marks. */
+/** The distance between marks. */
 const MARK_BYTES = 16 * 1024;
-/** Colours that are remembered since the last reset of all. */
+/** Colour sequences that are remembered since the last one that resets all, in bytes. */
 const MAX_STYLE_BYTES = 16 * 1024;
 
 interface Mark {
@@ -31,7 +32,7 @@ interface Mark {
   readonly style: Uint8Array;
 }
 
-/** A sequence that asks the terminal something, and where it lies in the stream. */
+/** A sequence that asks the terminal something, and its place in the stream. */
 export interface Query {
   readonly text: string;
   readonly start: number;
@@ -41,19 +42,19 @@ export interface Query {
 /** The bytes between what the emulator knows and now. */
 export class Backlog {
   readonly modes: Modes = new Modes();
-  /** The questions found since the caller last emptied this. */
+  /** The questions since the caller last emptied this. */
   queries: Query[] = [];
   readonly #scanner: Scanner;
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #length = 0;
-  /** The stream's offset of `#bytes[0]`, as if nothing had been left out. */
+  /** The stream's offset behind the last byte that must be fed. */
   #complexEnd = 0;
   #lines = 0;
   #marks: Mark[] = [];
   #nextMark = 0;
   #style = new Uint8Array(256);
   #styleLength = 0;
-  /** The stream's offset of the first byte in `#bytes`. */
+  /** The stream's offset of `#bytes[0]`, as if nothing had been left out. */
   #base = 0;
 
   /** An empty backlog at the beginning of a stream. */
@@ -84,12 +85,12 @@ export class Backlog {
     return this.#scanner.isAtGround;
   }
 
-  /** Where the sequence begins whose end has not come yet; `undefined` between two. */
+  /** Where an unfinished sequence begins; `undefined` between two sequences. */
   get openSince(): number | undefined {
     return this.#scanner.openSince;
   }
 
-  /** How much must be fed whatever comes; see {@linkcode MAX_COMPLEX_BYTES}. */
+  /** How much must be fed in any case; see {@linkcode MAX_COMPLEX_BYTES}. */
   get complexBytes(): number {
     return Math.max(0, this.#complexEnd - this.#base);
   }
@@ -108,7 +109,7 @@ export class Backlog {
 
   #addStyle(bytes: Uint8Array, from: number, to: number, end: number): void {
     const length = to - from;
-    // ESC [ m and ESC [ 0 m: nothing before them matters.
+    // ESC [ m and ESC [ 0 m reset all colours before them.
     if (length === 3 || (length === 4 && bytes[from + 2] === 0x30)) {
       this.#styleLength = 0;
     }
@@ -118,15 +119,15 @@ export class Backlog {
         return;
       }
     }
-    // Some bytes, millions of times: a loop beats a copy of a view.
+    // A few bytes, millions of times: a loop is faster than a view and its copy.
     for (let i = from; i < to; i++) {
       this.#style[this.#styleLength++] = bytes[i]!;
     }
   }
 
-  /** Of sequences that occur twice the later one decides: each sets the same to the same. */
+  /** Drops all but the last of equal sequences: repeated, a sequence sets the same again. */
   #makeStyleRoom(): boolean {
-    const text = latin1(this.#style.subarray(0, this.#styleLength));
+    const text = toLatin1(this.#style.subarray(0, this.#styleLength));
     const last = new Set<string>();
     for (const style of text.split("\x1b").slice(1)) {
       last.delete(style);
@@ -152,7 +153,7 @@ export class Backlog {
     });
   }
 
-  /** Appends output; `lines` is how many lines the screen and its scrollback hold. */
+  /** Appends output; the screen and its scrollback hold `lines` lines. */
   append(bytes: Uint8Array, lines: number): void {
     this.#scanner.scan(bytes);
     if (this.modes.hasMargins) this.#complex(this.#scanner.offset);
@@ -161,7 +162,7 @@ export class Backlog {
     this.#length += bytes.length;
     if (this.#scanner.offset - this.#plainStart > CONDENSE_BYTES) {
       this.#condense(lines);
-      // Lines so long, or so few, that no mark fits: the emulator has to see them.
+      // Lines are so long, or so few, that no mark is old enough: the emulator has to see them.
       if (this.#scanner.offset - this.#plainStart > 4 * CONDENSE_BYTES) {
         this.#complex(this.#scanner.offset);
       }
@@ -181,7 +182,7 @@ export class Backlog {
     this.#bytes = larger;
   }
 
-  /** Leaves out the text that can't be seen any more. */
+  /** Leaves out text that can't be seen any more. */
   #condense(lines: number): void {
     const marks = this.#marks;
     let best = marks.length - 1;
@@ -190,7 +191,7 @@ export class Backlog {
     if (mark === undefined) return;
     const plain = this.complexBytes;
     const from = this.#indexOf(mark.offset);
-    // What is left out becomes part of what must be fed: a line end in these colours.
+    // A line end in the mark's colours replaces the text before it.
     const head = new Uint8Array(mark.style.length + 2);
     head.set(mark.style);
     head.set([0x0d, 0x0a], mark.style.length);
@@ -199,11 +200,11 @@ export class Backlog {
     this.#bytes.copyWithin(plain + head.length, from, this.#length);
     const dropped = from - plain - head.length;
     this.#length -= dropped;
-    // Offsets of the stream stay true from the mark on.
+    // From the mark on, offsets of the stream stay true.
     this.#base = mark.offset - plain - head.length;
     this.#complexEnd = mark.offset;
     this.#marks = marks.slice(best + 1);
-    // The colours at the mark are fed with the head: later ones come on top of them.
+    // The head sets the colours at the mark; later ones are added to them.
   }
 
   #indexOf(offset: number): number {
@@ -211,8 +212,8 @@ export class Backlog {
   }
 
   /**
-   * Takes out what the emulator has to be fed, up to an offset of the stream that
-   * lies behind a sequence, or all of it.
+   * Takes the bytes to feed to the emulator, up to an offset of the stream that is the end
+   * of a sequence, or all of them.
    */
   take(lines: number, until: number = this.#scanner.offset): Uint8Array {
     if (until <= this.#base) return new Uint8Array(0);
@@ -232,10 +233,4 @@ export class Backlog {
     this.#complex(this.#scanner.offset);
     return taken;
   }
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }

@@ -1,19 +1,18 @@
 /**
- * Text of others made harmless before it reaches a terminal, a list, or a reader.
+ * Text from other sources, made harmless before it reaches a terminal, a list, or a reader.
  *
- * What a program wrote, what a session's files and its socket say, may hold anything.
- * {@linkcode plainText} is text and nothing else; {@linkcode styledText} may look like
- * something as well: colours and attributes, spaces that are skipped or erased, links.
+ * A program's output, a session's files and its socket may hold anything.
+ * {@linkcode plainText} leaves text only. {@linkcode styledText} also leaves
+ * colours and attributes, blanks that are skipped or erased, and links.
  *
  * @module
  */
 
 /**
- * Characters that steer a terminal, or make text mean to a reader what it doesn't say: C0 and
- * C1 controls; line and paragraph separators; marks that reorder text; characters without a
- * shape, tags and annotations among them, which hide text in text. Not among them are the
- * joiners (U+200C, U+200D) and the first sixteen variation selectors, which scripts and
- * emoji need.
+ * Characters that control a terminal or mislead a reader: C0 and C1 controls; line and paragraph
+ * separators; marks that reorder text; invisible characters (tags and annotations among
+ * them), which hide text in text. The joiners (U+200C, U+200D) and the first sixteen
+ * variation selectors are left in: scripts and emoji need them.
  */
 export const HARMFUL: RegExp =
   // deno-lint-ignore no-control-regex
@@ -25,22 +24,22 @@ export const MAX_LINK_LENGTH = 2083;
 /** The longest `id` of a link, in characters. */
 const MAX_LINK_ID_LENGTH = 250;
 
-/** Text without what {@linkcode HARMFUL} fits, cut to so many characters. Separators are cells: blank ones. */
+/** Text without {@linkcode HARMFUL} characters, cut to so many. Separators become blanks, as they take a cell. */
 export function plainText(text: string, maxLength = Infinity): string {
   // Halves of a pair must not find each other when what is between them goes.
   const clean = text.toWellFormed().replace(/[\u2028\u2029]/g, " ")
     .replace(HARMFUL, "");
   if (clean.length <= maxLength) return clean;
-  // Not in the middle of a surrogate pair.
+  // Not cut in a surrogate pair.
   return clean.slice(0, maxLength).replace(/[\ud800-\udbff]$/, "");
 }
 
-/** Tells whether an address of a link can be printed: its bytes are printable ASCII, and not too many. */
+/** Tells whether a link's address is safe to print: printable ASCII, and not too long. */
 export function isLink(uri: string): boolean {
   return uri.length <= MAX_LINK_LENGTH && /^[\x20-\x7e]+$/.test(uri);
 }
 
-/** Tells whether the `id` of a link can be printed: printable ASCII without what separates parameters. */
+/** Tells whether a link's `id` is safe to print: printable ASCII without the separators of parameters. */
 export function isLinkId(id: string): boolean {
   return id.length <= MAX_LINK_ID_LENGTH && /^[!-9<-~]+$/.test(id);
 }
@@ -48,7 +47,7 @@ export function isLinkId(id: string): boolean {
 /** SGR; CUF and ECH, which draw blanks; EL. */
 // deno-lint-ignore no-control-regex
 const STYLES = /^\x1b\[(?:[0-9;:]{0,200}m|\d{0,4}[CX]|[012]?K)$/;
-/** SGR that takes all styles away. */
+/** SGR that resets all styles. */
 const PLAIN = new Set(["\x1b[m", "\x1b[0m"]);
 // deno-lint-ignore no-control-regex
 const LINK = /^\x1b\]8;(?:id=([^;:]*))?;(.*)\x1b\\$/;
@@ -57,8 +56,8 @@ const PIECES =
   /\x1b\[[0-?]*[ -\/]*[@-~]|\x1b\][^\x00-\x1f\x7f-\x9f]*\x1b\\|[^\x1b]+|\x1b/g;
 
 /**
- * A line without escape sequences but colours and attributes, cursor right, erasing, and
- * links, and without what {@linkcode HARMFUL} fits; plain again at its end.
+ * A line whose only escape sequences are colours and attributes, cursor right, erasing, and
+ * links, without {@linkcode HARMFUL} characters. Its end resets styles and links.
  */
 export function styledText(line: string): string {
   let text = "";

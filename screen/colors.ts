@@ -1,9 +1,9 @@
 /**
- * Colours as programs name them to a terminal: parsed into numbers, printed anew.
+ * Colours as programs send them to a terminal: parsed into numbers, printed anew.
  *
- * Only numeric X11 syntax is a colour here: `#rgb` to `#rrrrggggbbbb`, `rgb:r/g/b` to
- * `rgb:rrrr/gggg/bbbb`. Names are not, and nothing else is kept: a colour is typed at the
- * program that asks for it, and written to the terminal of a client that attaches.
+ * Only numeric X11 syntax is accepted: `#rgb` to `#rrrrggggbbbb`, `rgb:r/g/b` to
+ * `rgb:rrrr/gggg/bbbb`, no names. A colour is later typed at the program that asks for it, and
+ * written to the terminal of a client that attaches, so only its numbers are kept.
  *
  * Facts: XParseColor(3), https://invisible-island.net/xterm/ctlseqs/ctlseqs.html.
  *
@@ -13,13 +13,13 @@
 /** Red, green and blue, each from 0 to 65535. */
 export type Color = readonly [red: number, green: number, blue: number];
 
-/** One part of a colour, scaled from its 1 to 4 digits to four. */
+/** One part of a colour, scaled from 1 to 4 digits to four. */
 function parsePart(digits: string): number {
   const most = 16 ** digits.length - 1;
   return Math.round(parseInt(digits, 16) * 0xffff / most);
 }
 
-/** The colour that a text names in numbers; `undefined` if it names none. */
+/** The colour in a text; `undefined` if it is no numeric colour. */
 export function parseColor(text: string): Color | undefined {
   const parts = text.startsWith("rgb:")
     ? text.slice(4).split("/")
@@ -32,7 +32,7 @@ export function parseColor(text: string): Color | undefined {
   return [parsePart(red), parsePart(green), parsePart(blue)];
 }
 
-/** A colour as every terminal understands it: `rgb:rrrr/gggg/bbbb`. */
+/** A colour in the form that every terminal understands: `rgb:rrrr/gggg/bbbb`. */
 export function printColor(color: Color): string {
   return "rgb:" +
     color.map((part) => part.toString(16).padStart(4, "0")).join("/");
@@ -42,7 +42,7 @@ export function printColor(color: Color): string {
 const NAMED = ("000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5 " +
   "7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff ffffff").split(" ");
 
-/** xterm's 256 colours: 16 named ones, a cube of 6, a ramp of greys. */
+/** One of xterm's 256 colours: 16 named ones, a cube of 6, a ramp of greys. */
 export function paletteColor(index: number): Color {
   const named = NAMED[index];
   if (named !== undefined) return parseColor(`#${named}`)!;

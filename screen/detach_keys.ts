@@ -1,13 +1,14 @@
 /**
- * Finds the keys that detach in what a user types.
+ * Finds the keys that detach in a user's input.
  *
  * A key may come as its plain byte, in the kitty keyboard's form (`CSI 92;5u`), or in xterm's
- * (`CSI 27;5;92~`), according to what the program in the session has turned on. The
- * sequence typed twice in a row goes through to the program, once: so after it has been
- * typed there is a moment in which nothing is decided yet.
+ * (`CSI 27;5;92~`), as the program in the session has requested. Typed twice in a row, the
+ * keys go to the program once. So once they are typed, the user has a moment to
+ * repeat them before the client detaches.
  *
  * @module
  */
+import { fromLatin1, toLatin1 } from "../system/bytes.ts";
 import { encodeKey } from "./keys.ts";
 
 /** The key that detaches if nothing else is said. */
@@ -19,15 +20,13 @@ interface DetachKey {
   readonly modifiers: number;
 }
 
-/** What is to be done with typed bytes. */
+/** What to do with typed bytes. */
 export interface Typed {
   /** Bytes for the program. */
   readonly forward: Uint8Array;
-  /** `maybe`: the sequence is complete, unless it comes once more. */
+  /** `maybe`: the keys are complete; detach unless they are typed again. */
   readonly detach: "no" | "maybe" | "now";
 }
-
-const encoder = new TextEncoder();
 
 /**
  * Parses keys separated by commas, such as `ctrl-p,ctrl-q`.
@@ -47,18 +46,18 @@ function parseKeys(text: string): DetachKey[] {
   });
 }
 
-/** Looks for detach keys in a stream of typed bytes. */
+/** Finds the keys that detach in a stream of typed bytes. */
 export class DetachKeys {
   readonly #keys: readonly DetachKey[];
-  /** How many keys of the sequence have been typed. */
+  /** How many of the keys have been typed. */
   #matched = 0;
-  /** What was held back for them. */
+  /** Their bytes, held back. */
   #held = "";
-  /** The sequence is complete, and may be repeated. */
+  /** The bytes of complete keys, which may be repeated now. */
   #complete = "";
 
   /**
-   * Looks for the sequence in `keys`; an empty text never detaches.
+   * Finds the sequence in `keys`; an empty text never detaches.
    *
    * @throws {TypeError} if it names an unknown key.
    */
@@ -66,11 +65,11 @@ export class DetachKeys {
     this.#keys = keys === "" ? [] : parseKeys(keys);
   }
 
-  /** Looks through what was typed. */
+  /** Takes typed bytes. */
   feed(bytes: Uint8Array): Typed {
     if (this.#keys.length === 0) return { forward: bytes, detach: "no" };
-    // The common case in no time: nothing of a sequence, and nothing pending.
-    const text = latin1(bytes);
+    // One character for each byte: exactly the bytes that came are forwarded.
+    const text = toLatin1(bytes);
     let forward = "";
     // deno-lint-ignore no-control-regex
     for (const unit of text.match(/\x1b\[[0-?]*[ -/]*[@-~]|[^]/g) ?? []) {
@@ -91,9 +90,9 @@ export class DetachKeys {
         continue;
       }
       if (this.#complete !== "") {
-        return { forward: toBytes(forward), detach: "now" };
+        return { forward: fromLatin1(forward), detach: "now" };
       }
-      // Not the sequence after all; this key may be the first one of another try.
+      // Not the sequence after all; this key may be the first of another attempt.
       forward += this.#held;
       this.#held = "";
       this.#matched = 0;
@@ -103,7 +102,7 @@ export class DetachKeys {
       } else forward += unit;
     }
     const detach = this.#complete !== "" ? "maybe" : "no";
-    return { forward: toBytes(forward), detach };
+    return { forward: fromLatin1(forward), detach };
   }
 }
 
@@ -121,16 +120,4 @@ function matches(unit: string, key: DetachKey): "press" | "release" | "no" {
     return kitty[3] === "3" ? "release" : "press";
   }
   return unit === `\x1b[27;${key.modifiers + 1};${key.code}~` ? "press" : "no";
-}
-
-/** One character for each byte: what is forwarded is exactly what came. */
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
-}
-
-function toBytes(text: string): Uint8Array {
-  if (text === "") return encoder.encode("");
-  return Uint8Array.from(text, (c) => c.charCodeAt(0));
 }

@@ -1,19 +1,19 @@
 /**
  * The only door to the terminal emulator: `@xterm/headless` with the character widths of
- * `@xterm/addon-unicode11`, loaded by {@linkcode loadEmulator} and not before.
+ * `@xterm/addon-unicode11`. {@linkcode loadEmulator} loads it, and nothing does so earlier.
  *
- * The `.mjs` files are named, because the packages' main files are CommonJS, whose
- * loader costs a Deno process some megabytes. What the emulator holds is read through
- * its public API where that has it; the scroll region, the saved cursor, the character
- * sets, underline styles and links it has not, and its own `write` is asynchronous. So
- * the inner fields are typed here, once, and the version is an exact one.
+ * The imports name the `.mjs` files, because the packages' main files are CommonJS, whose
+ * loader costs a Deno process some megabytes. The public API gives most of the
+ * emulator's state, but not the scroll region, the saved cursor, the character
+ * sets, underline styles and links; and its `write` is asynchronous. So inner
+ * fields are used, typed here once, and the version is pinned.
  *
  * @module
  */
 // deno-lint-ignore-file no-explicit-any
 import { isLink, isLinkId, MAX_LINK_LENGTH } from "./clean_text.ts";
 
-/** Colours and attributes of a cell, or of what is written next. */
+/** Colours and attributes of a cell, or of the next text. */
 export interface Attributes {
   /** Colours (value, mode from bit 24) with flags: equal numbers mean equal looks. */
   readonly fg: number;
@@ -55,7 +55,7 @@ export interface ScreenBuffer {
   getNullCell(): Cell;
 }
 
-/** What stands in a screen's inner fields. */
+/** A screen's inner fields. */
 export interface InnerBuffer {
   readonly scrollTop: number;
   readonly scrollBottom: number;
@@ -127,8 +127,26 @@ async function load(): Promise<(options: object) => Terminal> {
 }
 
 /**
+ * Makes sure that {@linkcode loadEmulator} will need no network, without evaluating the
+ * emulator's code: to import its `package.json`, Deno downloads a package into its
+ * cache if it is not there. Takes a millisecond and next to no memory.
+ *
+ * @throws {TypeError} if a package is neither cached nor can be fetched.
+ */
+export async function fetchEmulator(): Promise<void> {
+  await Promise.all([
+    import("npm:@xterm/headless@6.0.0/package.json", {
+      with: { type: "json" },
+    }),
+    import("npm:@xterm/addon-unicode11@0.9.0/package.json", {
+      with: { type: "json" },
+    }),
+  ]);
+}
+
+/**
  * xterm.js 6.0.0 throws at `CSI 1 J` (erase from the top to the cursor) with the cursor
- * in the last cell: it looks for the line below. All is erased then, so `CSI 2 J` is meant.
+ * in the last cell: it looks for the line below. That erases everything, as `CSI 2 J` does.
  */
 function avoidEraseError(terminal: any): void {
   const { _inputHandler } = terminal._core;
@@ -150,7 +168,7 @@ function avoidEraseError(terminal: any): void {
   }
 }
 
-/** Sequences that xterm.js obeys by a loop, by their final character. */
+/** The sequences that xterm.js obeys in a loop, by their final character. */
 const LOOPS = {
   L: "insertLines",
   M: "deleteLines",
@@ -161,7 +179,7 @@ const LOOPS = {
   b: "repeatPrecedingCharacter",
 } as const;
 
-/** How often obeying one of them changes anything: it fills the lines, the tab stops, or all that is kept. */
+/** How often one of them can be repeated until nothing changes any more. */
 function enough(
   final: string,
   terminal: Terminal,
@@ -169,12 +187,12 @@ function enough(
 ): number {
   const { cols, rows } = terminal;
   if (final !== "b") return final === "I" || final === "Z" ? cols : rows;
-  // Where each one moves what is behind it, the screen alone.
+  // In insert mode each one moves the text after it: the screen is enough.
   const kept = terminal.modes.insertMode ? rows : rows + scrollback;
   return Math.ceil(cols * kept / repeatedLength(terminal));
 }
 
-/** The length of what would be repeated: a character with its marks. */
+/** The length of the character that would be repeated, with its marks. */
 function repeatedLength(terminal: Terminal): number {
   const { active } = terminal.buffer;
   const line = active.getLine(active.baseY + active.cursorY);
@@ -184,7 +202,7 @@ function repeatedLength(terminal: Terminal): number {
   return Math.max(1, ...lengths);
 }
 
-/** xterm.js does these as often as it is told, up to 2^31 times: a few bytes would keep it busy for hours. */
+/** xterm.js repeats these up to 2^31 times: a few bytes would keep it busy for hours. */
 function avoidLongLoops(terminal: any, scrollback: number): void {
   const { _inputHandler } = terminal._core;
   for (const [final, method] of Object.entries(LOOPS)) {
@@ -201,8 +219,8 @@ function avoidLongLoops(terminal: any, scrollback: number): void {
 }
 
 /**
- * xterm.js makes both screens and more anew for `ESC c` (RIS), the shortest sequence of all, and
- * leaves a hundred kilobytes to be collected. What is there does as well, blank.
+ * For `ESC c` (RIS), the shortest sequence of all, xterm.js makes both screens and more anew, and
+ * leaves a hundred kilobytes of garbage. Here the same objects are blanked.
  */
 function resetInPlace(terminal: any): void {
   const { buffers, coreService, coreMouseService, ...core } = terminal._core;
@@ -247,10 +265,10 @@ function resetInPlace(terminal: any): void {
   });
 }
 
-/** Bytes whose allowance of work can be saved up. */
+/** The allowance of work of so many bytes can be saved up. */
 const SAVED_BYTES = 16 * 1024;
 
-/** A sequence that is more work than its bytes: how much, in moved cells, some nanoseconds each. */
+/** A sequence that makes more work than its bytes, counted in moved cells of some nanoseconds each. */
 interface Costly {
   readonly final: string;
   readonly prefix?: string;
@@ -260,7 +278,7 @@ interface Costly {
 
 const cellsOf = ({ cols, rows }: Terminal) => cols * rows;
 
-/** Erasing costs less than moving, and only what is erased. */
+/** Erasing costs half of moving, for the lines that are erased. */
 function erasing(terminal: Terminal, [what]: readonly unknown[]): number {
   const { cursorY } = terminal.buffer.active;
   const { cols, rows } = terminal;
@@ -269,7 +287,7 @@ function erasing(terminal: Terminal, [what]: readonly unknown[]): number {
   return cols * lines / 2;
 }
 
-/** Switching screens makes one anew. */
+/** Switching screens makes a new one. */
 function switching(
   terminal: Terminal,
   modes: readonly (number | number[])[],
@@ -292,11 +310,11 @@ const COSTLY: readonly Costly[] = [
 ];
 
 /**
- * Bounds the work that a few bytes can ask for: sequences that fill the screen, move its
- * lines, or repeat a character. Each byte of output allows for some work; when all is spent,
- * such sequences are ignored until more bytes have come.
+ * Bounds the work of sequences that fill the screen, move its lines, or repeat a
+ * character. Each byte of output allows for some work; when that is spent, such
+ * sequences are ignored until more bytes have come.
  *
- * A program that clears the screen for every line that it shows needs half of that: only
+ * A program that clears the screen for every line needs half of the allowance, so only
  * garbage is drawn wrong. 64 KiB of it take some tens of milliseconds on a screen of usual size.
  */
 function limitWork(terminal: any, scrollback: number): void {
@@ -309,7 +327,7 @@ function limitWork(terminal: any, scrollback: number): void {
     left = Math.min(most, left + perByte() * bytes.length);
     return parse(bytes);
   };
-  /** Tells whether it is to be ignored. */
+  /** Spends work; tells whether the sequence must be ignored. */
   const spend = (work: number): boolean => {
     if (left <= 0) return work > 0;
     left -= work;
@@ -335,7 +353,7 @@ function limitWork(terminal: any, scrollback: number): void {
       return spend(one() * Math.min(Number(count) || 1, most));
     });
   }
-  // A line end is one byte, and in a scroll region much more work than elsewhere.
+  // A line end is one byte, but much work within a scroll region.
   const { _bufferService } = terminal._core;
   const scroll = _bufferService.scroll.bind(_bufferService);
   _bufferService.scroll = (...how: unknown[]) => {
@@ -357,7 +375,7 @@ function limitWork(terminal: any, scrollback: number): void {
 const MAX_CELL_LENGTH = 32;
 const limited = new WeakSet<object>();
 
-/** xterm.js adds to a cell whatever has no width, megabytes of it. */
+/** xterm.js adds every character without a width to a cell, megabytes of them. */
 function limitMarks(terminal: any): void {
   const line = terminal._core.buffers.normal.lines.get(0);
   const prototype = Object.getPrototypeOf(line);
@@ -371,15 +389,15 @@ function limitMarks(terminal: any): void {
   };
 }
 
-/** Links that are kept; the oldest are forgotten. */
+/** How many links are kept; older ones are forgotten. */
 const MAX_LINKS = 4096;
-/** The longest OSC 8: an address, an id, and what stands between. */
+/** The longest OSC 8: an address, an id, and separators. */
 const MAX_OSC_8 = MAX_LINK_LENGTH + 300;
 
 /**
- * Of strings the emulator is to keep links only, and those bounded: it would keep ten
- * megabytes of each string until its end, and a link for each that was ever begun on a line.
- * Titles and colours are known to modes.ts, questions are answered by terminal_query.ts.
+ * Keeps a bounded number of links, and no other strings. xterm.js would keep up to ten
+ * megabytes of each string until its end, and every link that was ever begun.
+ * modes.ts knows titles and colours; query.ts answers questions.
  */
 function keepNoStrings(terminal: any): void {
   const { _inputHandler, _oscLinkService } = terminal._core;
@@ -391,7 +409,7 @@ function keepNoStrings(terminal: any): void {
   const links = new Map<number, Link>();
   const numbers = new Map<string, number>();
   let last = 0;
-  /** The number of a link; 0 is none. */
+  /** The number of a link. */
   const numberOf = (link: Link): number => {
     const key = `${link.id ?? ""};${link.uri}`;
     const known = numbers.get(key);
@@ -399,7 +417,7 @@ function keepNoStrings(terminal: any): void {
     numbers.set(key, ++last);
     links.set(last, link);
     if (links.size > MAX_LINKS) {
-      // Both are in the order of their making.
+      // Both maps have the oldest link first.
       const [oldest] = links.keys();
       const [oldestKey] = numbers.keys();
       links.delete(oldest!);
@@ -434,7 +452,7 @@ interface Link {
   readonly id?: string;
 }
 
-/** A link from what follows `OSC 8 ;`; `undefined` if it is none, which ends one. */
+/** The link in the text after `OSC 8 ;`; `undefined` if there is none: that ends a link. */
 function parseLink(text: string): Link | undefined {
   const at = text.indexOf(";");
   const uri = text.slice(at + 1);
@@ -445,7 +463,7 @@ function parseLink(text: string): Link | undefined {
 }
 
 /**
- * Loads the emulator's code, once, and makes one.
+ * Loads the emulator's code once, and makes an emulator.
  *
  * @throws {TypeError} if the npm packages are neither cached nor can be fetched.
  */
@@ -463,11 +481,11 @@ export async function loadEmulator(options: {
       rows,
       scrollback,
       allowProposedApi: true,
-      // Garbage is no news, and the relay's standard output is the journal.
+      // It would report garbage on standard output, which is the journal.
       logLevel: "off",
     });
   } catch (error) {
-    loading = undefined; // It may be there at the next try.
+    loading = undefined; // The next call tries again.
     throw error;
   }
 }

@@ -1,14 +1,14 @@
 /**
  * Names of keys, and the bytes that a terminal sends for them.
  *
- * What a key sends depends on the modes that the program has set: application
+ * The bytes depend on modes that the program has set: application
  * cursor keys, and the kitty keyboard's disambiguation of escape codes.
  *
  * @module
  */
 import { ArgumentError } from "../errors.ts";
 
-/** The modes that decide what a key sends. */
+/** The modes on which a key's bytes depend. */
 export interface KeyModes {
   /** Application cursor keys, DECCKM. @default {false} */
   readonly applicationCursor?: boolean;
@@ -72,7 +72,7 @@ const MODIFIERS: Readonly<Record<string, number>> = {
   control: 4,
 };
 
-/** What {@linkcode encodeKey} accepts, for messages. */
+/** Examples of keys, for messages. */
 const EXAMPLES = "enter, tab, escape, space, backspace, up, pagedown, f5, " +
   "ctrl-c, alt-x, shift-tab or a single character";
 
@@ -171,10 +171,10 @@ function controlOf(character: string, name: string): string {
   }
 }
 
-/** Text as a program that has asked for bracketed paste gets a paste. */
+/** Text as a paste for a program that has turned on bracketed paste. */
 export function bracketedPaste(text: string): string {
-  // The end mark inside of the text would end the paste: nobody pastes that on purpose.
-  // Without its ESC it is text; without all of it, what stands around it might be another.
+  // The end mark within the text would end the paste early. Removing its ESC makes it text;
+  // removing all of it might join what stands around it to another end mark.
   // deno-lint-ignore no-control-regex
   return `\x1b[200~${text.replace(/\x1b+(?=\[201~)/g, "")}\x1b[201~`;
 }

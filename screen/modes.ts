@@ -1,11 +1,11 @@
 /**
- * A terminal's modes as its program has set them: what a screen's text does not show.
+ * A terminal's modes as its program has set them: the state that the text does not show.
  *
  * Follows the sequences that the scanner finds: DEC private modes (cursor keys,
  * mouse, bracketed paste, …), the kitty keyboard's stacks, the cursor's shape, the
- * title, changed colours. Kept beside the emulator because it must be known
- * without one (keys are typed according to them), and because xterm.js knows
- * neither the kitty keyboard nor what to restore of the mouse's encoding.
+ * title, changed colours. They are kept apart from the emulator because typing needs
+ * them without one, and because xterm.js tracks neither the kitty keyboard nor all of
+ * the mouse's encoding.
  *
  * Facts: xterm's ctlseqs, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html,
  * https://sw.kovidgoyal.net/kitty/keyboard-protocol/.
@@ -25,28 +25,28 @@ const OFF_BY_DEFAULT = [
 /** DEC private modes that are on in a fresh terminal. */
 const ON_BY_DEFAULT = new Set([7, 8, 25]);
 /**
- * All that are kept. Those beyond the defaults (scrolling by cursor keys, grapheme clusters)
- * differ from terminal to terminal, and harm nobody: they are set again, and never reset.
+ * The modes that are tracked. The two beyond the defaults (scrolling by cursor keys, grapheme
+ * clusters) differ from terminal to terminal and do no harm: they are set again, and never reset.
  */
 const KEPT = new Set([...OFF_BY_DEFAULT, ...ON_BY_DEFAULT, 1007, 2027]);
 /** Modes that are not restored: they act only at once, or go with the screen. */
 const NOT_RESTORED = new Set([4, 6, 40, 2026]);
 /** Modes that show the alternate screen. */
 const SCREENS = new Set([47, 1047, 1049]);
-/** Mouse tracking: one at most is in force. */
+/** Mouse tracking: at most one of them is on. */
 const MOUSE = new Set([9, 1000, 1001, 1002, 1003]);
-/** What DECSTR, the soft reset, resets among the private modes. */
+/** The private modes that DECSTR, the soft reset, resets. */
 const SOFT_RESET = [1, 6, 7, 25, 66];
 const MAX_STACK = 16;
 /** The flags of the kitty keyboard protocol. */
 const KITTY_FLAGS = 31;
 
-/** Greater than any that means something; as text it is digits only, unlike 1e33. */
+/** Greater than every meaningful number. Its text is digits only, unlike that of 1e33. */
 export const MAX_NUMBER = 99_999;
 
-/** Colours that are set by OSC 10 and the numbers after it: text, background, cursor, pointer, selection. */
+/** The OSC commands that set colours: of text, background, cursor, pointer, selection. */
 const DYNAMIC_COLORS = new Set([10, 11, 12, 13, 14, 17, 19]);
-/** Those whose colour is told to who asks. */
+/** Those of them that answer questions. */
 const TOLD_COLORS = new Set([10, 11, 12]);
 
 /** A scroll region as its program has set it, counted from 1; a `bottom` of 0 is the last line. */
@@ -66,18 +66,18 @@ export class Modes {
   #modifyOtherKeys = "";
   #cursorShape = "";
   readonly #titles: string[] = [];
-  /** Changed colours of the palette. */
+  /** The palette's colours that were changed. */
   readonly #palette = new Map<number, Color>();
-  /** Other colours, by the number of the OSC command that has set them. */
+  /** Other colours, by the number of their OSC command. */
   readonly #dynamic = new Map<number, Color>();
-  /** The scroll regions of both screens, `undefined` if it is the whole screen. */
+  /** The scroll regions of both screens; `undefined` stands for the whole screen. */
   #margins: [Margins | undefined, Margins | undefined] = [undefined, undefined];
   /** The title that the program has set. */
   title = "";
   /** Whether the program draws on the alternate screen. */
   alternate = false;
 
-  /** Whether the scroll region is a part of the screen only. */
+  /** Whether the scroll region is only a part of the screen. */
   get hasMargins(): boolean {
     return this.#margins[this.#screen] !== undefined;
   }
@@ -93,12 +93,12 @@ export class Modes {
     return this.alternate ? 1 : 0;
   }
 
-  /** The flags of the kitty keyboard protocol in force; 0 is off. */
+  /** The current flags of the kitty keyboard protocol; 0 is off. */
   get kittyFlags(): number {
     return this.#kitty[this.#screen].at(-1) ?? 0;
   }
 
-  /** Takes note of a sequence and tells whether it asks the terminal something. */
+  /** Applies a sequence, and tells whether it asks the terminal something. */
   apply(text: string): boolean {
     switch (text[1]) {
       case "[":
@@ -263,7 +263,7 @@ export class Modes {
     return number < 20 && this.#setDynamic(number, parameters);
   }
 
-  /** OSC 4 with pairs of an index and a colour or a question; tells whether it asks. */
+  /** OSC 4: pairs of an index and a colour or a question. Tells whether it asks. */
   #setPalette(parameters: readonly string[]): boolean {
     let asks = false;
     for (let i = 0; i + 1 < parameters.length; i += 2) {
@@ -276,7 +276,7 @@ export class Modes {
     return asks;
   }
 
-  /** OSC 10 to 19: each colour or question after the first concerns the next number. */
+  /** OSC 10 to 19: each further colour or question belongs to the next number. */
   #setDynamic(first: number, parameters: readonly string[]): boolean {
     let asks = false;
     for (const [i, parameter] of parameters.slice(0, 20 - first).entries()) {
@@ -294,17 +294,17 @@ export class Modes {
     return this.#dynamic.get(command);
   }
 
-  /** The colour that the program has set for one of the palette. */
+  /** The colour that the program has set for an index of the palette. */
   paletteColorOf(index: number): Color | undefined {
     return this.#palette.get(index);
   }
 
-  /** The scroll region, `undefined` if it is the whole screen. */
+  /** The scroll region; `undefined` stands for the whole screen. */
   get margins(): Margins | undefined {
     return this.#margins[this.#screen];
   }
 
-  /** What sets a reset terminal, the screen drawn already, to these modes. */
+  /** The sequences that set these modes on a terminal that was reset and drawn. */
   restoreSequence(): string {
     let text = "";
     for (const [mode, on] of this.#private) {
@@ -335,7 +335,7 @@ export class Modes {
   }
 }
 
-/** The number of a colour of the palette; `undefined` if it is none. */
+/** An index of the palette; `undefined` if the text is none. */
 export function paletteIndex(text: string): number | undefined {
   return /^\d{1,3}$/.test(text) && Number(text) < 256
     ? Number(text)
@@ -343,11 +343,11 @@ export function paletteIndex(text: string): number | undefined {
 }
 
 /**
- * What sets a terminal to a known state before a screen is drawn on it: main screen,
- * no scroll region, plain text, every mode at its default. The screen's text stays.
+ * The sequences that put a terminal into a known state before drawing: main screen,
+ * no scroll region, plain text, every mode at its default. Its text stays.
  */
 export const RESET_MODES =
-  // Ends what was begun: a sequence (CAN), a string (ST), VT52 mode, printing, a synchronized update.
+  // End anything unfinished: a sequence (CAN), a string (ST), VT52 mode, printing, a synchronized update.
   "\x18\x1b\\" + "\x1b<" + "\x1b[4i\x1b[?4i" + "\x1b[?2026l" +
   "\x1b[<16u" + // kitty keyboard: pops all
   "\x1b[?1049l" + "\x1b[<16u" +
@@ -362,8 +362,8 @@ export const RESET_MODES =
   '\x1b[0"q' + "\x1b[m";
 
 /**
- * What gives a terminal back to its user: {@linkcode RESET_MODES}, then the colours
- * and a line of its own below what was drawn on `rows` rows.
+ * The sequences that give a terminal back to its user: {@linkcode RESET_MODES}, then the
+ * default colours, and a new line below the `rows` rows that were drawn.
  */
 export function farewell(rows: number): string {
   return RESET_MODES +

@@ -1,16 +1,16 @@
 /**
- * Answers a program's questions to its terminal while nobody is attached.
+ * Answers a program's questions to its terminal while no client is attached.
  *
- * A terminal that is silent makes agents wait (Codex: 2 s for each cursor position).
- * The answers are those of an xterm with 256 and true colours that knows the kitty
- * keyboard: who has it can use it once attached, and whose terminal has not sends
- * the plain keys, which programs go on to understand. Cursor, size and modes are
- * the true ones. What was not asked is never said.
+ * A silent terminal makes agents wait (Codex: 2 s for each cursor position).
+ * The answers are those of an xterm with 256 and true colours that has the kitty
+ * keyboard. A client's terminal with that keyboard can use it once attached; any other sends
+ * plain keys, which programs still understand. Cursor, size and modes are
+ * the true ones. Nothing is said without a question.
  *
  * Invariant: **no answer that is typed holds a byte of the program's output** that was not
  * parsed into a number, a known name or a checked colour, and printed anew. An answer is typed
- * at whatever reads the terminal, a shell's prompt included: one that repeated what was asked
- * would let a file that somebody shows by cat(1) run commands. {@linkcode answer} asserts it.
+ * at whatever reads the terminal, a shell's prompt included. If it repeated the question,
+ * a file that is shown by cat(1) could run commands. {@linkcode answer} asserts the invariant.
  *
  * Facts: xterm's ctlseqs; https://vt100.net/docs/vt510-rm/DECRQM.html.
  *
@@ -20,14 +20,14 @@ import { type Color, paletteColor, printColor } from "./colors.ts";
 import { MAX_NUMBER, paletteIndex } from "./modes.ts";
 import type { Screen } from "./screen.ts";
 
-/** What OSC 10 to 12 tell of a terminal whose colours are not changed. */
+/** The answers to OSC 10 to 12 while the program has not changed those colours. */
 const COLORS: ReadonlyMap<number, Color> = new Map([
   [10, [0xd0d0, 0xd0d0, 0xd0d0]],
   [11, [0, 0, 0]],
   [12, [0xd0d0, 0xd0d0, 0xd0d0]],
 ]);
 
-/** The capabilities that XTGETTCAP tells, from terminfo's xterm-256color; both in hex. */
+/** The answers to XTGETTCAP, from terminfo's xterm-256color; names and values in hex. */
 const CAPABILITIES: ReadonlyMap<string, string> = new Map(
   Object.entries({
     Co: "256",
@@ -37,21 +37,21 @@ const CAPABILITIES: ReadonlyMap<string, string> = new Map(
     RGB: "8/8/8",
   }).map(([name, value]) => [toHex(name), toHex(value)]),
 );
-/** So many capabilities are told at once. */
+/** How many capabilities one answer may have. */
 const MAX_CAPABILITIES = 64;
 
-/** Modes whose state is told; the others are unknown. */
+/** Modes whose state is told; others are reported as unknown. */
 // deno-fmt-ignore
 const KNOWN_MODES = new Set([
   1, 5, 6, 7, 9, 12, 25, 45, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1049, 2004, 2026,
 ]);
 
-/** All that an answer can be; see the invariant above. */
+/** Every possible answer; see the invariant above. */
 const ANSWERS =
   // deno-lint-ignore no-control-regex
   /^(?:\x1b\[[>?]?\d{1,5}(?:;\d{1,5}){0,2}(?:\$y|[Rcntu])|\x1b\](?:4;)?\d{1,3};rgb:[0-9a-f]{4}(?:\/[0-9a-f]{4}){2}\x1b\\|\x1bP(?:0\+r|1\+r[0-9A-Fa-f]+=[0-9A-F]+|0\$r|1\$r0m|1\$r\d{1,5};\d{1,5}r|>\|codex-session)\x1b\\)*$/;
 
-/** Tells whether the answer depends on what the emulator shows. */
+/** Tells whether the answer depends on the emulator. */
 export function needsScreen(query: string): boolean {
   return query === "\x1b[6n" || query === "\x1b[?6n";
 }
@@ -62,9 +62,9 @@ function toHex(text: string): string {
 }
 
 /**
- * The answer to a question that {@linkcode Modes.apply} has recognised, empty if
- * there is none. The emulator of `screen` has to be at the question for
- * those that {@linkcode needsScreen}.
+ * The answer to a question that {@linkcode Modes.apply} has recognised; empty if
+ * there is none. The question ends at the offset `until` of the output. If it
+ * {@linkcode needsScreen}, the emulator of `screen` must be loaded.
  */
 export function answer(query: string, screen: Screen, until: number): string {
   const text = answerAny(query, screen, until);
@@ -169,12 +169,12 @@ function answerDcs(query: string, screen: Screen): string {
   }
 }
 
-/** Of a name that is not known nothing is repeated: a program knows what it has asked for. */
+/** An unknown name is not repeated: the program knows its own question. */
 function answerCapability(asked: string): string {
   const name = asked.toUpperCase();
   const value = CAPABILITIES.get(name);
   if (value === undefined) return "\x1bP0+r\x1b\\";
-  // Some compare it with what they have sent.
+  // In the case of the question: some programs compare it with that.
   const shown = asked === name ? name : name.toLowerCase();
   return `\x1bP1+r${shown}=${value}\x1b\\`;
 }

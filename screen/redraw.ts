@@ -1,11 +1,11 @@
 /**
- * A screen as the bytes that draw it: what an attaching client is sent first.
+ * A screen as the bytes that draw it, which an attaching client gets first.
  *
- * Written for this because `@xterm/addon-serialize` (0.14) is not exact: it loses
+ * `@xterm/addon-serialize` (0.14) is not exact: it loses
  * underline styles and links, margins, tab stops, the saved cursor and the pending
- * wrap, and turns a bold cell after a dim one into a plain one. Each row is
- * placed by itself, except after a wrapped one, which wraps again. Tested by drawing
- * random output and its redraw on two emulators and comparing them cell by cell.
+ * wrap, and turns a bold cell after a dim one into a plain one. Here each row is
+ * placed by itself, unless it continues the row before it: then the terminal wraps again. The
+ * tests draw random output and its redraw on two emulators and compare every cell.
  *
  * @module
  */
@@ -36,16 +36,16 @@ function color(kind: 3 | 4 | 5, bits: number): string {
   return `;${kind + 6}${value - 8}`;
 }
 
-/** The flag of a cell's foreground that says so. */
+/** The flag of a cell's foreground for an underline. */
 const UNDERLINE = 0x10000000;
 
-/** The SGR that sets exactly these attributes, whatever was set before. */
+/** The SGR that sets exactly these attributes, independent of earlier ones. */
 function sgr(cell: Attributes): string {
   let text = "\x1b[0";
   if (cell.isBold()) text += ";1";
   if (cell.isDim()) text += ";2";
   if (cell.isItalic()) text += ";3";
-  // The public getters tell of a link's dashed underline as well.
+  // Not the public getters: they count a link's dashed underline.
   const ext = cell.hasExtendedAttrs() ? cell.extended._ext : 0;
   const style = ext >>> 26 & 7;
   if (cell.fg & UNDERLINE) text += style > 1 ? `;4:${style}` : ";4";
@@ -60,13 +60,13 @@ function sgr(cell: Attributes): string {
 }
 
 /**
- * How much of one drawing may be addresses of links, in characters. Each cell can have one of
- * its own, a hundred times as long as its style.
+ * How much of one drawing may be links' addresses, in characters. Every cell can have its own
+ * link, a hundred times as long as its style.
  */
 export class LinkAllowance {
   #left = 1024 * 1024;
 
-  /** Tells whether there is room for one more of this length. */
+  /** Tells whether there is room for another link of this length. */
   take(length: number): boolean {
     if (length > this.#left) return false;
     this.#left -= length;
@@ -74,7 +74,7 @@ export class LinkAllowance {
   }
 }
 
-/** Writes cells with the fewest style changes; remembers what style is in force. */
+/** Writes cells with as few style changes as possible: it remembers the current style. */
 class Pen {
   #fg = 0;
   #bg = 0;
@@ -88,7 +88,7 @@ class Pen {
     this.#allowance = allowance;
   }
 
-  /** The sequences that turn what is in force into the style of `cell`. */
+  /** The sequences that change the current style into that of `cell`. */
   change(cell: Attributes): string {
     const extended = cell.hasExtendedAttrs() !== 0;
     const ext = extended ? cell.extended._ext : 0;
@@ -107,7 +107,7 @@ class Pen {
     return text;
   }
 
-  /** What begins a link, or ends one. The emulator keeps only what can be printed; see emulator.ts. */
+  /** The sequence that begins or ends a link. The emulator keeps only printable links; see emulator.ts. */
   #linkTo(link: number): string {
     const { _oscLinkService } = this.#terminal._core;
     const data = link === 0 ? undefined : _oscLinkService.getLinkData(link);
@@ -132,13 +132,13 @@ class Pen {
 }
 
 function isBlank(cell: Cell): boolean {
-  // Erasing keeps the background only: what is underlined or inverse has to be written.
+  // Erasing keeps only the background: underlined or inverse blanks have to be written.
   return cell.getChars() === "" && cell.getWidth() === 1 &&
     cell.fg >>> 26 === 0 && (cell.bg >>> 26 & ~4) === 0 &&
     !(cell.hasExtendedAttrs() && cell.extended.urlId);
 }
 
-/** One row's text with styles, and whether it ends where the next one may wrap. */
+/** One row's text with styles, and whether it is full, so that the next row may wrap. */
 function drawRow(
   terminal: Terminal,
   buffer: ScreenBuffer,
@@ -160,7 +160,7 @@ function drawRow(
     blankStyle = "";
   };
   let end = 0;
-  // By widths: what stands behind the first half of a wide character is its second half.
+  // By widths: the cell after a wide character is its second half.
   let width = 1;
   for (let x = 0; x < terminal.cols; x += width) {
     const found = line.getCell(x, cell);
@@ -255,7 +255,7 @@ function restoreCursor(
   }
   if (cursorX < terminal.cols) text += at(cursorX, row);
   else {
-    // Behind the last column: what is written next wraps. Only writing leads there.
+    // After the last column: the next character wraps. Only writing a character leads there.
     const line = buffer.getLine(buffer.baseY + cursorY);
     let x = terminal.cols - 1;
     if (line?.getCell(x)?.getWidth() === 0) x--;
@@ -267,14 +267,14 @@ function restoreCursor(
     pen.change(terminal._core._inputHandler._curAttrData);
 }
 
-/** Clears the main screen line by line: at once, many terminals keep what was there as scrollback. */
+/** Clears the main screen line by line. Cleared at once, many terminals move its text to the scrollback. */
 function erase(rows: number): string {
   return "\x1b[H" + "\x1b[2K\x1b[B".repeat(rows - 1) + "\x1b[J";
 }
 
 /**
- * The bytes that make any terminal of the emulator's size show what the emulator shows,
- * with the same cursor and modes. They begin by resetting and clearing it.
+ * A text that makes any terminal of the emulator's size look like the emulator, cursor and
+ * modes included. It resets and clears the terminal first.
  */
 export function redraw(terminal: Terminal, modes: Modes): string {
   const { normal, alternate, active } = terminal.buffer;
@@ -304,7 +304,7 @@ export function redraw(terminal: Terminal, modes: Modes): string {
     restoreCursor(terminal, active, shown, allowance);
 }
 
-/** One line as text with escape sequences for its styles, plain at its end. */
+/** One line with escape sequences for its styles, reset at its end. */
 export function ansiLine(
   terminal: Terminal,
   buffer: ScreenBuffer,

@@ -1,31 +1,29 @@
 /**
  * Follows a terminal's output byte by byte without drawing it: where the escape
- * sequences are, and which part of the output is mere text.
+ * sequences are, and which part of the output is plain text.
  *
- * This is what stands on the relay's hot path instead of the emulator, an order of
- * magnitude cheaper. It finds the sequences that must be answered or remembered,
- * and knows how far back the output is nothing but text, line ends and colours: of
- * such a stretch only the last lines can still be seen, so the emulator needn't be
- * shown the rest (see backlog.ts).
+ * It runs on the relay's hot path instead of the emulator, and costs a tenth. It finds the
+ * sequences that must be answered or remembered, and reports everything else that is not
+ * text, a line end or a colour: of a long stretch of those only the last lines can still
+ * be seen, so the emulator can skip the rest (see backlog.ts).
  *
  * The grammar is that of ECMA-48 as xterm.js reads it (UTF-8, so C1 controls are
- * C2 80 to C2 9F). A sequence that is cut at the end of a chunk goes on in the next.
- * Between two sequences for the scanner means so for the emulator; the other way round, the
- * scanner may be waiting for the end of one that the emulator has given up.
+ * C2 80 to C2 9F). A sequence that is cut at the end of a chunk continues in the next one.
+ * When the scanner is between two sequences, so is the emulator. The reverse is not true: the
+ * scanner may wait for the end of a sequence that the emulator has abandoned.
  *
- * Terminals differ in what they make of control characters inside of a string: some drop
+ * Terminals treat control characters within a string differently: some drop
  * them, some take them for its end. So such a string asks nothing and sets nothing.
  *
  * @module
  */
 
-/** What a {@linkcode Scanner} tells. Offsets count from the start of the stream. */
+/** Called by a {@linkcode Scanner}. Offsets count from the start of the stream. */
 export interface ScannerEvents {
   /**
-   * A complete sequence that is not a mere colour. `text` is all of it with the
-   * introducer as `ESC [`, `ESC ]`, … and without its terminator; `undefined` if it means
-   * nothing: it is too long to be kept, or a string with control characters in it. It lies
-   * in `[start, end)`.
+   * A complete sequence in `[start, end)` that is not a mere colour. `text` is all of it, with the
+   * introducer as `ESC [`, `ESC ]`, … and without its terminator; `undefined` if it is
+   * ignored: it is too long, or a string with control characters.
    */
   sequence(text: string | undefined, start: number, end: number): void;
   /** A control that moves the cursor or shifts the character set. */
@@ -58,7 +56,7 @@ const STRING_STARTS = new Set([0x50, 0x58, 0x5d, 0x5e, 0x5f]);
 
 const decoder = new TextDecoder();
 
-/** The text of so many bytes; most are few, and ASCII. */
+/** The text of so many bytes; mostly a few of ASCII, hence the loop. */
 function decode(bytes: Uint8Array, length: number): string {
   if (length > 16) return decoder.decode(bytes.subarray(0, length));
   let text = "";
@@ -74,9 +72,9 @@ export class Scanner {
   #state = GROUND;
   /** The state before {@linkcode C2}. */
   #outer = GROUND;
-  /** Whether the sequence holds what makes it mean nothing. */
+  /** Whether the sequence holds bytes for which it is ignored. */
   #isTainted = false;
-  /** Bytes of a character that are still to come, within a sequence. */
+  /** How many bytes of a character within a sequence are still to come. */
   #expected = 0;
   #previous = 0;
   #sequence = new Uint8Array(64);
@@ -97,7 +95,7 @@ export class Scanner {
     return this.#state === GROUND;
   }
 
-  /** Where the sequence begins whose end has not come yet; `undefined` between two. */
+  /** Where an unfinished sequence begins; `undefined` between two sequences. */
   get openSince(): number | undefined {
     return this.#state === GROUND ? undefined : this.#start;
   }
@@ -131,7 +129,7 @@ export class Scanner {
         } else this.#events.control(base + i + 1);
         return i + 1;
       case 0x1b: {
-        // The commonest sequence by far, and mostly in one piece: ESC [ … m.
+        // By far the most common sequence, and mostly in one piece: ESC [ … m.
         if (bytes[i + 1] === 0x5b) {
           let j = i + 2;
           while (j < bytes.length && bytes[j]! >= 0x30 && bytes[j]! <= 0x3b) {
@@ -172,7 +170,7 @@ export class Scanner {
   #keep(byte: number): void {
     if (this.#length === this.#sequence.length) {
       if (this.#length >= MAX_SEQUENCE) {
-        this.#length = MAX_SEQUENCE + 1; // Too long: only its end matters now.
+        this.#length = MAX_SEQUENCE + 1; // Too long: only its end matters from now on.
         return;
       }
       const larger = new Uint8Array(this.#length * 2);
@@ -191,7 +189,7 @@ export class Scanner {
     this.#events.sequence(text, this.#start, end);
   }
 
-  /** One byte inside of a sequence. */
+  /** One byte within a sequence. */
   #step(byte: number, at: number): void {
     const end = at + 1;
     switch (this.#state) {
@@ -201,7 +199,7 @@ export class Scanner {
           : this.#noC1(byte, at);
       case ESCAPE:
         if (this.#isAbort(byte, at)) return;
-        // It acts at once, the sequence goes on.
+        // The control acts at once; the sequence goes on.
         if (byte < 0x20) this.#events.control(end);
         else if (byte >= 0x7f) this.#noAscii(byte);
         else this.#escape(byte, end);
@@ -226,7 +224,7 @@ export class Scanner {
         }
         return;
       case STRING_ESCAPE:
-        // Whatever follows, the string is over; ESC \ is its proper end.
+        // Any ESC ends the string; ESC \ is the proper end.
         this.#finish(byte === 0x5c ? end : at);
         if (byte !== 0x5c) {
           this.#begin(at - 1);
@@ -246,7 +244,7 @@ export class Scanner {
     } else if (byte >= 0x30) this.#finish(end);
   }
 
-  /** A C1 control calls off any sequence and begins one; ST is the end of a string. */
+  /** A C1 control aborts any sequence and may begin one; ST ends a string. */
   #c1(byte: number, at: number): void {
     if (byte === 0x9c && this.#outer === STRING) return this.#finish(at + 1);
     this.#begin(at - 1);
@@ -256,7 +254,7 @@ export class Scanner {
     else this.#finish(at + 1);
   }
 
-  /** C2 was the beginning of another character; without a continuation it is none. */
+  /** C2 began another character, or none if no continuation follows. */
   #noC1(byte: number, at: number): void {
     this.#state = this.#outer;
     if (byte >= 0xa0 && byte <= 0xbf) {
@@ -271,7 +269,7 @@ export class Scanner {
     }
   }
 
-  /** DEL and half a character change nothing; a character calls the sequence off, for most terminals. */
+  /** DEL and half a character change nothing. A character aborts the sequence in most terminals. */
   #noAscii(byte: number): void {
     if (byte === 0xc2) return this.#enterC2(this.#state);
     if (byte >= 0xc0) this.#expected = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
@@ -281,7 +279,7 @@ export class Scanner {
     }
   }
 
-  /** A sequence that was called off. */
+  /** Ends a sequence that was aborted. */
   #abandon(end: number): void {
     this.#state = GROUND;
     this.#events.control(end);

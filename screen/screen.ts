@@ -1,13 +1,14 @@
 /**
- * The screen of a terminal session: the emulator, fed only when somebody wants to know.
+ * The screen of a terminal session: the emulator, which draws only on demand.
  *
- * Output is appended to the backlog, which is cheap; the emulator is loaded and
- * catches up when a client attaches, a screen or the cursor is asked for, the window
- * changes, or the backlog holds more than it should. Whatever has been asked for is
- * exact for the moment at which it was asked.
+ * Output is appended to the backlog, which is cheap. The emulator is loaded and
+ * catches up when a client attaches, when the screen or the cursor is asked for, when the
+ * window changes, or when the backlog grows too long. An answer is exact for the moment of
+ * the question.
  *
  * @module
  */
+import { concat } from "../system/bytes.ts";
 import { Backlog, MAX_COMPLEX_BYTES, type Query } from "./backlog.ts";
 import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
 import type { Modes } from "./modes.ts";
@@ -17,10 +18,10 @@ import { MAX_TEXT_LENGTH, type ScreenText, SCROLLBACK } from "./screen_text.ts";
 /** The emulator is fed this much at a time, in bytes. */
 const PIECE_BYTES = 16 * 1024;
 
-/** How much of a sequence that has not ended is kept, in bytes: pictures have long ones. */
+/** How much of an unfinished sequence is kept, in bytes: those of pictures are long. */
 const MAX_CUT_BYTES = 64 * 1024;
 
-/** The emulator knows no narrower screen. */
+/** The emulator supports no narrower screen. */
 export const MIN_COLUMNS = 2;
 
 /** A terminal's screen that is drawn on demand. */
@@ -29,8 +30,8 @@ export class Screen {
   #rows: number;
   #terminal: Terminal | undefined;
   readonly #backlog = new Backlog();
-  /** The beginning of a sequence or a character whose end has not come yet. */
-  #cut = NOTHING;
+  /** The beginning of an unfinished sequence or character. */
+  #cut: Uint8Array = NOTHING;
 
   /** A blank screen. Nothing is loaded yet. */
   constructor(columns: number, rows: number) {
@@ -46,7 +47,7 @@ export class Screen {
     return this.#rows;
   }
 
-  /** The modes that the program has set, known without the emulator. */
+  /** The modes that the program has set; they need no emulator. */
   get modes(): Modes {
     return this.#backlog.modes;
   }
@@ -61,7 +62,7 @@ export class Screen {
     return this.#backlog.offset;
   }
 
-  /** Whether the output stands between two sequences. */
+  /** Whether the output ends between two sequences. */
   get isAtGround(): boolean {
     return this.#backlog.isAtGround;
   }
@@ -89,7 +90,7 @@ export class Screen {
     } else if (start >= offset) {
       this.#cut = bytes.slice(start - offset);
     } else if (this.#cut.length < MAX_CUT_BYTES) {
-      this.#cut = concat(this.#cut, bytes);
+      this.#cut = concat([this.#cut, bytes]);
     }
   }
 
@@ -106,7 +107,7 @@ export class Screen {
       rows: this.#rows,
       scrollback: SCROLLBACK,
     });
-    // Somebody else may have been quicker, or the window may have changed meanwhile.
+    // Meanwhile another call may have loaded one, or the window may have changed.
     if (this.#terminal !== undefined) return;
     if (terminal.cols !== this.#columns || terminal.rows !== this.#rows) {
       terminal.resize(this.#columns, this.#rows);
@@ -114,7 +115,7 @@ export class Screen {
     this.#terminal = terminal;
   }
 
-  /** The emulator, knowing everything up to an offset of the output, or to now. */
+  /** The emulator, fed with the output up to an offset, or with all of it. */
   catchUp(until?: number): Terminal {
     const terminal = this.#terminal;
     if (terminal === undefined) throw new Error("The emulator is not loaded");
@@ -125,33 +126,33 @@ export class Screen {
         const piece = bytes.subarray(at, at + PIECE_BYTES);
         terminal._core._inputHandler.parse(piece);
       } catch {
-        // A fault of the emulator (see emulator.ts for one that random output found).
-        // It can't be gone back to: a little of the output is missing on the screen.
+        // A fault of the emulator (emulator.ts has one that random output found). There is
+        // no way back: some of the output is missing on the screen.
       }
     }
     return terminal;
   }
 
-  /** Gives up the output that the emulator has not seen, for when it can't be loaded. */
+  /** Drops the output that the emulator has not seen, if it can't be loaded. */
   forget(): void {
     this.#backlog.take(this.#lines);
   }
 
-  /** Changes the size. Before the emulator is loaded this is only right while there is no output. */
+  /** Changes the size. Once there is output, this is exact only if the emulator is loaded. */
   resize(columns: number, rows: number): void {
     if (this.#terminal !== undefined) this.catchUp().resize(columns, rows);
     this.#columns = columns;
     this.#rows = rows;
   }
 
-  /** What draws this screen on a terminal of its size. */
+  /** A text that draws this screen on a terminal of its size. */
   redraw(): string {
     return redraw(this.catchUp(), this.modes);
   }
 
-  /** The same as bytes, behind which the output can go on, also in the middle of a sequence. */
+  /** The same as bytes, after which the output can continue, even in the middle of a sequence. */
   redrawBytes(): Uint8Array {
-    return concat(new TextEncoder().encode(this.redraw()), this.#cut);
+    return concat([new TextEncoder().encode(this.redraw()), this.#cut]);
   }
 
   /** The screen as text. */
@@ -162,12 +163,12 @@ export class Screen {
     const above = Math.min(scrollback, buffer.baseY);
     const allowance = new LinkAllowance();
     const styled = (y: number) => ansiLine(terminal, buffer, y, allowance);
-    // A line of the alternate screen keeps what a narrower window has cut off.
+    // Lines of the alternate screen keep the cells that a narrower window has cut off.
     const plain = (y: number) =>
       buffer.getLine(y)?.translateToString(true, 0, terminal.cols) ?? "";
     const lines: string[] = [];
     let left = MAX_TEXT_LENGTH;
-    // From the last line up: what is too much is at the top, without styles first.
+    // From the bottom up: if it is too much, the lines at the top lose their styles, then their text.
     for (let row = terminal.rows - 1; row >= -above; row--) {
       const y = buffer.baseY + row;
       let line = ansi ? styled(y) : plain(y);
@@ -196,21 +197,14 @@ export class Screen {
 const NONE: readonly Query[] = [];
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
-}
-
-/** The UTF-8 character that these bytes, behind such a one, end in the middle of. */
+/** The beginning of an unfinished UTF-8 character at the end of these bytes, which follow `before`. */
 function cutCharacter(before: Uint8Array, bytes: Uint8Array): Uint8Array {
   if ((bytes.at(-1) ?? 0) < 0x80) return bytes.length > 0 ? NOTHING : before;
-  const last = concat(before.subarray(-3), bytes.subarray(-3));
+  const last = concat([before.subarray(-3), bytes.subarray(-3)]);
   for (let i = last.length - 1; i >= 0; i--) {
     const byte = last[i]!;
     if (byte < 0x80) break;
-    if (byte < 0xc0) continue; // Not its first one.
+    if (byte < 0xc0) continue; // Not its first byte.
     const length = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
     return last.length - i < length ? last.slice(i) : NOTHING;
   }

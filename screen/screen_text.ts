@@ -1,8 +1,8 @@
 /**
- * A screen as text: what a relay answers, what a session leaves behind, checked.
+ * A screen as text, as a relay sends it and as an ended session leaves it, checked.
  *
- * Who writes it is the session, and an agent can put its own words in a relay's place. So a
- * reader believes no type, no size, and no character; see clean_text.ts.
+ * An agent can write such text in its relay's place. So no type, size or character is believed;
+ * see clean_text.ts.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export interface ScreenText {
 export const MAX_SIZE = 1000;
 /** Lines that are kept above the screen. */
 export const SCROLLBACK = 1000;
-/** The most text of a screen with its scrollback, in UTF-16 units: styles and marks of combining kinds count. */
+/** The longest text of a screen with its scrollback, in UTF-16 units, styles and combining marks included. */
 export const MAX_TEXT_LENGTH = 4 * 1024 * 1024;
 /** The longest title, in UTF-16 units. */
 export const MAX_TITLE_LENGTH = 1000;
@@ -43,11 +43,11 @@ export const MAX_TITLE_LENGTH = 1000;
 export interface ParseScreenOptions {
   /** The lines hold escape sequences for styles. */
   readonly styled: boolean;
-  /** Give them as they are; without it as mere text. */
+  /** Keep the styles; otherwise return mere text. */
   readonly ansi: boolean;
 }
 
-/** A screen that was written as JSON, made harmless; `undefined` if it is none. */
+/** A screen from a JSON value, made harmless; `undefined` if the value is no screen. */
 export function parseScreen(
   value: unknown,
   options: ParseScreenOptions,

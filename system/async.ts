@@ -43,6 +43,16 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   await abortable(promise, signal);
 }
 
+/** Waits for `promise`, for `ms` at most: then gives `undefined`. The promise itself goes on. */
+export async function within<T>(
+  ms: number,
+  promise: Promise<T>,
+): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  using _ = startTimer(ms, () => resolve(undefined));
+  return await Promise.race([promise, late]);
+}
+
 /** Checks a number of milliseconds; `Infinity` is allowed. */
 export function checkTimeoutMs(timeoutMs: number): number {
   checkType("timeoutMs", timeoutMs, "number");

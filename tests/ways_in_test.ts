@@ -561,6 +561,40 @@ Deno.test({
 });
 
 Deno.test({
+  name: `run -t fails at once when its terminal's code can't be loaded${
+    because(onWindows)
+  }`,
+  ignore: isWindows,
+  async fn(t) {
+    for (
+      const [missing, file, code] of [
+        // Imported once a client attaches: too late to learn of it.
+        ["npm package", "screen/emulator.ts", /headless@6\.0\.0/g],
+        // A part of the relay and of nothing that the command itself needs.
+        ["module", "relay/relay.ts", /server\.ts/g],
+      ] as const
+    ) {
+      await t.step(missing, async () => {
+        using root = new TestRoot();
+        using copy = new TempDir();
+        copyProject(copy.path);
+        const path = join(copy.path, file);
+        const text = Deno.readTextFileSync(path).replace(code, "$&-missing");
+        Deno.writeTextFileSync(path, text);
+        const { status, err } = await execute(
+          Deno.execPath(),
+          ["run", "-A", "--no-lock", "cli.ts", "run", "-t", "/bin/true"],
+          { cwd: copy.path, env: { CODEX_SESSION_HOME: root.dir } },
+        );
+        assertEquals(status, 1);
+        assert(/^codex-session: Cannot start .*-missing.*\n$/m.test(err), err);
+        assertEquals(namesIn(root), []);
+      });
+    }
+  },
+});
+
+Deno.test({
   name: `deno task bundle makes one file that needs no other${
     because(noRegistry)
   }`,

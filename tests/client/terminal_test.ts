@@ -5,15 +5,13 @@
 import { DetachKeys } from "../../screen/detach_keys.ts";
 import { SessionError } from "../../errors.ts";
 import { bracketedPaste, encodeKey } from "../../screen/keys.ts";
-import {
-  encodeFrame,
-  encodeJson,
-  Frame,
-  PROTOCOL,
-} from "../../relay/protocol.ts";
+import { encode, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { connectIn } from "../../relay/socket.ts";
 import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { terminalStatus } from "../../client/terminal_status.ts";
+import { attachSession } from "../../client/attach.ts";
+import { spawnRepl } from "../../spawn.ts";
+import { pathsFor } from "../../store.ts";
 import { attachTerminal } from "../../client/attach_terminal.ts";
 import {
   assert,
@@ -491,7 +489,7 @@ Deno.test("attachTerminal() refuses what is no running terminal, and another ver
     path: `${live.dir}/attach.sock`,
   });
   const serving = listener.accept().then(async (conn) => {
-    await conn.write(encodeJson(Frame.HELLO, { protocol: PROTOCOL + 1 }));
+    await conn.write(encode(Frame.HELLO, { protocol: PROTOCOL + 1 }));
     await new Response(conn.readable).text();
   });
   const error = await assertRejects(
@@ -504,6 +502,39 @@ Deno.test("attachTerminal() refuses what is no running terminal, and another ver
   listener.close();
 });
 
+Deno.test("a session without a terminal is refused, and one that is missing", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  await spawnRepl(pathsFor("lines", { root: dir }), [], { program: "cat" });
+  const output = { stdout: new WritableStream(), columns: 80, rows: 24 };
+  for (
+    const ask of [
+      (id: string) => readScreen(id, { root: dir }),
+      (id: string) => sendKeys(id, [{ key: "enter" }], { root: dir }),
+      (id: string) => waitForScreen(id, /x/, { root: dir }),
+      (id: string) => attachTerminal(id, { root: dir, ...output }),
+    ]
+  ) {
+    const other = await assertRejects(() => ask("lines"), SessionError);
+    assertEquals(other.code, "unsupported");
+    const none = await assertRejects(() => ask("none"), SessionError);
+    assertEquals(none.code, "not_found");
+  }
+});
+
+Deno.test("attachSession() tells a size that changes before it is connected", async () => {
+  await using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["cat"]);
+  const stdout = new WritableStream();
+  const leave = new AbortController();
+  const { signal } = leave;
+  const attached = attachSession("a", { root: root.dir, stdout, signal });
+  attached.resize(71, 17);
+  await until(() => terminalStatus(paths, true)?.columns === 71);
+  leave.abort();
+  assertEquals(await attached, { detached: true });
+});
+
 Deno.test("a client of the bare protocol gets the cut between screen and output without loss", async () => {
   await using root = new TestRoot();
   const script =
@@ -514,13 +545,13 @@ Deno.test("a client of the bare protocol gets the cut between screen and output 
     `read x; ${script}`,
   ], { columns: 80, rows: 24 });
   const conn = await connectIn(paths.dir);
-  const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+  const hello = encode(Frame.HELLO, { protocol: PROTOCOL });
   await conn.write(hello);
   // Not awaited: sendKeys() waits until it is read, and by then all may be written.
   const typing = sendKeys("a", [{ key: "enter" }], { root: root.dir });
   await until(() => Deno.statSync(paths.stdout).size > 0);
   await conn.write(
-    encodeJson(Frame.ATTACH, { columns: 80, rows: 24, readOnly: true }),
+    encode(Frame.ATTACH, { columns: 80, rows: 24, readOnly: true }),
   );
   let text = "";
   const reading = (async () => {
@@ -537,5 +568,4 @@ Deno.test("a client of the bare protocol gets the cut between screen and output 
   );
   for (let i = 1; i < seen.length; i++) assertEquals(seen[i], seen[i - 1]! + 1);
   assertEquals(seen.at(-1), 3000);
-  void encodeFrame;
 });

@@ -1,18 +1,13 @@
 /**
  * A socket that lies: an agent can put its own in the place of its relay's.
  */
-import {
-  encodeFrame,
-  encodeJson,
-  Frame,
-  PROTOCOL,
-} from "../../relay/protocol.ts";
+import { encodeFrame, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { connectRelay } from "../../relay/connection.ts";
 import { pathsFor } from "../../store.ts";
 import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { assert, assertEquals, assertRejects, TestRoot } from "../helpers.ts";
 
-const HELLO = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+const HELLO = encodeFrame(Frame.HELLO, { protocol: PROTOCOL });
 const EVIL = "a\x1b]52;c;AAAA\x07\x1b[2J\x9b6n\u202eb\nc";
 const SCREEN = {
   ...{ columns: 80, rows: 1, lines: [EVIL], scrollback: 0, title: EVIL },
@@ -52,7 +47,7 @@ class Liar implements AsyncDisposable {
 }
 
 Deno.test("readScreen() and waitForScreen() give clean text, whatever the relay answers", async () => {
-  await using liar = new Liar(HELLO, encodeJson(Frame.SCREEN_REPLY, SCREEN));
+  await using liar = new Liar(HELLO, encodeFrame(Frame.SCREEN_REPLY, SCREEN));
   const { dir: root } = liar.root;
   const clean = "a]52;c;AAAA[2J6nbc";
   const { lines, title } = await readScreen("a", { root });
@@ -67,30 +62,30 @@ Deno.test("readScreen() and sendKeys() tell nonsense of a relay from an answer, 
   const send = (root: string) => sendKeys("a", [{ key: "x" }], { root });
   const read = (root: string) => readScreen("a", { root });
   const cases: [string, Uint8Array[], (root: string) => Promise<unknown>][] = [
-    [nonsense, [HELLO, encodeJson(Frame.SCREEN_REPLY, { lines: 5 })], read],
+    [nonsense, [HELLO, encodeFrame(Frame.SCREEN_REPLY, { lines: 5 })], read],
     [nonsense, [
       HELLO,
-      encodeJson(Frame.SCREEN_REPLY, { ...SCREEN, lines: [1] }),
+      encodeFrame(Frame.SCREEN_REPLY, { ...SCREEN, lines: [1] }),
     ], read],
     ["not JSON", [HELLO, encodeFrame(Frame.SCREEN_REPLY, "{")], read],
     ["no greeting", [encodeFrame(Frame.ACTIVITY)], read],
     ["a frame of 4294967295 bytes", [new Uint8Array(8).fill(255)], read],
     ["speaks version NaN", [
-      encodeJson(Frame.HELLO, { protocol: EVIL }),
+      encodeFrame(Frame.HELLO, { protocol: EVIL }),
     ], read],
     ["refused: a]52;c;AAAA[2J6nb", [
-      encodeJson(Frame.ERROR, { code: "x", message: EVIL }),
+      encodeFrame(Frame.ERROR, { code: "x", message: EVIL }),
     ], read],
     ["a]52;c;AAAA[2J6nb", [
-      encodeJson(Frame.ERROR, { code: "version", message: EVIL }),
+      encodeFrame(Frame.ERROR, { code: "version", message: EVIL }),
     ], read],
     [nonsense, [
       HELLO,
-      encodeJson(Frame.SEND_REPLY, { written: EVIL, total: 1 }),
+      encodeFrame(Frame.SEND_REPLY, { written: EVIL, total: 1 }),
     ], send],
     ["a]52;c;AAAA[2J6nb", [
       HELLO,
-      encodeJson(Frame.SEND_REPLY, { written: 0, total: 1, error: EVIL }),
+      encodeFrame(Frame.SEND_REPLY, { written: 0, total: 1, error: EVIL }),
     ], send],
   ];
   for (const [words, frames, work] of cases) {

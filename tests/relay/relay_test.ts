@@ -5,12 +5,7 @@ import { SessionError } from "../../errors.ts";
 import { bytewise } from "../../process/table.ts";
 import { listProcesses } from "../../process/members.ts";
 import { geteuid } from "../../system/libc.ts";
-import {
-  encodeFrame,
-  encodeJson,
-  Frame,
-  PROTOCOL,
-} from "../../relay/protocol.ts";
+import { encodeFrame, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { relayCommand } from "../../relay/command.ts";
 import { connectIn } from "../../relay/socket.ts";
 import { pathsFor, readState } from "../../store.ts";
@@ -464,7 +459,7 @@ Deno.test("a terminal session that ignores SIGTERM is stopped all the same", asy
 Deno.test("relay closes a client that talks nonsense, or another version, and only that", async () => {
   await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["cat"]);
-  const hello = encodeJson(Frame.HELLO, { protocol: PROTOCOL });
+  const hello = encodeFrame(Frame.HELLO, { protocol: PROTOCOL });
   const join = (...parts: Uint8Array[]) =>
     new Uint8Array(parts.flatMap((part) => [...part]));
   const nonsense = [
@@ -474,13 +469,13 @@ Deno.test("relay closes a client that talks nonsense, or another version, and on
     encodeFrame(Frame.INPUT, "x"),
     encodeFrame(Frame.HELLO, "not json"),
     encodeFrame(Frame.HELLO, "null"),
-    encodeJson(Frame.HELLO, { protocol: 999 }),
+    encodeFrame(Frame.HELLO, { protocol: 999 }),
     join(hello, encodeFrame(200, "x")),
     join(hello, encodeFrame(Frame.ATTACH, "[]")),
-    join(hello, encodeJson(Frame.SEND, { parts: 5 })),
-    join(hello, encodeJson(Frame.SEND, { parts: [{ key: "nope" }] })),
-    join(hello, encodeJson(Frame.SEND, { parts: [null] })),
-    join(hello, encodeJson(Frame.ATTACH, {}), encodeJson(Frame.ATTACH, {})),
+    join(hello, encodeFrame(Frame.SEND, { parts: 5 })),
+    join(hello, encodeFrame(Frame.SEND, { parts: [{ key: "nope" }] })),
+    join(hello, encodeFrame(Frame.SEND, { parts: [null] })),
+    join(hello, encodeFrame(Frame.ATTACH, {}), encodeFrame(Frame.ATTACH, {})),
   ];
   for (const bytes of nonsense) {
     const conn = await connectIn(paths.dir);
@@ -493,7 +488,7 @@ Deno.test("relay closes a client that talks nonsense, or another version, and on
     if (bytes === nonsense[6]) {
       assertStringIncludes(
         answer,
-        "version 1 of the attach protocol, you speak 999",
+        "version 1 of the attach protocol, this program version 999",
       );
     }
   }
@@ -502,7 +497,7 @@ Deno.test("relay closes a client that talks nonsense, or another version, and on
   await conn.write(
     join(
       hello,
-      encodeJson(Frame.ATTACH, { columns: -5, rows: 1e99, readOnly: 7 }),
+      encodeFrame(Frame.ATTACH, { columns: -5, rows: 1e99, readOnly: 7 }),
     ),
   );
   conn.close();
@@ -657,6 +652,20 @@ Deno.test("relayCommand() checks the size", () => {
   assertEquals(
     relayCommand({ ...start, launcher: ["me", "relay"], logLimitBytes: 9 }),
     ["me", "relay", "/d", "120x40", "--log-limit", "9", "--", "x", "--", "y"],
+  );
+});
+
+Deno.test("relay gives its agent every argument verbatim, also those that look like its own", async () => {
+  await using root = new TestRoot();
+  const argv = ["--", "%s|", "--log-limit", "9", "-x", "007", "1e3", "", "--"];
+  const paths = await startTerminal(root.dir, "a", ["printf", ...argv], {
+    logLimitBytes: 20_000,
+  });
+  await ending(paths);
+  // Its first "--" is printf's.
+  assertEquals(
+    Deno.readTextFileSync(paths.stdout),
+    "--log-limit|9|-x|007|1e3||--|",
   );
 });
 

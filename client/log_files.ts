@@ -1,0 +1,164 @@
+/**
+ * Positions in a log: one file, or two while the relay of a terminal keeps an older one.
+ *
+ * A log is only ever appended to by the agent. It may be missing (empty), truncated by
+ * somebody (read from its beginning again, as tail(1) does), deleted (the open
+ * descriptor still gives the rest), or put aside as `.1` for a new one (read to its
+ * end, then the new one from its beginning; see relay/journal.ts).
+ *
+ * @module
+ */
+import { identityAt, type OpenFile, openFile } from "../system/files.ts";
+
+const BLOCK_BYTES = 64 * 1024;
+const NEWLINE = 10;
+
+/** A position in a log that may be missing, or appear. */
+export interface Log extends Disposable {
+  /** Notes the log's size; `false` if there is no log. */
+  mark(): boolean;
+  /** The next bytes before the mark, `undefined` at it. */
+  read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Whether there is output before the position at which reading has begun. */
+  readonly isCut: boolean;
+}
+
+/** Where reading begins: before the last lines, or the last bytes, of what the first mark notes. */
+export type LogStart = { readonly lines: number } | { readonly bytes: number };
+
+/** Opens the log at `path` with the first {@linkcode Log.mark}. */
+export function openLog(path: string, start: LogStart): Log {
+  /** The files to read, in order; a new one is added when the last was renamed to `.1`. */
+  let files: LogFile[] = [];
+  let hasBegun = false;
+  let isCut = false;
+  let buffer: Uint8Array<ArrayBuffer> | undefined;
+  const begin = async () => {
+    hasBegun = true;
+    if ("bytes" in start) skipToBytes(files, start.bytes);
+    else if (start.lines !== Infinity) await skipToLines(files, start.lines);
+    isCut = files.some(({ position }) => position > 0);
+  };
+  return {
+    get isCut() {
+      return isCut;
+    },
+    mark() {
+      if (files.length === 0) files = openFiles(path);
+      else addNewer(path, files);
+      for (const log of files) {
+        log.end = log.file.size();
+        // Truncated: everything written since then is at the beginning.
+        if (log.end < log.position) log.position = 0;
+      }
+      return files.length > 0;
+    },
+    async read() {
+      if (!hasBegun) await begin();
+      for (;;) {
+        const [log, ...newer] = files;
+        if (log === undefined) return undefined;
+        if (log.position < log.end) {
+          buffer ??= new Uint8Array(BLOCK_BYTES);
+          const wanted = Math.min(log.end - log.position, BLOCK_BYTES);
+          const room = buffer.subarray(0, wanted);
+          const length = await log.file.read(room, log.position);
+          log.position += length;
+          // 0: truncated since the mark. The next mark will tell.
+          return length === 0 ? undefined : buffer.slice(0, length);
+        }
+        if (newer.length === 0) return undefined;
+        log.file[Symbol.dispose]();
+        files = newer;
+      }
+    },
+    [Symbol.dispose]() {
+      for (const { file } of files) file[Symbol.dispose]();
+    },
+  };
+}
+
+/** A log file that is being read. */
+interface LogFile {
+  readonly file: OpenFile;
+  position: number;
+  end: number;
+}
+
+function openLogFile(path: string): LogFile | undefined {
+  const file = openFile(path);
+  return file && { file, position: 0, end: 0 };
+}
+
+/** A log and, before it, the older one that a relay has put aside. */
+function openFiles(path: string): LogFile[] {
+  const log = openLogFile(path);
+  const older = openLogFile(`${path}.1`);
+  // Put aside between the two: then the newer one is found by the next look.
+  if (older !== undefined && older.file.identity === log?.file.identity) {
+    older.file[Symbol.dispose]();
+    return [log!];
+  }
+  return [older, log].filter((one) => one !== undefined);
+}
+
+/** Adds the new log, if the last of `files` was put aside. */
+function addNewer(path: string, files: LogFile[]): void {
+  const last = files.at(-1);
+  if (identityAt(path) === last?.file.identity) return;
+  for (const log of openFiles(path)) {
+    const { identity } = log.file;
+    if (files.some(({ file }) => file.identity === identity)) {
+      log.file[Symbol.dispose]();
+    } else files.push(log);
+  }
+}
+
+/** Leaves out all but the last bytes. */
+function skipToBytes(files: LogFile[], bytes: number): void {
+  let left = bytes;
+  for (const log of files.toReversed()) {
+    log.position = Math.max(0, log.end - left);
+    left -= log.end - log.position;
+  }
+}
+
+/** Leaves out all but the last lines. */
+async function skipToLines(files: LogFile[], lines: number): Promise<void> {
+  let left = lines;
+  for (const log of files.toReversed()) {
+    const found = await findTail(log.file, log.end, left);
+    log.position = found.position;
+    left = found.left;
+  }
+}
+
+/**
+ * Where the last `lines` lines of the first `size` bytes begin, searched backwards from
+ * there, and how many lines are missing.
+ */
+async function findTail(
+  file: OpenFile,
+  size: number,
+  lines: number,
+): Promise<{ readonly position: number; readonly left: number }> {
+  if (lines === 0) return { position: size, left: 0 };
+  let left = lines;
+  const buffer = new Uint8Array(BLOCK_BYTES);
+  for (let start = size; start > 0;) {
+    const wanted = Math.min(BLOCK_BYTES, start);
+    start -= wanted;
+    // Less than wanted: truncated meanwhile.
+    const length = await file.read(buffer.subarray(0, wanted), start);
+    for (let at = length; at > 0;) {
+      at = buffer.lastIndexOf(NEWLINE, at - 1);
+      if (at < 0) break;
+      // The very last newline ends the last line, it doesn't begin another.
+      if (start + at + 1 < size && --left === 0) {
+        return { position: start + at + 1, left };
+      }
+    }
+  }
+  // The first line has no newline before it.
+  return { position: 0, left: size > 0 ? left - 1 : left };
+}
