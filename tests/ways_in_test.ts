@@ -192,10 +192,7 @@ const PERMISSIONS: readonly {
 }[] = [
   {
     flags: [],
-    calls: [["--help"], ["--version"], ["run", "--help"], [
-      "completions",
-      "bash",
-    ]],
+    calls: [["--help"], ["run", "--help"], ["completions", "bash"]],
   },
   {
     flags: [ENV, USER, ROOT_READ],
