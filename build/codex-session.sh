@@ -2,7 +2,10 @@
 # Starts codex-session.js with the Deno that npm installed as its dependency, straight away:
 # Deno's own command would start Node first.
 
-self=$0
+case $0 in
+  */*) self=$0 ;;
+  *) self=./$0 ;;
+esac
 while [ -L "$self" ]; do # npm's command is a link to this file.
   target=$(readlink "$self")
   case $target in
@@ -10,10 +13,7 @@ while [ -L "$self" ]; do # npm's command is a link to this file.
     *) self=${self%/*}/$target ;;
   esac
 done
-case $self in
-  */*) package=${self%/*}/.. ;;
-  *) package=.. ;;
-esac
+package=${self%/*}/..
 
 # Below the package (npm -g), beside it (npm, in a project), beside its dependency (pnpm).
 for deno in \
