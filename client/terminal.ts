@@ -6,9 +6,13 @@
  *
  * @module
  */
-import { plainText } from "../screen/clean_text.ts";
 import { SessionError } from "../errors.ts";
-import { encodeKey } from "../screen/keys.ts";
+import {
+  connectRelay,
+  isGone,
+  type RelayConnection,
+  unreachable,
+} from "../relay/connection.ts";
 import {
   decode,
   encode,
@@ -17,15 +21,11 @@ import {
   type Received,
   type SendReply,
 } from "../relay/protocol.ts";
-import {
-  connectRelay,
-  isGone,
-  type RelayConnection,
-  unreachable,
-} from "../relay/connection.ts";
-import { toLatin1 } from "../system/bytes.ts";
+import { plainText } from "../screen/clean_text.ts";
+import { encodeKey } from "../screen/keys.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
-import { type Paths, pathsFor, type RootOptions } from "../store.ts";
+import { type Paths, pathsFor, readState, type RootOptions } from "../store.ts";
+import { toLatin1 } from "../system/bytes.ts";
 
 /** How long a relay may take to answer. A stopped relay (SIGSTOP) answers once it continues. */
 const ANSWER_MS = 30_000;
@@ -159,13 +159,17 @@ export async function sendKeys(
     if ("key" in part) encodeKey(part.key); // Throws here if it is no key: the caller's mistake.
     return "raw" in part ? { raw: btoa(toLatin1(part.raw)) } : part;
   });
-  using relay = await connectRelay(
-    paths,
-    encode(Frame.SEND, { parts: encoded, timeoutMs }),
+  const request = encode(Frame.SEND, { parts: encoded, timeoutMs });
+  using relay = await connectRelay(paths, request);
+  // The program may take `timeoutMs` for each part, and for each page of a long one.
+  const pages = parts.length + Math.ceil(request.length / 4096);
+  const LONGEST_MS = 2 ** 31 - 1;
+  using _ = relay.giveUpAfter(
+    Math.min(ANSWER_MS + pages * timeoutMs, LONGEST_MS),
   );
   for (;;) {
     const frame = await relay.next();
-    if (frame === undefined) throw unreachable(id, "exited");
+    if (frame === undefined) throw unreachable(id, readState(paths).state);
     if (frame.type !== Frame.SEND_REPLY) continue;
     const { written, total, error } = sendReplyIn(frame, id);
     if (error === undefined) return { written };

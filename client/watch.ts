@@ -31,6 +31,7 @@ import {
   isAbsence,
   type OpenFile,
   openFile,
+  statOptional,
   textOf,
 } from "../system/files.ts";
 
@@ -216,6 +217,8 @@ function subscribe(
 ): Subscription {
   let path: string;
   let shared: Shared;
+  // No link, whose target others write to, and no pipe: the tick is enough.
+  if (!statOptional(file)?.isFile) return { ask: () => true, close() {} };
   try {
     path = Deno.realPathSync(file);
     shared = watchFile(path, key);

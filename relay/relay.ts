@@ -22,12 +22,22 @@
  *
  * @module
  */
-import { unpackEnvironment } from "../process/environment.ts";
-import { type ChildStatus, endOf } from "../process/child.ts";
 import { messageOf } from "../errors.ts";
+import { type ChildStatus, endOf } from "../process/child.ts";
+import { unpackEnvironment } from "../process/environment.ts";
+import { endAs, startAgent } from "./agent.ts";
+import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
+import { RelayServer } from "./server.ts";
+import { listenIn, SOCKET } from "./socket.ts";
+import { PtyWriter } from "./writer.ts";
+import type { Query } from "../screen/backlog.ts";
+import { fetchEmulator } from "../screen/emulator.ts";
+import { answer, needsScreen } from "../screen/query.ts";
+import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
+import { SCROLLBACK } from "../screen/screen_text.ts";
 import { parseArgs } from "../std.ts";
 import { sleep } from "../system/async.ts";
-import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
+import { exists, writeAtomic } from "../system/files.ts";
 import {
   close,
   open,
@@ -39,16 +49,6 @@ import {
   write,
 } from "../system/libc.ts";
 import { openPty, setWindowSize } from "../system/pty.ts";
-import { endAs, startAgent } from "./agent.ts";
-import { PtyWriter } from "./writer.ts";
-import { RelayServer } from "./server.ts";
-import { fetchEmulator } from "../screen/emulator.ts";
-import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
-import { SCROLLBACK } from "../screen/screen_text.ts";
-import { listenIn, SOCKET } from "./socket.ts";
-import { writeAtomic } from "../system/files.ts";
-import { answer, needsScreen } from "../screen/query.ts";
-import type { Query } from "../screen/backlog.ts";
 
 /** The descriptor on which the reaper waits for the report about the exec. */
 const REPORT_FD = 9;
@@ -63,9 +63,11 @@ const MAX_QUESTIONS = 512;
 /** While the program has more unread input than this, in bytes, its questions are not answered. */
 const MAX_UNREAD_ANSWERS = 16 * 1024;
 
+/** Signals that end a process by default and can be caught: what ends the agent must not end the relay. */
 // deno-fmt-ignore
 const SURVIVED: readonly Deno.Signal[] = [
-  "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM",
+  "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTRAP",
+  "SIGXCPU", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGSYS",
 ];
 
 interface RelayOptions {
@@ -179,6 +181,8 @@ class Relay {
   #agentPid = 0;
   #stateTimer = false;
   #hasComplained = false;
+  /** The last write failed because the disk is full. */
+  #isFull = false;
   #isBlind = false;
   #isIdle = false;
   #saving = false;
@@ -377,7 +381,11 @@ class Relay {
     try {
       await screen.load();
       const last = screen.text({ scrollback: SCROLLBACK, ansi: true });
-      this.#writeFile("screen.json", JSON.stringify(last));
+      // On a full disk the session ends once there is room, as its record does.
+      while (!this.#writeFile("screen.json", JSON.stringify(last))) {
+        if (!this.#isFull || !exists(this.#options.dir)) return;
+        await sleep(RETRY_MS);
+      }
     } catch (error) {
       complain(error);
     }
@@ -387,14 +395,21 @@ class Relay {
   #writeFile(name: string, json: string): boolean {
     try {
       writeAtomic(`${this.#options.dir}/${name}`, json + "\n");
-      this.#hasComplained = false;
+      this.#hasComplained = this.#isFull = false;
       return true;
     } catch (error) {
+      this.#isFull = isFull(error);
       if (!this.#hasComplained) complain(error);
       this.#hasComplained = true;
       return false;
     }
   }
+}
+
+/** Tells whether an error means that the disk, or the user's share of it, is full. */
+function isFull(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return code === "ENOSPC" || code === "EDQUOT";
 }
 
 if (import.meta.main) await runRelay(Deno.args);

@@ -8,8 +8,9 @@
  */
 import { checkType, SessionError } from "../errors.ts";
 import { type EndingOptions, endProcesses } from "../process/ending.ts";
-import { isWithin, listProcesses } from "../process/members.ts";
 import { Hold } from "../process/hold.ts";
+import { isWithin, listProcesses } from "../process/members.ts";
+import { type Session, sessionAt } from "./find.ts";
 import { join } from "../std.ts";
 import {
   checkId,
@@ -27,6 +28,7 @@ import {
   type State,
   type StopRequest,
 } from "../store.ts";
+import { sleep } from "../system/async.ts";
 import {
   type OpenFile,
   openFile,
@@ -34,8 +36,6 @@ import {
   writeAtomic,
 } from "../system/files.ts";
 import { signalName, signalNumber } from "../system/signals.ts";
-import { type Session, sessionAt } from "./find.ts";
-import { sleep } from "../system/async.ts";
 
 /** Options for ending a session. */
 export interface EndOptions extends RootOptions {
@@ -179,13 +179,15 @@ async function untilThereAreProcesses(
   paths: Paths,
   abortSignal?: AbortSignal,
 ): Promise<void> {
-  const end = performance.now() + STARTING_MS;
+  const since = performance.now();
   while (listProcesses(paths).length === 0) {
     // Read after that look: it may just have ended.
     const { state } = sessionAt(paths);
     // If this process is all that is left of it, it holds the lock itself.
     const alone = state.state === "running" && isWithin(paths);
-    if (alone || state.state !== "starting" || performance.now() > end) {
+    // In the middle of an exec a process has no environment to be found by.
+    const patienceMs = isLive(state) ? STARTING_MS : 0;
+    if (alone || performance.now() - since > patienceMs) {
       throw nothingToStop(paths.id, state);
     }
     await sleep(10, abortSignal);
