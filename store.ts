@@ -14,8 +14,8 @@ import { basename, dirname, isAbsolute, join, resolve } from "./std.ts";
 import { openFile, readFile, statOptional } from "./system/files.ts";
 import { signalName, signalNumber } from "./system/signals.ts";
 
-/** The format that this version writes; readers refuse a newer one. */
-export const FORMAT = 1;
+/** The format that this version writes; readers refuse a greater one. */
+const FORMAT = 1;
 
 /** The largest size of `meta.json`, in bytes. */
 export const META_BYTES = 1024 * 1024;
