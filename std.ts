@@ -50,12 +50,6 @@ export const red: (text: string) => string = colors.red as any;
 /** Yellow text. */
 export const yellow: (text: string) => string = colors.yellow as any;
 
-/** A file that `walkSync` finds. */
-export interface WalkEntry extends Deno.DirEntry {
-  /** The path, which starts with the root's. */
-  readonly path: string;
-}
-
 /** `walkSync` of `@std/fs`: the files below `root`, without following links. */
 export const walkSync: (
   root: string,
@@ -63,7 +57,8 @@ export const walkSync: (
     readonly includeDirs?: boolean;
     readonly includeSymlinks?: boolean;
   },
-) => IterableIterator<WalkEntry> = walkSyncJs as any;
+) => IterableIterator<Deno.DirEntry & { readonly path: string }> =
+  walkSyncJs as any;
 
 /** `abortable` of `@std/async`: rejects with the signal's reason once that is aborted. */
 export const abortable: <T>(

@@ -62,7 +62,7 @@ interface View {
   readonly readOnly?: boolean;
 }
 
-/** Attaches this terminal to a session. The attachment begins before the returned function is awaited. */
+/** Attaches this terminal to a session; the returned function subscribes when it is called. */
 export function attacher(
   io: Io,
   { stderr, ...view }: View = {},

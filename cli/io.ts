@@ -12,7 +12,7 @@ import {
   messageOf,
   SessionError,
 } from "../errors.ts";
-import { harmless, harmlessJson } from "./format.ts";
+import { harmless, harmlessJson, parsePair } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import type { FinalState } from "../client/watch.ts";
 import { describeState } from "../store.ts";
@@ -157,4 +157,10 @@ export function parsedValueOf<T>(
 ): T | undefined {
   const text = valueOf(call, name);
   return text === undefined ? undefined : parse(text);
+}
+
+/** The labels that a call gives with `--label`. */
+export function labelsOf(call: Parsed): Record<string, string> {
+  const texts = call.values.get("label") ?? [];
+  return Object.fromEntries(texts.map((text) => parsePair(text, "label")));
 }

@@ -11,12 +11,12 @@ import {
   formatTable,
   harmless,
   harmlessJson,
-  parsePair,
 } from "./format.ts";
 import {
   forEach,
   type Handler,
   type Io,
+  labelsOf,
   noOperands,
   OK,
   valueOf,
@@ -49,9 +49,7 @@ export const list: Handler = async (call, io) => {
   }
   const sessions = await listSessions({
     state: state as StateName | undefined,
-    labels: Object.fromEntries(
-      (call.values.get("label") ?? []).map((text) => parsePair(text, "label")),
-    ),
+    labels: labelsOf(call),
   });
   if (io.json) {
     io.out(harmlessJson(sessions.map(summaryOf), 2) + "\n");

@@ -6,7 +6,7 @@
 import { ArgumentError, SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration } from "./format.ts";
 import { type Handler, OK, parsedValueOf } from "./io.ts";
-import { type Parsed } from "./options.ts";
+import type { Parsed } from "./options.ts";
 import { resolveSelector } from "../session/find.ts";
 import { type Kind, KINDS } from "../store.ts";
 

@@ -3,10 +3,17 @@
  *
  * @module
  */
-import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
+import {
+  type Handler,
+  type Io,
+  labelsOf,
+  OK,
+  parsedValueOf,
+  valueOf,
+} from "./io.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
 import { ArgumentError } from "../errors.ts";
-import { harmlessJson, parsePair, parsePeriod, parseSize } from "./format.ts";
+import { harmlessJson, parsePeriod, parseSize } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
 
@@ -64,9 +71,7 @@ async function start(
     id: valueOf(call, "id"),
     cwd: valueOf(call, "cwd"),
     env: environmentOf(call),
-    labels: Object.fromEntries(
-      (call.values.get("label") ?? []).map((text) => parsePair(text, "label")),
-    ),
+    labels: labelsOf(call),
     timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
     rm: call.flags.has("rm"),
     scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
