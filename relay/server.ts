@@ -2,13 +2,16 @@
  * The relay's clients: accepts connections, greets, dispatches their frames, and sends them
  * the terminal's output.
  *
- *     client ═ socket ═ RelayClient (peer.ts: its queue)
- *                          │ frames
- *                       RelayServer ──── Window (window.ts: leader, size, redraws)
- *                          │ typed bytes     │ size
- *                       typing.ts            │
- *                          └─ PtyWriter ── master ── relay.ts ── output: Screen,
- *                                                       journal, RelayServer.broadcast()
+ *     client = socket = RelayClient    peer.ts: its queue, one for each client
+ *                           |
+ *                      RelayServer       greets, dispatches frames, broadcasts output
+ *                       |       |
+ *                typing.ts    Window     window.ts: leader, size, redraws
+ *                       |       |
+ *                PtyWriter    Screen and the size of the terminal's master
+ *
+ * relay.ts reads the master: output goes to the Screen, to the journal, and to
+ * {@linkcode RelayServer.broadcast}.
  *
  * Invariants: between drawing the screen for a client and making it live nothing is
  * awaited, so no byte of output is lost or doubled. Malformed input closes the client that
