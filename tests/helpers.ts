@@ -56,6 +56,7 @@ export class TestRoot {
     const started = [...this.strays(), ...reapers];
     this[Symbol.dispose]();
     await until(() => !started.some((pid) => isThere(pid)), "processes gone");
+    await until(() => !hasZombies(), "ended children waited for");
     // Their parent here learns of it a moment later, from the event loop.
     await new Promise((wake) => setTimeout(wake));
   }
@@ -171,6 +172,20 @@ function isThere(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Tells whether a child of this process has ended, and Deno has not noticed yet. */
+function hasZombies(): boolean {
+  if (Deno.build.os !== "linux") return false;
+  return [...Deno.readDirSync("/proc")].some(({ name }) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+      return stat.includes(`) Z ${Deno.pid} `);
+    } catch {
+      return false; // It is gone.
+    }
+  });
 }
 
 /** Tells whether a process runs; a zombie does not. */
