@@ -226,6 +226,13 @@ Deno.test("only the programs read arguments, print or exit", () => {
   }
 });
 
+Deno.test("what differs between operating systems stands in os.ts", () => {
+  const found = MODULES
+    .filter((name) => name !== "system/os.ts")
+    .flatMap((name) => linesWith(name, /\bDeno\.build\.(os|arch)\b/));
+  assertEquals(found, []);
+});
+
 Deno.test("all FFI stands in ffi.ts", () => {
   const found = MODULES
     .filter((name) => name !== "system/ffi.ts")
