@@ -29,6 +29,8 @@ import { pause, see, type Seen, there, type World } from "./world.ts";
 interface Excuses {
   /** The reaper was killed: the end can't be recorded. */
   readonly reaperKilled?: boolean;
+  /** The reaper is stopped, or waits for a stopped relay: it has not recorded the end yet. */
+  readonly reaperStopped?: boolean;
   /** The relay was killed: the agent's last output may be lost with its terminal. */
   readonly relayKilled?: boolean;
   /** An agent that signal n ended may be recorded as exited with 128+n. */
@@ -180,12 +182,18 @@ function isTrue(
         `${id}: the agent exited with ${diary.exit}, but ${ending.code} is recorded`,
       );
     }
-  } else if (!excuses.reaperKilled) {
+  } else if (
+    !excuses.reaperKilled && !(excuses.reaperStopped && isLive(state))
+  ) {
     complaints.push(
       `${id}: the agent exited with ${diary.exit}, but is listed as ${state.state}`,
     );
   }
   return complaints;
+}
+
+function isLive({ state }: Session["state"]): boolean {
+  return state === "starting" || state === "running";
 }
 
 /** The agent's process id as the session shows it; a terminal's record names its relay. */

@@ -110,17 +110,12 @@ function freeze(
     if (action === "wait") {
       await pause(ms);
       complaints.push(
-        // A stopped relay has not read yet what the agent wrote last.
-        ...await judge(world, { keep: true, relayKilled: isRelay }).then((
-          all,
-        ) =>
-          // The agent may have exited meanwhile: who would tell is stopped, not dead.
-          part === "reaper" || isRelay
-            ? all.filter((one) =>
-              !/exited with \d+, and is (running|starting)/.test(one)
-            )
-            : all
-        ),
+        ...await judge(world, {
+          keep: true,
+          // A stopped relay has not read yet what the agent wrote last.
+          relayKilled: isRelay,
+          reaperStopped: part === "reaper" || isRelay,
+        }),
       );
     } else if (action === "stop") {
       const ended = await cli(root, ["stop", "-t", "1", ID]);

@@ -233,6 +233,13 @@ Deno.test("what differs between the kinds stands in KINDS of store.ts", () => {
   assertEquals(found, []);
 });
 
+Deno.test("what differs between operating systems stands in os.ts", () => {
+  const found = MODULES
+    .filter((name) => name !== "system/os.ts")
+    .flatMap((name) => linesWith(name, /\bDeno\.build\.(os|arch)\b/));
+  assertEquals(found, []);
+});
+
 Deno.test("all FFI stands in ffi.ts", () => {
   const found = MODULES
     .filter((name) => name !== "system/ffi.ts")
