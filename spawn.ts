@@ -39,12 +39,7 @@ import {
   READY,
   requireMainThread,
 } from "./process/prepare.ts";
-import {
-  type ReaperOptions,
-  reaperScript,
-  scriptCall,
-  scriptPath,
-} from "./process/reaper.ts";
+import { scriptCall, scriptPath } from "./process/reaper.ts";
 import {
   giveUp,
   noScope,
@@ -55,7 +50,6 @@ import { join, resolve } from "./std.ts";
 import {
   checkDirectory,
   type Kind,
-  KINDS,
   makeDirectory,
   newMeta,
   type Paths,
@@ -187,7 +181,6 @@ async function spawnAt(
       argv,
       cwd,
       env,
-      pipe: KINDS[kind].pipes.length > 0,
     });
   } catch (error) {
     // Another process was quicker to start or delete: the files are not ours.
@@ -234,7 +227,9 @@ function keepOwnLock(): void {
 }
 
 /** Options of {@linkcode launch}. */
-export interface LaunchOptions extends ProcessOptions, ReaperOptions {
+export interface LaunchOptions extends ProcessOptions {
+  /** The program is the relay of a terminal. @default {false} */
+  readonly relay?: boolean;
   /** The agent's argument vector; its program is found on the agent's PATH. */
   readonly argv: readonly string[];
   /**
@@ -376,7 +371,7 @@ function spawnReaper(
   prepared: Prepared,
   attempt: Attempt,
 ): Deno.ChildProcess {
-  const { argv, cwd = Deno.cwd(), reapers, scope } = attempt;
+  const { argv, cwd = Deno.cwd(), scope } = attempt;
   // A relay passes them on to its agent.
   const { env, clearEnv = false }: ProcessOptions = attempt.relay
     ? { env: packEnvironment(attempt) }
@@ -392,7 +387,6 @@ function spawnReaper(
   }
   try {
     const script = scriptPath(paths.dir);
-    if (reapers.length === 0) makeFile(script, reaperScript(attempt));
     const reaper = ["/bin/sh", script, ...argv];
     let command: readonly string[] = reaper;
     if (scope !== undefined) {

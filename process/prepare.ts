@@ -5,6 +5,7 @@
  */
 import { SessionError } from "../errors.ts";
 import { Hold } from "./hold.ts";
+import { type ReaperOptions, reaperScript, scriptPath } from "./reaper.ts";
 import { join } from "../std.ts";
 import { KINDS, type Meta, type Paths, textOfMeta } from "../store.ts";
 import { makeFile, restoreMode, writeAtomic } from "../system/files.ts";
@@ -80,7 +81,11 @@ export function requireMainThread(id?: string): void {
  *
  * @throws {SessionError} `exists` if the directory has had a session; then nothing was made.
  */
-export function prepare(paths: Paths, meta: Meta): Prepared {
+export function prepare(
+  paths: Paths,
+  meta: Meta,
+  options: Pick<ReaperOptions, "graceMs"> = {},
+): Prepared {
   if (!OS.canStart) {
     throw new SessionError(
       "unsupported",
@@ -101,7 +106,11 @@ export function prepare(paths: Paths, meta: Meta): Prepared {
     }
     // Not empty: its block has room for the shell's message about a signal, even on a full disk.
     makeFile(join(paths.dir, "reaper.log"), "reaper:\n");
-    for (const name of KINDS[meta.kind].pipes) makePipe(join(paths.dir, name));
+    const { pipes, isTerminal } = KINDS[meta.kind];
+    for (const name of pipes) makePipe(join(paths.dir, name));
+    const { timeoutMs, rm } = meta;
+    const script = { timeoutMs, rm, pipe: pipes.length > 0, relay: isTerminal };
+    makeFile(scriptPath(paths.dir), reaperScript({ ...options, ...script }));
     const ready = join(paths.dir, READY);
     makePipe(ready);
     const readyFd = open(ready, { noFollow: true });

@@ -299,18 +299,20 @@ export function reaperScript(options: ReaperOptions = {}): string {
       `/bin/sh "$0" -w $$ TIME ${tenths} ${fifths} "" 2>/dev/null & _watchdog=$!\n`,
     );
   }
+  // Tells this session's script from a later one's at the same path.
+  const token = crypto.randomUUID();
   return `# The reaper of this codex-session: waits for the agent, records how it ended.
+# ${token}
 _dir=\${0%/*} _holder= _watchdog= _strict=
 case $- in
   *p*B*) _strict=\${POSIXLY_CORRECT+y}; set +p +o posix ;;
   *B*) exec -a bash "$BASH" -p "$0" "$@" ;;
 esac
 ours() { [ ! -h "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; }; } # No pipe, no link to elsewhere.
-mine() { # The directory is not a later session's, whose reaper has put its number there.
-  of= line=
-  [ ! -h "$_dir/pid" ] && [ -f "$_dir/pid" ] && read -r of _ <"$_dir/pid" # bash may take FUNCNEST.
-  [ "\${of:-$reaper}" = "$reaper" ] || read -r line <"/proc/$of/cmdline"
-  case $line in *"$0"*) return 1 ;; esac
+mine() { # The directory is not a later session's, with a script of its own.
+  of=
+  [ -f "$0" ] && { read -r _; read -r of; } <"$0"
+  [ "\${of:-# ${token}}" = "# ${token}" ]
 }
 ${parts.join("")}exec 2>>"$_dir/reaper.log"
 trap '' HUP INT QUIT TERM USR1 PIPE ALRM # What helpers ignore before they could ask for it.
@@ -329,7 +331,7 @@ ${helpers.join("")}trap : INT QUIT TERM USR1 USR2 PIPE ALRM
 code=$? said=
 # A shell gives 128+n for a signal and for that code alike; it only says more of a signal
 # (bash not as sh -c, and no shell of SIGINT and SIGPIPE).
-exec 2>/dev/null; umask 077; reaper=$$
+exec 2>/dev/null; umask 077
 case $code in
   130 | 141) said=y ;;
   *) ours "$_dir/reaper.log" && { read -r _ && read -r said; } <"$_dir/reaper.log" ;;

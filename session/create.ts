@@ -171,7 +171,7 @@ export async function createSession(
   // Before the claim: between claim and start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
-  const { isTerminal, pipes } = KINDS[kind];
+  const { isTerminal } = KINDS[kind];
   const relay = isTerminal ? await import("../relay/command.ts") : undefined;
   const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
   using _ = prepared;
@@ -189,7 +189,6 @@ export async function createSession(
       program: command[0],
       relay: isTerminal,
       cwd,
-      pipe: pipes.length > 0,
       scope,
     });
     return { id: paths.id, paths, meta, pids };
@@ -335,6 +334,7 @@ function claim(
     const claimed = tryClaim(
       root,
       newMeta({ ...options, id, argv: options.command }),
+      options,
     );
     if (claimed !== undefined) return claimed;
     if (options.id !== undefined || attempt > 30) {
@@ -347,12 +347,16 @@ function claim(
   }
 }
 
-function tryClaim(root: string, meta: Meta): Claim | undefined {
+function tryClaim(
+  root: string,
+  meta: Meta,
+  options: Pick<CreateOptions, "graceMs">,
+): Claim | undefined {
   const paths = pathsIn(join(root, meta.id), meta.id);
   const building = makeBuildDirectory(root);
   let prepared: Prepared | undefined;
   try {
-    prepared = prepare(pathsIn(building, meta.id), meta);
+    prepared = prepare(pathsIn(building, meta.id), meta, options);
     Deno.renameSync(building, paths.dir);
     prepared.hold.moved(paths.dir);
     return { paths, meta, prepared };

@@ -217,7 +217,7 @@ async function launchCat(
   const argv = ["cat"];
   const meta = newMeta({ id: paths.id, kind: "repl", argv, cwd: "/" });
   using prepared = prepare(paths, meta);
-  const pids = await launch(paths, prepared, { argv, pipe: true, scope });
+  const pids = await launch(paths, prepared, { argv, scope });
   return { paths, pids };
 }
 
