@@ -142,6 +142,7 @@ is_foreign() {
   variables "$1" | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | command -p grep -q '^CODEX_SESSION_DIR=/'
 }
 add() {
+  case $1 in *:) return ;; esac # It has ended meanwhile.
   case $kin in *" $1 "*) ;; *) kin="$kin$1 " ;; esac
 }
 user_of() {
