@@ -120,6 +120,9 @@ done
 //
 // end_all kills until two looks in a row find nothing: in the middle of an exec a process has
 // no environment.
+//
+// No pipeline has a function: its part would fork once more, and nobody would see that fail.
+const VARIABLES = `command -p tr '\\000\\n' '\\n\\001' <"/proc/$1/environ"`;
 const SIGNALLING = `inside() {
   for p in /proc/[1-9]*; do
     p=\${p#/proc/}; facts "$p"
@@ -136,10 +139,11 @@ outside() {
     found=y
   done
 }
-variables() { command -p tr '\\000\\n' '\\n\\001' <"/proc/$1/environ"; }
-is_own() { variables "$1" | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"; }
+is_own() {
+  ${VARIABLES} | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"
+}
 is_foreign() {
-  variables "$1" | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | command -p grep -q '^CODEX_SESSION_DIR=/'
+  ${VARIABLES} | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | command -p grep -q '^CODEX_SESSION_DIR=/'
 }
 add() {
   case $1 in *:) return ;; esac # It has ended meanwhile.
@@ -159,7 +163,9 @@ look() {
     case $one in "$reaper:" | "$p:$start") add "$p:$start" ;; esac
   done
   mine && for part in '[1-3]' '[4-6]' '[7-9]'; do
-    for p in $(command -p grep -lsF "CODEX_SESSION_DIR=$_dir" /proc/$part*/environ); do
+    list=$(command -p grep -lsF "CODEX_SESSION_DIR=$_dir" /proc/$part*/environ; echo .)
+    case $list in *.) ;; *) exit ;; esac # It could not fork.
+    for p in \${list%.}; do
       p=\${p#/proc/}; p=\${p%/*}
       user_of "$p"; facts "$p"; one=$p:$start
       [ "$user" = "$own" ] && [ "/proc/$p/root$_dir" -ef "$_dir" ] &&

@@ -310,11 +310,11 @@ Deno.test({
       `mkfifo "$1/ready.pipe" && chown -R 54321 "$1" && cd "$1" || exit
       CODEX_SESSION_DIR=$1 timeout 20 setsid -w setpriv --reuid 54321 --regid 54321 --clear-groups \\
         prlimit --nproc=40 /bin/sh "$1/reaper.sh" python3 forker.py 3<>ready.pipe`;
-    const { success, stderr } = await new Deno.Command("sh", {
+    const { stderr } = await new Deno.Command("sh", {
       args: ["-c", script, "sh", dir],
     }).output();
-    assert(success, new TextDecoder().decode(stderr));
-    assertEquals(Deno.readTextFileSync(`${dir}/exit`), "signal 9\n");
+    const end = Deno.readTextFileSync(`${dir}/exit`);
+    assertEquals(end, "signal 9\n", new TextDecoder().decode(stderr));
     assertStringIncludes(
       Deno.readTextFileSync(`${dir}/stop.json`),
       '"by":"timeout"',
