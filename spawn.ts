@@ -386,6 +386,9 @@ function spawnReaper(
     );
   }
   try {
+    if (!prepared.hold.isStill()) {
+      throw new Deno.errors.NotFound("its directory was deleted meanwhile");
+    }
     const script = scriptPath(paths.dir);
     const reaper = ["/bin/sh", script, ...argv];
     let command: readonly string[] = reaper;
