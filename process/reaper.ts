@@ -220,15 +220,15 @@ request() { # as the last thing that a process does
   umask 077
   mine && ours "$_dir/stop.json" && exec "$date" -u '+{"by":"timeout","at":"%Y-%m-%dT%H:%M:%SZ","signal":"SIGTERM"}' 1<>"$_dir/stop.json"
 }
-if [ "$1" = -w ]; then # -w REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-GRACE KIN
-  reaper=$2 step=$3 time=$4 left=$5 grace=$5 kin=$6 hurry= alarm= uptime=0.00; quiet
+if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-GRACE KIN
+  token=$2 reaper=$3 step=$4 time=$5 left=$6 grace=$6 kin=$7 hurry= alarm= uptime=0.00; quiet
   [ "$step" != LAST ] || hurry=y
   tenths; since=$now
   trap ': # In bash, the first command of this trap fails.
     tick; spent=$((now - since))
     case $step in TIME) time=$((time - spent)) ;; *) grace=$((grace - spent / 2)) ;; esac
     [ \${#kin} -lt 100000 ] || kin= # One argument has 128 KiB at most.
-    mine && exec /bin/sh "$0" -w "$reaper" "$step" "$time" "$grace" "$kin"' EXIT
+    mine && exec /bin/sh "$0" -w "$token" "$reaper" "$step" "$time" "$grace" "$kin"' EXIT
   is_time() { tenths; [ ! -e /proc/uptime ] || [ $((now - since)) -ge "$time" ]; }
   if [ "$step" = TIME ]; then
     trap 'kill -s USR2 "$!"; trap - EXIT; exit' USR2 # Not $alarm, which may not be set yet.
@@ -262,8 +262,8 @@ fi
 // new directory, because mv(1) would follow a link. If that can't be made, for example on a full
 // disk, the session is removed under its own name.
 const REMOVE = `if [ "$1" = -r ]; then
-  reaper=$$ uptime=0.00 kin= hurry=$2; quiet
-  trap ':; tick; mine && exec /bin/sh "$0" -r y' EXIT
+  token=$2 reaper=$$ uptime=0.00 kin= hurry=$3; quiet
+  trap ':; tick; mine && exec /bin/sh "$0" -r "$token" y' EXIT
   end_all
   mine || { trap - EXIT; exit; }
   old=\${_dir%/*}/.old-\${_dir##*/}-$$
@@ -292,6 +292,8 @@ fi
 export function reaperScript(options: ReaperOptions = {}): string {
   const { pipe = false, relay = false, timeoutMs, graceMs = 10_000, rm } =
     options;
+  // Tells this session's script from a later one's at the same path.
+  const token = crypto.randomUUID();
   const parts: string[] = [];
   if (pipe || timeoutMs !== undefined || rm) parts.push(FACTS);
   if (timeoutMs !== undefined || rm) parts.push(SIGNALLING);
@@ -303,11 +305,9 @@ export function reaperScript(options: ReaperOptions = {}): string {
     const tenths = Math.ceil(timeoutMs / 100);
     const fifths = Math.ceil(graceMs / 200);
     helpers.push(
-      `/bin/sh "$0" -w $$ TIME ${tenths} ${fifths} "" 2>/dev/null & _watchdog=$!\n`,
+      `/bin/sh "$0" -w ${token} $$ TIME ${tenths} ${fifths} "" 2>/dev/null & _watchdog=$!\n`,
     );
   }
-  // Tells this session's script from a later one's at the same path.
-  const token = crypto.randomUUID();
   return `# The reaper of this codex-session: waits for the agent, records how it ended.
 # ${token}
 _dir=\${0%/*} _holder= _watchdog= _strict=
@@ -321,6 +321,7 @@ mine() { # The directory is not a later session's, with a script of its own.
   [ -f "$0" ] && { read -r _; read -r of; } <"$0"
   [ "\${of:-# ${token}}" = "# ${token}" ]
 }
+case $1 in -*) [ "$2" = ${token} ] || exit ;; esac # Another session's part.
 ${parts.join("")}exec 2>>"$_dir/reaper.log"
 trap '' HUP INT QUIT TERM USR1 PIPE ALRM # What helpers ignore before they could ask for it.
 ${helpers.join("")}trap : INT QUIT TERM USR1 USR2 PIPE ALRM
@@ -350,6 +351,6 @@ while mine && ours "$_dir/exit"; do
   ( command -p sleep 1; : ) # The agent is the one child that isn't this script.
 done
 ${helpers.length > 0 ? END_HELPERS : ""}${
-    rm ? 'mine && exec /bin/sh "$0" -r\n' : ""
+    rm ? `mine && exec /bin/sh "$0" -r ${token}\n` : ""
   }`;
 }

@@ -207,6 +207,12 @@ Deno.test({
       timeoutMs: 500,
       rm: true,
     });
+    // Once the watchdog has read the script, and waits.
+    await until(() =>
+      listProcesses(first.paths).some(({ command }) =>
+        command.startsWith("sleep 0")
+      )
+    );
     Deno.removeSync(first.paths.dir, { recursive: true });
     const { paths } = await createSession({
       ...options,
