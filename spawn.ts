@@ -219,11 +219,26 @@ function keepOwnLock(): void {
   } catch {
     // It is gone, or forbidden.
   }
-  for (let fd = 3; fd < 256; fd++) {
+  for (const fd of ownDescriptors()) {
     if (readLink(`/proc/self/fd/${fd}`)?.startsWith(`${dir}/`)) {
       setCloseOnExec(fd);
     }
   }
+}
+
+/** The descriptors that this process may have inherited. */
+function ownDescriptors(): number[] {
+  const path = "/proc/self/fd";
+  // Asked first: without the permission Deno asks for it on a terminal.
+  const { state } = Deno.permissions.querySync({ name: "read", path });
+  try {
+    if (state === "granted") {
+      return [...Deno.readDirSync(path)].map(({ name }) => Number(name));
+    }
+  } catch {
+    // Newer versions of Deno want --allow-all for it.
+  }
+  return Array.from({ length: 4096 }, (_, fd) => fd);
 }
 
 /** Options of {@linkcode launch}. */
