@@ -207,10 +207,9 @@ end_all() {
 quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TERM USR1 PIPE ALRM; }
 `;
 
-// The alarm sleeps, records the request and ends: the watchdog waits for that. It also ends if it
-// can't fork. date(1) takes its place by exec, which needs no fork. Watchdog and alarm ignore
-// the signals that an agent may send to its group or to every sleep(1); the reaper ends them by
-// SIGUSR2.
+// The watchdog waits for a sleep(1), which ignores the signals that an agent may send to its group
+// or to every sleep, as the watchdog does; the reaper ends the watchdog by SIGUSR2, and that
+// kills the sleep. date(1) records the request, in the place of a subshell: one fork, not two.
 //
 // Then one call signals the group. All other processes are signalled, get time, are stopped so
 // that they can't fork, and are killed. The numbers of kernel session and group can't become a
@@ -221,7 +220,7 @@ request() { # as the last thing that a process does
   mine && ours "$_dir/stop.json" && exec "$date" -u '+{"by":"timeout","at":"%Y-%m-%dT%H:%M:%SZ","signal":"SIGTERM"}' 1<>"$_dir/stop.json"
 }
 if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-GRACE KIN
-  token=$2 reaper=$3 step=$4 time=$5 left=$6 grace=$6 kin=$7 hurry= alarm= uptime=0.00; quiet
+  token=$2 reaper=$3 step=$4 time=$5 left=$6 grace=$6 kin=$7 hurry= uptime=0.00; quiet
   [ "$step" != LAST ] || hurry=y
   tenths; since=$now
   trap ': # In bash, the first command of this trap fails.
@@ -230,21 +229,18 @@ if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFT
     [ \${#kin} -lt 100000 ] || kin= # One argument has 128 KiB at most.
     mine && exec /bin/sh "$0" -w "$token" "$reaper" "$step" "$time" "$grace" "$kin"' EXIT
   is_time() { tenths; [ ! -e /proc/uptime ] || [ $((now - since)) -ge "$time" ]; }
+  requested() { [ -s "$_dir/stop.json" ] || { date=$(command -pv date); ( request ); }; }
   if [ "$step" = TIME ]; then
-    trap 'kill -s USR2 "$!"; trap - EXIT; exit' USR2 # Not $alarm, which may not be set yet.
+    trap 'kill -s KILL "$!"; trap - EXIT; exit' USR2
     if [ "$time" -gt 0 ]; then
-      ( trap 'kill -s KILL "$!"; exit' USR2; date=$(command -pv date)
-        seconds=$((time / 10)).$((time % 10)); command -p sleep "\${seconds%.0}" & wait "$!"
-        is_time && request ) & alarm=$!
-      wait "$alarm"
+      seconds=$((time / 10)).$((time % 10)); command -p sleep "\${seconds%.0}" & wait "$!"
       is_time || exit
     fi
-    since=$now step=FIRST
-    trap '' USR2; look
+    trap '' USR2; step=FIRST since=$now
+    requested; look
   fi
   trap '' USR2
   [ "$step" != FIRST ] || { kill -s TERM -- "-$reaper"; step=TERM; }
-  requested() { [ -s "$_dir/stop.json" ] || { date=$(command -pv date); ( request ); }; }
   [ "$left" -gt 0 ] || case $step in TERM | GRACE) step=KILL ;; esac
   [ "$step" != TERM ] || { inside TERM; requested; outside TERM; step=GRACE; }
   while [ "$step" = GRACE ] && [ "$left" -gt 0 ] && { found=; look; outside 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do

@@ -312,12 +312,13 @@ Deno.test({
     const options = { timeoutMs: 400, graceMs: 200 };
     Deno.writeTextFileSync(`${dir}/reaper.sh`, reaperScript(options));
     // A user whom nobody else is, so that the limit is of these processes alone.
+    const user = String(100_000 + Deno.pid % 100_000);
     const script =
-      `mkfifo "$1/ready.pipe" && chown -R 54321 "$1" && cd "$1" || exit
-      CODEX_SESSION_DIR=$1 timeout 20 setsid -w setpriv --reuid 54321 --regid 54321 --clear-groups \\
+      `mkfifo "$1/ready.pipe" && chown -R "$2" "$1" && cd "$1" || exit
+      CODEX_SESSION_DIR=$1 timeout 20 setsid -w setpriv --reuid "$2" --regid "$2" --clear-groups \\
         prlimit --nproc=40 /bin/sh "$1/reaper.sh" python3 forker.py 3<>ready.pipe`;
     const { stderr } = await new Deno.Command("sh", {
-      args: ["-c", script, "sh", dir],
+      args: ["-c", script, "sh", dir, user],
     }).output();
     const end = Deno.readTextFileSync(`${dir}/exit`);
     assertEquals(end, "signal 9\n", new TextDecoder().decode(stderr));
