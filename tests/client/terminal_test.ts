@@ -139,7 +139,7 @@ for (const { name, argv, ready, keys } of PROGRAMS) {
       await first.ended();
       assertRestored(first);
       assertEquals(first.status!.code, 0);
-      assert(first.output.endsWith("[detached from a]\r\n"));
+      await until(() => first.output.endsWith("[detached from a]\r\n"));
     }
     await using second = await TestWindow.open(attachCommand(root.dir, "a"));
     await second.shows(/\S/);
