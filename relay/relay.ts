@@ -63,11 +63,15 @@ const MAX_QUESTIONS = 512;
 /** While the program has more unread input than this, in bytes, its questions are not answered. */
 const MAX_UNREAD_ANSWERS = 16 * 1024;
 
-/** Signals that end a process by default and can be caught: what ends the agent must not end the relay. */
+/**
+ * Signals that end a process by default and can be caught: what ends the agent must not end the
+ * relay. SIGXFSZ is one of its own, and ignored until here: while the agent starts, what this
+ * process ignores would have its default effect.
+ */
 // deno-fmt-ignore
 const SURVIVED: readonly Deno.Signal[] = [
   "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTRAP",
-  "SIGXCPU", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGSYS",
+  "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGSYS",
 ];
 
 interface RelayOptions {
