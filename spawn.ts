@@ -46,7 +46,7 @@ import {
   scopedCommand,
   type ScopeLauncher,
 } from "./process/scope.ts";
-import { join, resolve } from "./std.ts";
+import { dirname, join, resolve } from "./std.ts";
 import {
   checkDirectory,
   type Kind,
@@ -56,7 +56,7 @@ import {
   type Pids,
 } from "./store.ts";
 import { makeFile, readFile, remove } from "./system/files.ts";
-import { readLink, setCloseOnExec } from "./system/libc.ts";
+import { factsAt, readLink, setCloseOnExec } from "./system/libc.ts";
 import { OS } from "./system/os.ts";
 import { SIGNALS } from "./system/signals.ts";
 
@@ -205,24 +205,21 @@ const MAX_ERROR_LENGTH = 300;
 /** The errors of systemd-run, until the start has succeeded or failed. */
 const SCOPE_LOG = "scope.log";
 
+let hasKeptLocks = false;
+
 /**
- * An agent that creates a session has inherited its own session's lock. The new session's
- * processes must not inherit that, or the old session would seem to live as long as they do. It is
- * found by its path in `/proc`.
+ * An agent that creates a session has inherited its own session's lock, and those of the sessions
+ * around it. The new session's processes must not inherit them, or the old sessions would seem to
+ * live as long as they do. They are found by their paths in `/proc`, once: a process inherits
+ * descriptors only when it starts.
  */
-function keepOwnLock(): void {
-  const own = Deno.env.get("CODEX_SESSION_DIR");
-  if (own === undefined || !OS.hasProc) return;
-  let dir = own;
-  try {
-    dir = Deno.realPathSync(own); // Earlier versions left links in it.
-  } catch {
-    // It is gone, or forbidden.
-  }
+function keepInheritedLocks(): void {
+  if (hasKeptLocks || !OS.hasProc) return;
+  hasKeptLocks = true;
   for (const fd of ownDescriptors()) {
-    if (readLink(`/proc/self/fd/${fd}`)?.startsWith(`${dir}/`)) {
-      setCloseOnExec(fd);
-    }
+    const path = readLink(`/proc/self/fd/${fd}`);
+    if (path === undefined || !path.endsWith("/lock")) continue;
+    if (factsAt(scriptPath(dirname(path))) !== undefined) setCloseOnExec(fd);
   }
 }
 
@@ -238,7 +235,7 @@ function ownDescriptors(): number[] {
   } catch {
     // Newer versions of Deno want --allow-all for it.
   }
-  return Array.from({ length: 4096 }, (_, fd) => fd);
+  return Array.from({ length: 1024 }, (_, fd) => fd);
 }
 
 /** Options of {@linkcode launch}. */
@@ -275,7 +272,7 @@ export async function launch(
 ): Promise<Pids> {
   const reapers: Deno.ChildProcess[] = [];
   try {
-    keepOwnLock();
+    keepInheritedLocks();
     return await start(paths, prepared, { ...options, reapers });
   } catch (error) {
     // The caller removes its files next: no process may run on unknown.

@@ -177,7 +177,8 @@ function membersOf(
       : typeof owner !== "string" && (isKnown || entry === hidden);
     if (!isSeed || pid === 1) continue;
     members.set(pid, entry);
-    if (!byPid.has(sid)) orphanedSids.add(sid);
+    // 0: its leader is outside of this process's pid namespace, and not dead.
+    if (sid > 0 && !byPid.has(sid)) orphanedSids.add(sid);
   }
   // A parent or leader is older than its descendants. A younger process has only got the
   // number of one while the table was read.

@@ -101,6 +101,14 @@ const END_HELPERS = `for pair in KILL:$_holder USR2:$_watchdog; do
 done
 `;
 
+// Its grace period is not over when the agent has ended: it has found processes that nobody
+// else would find again.
+const WAIT_FOR_WATCHDOG =
+  `while [ -n "$_watchdog" ] && facts "$_watchdog" && [ "$parent" = $$ ] && [ "$state" != Z ]; do
+  wait "$_watchdog"
+done
+`;
+
 // Two ways to signal the session's processes except the reaper and the caller. $found tells
 // whether there were any.
 //
@@ -143,7 +151,12 @@ is_own() {
   ${VARIABLES} | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"
 }
 is_foreign() {
-  ${VARIABLES} | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | command -p grep -q '^CODEX_SESSION_DIR=/'
+  ${VARIABLES} | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | {
+    while read -r other; do
+      case $other in CODEX_SESSION_DIR=*) [ ! -e "\${other#*=}/${SCRIPT}" ] || exit 0 ;; esac
+    done
+    exit 1
+  }
 }
 add() {
   case $1 in *:) return ;; esac # It has ended meanwhile.
@@ -169,7 +182,7 @@ look() {
       p=\${p#/proc/}; p=\${p%/*}
       user_of "$p"; facts "$p"; one=$p:$start
       [ "$user" = "$own" ] && [ "/proc/$p/root$_dir" -ef "$_dir" ] &&
-        is_own "$p" && add "$one" && [ -n "$hurry" ] && [ "$session" != "$reaper" ] && kill -s KILL "$p" && found=y
+        is_own "$p" && [ -f "$0" ] && mine && add "$one" && [ -n "$hurry" ] && [ "$session" != "$reaper" ] && kill -s KILL "$p" && found=y
     done
   done
   size=
@@ -231,7 +244,8 @@ if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFT
   is_time() { tenths; [ ! -e /proc/uptime ] || [ $((now - since)) -ge "$time" ]; }
   requested() { [ -s "$_dir/stop.json" ] || { date=$(command -pv date); ( request ); }; }
   if [ "$step" = TIME ]; then
-    trap 'kill -s KILL "$!"; trap - EXIT; exit' USR2
+    # Others may send it, too: then the rest of the time follows.
+    trap 'kill -s KILL "$!"; [ ! -s "$_dir/exit" ] && [ -d "$_dir" ] || trap - EXIT; exit' USR2
     if [ "$time" -gt 0 ]; then
       seconds=$((time / 10)).$((time % 10)); command -p sleep "\${seconds%.0}" & wait "$!"
       is_time || exit
@@ -243,7 +257,8 @@ if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFT
   [ "$step" != FIRST ] || { kill -s TERM -- "-$reaper"; step=TERM; }
   [ "$left" -gt 0 ] || case $step in TERM | GRACE) step=KILL ;; esac
   [ "$step" != TERM ] || { inside TERM; requested; outside TERM; step=GRACE; }
-  while [ "$step" = GRACE ] && [ "$left" -gt 0 ] && { found=; look; outside 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do
+  in_grace() { tenths; [ "$left" -gt 0 ] && [ $((now - since)) -lt $((grace * 2)) ]; }
+  while [ "$step" = GRACE ] && in_grace && { found=; look; outside 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do
     command -p sleep 0.2; left=$((left - 1))
   done
   n=0
@@ -347,6 +362,6 @@ while mine && ours "$_dir/exit"; do
   ( command -p sleep 1; : ) # The agent is the one child that isn't this script.
 done
 ${helpers.length > 0 ? END_HELPERS : ""}${
-    rm ? `mine && exec /bin/sh "$0" -r ${token}\n` : ""
+    rm ? `${WAIT_FOR_WATCHDOG}mine && exec /bin/sh "$0" -r ${token}\n` : ""
   }`;
 }

@@ -310,8 +310,11 @@ Deno.test("an agent's own session does not inherit its lock", async () => {
     import.meta.url,
   )}";
     import { spawnExec } from "${new URL("../spawn.ts", import.meta.url)}";
-    await spawnExec(pathsFor("inner", { root: "${root.dir}" }), ["600"], { program: "sleep" });`;
-  await spawnExec(outer, ["eval", program], { program: Deno.execPath() });
+    await spawnExec(pathsFor("inner", { root: "${root.dir}" }), ["600"], { program: "/bin/sleep" });`;
+  // Without its environment, too.
+  const home = `HOME=${Deno.env.get("HOME")}`;
+  const args = ["-i", home, Deno.execPath(), "eval", program];
+  await spawnExec(outer, args, { program: "env" });
   await until(() => readState(outer).state === "exited");
   assertEquals(
     readState(outer),

@@ -178,21 +178,33 @@ Deno.test({
     const script = `env -i setsid sleep 600 & echo $!
       env -i setsid sh -c 'sleep 600 & echo $!; wait' &
       env -i python3 -c "$0" & wait`;
-    const { paths } = await createSession({
-      root: root.dir,
-      command: ["sh", "-c", script, ODD_NAME],
-      timeoutMs: 1_000,
-      graceMs: 200,
-    });
-    const pids = () =>
-      Deno.readTextFileSync(paths.stdout).split("\n").filter(Boolean).map(
-        Number,
-      );
-    await until(() => pids().length === 3);
-    await until(() => readState(paths).state === "exited");
-    await until(() => !pids().some((pid) => isRunning(pid)));
-    await until(() => root.strays().length === 0);
+    for (const rm of [false, true]) {
+      const { paths } = await createSession({
+        root: root.dir,
+        command: ["sh", "-c", script, ODD_NAME],
+        timeoutMs: 1_000,
+        graceMs: 200,
+        rm,
+      });
+      const said = () =>
+        Deno.readTextFileSync(paths.stdout).trim().split("\n").map(Number);
+      await until(() => said().length === 3);
+      const pids = said();
+      await until(() => !pids.some((pid) => isRunning(pid)));
+      await until(() => root.strays().length === 0);
+    }
   },
+});
+
+Deno.test("the watchdog goes on when the agent sends its group the signal that ends it", async () => {
+  await using root = new TestRoot();
+  const { paths } = await createSession({
+    root: root.dir,
+    command: ["sh", "-c", "trap '' USR2; sleep 0.1; kill -s USR2 0; sleep 600"],
+    timeoutMs: 600,
+  });
+  await until(() => readState(paths).state === "exited");
+  assertEquals(readStopRequest(paths)?.by, "timeout");
 });
 
 Deno.test({
