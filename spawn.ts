@@ -55,7 +55,7 @@ import {
   type Paths,
   type Pids,
 } from "./store.ts";
-import { makeFile, readFile, remove } from "./system/files.ts";
+import { isGranted, makeFile, readFile, remove } from "./system/files.ts";
 import { factsAt, readLink, setCloseOnExec } from "./system/libc.ts";
 import { OS } from "./system/os.ts";
 import { SIGNALS } from "./system/signals.ts";
@@ -226,10 +226,8 @@ function keepInheritedLocks(): void {
 /** The descriptors that this process may have inherited. */
 function ownDescriptors(): number[] {
   const path = "/proc/self/fd";
-  // Asked first: without the permission Deno asks for it on a terminal.
-  const { state } = Deno.permissions.querySync({ name: "read", path });
   try {
-    if (state === "granted") {
+    if (isGranted({ name: "read", path })) {
       return [...Deno.readDirSync(path)].map(({ name }) => Number(name));
     }
   } catch {

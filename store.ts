@@ -12,7 +12,7 @@
 import { ArgumentError, checkType, messageOf, SessionError } from "./errors.ts";
 import { basename, dirname, isAbsolute, join, resolve } from "./std.ts";
 import { factsAt } from "./system/libc.ts";
-import { openFile, readFile, statOptional } from "./system/files.ts";
+import { isGranted, openFile, readFile, statOptional } from "./system/files.ts";
 import { OS } from "./system/os.ts";
 import { signalName, signalNumber } from "./system/signals.ts";
 
@@ -235,10 +235,8 @@ function checkParents(root: string): void {
 function statOfParent(
   path: string,
 ): Pick<Deno.FileInfo, "uid" | "mode"> | undefined {
-  const has = (permission: Deno.PermissionDescriptor) =>
-    Deno.permissions.querySync(permission).state === "granted";
-  if (has({ name: "read", path })) return statOf(path);
-  return OS.hasStatx && has({ name: "ffi" }) ? factsAt(path) : undefined;
+  if (isGranted({ name: "read", path })) return statOf(path);
+  return OS.hasStatx && isGranted({ name: "ffi" }) ? factsAt(path) : undefined;
 }
 
 /** The facts about a directory; `undefined` if it is missing. */

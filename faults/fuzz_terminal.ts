@@ -20,6 +20,7 @@ import { connectRelay, type RelayConnection } from "../relay/connection.ts";
 import { Screen } from "../screen/screen.ts";
 import { connectIn } from "../relay/socket.ts";
 import { pathsFor } from "../store.ts";
+import { concat } from "../system/bytes.ts";
 import { terminalStatus } from "../client/terminal_status.ts";
 import {
   type Complaint,
@@ -33,16 +34,6 @@ import { anything, damage, junk } from "./noise.ts";
 import { cli, complainOf, see, until, World } from "./world.ts";
 
 const ID = "subject";
-
-function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, one) => sum + one.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
 
 const HELLO = encodeFrame(Frame.HELLO, { protocol: PROTOCOL });
 
@@ -108,7 +99,7 @@ function talk(random: Random): Uint8Array<ArrayBuffer> {
     ? encodeFrame(Frame.HELLO, { protocol: anything(random) })
     : HELLO;
   const frames = Array.from({ length: random.below(6) }, () => frame(random));
-  const bytes = join([
+  const bytes = concat([
     ...(random.below(12) === 0 ? [] : [greeting]),
     ...frames,
   ]);

@@ -8,7 +8,7 @@
  * @module
  */
 import { concat } from "../system/bytes.ts";
-import { sleep } from "../system/async.ts";
+import { sleep, startTimer } from "../system/async.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { messageOf, SessionError } from "../errors.ts";
 import {
@@ -104,13 +104,11 @@ export async function connectRelay(
     }
   };
   let isSilent = false;
-  const giveUpAfter = (ms: number): Disposable => {
-    const timer = setTimeout(() => {
+  const giveUpAfter = (ms: number): Disposable =>
+    startTimer(ms, () => {
       isSilent = true;
       close();
-    }, ms);
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
-  };
+    });
   const lost = () => unreachable(paths.id, isSilent ? "running" : "exited");
   try {
     using _ = giveUpAfter(GREETING_MS);

@@ -37,7 +37,7 @@ import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
 import { SCROLLBACK } from "../screen/screen_text.ts";
 import { parseArgs } from "../std.ts";
 import { sleep } from "../system/async.ts";
-import { exists, writeAtomic } from "../system/files.ts";
+import { writeAtomic } from "../system/files.ts";
 import {
   close,
   open,
@@ -185,8 +185,6 @@ class Relay {
   #agentPid = 0;
   #stateTimer = false;
   #hasComplained = false;
-  /** The last write failed because the disk is full. */
-  #isFull = false;
   #isBlind = false;
   #isIdle = false;
   #saving = false;
@@ -374,8 +372,8 @@ class Relay {
       rows,
       clients: this.#server.attachedCount,
     };
-    const isWritten = this.#writeFile("terminal.json", JSON.stringify(state));
-    if (!isWritten) this.#writeStateSoon(RETRY_MS);
+    const result = this.#writeFile("terminal.json", JSON.stringify(state));
+    if (result !== "written") this.#writeStateSoon(RETRY_MS);
   }
 
   /** Writes the last screen, unless the journal is enough to draw it again. */
@@ -385,9 +383,9 @@ class Relay {
     try {
       await screen.load();
       const last = screen.text({ scrollback: SCROLLBACK, ansi: true });
+      const json = JSON.stringify(last);
       // On a full disk the session ends once there is room, as its record does.
-      while (!this.#writeFile("screen.json", JSON.stringify(last))) {
-        if (!this.#isFull || !exists(this.#options.dir)) return;
+      while (this.#writeFile("screen.json", json) === "full") {
         await sleep(RETRY_MS);
       }
     } catch (error) {
@@ -395,17 +393,16 @@ class Relay {
     }
   }
 
-  /** Writes a file of the session. `false` if it can't: the disk is full, or the session deleted. */
-  #writeFile(name: string, json: string): boolean {
+  /** Writes a file of the session, unless the disk is full or, for example, the session deleted. */
+  #writeFile(name: string, json: string): "written" | "full" | "failed" {
     try {
       writeAtomic(`${this.#options.dir}/${name}`, json + "\n");
-      this.#hasComplained = this.#isFull = false;
-      return true;
+      this.#hasComplained = false;
+      return "written";
     } catch (error) {
-      this.#isFull = isFull(error);
       if (!this.#hasComplained) complain(error);
       this.#hasComplained = true;
-      return false;
+      return isFull(error) ? "full" : "failed";
     }
   }
 }

@@ -47,13 +47,15 @@ const SMALL_BYTES = 64 * 1024;
 let usesLibc: boolean | undefined;
 let readsAll = false;
 
-/** Queries instead of trying: on a terminal, Deno would prompt the user. */
+/** Tells whether Deno has a permission. Trying instead would prompt the user on a terminal. */
+export function isGranted(permission: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(permission).state === "granted";
+}
+
 function libcOpens(): boolean {
-  const granted = (name: "ffi" | "read") =>
-    Deno.permissions.querySync({ name }).state === "granted";
   if (usesLibc === undefined) {
-    usesLibc = OS.libraries.length > 0 && granted("ffi");
-    readsAll = usesLibc && granted("read");
+    usesLibc = OS.libraries.length > 0 && isGranted({ name: "ffi" });
+    readsAll = usesLibc && isGranted({ name: "read" });
   }
   return usesLibc;
 }

@@ -7,6 +7,7 @@ import { listProcesses } from "../../process/members.ts";
 import { geteuid } from "../../system/libc.ts";
 import { encodeFrame, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { relayCommand } from "../../relay/command.ts";
+import { concat } from "../../system/bytes.ts";
 import { connectIn } from "../../relay/socket.ts";
 import { pathsFor, readState } from "../../store.ts";
 import { stopSession } from "../../session/stop.ts";
@@ -460,8 +461,7 @@ Deno.test("relay closes a client that talks nonsense, or another version, and on
   await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["cat"]);
   const hello = encodeFrame(Frame.HELLO, { protocol: PROTOCOL });
-  const join = (...parts: Uint8Array[]) =>
-    new Uint8Array(parts.flatMap((part) => [...part]));
+  const join = (...parts: Uint8Array[]) => concat(parts);
   const nonsense = [
     crypto.getRandomValues(new Uint8Array(4096)),
     new Uint8Array(5000),
