@@ -181,20 +181,27 @@ async function killAll(
   }
 }
 
-/** Stops the processes until no new one appears; returns all of them. */
+/**
+ * Stops the processes until no new one appears; returns all of them. A signal waits for the end
+ * of a fork(2): the last look comes after one that saw all of them stopped.
+ */
 function freeze(
   scene: Scene,
   first: readonly SessionProcess[],
 ): readonly SessionProcess[] {
   const frozen = new Set<string>();
   let all = first;
+  let stoodStill = false;
+  // One that waits for its vfork(2) or for a disk does not stop: there is an end to the rounds.
   for (let round = 0; round < 50; round++) {
-    const fresh = targetsOf(all).filter((one) => !frozen.has(keyOf(one)));
-    if (fresh.length === 0) break;
+    const targets = targetsOf(all);
+    const fresh = targets.filter((one) => !frozen.has(keyOf(one)));
+    if (fresh.length === 0 && stoodStill) break;
     for (const process of fresh) {
       frozen.add(keyOf(process));
       scene.send(process, STOP);
     }
+    stoodStill = targets.every(({ stopped }) => stopped);
     all = scene.look();
   }
   return all;
