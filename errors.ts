@@ -134,6 +134,12 @@ export function checkType(
   throw new ArgumentError(`${name} must be a ${type}, got ${shown(value)}`);
 }
 
+/** Checks that the argument `signal` is an `AbortSignal`; `undefined` passes. */
+export function checkSignal(value: unknown): void {
+  if (value === undefined || value instanceof AbortSignal) return;
+  throw new ArgumentError(`signal must be an AbortSignal, got ${shown(value)}`);
+}
+
 /** Checks that an argument is an array of strings. */
 export function checkStrings(name: string, value: unknown): void {
   if (!Array.isArray(value)) {

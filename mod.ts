@@ -57,12 +57,8 @@ export {
   type ReadLogOptions,
   type TailOptions,
 } from "./client/logs.ts";
-export {
-  listProcesses,
-  type ListProcessesOptions,
-  type Role,
-  type SessionProcess,
-} from "./process/members.ts";
+export type { Role, SessionProcess } from "./process/members.ts";
+export { listProcesses, readTimes } from "./session/inspect.ts";
 export {
   type ProcessOptions,
   spawnExec,
@@ -78,13 +74,13 @@ export {
   type Paths,
   pathsFor,
   type Pids,
-  readTimes,
   type RootOptions,
   type Scope,
   type State,
   type StateName,
   STATES,
   type StopRequest,
+  type Times,
 } from "./store.ts";
 export {
   type Pruned,

@@ -531,17 +531,35 @@ export type Ending =
   | { readonly signal: string };
 
 /**
- * The exit status for an ending, as a shell reports it: the code, or 128 plus the signal's
- * number.
+ * The exit status of a session that has ended, as a shell reports it: the code, or 128 plus the
+ * signal's number.
+ *
+ * @param ended A state, or the ending of one.
  *
  * @example
  * ```ts
- * import { exitStatus } from "./mod.ts";
- * console.log(exitStatus({ signal: "SIGTERM" })); // 143
+ * import { createSession, exitStatus, waitForSession } from "./mod.ts";
+ * const { id } = await createSession({ command: ["sh", "-c", "exit 3"] });
+ * const { state } = await waitForSession(id);
+ * console.log(exitStatus(state)); // 3
  * ```
  */
-export function exitStatus(ending: Ending): number {
-  return "code" in ending ? ending.code : 128 + signalNumber(ending.signal);
+export function exitStatus(
+  ended: Ending | Extract<State, { state: "exited" }>,
+): number;
+/**
+ * The same for any state: `undefined` if the session has not ended, or if its ending is unknown.
+ */
+export function exitStatus(
+  state: Ending | State | { readonly state: "deleted" },
+): number | undefined;
+/** See above. */
+export function exitStatus(
+  ended: Ending | State | { readonly state: "deleted" },
+): number | undefined {
+  if ("ending" in ended) return exitStatus(ended.ending);
+  if ("state" in ended) return undefined;
+  return "code" in ended ? ended.code : 128 + signalNumber(ended.signal);
 }
 
 /** Parses a record of an ending, `code N` or `signal N`; `undefined` if it is incomplete or malformed. */
@@ -676,10 +694,16 @@ export function readEnding(paths: Paths): Ending | undefined {
   return parseEnding(readFile(paths.exit) ?? "");
 }
 
-/** When the agent started and when its ending was recorded: the times of `pid` and `exit`. */
-export function readTimes(
-  paths: Paths,
-): { readonly startedAt: Date | null; readonly endedAt: Date | null } {
+/** The times of a session: `null` for what has not happened. */
+export interface Times {
+  /** When the agent started. */
+  readonly startedAt: Date | null;
+  /** When its ending was recorded. */
+  readonly endedAt: Date | null;
+}
+
+/** The times of the session with these files: those of `pid` and `exit`. */
+export function timesAt(paths: Paths): Times {
   return {
     startedAt: readPids(paths) ? statOptional(paths.pid)?.mtime ?? null : null,
     endedAt: readEnding(paths) ? statOptional(paths.exit)?.mtime ?? null : null,

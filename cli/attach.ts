@@ -126,7 +126,7 @@ function afterwards(
     if ("signal" in state.ending) {
       io.err(`Session ${id} was ended by ${state.ending.signal}\n`);
     }
-    return exitStatus(state.ending);
+    return exitStatus(state);
   }
   throw unknownEnding(id, state);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { terminalStatus } from "../client/terminal_status.ts";
+import { terminalStatusAt } from "../client/terminal_status.ts";
 import { ArgumentError } from "../errors.ts";
 import {
   formatAge,
@@ -32,10 +32,10 @@ import {
   KINDS,
   readPids,
   readStopRequest,
-  readTimes,
   type State,
   type StateName,
   STATES,
+  timesAt,
 } from "../store.ts";
 
 /** `list`: a table, ids, or JSON. */
@@ -96,7 +96,7 @@ function tableOf(sessions: readonly Session[], io: Io): string {
 function clientsOf({ meta, paths, state }: Session): number | null {
   if (meta === null || !KINDS[meta.kind].isTerminal) return null;
   if (state.state !== "running") return null;
-  return terminalStatus(paths, true)?.clients ?? null;
+  return terminalStatusAt(paths, true)?.clients ?? null;
 }
 
 function ageOf(now: number, then: Date | null): string {
@@ -122,7 +122,7 @@ function colorOf(state: State): (text: string) => string {
     case "running":
       return green;
     case "exited":
-      return exitStatus(state.ending) === 0 ? dim : red;
+      return exitStatus(state) === 0 ? dim : red;
     case "lost":
     case "damaged":
       return yellow;
@@ -157,12 +157,12 @@ function summaryOf(session: Session) {
 
 /** `show`: all details, as a JSON array in the order of the operands. */
 export const show: Handler = async (call, io) => {
-  const { listProcesses } = await import("../process/members.ts");
+  const { processesAt } = await import("../process/members.ts");
   const shown: unknown[] = [];
   const status = await forEach(call.operands, io, async (selector) => {
     const session = await resolveSelector(selector);
     const { paths, meta } = session;
-    const { startedAt, endedAt } = readTimes(paths);
+    const { startedAt, endedAt } = timesAt(paths);
     const live = session.state.state === "running";
     const end = endedAt?.getTime() ?? (live ? Date.now() : undefined);
     const pids = readPids(paths);
@@ -182,7 +182,7 @@ export const show: Handler = async (call, io) => {
       dir: paths.dir,
       stdout: paths.stdout,
       stderr: paths.stderr,
-      processes: listProcesses(paths).map((process) => ({
+      processes: processesAt(paths).map((process) => ({
         pid: process.pid,
         role: process.role,
         command: process.command,

@@ -20,8 +20,8 @@ import { signalNumber } from "../system/signals.ts";
 
 /** `stop`: stops all sessions at the same time, so that grace periods don't add up. */
 export const stop: Handler = async (call, io) => {
-  const signal = valueOf(call, "signal") ?? "TERM";
-  signalNumber(signal); // A wrong one is a usage error, before anything is stopped.
+  const killSignal = valueOf(call, "signal") ?? "TERM";
+  signalNumber(killSignal); // A wrong one is a usage error, before anything is stopped.
   const graceMs = parsedValueOf(call, "time", parseDuration);
   const { stopSession } = await import("../session/stop.ts");
   return await together(
@@ -29,7 +29,7 @@ export const stop: Handler = async (call, io) => {
     async (selectors) =>
       await forEach(selectors, io, async (selector) => {
         const { id } = await resolveSelector(selector);
-        await stopSession(id, { signal, graceMs });
+        await stopSession(id, { killSignal, graceMs });
         io.out(
           io.json ? harmlessJson({ id, stopped: true }) + "\n" : `${id}\n`,
         );

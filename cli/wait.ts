@@ -60,7 +60,7 @@ export const wait: Handler = async (call, io) => {
         );
         throw unknownEnding(id, state);
       }
-      const code = exitStatus(state.ending);
+      const code = exitStatus(state);
       io.out(
         io.json
           ? harmlessJson({ id, exitStatus: code, ...state.ending }) + "\n"

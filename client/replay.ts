@@ -12,7 +12,7 @@
  * @module
  */
 import { checkTailLines, type LogEnd, readEndOfLog } from "./logs.ts";
-import { readJsonFile, terminalStatus } from "./terminal_status.ts";
+import { readJsonFile, terminalStatusAt } from "./terminal_status.ts";
 import { plainText } from "../screen/clean_text.ts";
 import {
   loadEmulator,
@@ -47,7 +47,7 @@ const TAIL_LINE_BYTES = 1024;
 
 /** The window of the session; 120x40 if its relay's record has no size that can be. */
 function sizeOf(paths: Paths): { columns: number; rows: number } {
-  const { columns, rows } = terminalStatus(paths, false) ?? {};
+  const { columns, rows } = terminalStatusAt(paths, false) ?? {};
   return { columns: columns || 120, rows: rows || 40 };
 }
 

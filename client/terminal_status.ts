@@ -5,7 +5,14 @@
  */
 import { readFile, statOptional } from "../system/files.ts";
 import { MAX_SIZE } from "../screen/screen_text.ts";
-import type { Paths } from "../store.ts";
+import {
+  isLive,
+  noSuchSession,
+  type Paths,
+  pathsFor,
+  readState,
+  type RootOptions,
+} from "../store.ts";
 
 /** The status of a terminal session. */
 export interface TerminalStatus {
@@ -49,10 +56,32 @@ function count(value: unknown, most: number): number {
 }
 
 /**
- * The status of a terminal session; `undefined` if it is no terminal. A number that can't be
- * is 0. Pass `isRunning`: the file of a killed relay still counts its clients.
+ * The status of a terminal session; `undefined` if it is no terminal. Needs `--allow-read` of the
+ * root.
+ *
+ * @throws {SessionError} `not_found`.
+ * @throws {ArgumentError} if the id is malformed.
+ *
+ * @example
+ * ```ts
+ * import { createSession, terminalStatus } from "./mod.ts";
+ * const { id } = await createSession({ kind: "pty", command: ["bash"] });
+ * console.log(terminalStatus(id)?.columns); // 120
+ * ```
  */
 export function terminalStatus(
+  id: string,
+  options: RootOptions = {},
+): TerminalStatus | undefined {
+  const paths = pathsFor(id, options);
+  if (statOptional(paths.lock) === undefined) throw noSuchSession(id);
+  return terminalStatusAt(paths, isLive(readState(paths)));
+}
+
+/**
+ * The status of the terminal session with these files; a number that can't be is 0. Pass `isRunning`: the file of a killed relay still counts its clients.
+ */
+export function terminalStatusAt(
   paths: Paths,
   isRunning: boolean,
 ): TerminalStatus | undefined {

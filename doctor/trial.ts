@@ -71,7 +71,7 @@ export async function trySession(
       return wrong("its ending was not recorded");
     }
     const written = readFile(paths.stdout) ?? "";
-    const ended = exitStatus(end.state.ending);
+    const ended = exitStatus(end.state);
     if (ended !== status) {
       return wrong(`it ended with status ${ended} instead of ${status}`);
     }

@@ -20,13 +20,13 @@ import {
   pathsFor,
   pruneSessions,
   readLog,
-  readTimes,
   resolveSelector,
   SessionError,
   stopSession,
   waitFor,
   waitForSession,
 } from "../mod.ts";
+import { timesAt } from "../store.ts";
 import { parseOptions } from "../cli/options.ts";
 import { readPids, readState, readStopRequest } from "../store.ts";
 import { COMMANDS, COMMON, findCommand } from "../cli/usage.ts";
@@ -172,7 +172,7 @@ async function fuzzFiles({ short, random, count, seed, over }: Context) {
       resolveSelector: () => resolveSelector("0", { root }),
       readState: () => readState(paths),
       readPids: () => readPids(paths),
-      readTimes: () => readTimes(paths),
+      timesAt: () => timesAt(paths),
       readStopRequest: () => readStopRequest(paths),
       waitForSession: () => waitForSession("subject", { root, timeoutMs: 0 }),
       list: () => list(none, fakeIo(said, false)),

@@ -21,7 +21,7 @@ import { Screen } from "../screen/screen.ts";
 import { connectIn } from "../relay/socket.ts";
 import { pathsFor } from "../store.ts";
 import { concat } from "../system/bytes.ts";
-import { terminalStatus } from "../client/terminal_status.ts";
+import { terminalStatusAt } from "../client/terminal_status.ts";
 import {
   type Complaint,
   type Context,
@@ -186,7 +186,7 @@ async function fuzzProtocol({ short, random, count, seed, over }: Context) {
       if (see(pids.agent) === undefined) complain("the relay is dead");
       if (complaints.length > 20 || see(pids.agent) === undefined) break;
     }
-    const none = () => terminalStatus(paths, true)?.clients === 0;
+    const none = () => terminalStatusAt(paths, true)?.clients === 0;
     if (!await until(() => none() && files() <= before)) {
       complaints.push({
         case: `seed ${seed}`,

@@ -17,7 +17,7 @@ import {
 } from "../mod.ts";
 import { encodeFrame, Frame, PROTOCOL } from "../relay/protocol.ts";
 import { pathsFor } from "../store.ts";
-import { terminalStatus } from "../client/terminal_status.ts";
+import { terminalStatusAt } from "../client/terminal_status.ts";
 import {
   type Case,
   type Complaint,
@@ -208,7 +208,7 @@ async function fuzzScreenFiles({ short, random, count, seed, over }: Context) {
     try {
       const reading = readScreen(ID, { root, ansi, scrollback: 5 });
       found.push(...complainOfScreen(await within(reading, 10_000), ansi));
-      const { agent, columns, rows } = terminalStatus(paths, true) ??
+      const { agent, columns, rows } = terminalStatusAt(paths, true) ??
         { agent: 0, columns: 0, rows: 0 };
       if (![agent, columns, rows].every(Number.isInteger)) {
         found.push(`the status is ${[agent, columns, rows]}`);

@@ -16,12 +16,12 @@
  */
 import {
   deleteSession,
-  listProcesses,
   listSessions,
   pruneSessions,
   type Session,
 } from "../mod.ts";
-import { terminalStatus } from "../client/terminal_status.ts";
+import { processesAt } from "../process/members.ts";
+import { terminalStatusAt } from "../client/terminal_status.ts";
 import { within } from "./fault.ts";
 import { pause, see, type Seen, there, type World } from "./world.ts";
 
@@ -86,7 +86,7 @@ async function look(world: World, excuses: Excuses): Promise<string[]> {
       );
       continue;
     }
-    const shown = listProcesses(session.paths);
+    const shown = processesAt(session.paths);
     if (!shown.some(({ pid }) => pid === one.pid) && !gone()) {
       complaints.push(`process ${one.pid} (${one.command}) is not shown`);
     }
@@ -199,7 +199,7 @@ function isLive({ state }: Session["state"]): boolean {
 /** The agent's process id as the session shows it; a terminal's record names its relay. */
 function agentOf({ meta, paths }: Session, recorded: number): number {
   if (meta?.kind !== "pty") return recorded;
-  return terminalStatus(paths, true)?.agent ?? recorded;
+  return terminalStatusAt(paths, true)?.agent ?? recorded;
 }
 
 /** The log as the agent wrote it: a terminal turns LF into CR LF. */

@@ -19,7 +19,7 @@ import {
 } from "../mod.ts";
 import { CLI } from "../tests/helpers.ts";
 import { TestWindow } from "../tests/pty.ts";
-import { terminalStatus } from "../client/terminal_status.ts";
+import { terminalStatusAt } from "../client/terminal_status.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { cli, CODE, complainOf, pause, there, until, World } from "./world.ts";
@@ -214,7 +214,7 @@ function windows(count: number, lines: number): Case {
     try {
       const [frozen, ...others] = opened;
       const clients = () =>
-        terminalStatus(pathsFor(id, { root }), true)?.clients;
+        terminalStatusAt(pathsFor(id, { root }), true)?.clients;
       if (!await until(() => clients() === count, 60_000)) {
         complaints.push(`${clients()} of ${count} are attached`);
       }

@@ -12,13 +12,13 @@ import {
   createSession,
   deleteSession,
   getSession,
-  listProcesses,
   pruneSessions,
   sendEof,
   SessionError,
   stopSession,
   waitForSession,
 } from "../mod.ts";
+import { processesAt } from "../process/members.ts";
 import { kill, pause, see, there, until } from "./world.ts";
 
 const [root = "", what = ""] = Deno.args;
@@ -58,7 +58,7 @@ async function reuseHelper(kind: "repl" | "exec"): Promise<void> {
   });
   let helper: number | undefined;
   await until(() => {
-    helper = listProcesses(paths).find(({ ppid, role }) =>
+    helper = processesAt(paths).find(({ ppid, role }) =>
       role === "helper" && ppid === pids.reaper
     )?.pid;
     return helper !== undefined;
@@ -119,7 +119,7 @@ const { state } = await getSession("subject", { root });
 const expected = orphan || what === "timeout" ? "running" : "lost";
 if (state.state !== expected) complaints.push(`it is ${state.state}`);
 const numbers = strangers.map(({ pid }) => pid);
-for (const { pid, command } of listProcesses(paths)) {
+for (const { pid, command } of processesAt(paths)) {
   if (numbers.includes(pid)) complaints.push(`${pid} (${command}) is shown`);
 }
 if (what === "timeout") await pause(2500);

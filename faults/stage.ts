@@ -3,14 +3,9 @@
  *
  * @module
  */
-import {
-  createSession,
-  type Kind,
-  listProcesses,
-  pathsFor,
-  type Role,
-} from "../mod.ts";
-import { terminalStatus } from "../client/terminal_status.ts";
+import { createSession, type Kind, pathsFor, type Role } from "../mod.ts";
+import { processesAt } from "../process/members.ts";
+import { terminalStatusAt } from "../client/terminal_status.ts";
 import { TestWindow } from "../tests/pty.ts";
 import { CLI } from "../tests/helpers.ts";
 import { kill, until, World } from "./world.ts";
@@ -59,13 +54,11 @@ export class Stage implements AsyncDisposable {
     // every other Deno waits for it. So wait until the client has started.
     await until(() =>
       kind === "pty"
-        ? terminalStatus(paths, true)?.clients === 1
+        ? terminalStatusAt(paths, true)?.clients === 1
         : hasOpen(client.pid, paths.lock)
     );
     if (kind !== "repl") {
-      await until(() =>
-        listProcesses(paths).some((one) => one.role === "child")
-      );
+      await until(() => processesAt(paths).some((one) => one.role === "child"));
     }
     return new Stage(world, kind, client);
   }
@@ -74,7 +67,7 @@ export class Stage implements AsyncDisposable {
   pids(part: Part): number[] {
     if (part === "client") return [this.#client.pid];
     const paths = pathsFor(ID, { root: this.world.root });
-    const all = listProcesses(paths);
+    const all = processesAt(paths);
     const byRole = (role: Part) =>
       all.filter((one) => one.role === role).map(({ pid }) => pid);
     if (this.#kind !== "pty") return byRole(part);

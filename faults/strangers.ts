@@ -8,12 +8,8 @@
  *
  * @module
  */
-import {
-  createSession,
-  listProcesses,
-  type Paths,
-  waitForSession,
-} from "../mod.ts";
+import { createSession, type Paths, waitForSession } from "../mod.ts";
+import { processesAt } from "../process/members.ts";
 import type { Case, Fault } from "./fault.ts";
 import { judge } from "./judgement.ts";
 import { cli, complainOf, kill, see, until, World } from "./world.ts";
@@ -109,7 +105,7 @@ function lookingAlike(how: string): Case {
       names.map((name) => startStranger(name, paths.dir)),
     );
     const pids = strangers.map(({ child }) => child.pid);
-    const shown = listProcesses(paths).filter(({ pid }) => pids.includes(pid));
+    const shown = processesAt(paths).filter(({ pid }) => pids.includes(pid));
     const complaints = shown.map(({ pid, role }) =>
       `stranger ${pid} is listed as ${role}`
     );
@@ -196,7 +192,7 @@ function forged(name: string, how: string, reaperLives: boolean): Case {
 
 /** The ids of a session's processes, without the reaper's helpers. */
 function own(paths: Paths): number[] {
-  return listProcesses(paths).filter(({ role }) => role !== "helper")
+  return processesAt(paths).filter(({ role }) => role !== "helper")
     .map(({ pid }) => pid);
 }
 

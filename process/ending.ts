@@ -12,7 +12,7 @@
 import { messageOf, SessionError } from "../errors.ts";
 import {
   isAlive,
-  listProcesses,
+  processesAt,
   type SessionProcess,
   signalProcess,
   waitForExit,
@@ -43,7 +43,7 @@ export interface EndingOptions {
   /** Tells whether the directory's path still means this session, see `hold.ts`. */
   readonly isStill: () => boolean;
   /** Stops waiting. */
-  readonly abortSignal?: AbortSignal;
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -72,7 +72,7 @@ interface Scene {
   /** All processes of the session that live now. */
   look(): readonly SessionProcess[];
   /** Sends a signal to one of them. */
-  send(process: SessionProcess, signal: number): void;
+  send(process: SessionProcess, signalNumber: number): void;
   /** Lets a stopped reaper go on, and kills what delays it for too long. */
   tend(all: readonly SessionProcess[]): void;
   /** Waits until all of them have ended, or `timeoutMs` are over. */
@@ -82,13 +82,13 @@ interface Scene {
 }
 
 function sceneOf(paths: Paths, options: EndingOptions): Scene {
-  const { evenReaper = false, isStill, abortSignal } = options;
+  const { evenReaper = false, isStill, signal } = options;
   const known = new Map<number, number>();
   const denied = new Set<string>();
   const overdue = patience(paths, evenReaper);
-  const send = (process: SessionProcess, signal: number): void => {
+  const send = (process: SessionProcess, signalNumber: number): void => {
     try {
-      signalProcess(paths, process, signal);
+      signalProcess(paths, process, signalNumber);
     } catch (error) {
       if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
       denied.add(keyOf(process));
@@ -97,7 +97,7 @@ function sceneOf(paths: Paths, options: EndingOptions): Scene {
   return {
     send,
     look() {
-      let all = listProcesses(paths, { known });
+      let all = processesAt(paths, { known });
       // After the listing: processes seen while the path still meant this session are its own.
       if (!isStill()) {
         all = all.filter(({ pid, startTicks }) =>
@@ -116,7 +116,7 @@ function sceneOf(paths: Paths, options: EndingOptions): Scene {
       }
       for (const process of overdue(all)) send(process, KILL);
     },
-    wait: (all, timeoutMs) => allGone(all, timeoutMs, abortSignal),
+    wait: (all, timeoutMs) => allGone(all, timeoutMs, signal),
     check(targets, isLate) {
       const [first] = targets;
       if (first === undefined) return;
@@ -280,12 +280,12 @@ function undying(
 async function allGone(
   processes: readonly SessionProcess[],
   timeoutMs: number,
-  abortSignal?: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   for (const process of processes) {
     while (isAlive(process)) {
-      abortSignal?.throwIfAborted();
+      signal?.throwIfAborted();
       const left = end - performance.now();
       if (left <= 0) return;
       await waitForExit(process, left);

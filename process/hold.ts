@@ -71,10 +71,10 @@ export class Hold implements Disposable {
    * Takes its lock, and waits if another process has it; `false` if that takes too long, or if
    * the path no longer means it.
    */
-  async lock(timeoutMs = 5_000, abortSignal?: AbortSignal): Promise<boolean> {
+  async lock(timeoutMs = 5_000, signal?: AbortSignal): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
     for (let waitMs = 1; !this.tryLock(); waitMs = Math.min(50, waitMs * 2)) {
-      abortSignal?.throwIfAborted();
+      signal?.throwIfAborted();
       if (!this.isStill() || performance.now() > deadline) return false;
       await poll(-1, 0, waitMs); // A pause without a timer.
     }

@@ -71,8 +71,8 @@ export interface SessionProcess {
   readonly stopped: boolean;
 }
 
-/** Options of {@linkcode listProcesses}. */
-export interface ListProcessesOptions {
+/** Options of {@linkcode processesAt}. */
+interface ProcessesOptions {
   /**
    * Processes found earlier, start times by pid: they still belong to the session when the link
    * that showed it, such as a parent, is gone.
@@ -82,7 +82,7 @@ export interface ListProcessesOptions {
   readonly known?: ReadonlyMap<number, number>;
 }
 
-/** The processes that {@linkcode listProcesses} has found, with their session's directory. */
+/** The processes that {@linkcode processesAt} has found, with their session's directory. */
 const found = new WeakMap<object, string>();
 
 /** Tells whether a process that carries this directory, bytewise, is the session's. */
@@ -239,23 +239,13 @@ function hiddenAgent(
 }
 
 /**
- * The living processes of a session: the reaper, the agent, then the others by pid. Empty on
- * Windows. Needs `--allow-ffi`, `--allow-read` and, without `--allow-all`,
- * `--allow-run=/bin/sh`.
+ * The living processes of the session with these files: see `listProcesses`.
  *
  * @throws {Deno.errors.NotFound} if `/proc` is not mounted.
- *
- * @example
- * ```ts
- * import { listProcesses, pathsFor } from "./mod.ts";
- * for (const { pid, role, command } of listProcesses(pathsFor("demo"))) {
- *   console.log(pid, role, command);
- * }
- * ```
  */
-export function listProcesses(
+export function processesAt(
   paths: Paths,
-  options: ListProcessesOptions = {},
+  options: ProcessesOptions = {},
 ): SessionProcess[] {
   const { known = new Map<number, number>() } = options;
   const members = membersOf(paths, scan(), known);
@@ -334,7 +324,7 @@ function rolesOf(
 /**
  * Reads all processes once and returns a function that tells whether a session can have any:
  * at least one of them must carry its directory. Needs the permissions of
- * {@linkcode listProcesses}.
+ * {@linkcode processesAt}.
  */
 export function processFinder(): (paths: Paths) => boolean {
   const found = new Set(scan().map((entry) => entry.owner));
@@ -364,9 +354,9 @@ export function isAlive(
  * @example
  * ```ts
  * import { pathsFor } from "./store.ts";
- * import { listProcesses, signalProcess } from "./process/members.ts";
+ * import { processesAt, signalProcess } from "./process/members.ts";
  * const paths = pathsFor("demo");
- * const agent = listProcesses(paths).find(({ role }) => role === "agent");
+ * const agent = processesAt(paths).find(({ role }) => role === "agent");
  * if (agent) signalProcess(paths, agent, 2);
  * ```
  */
@@ -388,7 +378,7 @@ export function signalProcess(
       if (leader === undefined || !isOwn(readOwner(leader))) return false;
     }
     if (found.get(process) !== paths.dir) {
-      // Not from listProcesses(): the caller may be wrong.
+      // Not from processesAt(): the caller may be wrong.
       if (!membersOf(paths, scan(), new Map()).has(pid)) return false;
     }
     if (pidfd === undefined) kill(pid, signalNumber);

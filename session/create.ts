@@ -9,6 +9,7 @@
  */
 import {
   ArgumentError,
+  checkSignal,
   checkStringRecord,
   checkStrings,
   checkType,
@@ -163,9 +164,9 @@ export async function createSession(
   options: CreateOptions,
 ): Promise<CreatedSession> {
   const { kind = "exec", command, signal } = options;
-  signal?.throwIfAborted();
   requireMainThread(options.id);
   check(options);
+  signal?.throwIfAborted();
   const root = openRoot(options);
   const cwd = resolve(options.cwd ?? Deno.cwd());
   // Before the claim: between claim and start nothing is awaited.
@@ -207,7 +208,7 @@ const isBoolean: Check = (name, value) => checkType(name, value, "boolean");
 const isSide: Check = (name, value) => checkWhole(name, value, 1, 1000);
 
 /** Each option's check; an option without one is a type error. */
-const CHECKS: Readonly<Record<keyof Omit<CreateOptions, "signal">, Check>> = {
+const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   command: checkCommand,
   root: isString,
   kind: checkKind,
@@ -227,6 +228,7 @@ const CHECKS: Readonly<Record<keyof Omit<CreateOptions, "signal">, Check>> = {
   relayCommand: (name, value) =>
     value === undefined || checkStrings(name, value),
   beforeStart: (name, value) => checkType(name, value, "function"),
+  signal: (_, value) => checkSignal(value),
 };
 
 function check(options: CreateOptions): void {

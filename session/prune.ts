@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkType, SessionError } from "../errors.ts";
+import { checkSignal, checkType, SessionError } from "../errors.ts";
 import { processFinder } from "../process/members.ts";
 import { listSessions, type Session } from "./find.ts";
 import { SIGNALS } from "../system/signals.ts";
@@ -13,9 +13,9 @@ import {
   isLockHeld,
   openRoot,
   pathsIn,
-  readTimes,
   rootError,
   type RootOptions,
+  timesAt,
 } from "../store.ts";
 import { remove, statOptional } from "../system/files.ts";
 
@@ -35,7 +35,7 @@ export interface PruneOptions extends RootOptions {
    */
   readonly dryRun?: boolean;
   /** Stops pruning between two sessions. */
-  readonly abortSignal?: AbortSignal;
+  readonly signal?: AbortSignal;
 }
 
 /** The result of {@linkcode pruneSessions}. */
@@ -74,6 +74,7 @@ export async function pruneSessions(
 ): Promise<Pruned> {
   const { olderThanMs = 0, dryRun = false } = options;
   checkType("olderThanMs", olderThanMs, "number");
+  checkSignal(options.signal);
   if (!(olderThanMs >= 0)) {
     throw new RangeError(`olderThanMs must be 0 or more, got ${olderThanMs}`);
   }
@@ -101,18 +102,18 @@ class Pruning {
   readonly #deleted: { id: string; bytes: number }[] = [];
   readonly #root: string;
   readonly #olderThanMs: number;
-  readonly #abortSignal: AbortSignal | undefined;
+  readonly #signal: AbortSignal | undefined;
 
   constructor(root: string, options: PruneOptions) {
     this.#root = root;
     this.#olderThanMs = options.olderThanMs ?? 0;
-    this.#abortSignal = options.abortSignal;
+    this.#signal = options.signal;
   }
 
   /** Whether a session ended long enough ago; a time in the future counts as now. */
   isDue = ({ state: { state }, paths, createdAt }: Session): boolean => {
     if (state !== "exited" && state !== "lost") return false;
-    const at = readTimes(paths).endedAt ?? createdAt;
+    const at = timesAt(paths).endedAt ?? createdAt;
     return Math.max(0, Date.now() - at.getTime()) >= this.#olderThanMs;
   };
 
@@ -160,19 +161,19 @@ class Pruning {
     using _ = held.hold;
     if (!this.isDue(held.session)) return;
     const bytes = sizeOf(held.session.paths.dir);
-    const abortSignal = this.#abortSignal;
-    const how = { signalNumber: SIGNALS.TERM!, graceMs: 10_000, abortSignal };
+    const signal = this.#signal;
+    const how = { signalNumber: SIGNALS.TERM!, graceMs: 10_000, signal };
     if (await deleteHeld(held, how)) this.#deleted.push({ id, bytes });
   }
 
   /** Does the work for one session; a failure doesn't stop the others. */
   async attempt(id: string, work: () => void | Promise<void>): Promise<void> {
     try {
-      this.#abortSignal?.throwIfAborted();
+      this.#signal?.throwIfAborted();
       await work();
     } catch (error) {
       if (
-        this.#abortSignal?.aborted || error instanceof Deno.errors.NotCapable
+        this.#signal?.aborted || error instanceof Deno.errors.NotCapable
       ) throw error;
       if (error instanceof SessionError && error.code === "not_found") return;
       this.failed.push({ id, error });

@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { checkType, SessionError } from "../errors.ts";
+import { checkSignal, checkType, SessionError } from "../errors.ts";
 import { type EndingOptions, endProcesses } from "../process/ending.ts";
 import { Hold } from "../process/hold.ts";
-import { isWithin, listProcesses } from "../process/members.ts";
+import { isWithin, processesAt } from "../process/members.ts";
 import { type Session, sessionAt } from "./find.ts";
 import { join } from "../std.ts";
 import {
@@ -44,7 +44,7 @@ export interface EndOptions extends RootOptions {
    *
    * @default {"SIGTERM"}
    */
-  readonly signal?: string;
+  readonly killSignal?: string;
   /**
    * Milliseconds from this signal to SIGKILL.
    *
@@ -52,7 +52,7 @@ export interface EndOptions extends RootOptions {
    */
   readonly graceMs?: number;
   /** Stops the waiting; signals that were sent stay sent. */
-  readonly abortSignal?: AbortSignal;
+  readonly signal?: AbortSignal;
 }
 
 /** Options of {@linkcode stopSession}. */
@@ -107,16 +107,15 @@ export async function stopSession(
   id: string,
   options: StopOptions = {},
 ): Promise<Session> {
-  const { signal = "SIGTERM", graceMs = 10_000, abortSignal } = options;
-  const number = checkSignal(signal, graceMs);
-  abortSignal?.throwIfAborted();
+  const { killSignal = "SIGTERM", graceMs = 10_000, signal } = options;
+  const number = checkHow(killSignal, graceMs, signal);
   const held = holdSession(id, openRoot(options));
   using _ = held.hold;
   return await stopHeld(held, {
     by: options.by ?? "stop",
     signalNumber: number,
     graceMs,
-    abortSignal,
+    signal,
   });
 }
 
@@ -154,9 +153,9 @@ async function stopHeld(
   { session, hold }: Held,
   options: StopHow & { readonly by: StopRequest["by"] },
 ): Promise<Session> {
-  const { by, signalNumber, abortSignal } = options;
+  const { by, signalNumber, signal } = options;
   const { paths } = session;
-  await untilThereAreProcesses(paths, abortSignal);
+  await untilThereAreProcesses(paths, signal);
   using lock = openFile(paths.lock) ?? null;
   if (
     session.state.state !== "lost" && readEnding(paths) === undefined &&
@@ -166,21 +165,28 @@ async function stopHeld(
   return afterwards(session, hold, lock);
 }
 
-function checkSignal(signal: string, graceMs: number): number {
-  checkType("signal", signal, "string");
+/** Checks the options for ending a session; returns the number of the first signal. */
+function checkHow(
+  killSignal: string,
+  graceMs: number,
+  signal: AbortSignal | undefined,
+): number {
+  checkSignal(signal);
+  signal?.throwIfAborted();
+  checkType("killSignal", killSignal, "string");
   checkType("graceMs", graceMs, "number");
   if (!(graceMs >= 0)) {
     throw new RangeError(`graceMs must not be negative, got ${graceMs}`);
   }
-  return signalNumber(signal);
+  return signalNumber(killSignal);
 }
 
 async function untilThereAreProcesses(
   paths: Paths,
-  abortSignal?: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<void> {
   const since = performance.now();
-  while (listProcesses(paths).length === 0) {
+  while (processesAt(paths).length === 0) {
     // Read after that look: it may just have ended.
     const { state } = sessionAt(paths);
     // If this process is all that is left of it, it holds the lock itself.
@@ -190,7 +196,7 @@ async function untilThereAreProcesses(
     if (alone || performance.now() - since > patienceMs) {
       throw nothingToStop(paths.id, state);
     }
-    await sleep(10, abortSignal);
+    await sleep(10, signal);
   }
 }
 
@@ -277,10 +283,9 @@ export async function deleteSession(
   id: string,
   options: DeleteOptions = {},
 ): Promise<void> {
-  const { force = false, signal = "SIGTERM", graceMs = 10_000, abortSignal } =
+  const { force = false, killSignal = "SIGTERM", graceMs = 10_000, signal } =
     options;
-  const number = checkSignal(signal, graceMs);
-  abortSignal?.throwIfAborted();
+  const number = checkHow(killSignal, graceMs, signal);
   const held = holdSession(id, openRoot(options));
   using hold = held.hold;
   const { paths, state } = held.session;
@@ -292,7 +297,7 @@ export async function deleteSession(
     const message = `Cannot delete session "${id}": ${why}; ${hint}`;
     throw new SessionError(code, message, { id });
   }
-  const how = { signalNumber: number, graceMs, abortSignal };
+  const how = { signalNumber: number, graceMs, signal };
   if (isLive(state)) {
     try {
       await stopHeld(held, { ...how, by: "delete", evenReaper: true });
@@ -312,8 +317,8 @@ export async function deleteHeld(
   { session: { paths }, hold }: Held,
   options: StopHow,
 ): Promise<boolean> {
-  const { graceMs, abortSignal } = options;
-  if (!await hold.lock(graceMs + LOCK_MS, abortSignal)) {
+  const { graceMs, signal } = options;
+  if (!await hold.lock(graceMs + LOCK_MS, signal)) {
     if (!hold.isStill()) return false;
     const why = "another process is deleting it and does not finish";
     const message = `Cannot delete session "${paths.id}": ${why}`;

@@ -4,7 +4,7 @@
  * @module
  */
 import { createSession } from "../session/create.ts";
-import { listProcesses, signalProcess } from "../process/members.ts";
+import { processesAt, signalProcess } from "../process/members.ts";
 import { stopSession } from "../session/stop.ts";
 import { type Paths, pathsFor } from "../store.ts";
 import { TestRoot, until } from "./helpers.ts";
@@ -31,7 +31,7 @@ async function endAll(root: TestRoot): Promise<void> {
   for (const { name, isDirectory } of [...Deno.readDirSync(root.dir)]) {
     if (!isDirectory || name.startsWith(".")) continue;
     const paths = pathsFor(name, { root: root.dir });
-    const all = listProcesses(paths);
+    const all = processesAt(paths);
     for (const signal of [19, 9]) {
       for (const one of all) signalProcess(paths, one, signal);
     }
@@ -61,9 +61,9 @@ export const LONG: number = 1_000_000 + Deno.pid * 10;
 export function sleeper(
   paths: Paths,
   seconds: number,
-): Promise<ReturnType<typeof listProcesses>[number]> {
+): Promise<ReturnType<typeof processesAt>[number]> {
   return until(() =>
-    listProcesses(paths).find((one) => one.command === `sleep ${seconds}`)
+    processesAt(paths).find((one) => one.command === `sleep ${seconds}`)
   );
 }
 

@@ -281,6 +281,8 @@ Deno.test("signalNumber() takes names and numbers as people write them", () => {
   assertEquals(signalName(9), "SIGKILL");
   assertEquals(exitStatus({ signal: "SIGKILL" }), 137);
   assertEquals(exitStatus({ code: 137 }), 137);
+  assertEquals(exitStatus({ state: "exited", ending: { code: 3 } }), 3);
+  assertEquals(exitStatus({ state: "deleted" }), undefined);
 });
 
 Deno.test("parseMeta() names what is wrong, and refuses a newer format", () => {

@@ -18,4 +18,4 @@ if ("detached" in result) {
 }
 const { state } = result;
 console.log(`[${id}: ${JSON.stringify(state)}]`);
-Deno.exit(state.state === "exited" ? exitStatus(state.ending) : 1);
+Deno.exit(exitStatus(state) ?? 1);

@@ -6,7 +6,7 @@ import { readPlainLog } from "../../client/replay.ts";
 import { newMeta, type Paths, pathsFor } from "../../store.ts";
 import { prepare } from "../../process/prepare.ts";
 import { readScreen } from "../../client/terminal.ts";
-import { terminalStatus } from "../../client/terminal_status.ts";
+import { terminalStatusAt } from "../../client/terminal_status.ts";
 import { assertEquals, assertRejects, TestRoot } from "../helpers.ts";
 
 /** The files of a terminal session that has run. */
@@ -76,12 +76,12 @@ function fifo(path: string): void {
   new Deno.Command("mkfifo", { args: [path] }).outputSync();
 }
 
-Deno.test("terminalStatus() takes numbers that can be, and no others", async () => {
+Deno.test("terminalStatusAt() takes numbers that can be, and no others", async () => {
   using root = new TestRoot();
   const paths = leave(root);
   const status = (text: string) => {
     Deno.writeTextFileSync(`${paths.dir}/terminal.json`, text);
-    const { lastOutputAt: _, ...rest } = terminalStatus(paths, true) ?? {};
+    const { lastOutputAt: _, ...rest } = terminalStatusAt(paths, true) ?? {};
     return rest;
   };
   const right = { agent: 5, columns: 40, rows: 3, clients: 2 };

@@ -8,7 +8,7 @@ import { bracketedPaste, encodeKey } from "../../screen/keys.ts";
 import { encode, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { connectIn } from "../../relay/socket.ts";
 import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
-import { terminalStatus } from "../../client/terminal_status.ts";
+import { terminalStatusAt } from "../../client/terminal_status.ts";
 import { attachSession } from "../../client/attach.ts";
 import { spawnRepl } from "../../spawn.ts";
 import { pathsFor } from "../../store.ts";
@@ -205,9 +205,9 @@ Deno.test("a window that is closed detaches", async () => {
   {
     await using term = await TestWindow.open(attachCommand(root.dir, "a"));
     await term.shows(/^/);
-    await until(() => terminalStatus(paths, true)!.clients === 1);
+    await until(() => terminalStatusAt(paths, true)!.clients === 1);
   }
-  await until(() => terminalStatus(paths, true)!.clients === 0);
+  await until(() => terminalStatusAt(paths, true)!.clients === 0);
   await sendKeys("a", [{ text: "on" }], { root: root.dir });
 });
 
@@ -385,7 +385,7 @@ while 1:
       }),
     })
   ));
-  await until(() => terminalStatus(paths, true)!.clients === 2);
+  await until(() => terminalStatusAt(paths, true)!.clients === 2);
   await sendKeys("a", [{ raw: encoder.encode("c.") }], { root: root.dir });
   await shows(root.dir, "a", /\[\.\]/);
   const [first, second] = await until(() => {
@@ -409,7 +409,7 @@ while 1:
   for (const client of clients) {
     assertEquals(await client.done, { detached: true });
   }
-  await until(() => terminalStatus(paths, true)!.clients === 0);
+  await until(() => terminalStatusAt(paths, true)!.clients === 0);
   await sendKeys("a", [{ raw: encoder.encode("c") }], { root: root.dir });
   await shows(root.dir, "a", /\[ESC\]\[\[\]\[\?\]\[1\]\[;\]\[2\]/);
 });
@@ -450,7 +450,7 @@ Deno.test("a client killed in the middle of a repaint harms nobody", async () =>
     await term.shows(/\d+ 0+\d+/);
     Deno.kill(term.pid, "SIGKILL");
   }
-  await until(() => terminalStatus(paths, true)!.clients === 1);
+  await until(() => terminalStatusAt(paths, true)!.clients === 1);
   const before = other.text;
   await until(() => other.text !== before);
 });
@@ -530,7 +530,7 @@ Deno.test("attachSession() tells a size that changes before it is connected", as
   const { signal } = leave;
   const attached = attachSession("a", { root: root.dir, stdout, signal });
   attached.resize(71, 17);
-  await until(() => terminalStatus(paths, true)?.columns === 71);
+  await until(() => terminalStatusAt(paths, true)?.columns === 71);
   leave.abort();
   assertEquals(await attached, { detached: true });
 });

@@ -121,7 +121,7 @@ Deno.test("deleteSession() waits for another who is deleting, until it is aborte
   const controller = new AbortController();
   const deleting = deleteSession("a", {
     root: root.dir,
-    abortSignal: controller.signal,
+    signal: controller.signal,
   });
   controller.abort(new Error("enough"));
   await assertRejects(() => deleting, Error, "enough");

@@ -1,6 +1,6 @@
 /** The processes of sessions: real ones, that hide in every way that agents do. */
 import {
-  listProcesses,
+  processesAt,
   processFinder,
   type SessionProcess,
   signalProcess,
@@ -33,13 +33,13 @@ async function start(
 }
 
 const rolesOf = (paths: Paths) =>
-  listProcesses(paths).map(({ role }) => role).join(" ");
+  processesAt(paths).map(({ role }) => role).join(" ");
 
-test("listProcesses() gives the reaper, the agent and the holder a role", async (root) => {
+test("processesAt() gives the reaper, the agent and the holder a role", async (root) => {
   const paths = pathsFor("talk", { root: root.dir });
   const pids = await spawnRepl(paths, [], { program: "cat" });
   const [reaper, agent, helper] = await until(() => {
-    const all = listProcesses(paths);
+    const all = processesAt(paths);
     // Right after its exec it has next to nothing in memory.
     const isThere = all.length === 3 && all[1]!.rssBytes > 100_000;
     return isThere ? all : undefined;
@@ -58,7 +58,7 @@ test("listProcesses() gives the reaper, the agent and the holder a role", async 
   assertEquals(agent!.stopped, false);
 });
 
-test("listProcesses() takes what the watchdog starts for a helper", async (root) => {
+test("processesAt() takes what the watchdog starts for a helper", async (root) => {
   const { createSession } = await import("../../session/create.ts");
   const { paths } = await createSession({
     command: ["sleep", "101"],
@@ -69,7 +69,7 @@ test("listProcesses() takes what the watchdog starts for a helper", async (root)
   assertEquals((await sleeper(paths, 101)).role, "agent");
 });
 
-test("listProcesses() finds a child in a kernel session of its own", async (root) => {
+test("processesAt() finds a child in a kernel session of its own", async (root) => {
   const { paths } = await start(
     root,
     "a",
@@ -80,7 +80,7 @@ test("listProcesses() finds a child in a kernel session of its own", async (root
   assertEquals((await sleeper(paths, 102)).role, "agent");
 });
 
-test("listProcesses() finds a child without environment through its parent", async (root) => {
+test("processesAt() finds a child without environment through its parent", async (root) => {
   const { paths } = await start(
     root,
     "a",
@@ -91,7 +91,7 @@ test("listProcesses() finds a child without environment through its parent", asy
   assert(!root.strays().includes(child.pid));
 });
 
-test("listProcesses() finds an orphan without environment by its kernel session", async (root) => {
+test("processesAt() finds an orphan without environment by its kernel session", async (root) => {
   const { paths } = await start(
     root,
     "a",
@@ -99,7 +99,7 @@ test("listProcesses() finds an orphan without environment by its kernel session"
   );
   const orphan = await sleeper(paths, 101);
   const { reaper, agent } = await until(() => {
-    const [reaper, agent] = listProcesses(paths);
+    const [reaper, agent] = processesAt(paths);
     return reaper && agent ? { reaper, agent } : undefined;
   });
   assert(![reaper.pid, agent.pid].includes(orphan.ppid));
@@ -110,17 +110,17 @@ test("listProcesses() finds an orphan without environment by its kernel session"
   assertEquals((await sleeper(paths, 102)).role, "agent");
   // Once that is gone nothing tells; but who has seen it knows it.
   Deno.kill(agent.pid, "SIGKILL");
-  await until(() => listProcesses(paths).length === 0);
+  await until(() => processesAt(paths).length === 0);
   const known = new Map([[orphan.pid, orphan.startTicks]]);
-  const [found] = listProcesses(paths, { known });
+  const [found] = processesAt(paths, { known });
   assertEquals(found?.pid, orphan.pid);
   const other = new Map([[orphan.pid, orphan.startTicks - 1]]);
-  assertEquals(listProcesses(paths, { known: other }), []);
+  assertEquals(processesAt(paths, { known: other }), []);
   assert(signalProcess(paths, found!, 9));
   await until(() => !isRunning(orphan.pid));
 });
 
-test("listProcesses() leaves a session made by an agent to itself", async (root) => {
+test("processesAt() leaves a session made by an agent to itself", async (root) => {
   const inner = pathsFor("inner", { root: root.dir });
   const script = `
       import { pathsFor } from "${PROJECT}store.ts";
@@ -139,12 +139,12 @@ test("listProcesses() leaves a session made by an agent to itself", async (root)
   await sleeper(inner, 102);
   await until(() => rolesOf(outer) === "reaper agent");
   assertEquals(rolesOf(inner), "reaper agent child child");
-  const [reaper] = listProcesses(inner);
+  const [reaper] = processesAt(inner);
   assertEquals(signalProcess(outer, reaper!, 9), false);
   assert(isRunning(reaper!.pid));
 });
 
-test("listProcesses() finds an agent that names a directory of no session, or of another", async (root) => {
+test("processesAt() finds an agent that names a directory of no session, or of another", async (root) => {
   const other = await start(root, "other", "exec sleep 101");
   for (const dir of ["/nowhere", "", other.paths.dir]) {
     const id = `a${dir.length}`;
@@ -155,24 +155,24 @@ test("listProcesses() finds an agent that names a directory of no session, or of
     );
     await sleeper(paths, 102);
     assertEquals(rolesOf(paths), "reaper agent");
-    const agent = listProcesses(paths)[1]!;
+    const agent = processesAt(paths)[1]!;
     assertEquals(signalProcess(paths, agent, 9), true);
     await until(() => rolesOf(paths) === "");
   }
 });
 
-test("listProcesses() gives commands as they are, with control characters", async (root) => {
+test("processesAt() gives commands as they are, with control characters", async (root) => {
   const { paths } = await start(root, "a", "sleep 101; : '\u001b[31m\n'");
   const { ppid } = await sleeper(paths, 101);
-  const agent = listProcesses(paths).find(({ pid }) => pid === ppid);
+  const agent = processesAt(paths).find(({ pid }) => pid === ppid);
   assertStringIncludes(agent!.command, "'\u001b[31m\n'");
 });
 
-test("listProcesses() never lists the caller, nor zombies", async (root) => {
+test("processesAt() never lists the caller, nor zombies", async (root) => {
   const script = `
-      import { listProcesses } from "${PROJECT}process/members.ts";
+      import { processesAt } from "${PROJECT}process/members.ts";
       import { pathsFor } from "${PROJECT}store.ts";
-      const all = listProcesses(pathsFor("a", { root: "${root.dir}" }));
+      const all = processesAt(pathsFor("a", { root: "${root.dir}" }));
       console.log(JSON.stringify([Deno.pid, all]));`;
   Deno.writeTextFileSync(`${root.dir}/self.ts`, script);
   const { paths } = await start(
@@ -196,11 +196,11 @@ test("listProcesses() never lists the caller, nor zombies", async (root) => {
   assertEquals(rolesOf(paths), "reaper agent");
 });
 
-test("listProcesses() takes a directory whose name only begins alike for another", async (root) => {
+test("processesAt() takes a directory whose name only begins alike for another", async (root) => {
   const { paths } = await start(root, "ab", "exec sleep 101");
   await sleeper(paths, 101);
-  assertEquals(listProcesses(pathsFor("a", { root: root.dir })), []);
-  assertEquals(listProcesses(pathsFor("abc", { root: root.dir })), []);
+  assertEquals(processesAt(pathsFor("a", { root: root.dir })), []);
+  assertEquals(processesAt(pathsFor("abc", { root: root.dir })), []);
   const has = processFinder();
   assert(has(paths));
   assert(!has(pathsFor("a", { root: root.dir })));
@@ -233,13 +233,13 @@ test("signalProcess() signals no stranger, whatever facts are given for it", asy
   }
 });
 
-test("listProcesses() needs no --allow-all", async (root) => {
+test("processesAt() needs no --allow-all", async (root) => {
   const { paths } = await start(root, "a", "exec sleep 101");
   await sleeper(paths, 101);
   const script = `
-      import { listProcesses } from "${PROJECT}process/members.ts";
+      import { processesAt } from "${PROJECT}process/members.ts";
       import { pathsFor } from "${PROJECT}store.ts";
-      const all = listProcesses(pathsFor("a", { root: "${root.dir}" }));
+      const all = processesAt(pathsFor("a", { root: "${root.dir}" }));
       console.log(all.map(({ role }) => role).join(" "));`;
   Deno.writeTextFileSync(`${root.dir}/list.ts`, script);
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -268,7 +268,7 @@ function rootTest(name: string, fn: (root: TestRoot) => Promise<void>): void {
 }
 
 rootTest(
-  "listProcesses() leaves out other users' processes that carry the directory",
+  "processesAt() leaves out other users' processes that carry the directory",
   async (root) => {
     const { paths } = await start(root, "a", "exec sleep 101");
     await sleeper(paths, 101);
@@ -299,7 +299,7 @@ rootTest(
 );
 
 rootTest(
-  "listProcesses() keeps a child that has become another user",
+  "processesAt() keeps a child that has become another user",
   async (root) => {
     const { paths } = await start(
       root,
@@ -310,18 +310,18 @@ rootTest(
   },
 );
 
-test("listProcesses() takes no role from the record", async (root) => {
+test("processesAt() takes no role from the record", async (root) => {
   const paths = pathsFor("a", { root: root.dir });
   const pids = await spawnRepl(paths, [], { program: "cat" });
   await until(() => rolesOf(paths) === "reaper agent helper");
-  const holder = listProcesses(paths)[2]!.pid;
+  const holder = processesAt(paths)[2]!.pid;
   for (const record of ["1 1", `${holder} ${holder}`, `${pids.agent} 1`]) {
     Deno.writeTextFileSync(paths.pid, `${record}\n`);
     assertEquals(rolesOf(paths), "reaper agent helper");
   }
 });
 
-test("listProcesses() takes a child that looks like the reaper for a child", async (root) => {
+test("processesAt() takes a child that looks like the reaper for a child", async (root) => {
   const paths = pathsFor("a", { root: root.dir });
   const pipe = `${root.dir}/pipe`;
   mkfifo(pipe);
@@ -330,7 +330,7 @@ test("listProcesses() takes a child that looks like the reaper for a child", asy
   const script = `${like} & (${like} &); exec cat`;
   await spawnRepl(paths, ["-c", script, pipe], { program: "sh" });
   const alike = ({ command }: SessionProcess) => command.startsWith("cat /");
-  await until(() => listProcesses(paths).filter(alike).length === 2);
+  await until(() => processesAt(paths).filter(alike).length === 2);
   assertEquals(rolesOf(paths), "reaper agent child child helper");
 });
 
@@ -349,7 +349,7 @@ time.sleep(1000)
 const HIDDEN = `
 import { spawnExec } from "${PROJECT}spawn.ts";
 import { pathsFor } from "${PROJECT}store.ts";
-import { listProcesses, signalProcess } from "${PROJECT}process/members.ts";
+import { processesAt, signalProcess } from "${PROJECT}process/members.ts";
 import { isRunning, until } from "${PROJECT}tests/helpers.ts";
 const root = Deno.args[0];
 const hider = root + "/hider.py";
@@ -364,7 +364,7 @@ for (const pid of [reaper, visible.reaper]) {
 }
 const told = {};
 const tell = (what, paths) =>
-  told[what] = listProcesses(paths).map(({ role, command }) => role + ": " + command.split(" ").at(-1));
+  told[what] = processesAt(paths).map(({ role, command }) => role + ": " + command.split(" ").at(-1));
 tell("its own", hidden);
 // The lock is held in plain sight, by a process that does not descend from the recorded one.
 Deno.writeTextFileSync(seen.pid, reaper + " " + agent + "\\n");
@@ -379,13 +379,13 @@ tell("a leader", hidden);
 leader.kill("SIGKILL");
 Deno.writeTextFileSync(hidden.pid, reaper + " " + agent + "\\n");
 for (const paths of [hidden, seen]) {
-  for (const one of listProcesses(paths)) signalProcess(paths, one, 9);
+  for (const one of processesAt(paths)) signalProcess(paths, one, 9);
 }
 console.log(JSON.stringify(told));
 `;
 
 rootTest(
-  "listProcesses() believes the record of a hidden agent if the kernel agrees",
+  "processesAt() believes the record of a hidden agent if the kernel agrees",
   async (root) => {
     Deno.writeTextFileSync(`${root.dir}/hider.py`, HIDER);
     Deno.writeTextFileSync(`${root.dir}/hidden.ts`, HIDDEN);
@@ -407,7 +407,7 @@ rootTest(
   },
 );
 
-test("listProcesses() finds what an earlier version has started through a link", async (root) => {
+test("processesAt() finds what an earlier version has started through a link", async (root) => {
   const dir = Deno.realPathSync(root.dir);
   Deno.mkdirSync(`${dir}/h`, { mode: 0o700 });
   Deno.symlinkSync("h", `${dir}/link`);
@@ -417,7 +417,7 @@ test("listProcesses() finds what an earlier version has started through a link",
       program: "sleep",
     });
     const paths = pathsFor(`s${i}`, { root: `${dir}/h` });
-    const found = listProcesses(paths).map(({ pid, role }) => [pid, role]);
+    const found = processesAt(paths).map(({ pid, role }) => [pid, role]);
     assertEquals(found, [[reaper, "reaper"], [agent, "agent"]]);
     await stopSession(`s${i}`, { root: `${dir}/link/` });
     assertEquals([isRunning(agent), isRunning(reaper)], [false, false]);

@@ -7,7 +7,7 @@
 import { createSession } from "../../session/create.ts";
 import { getSession } from "../../session/find.ts";
 import { pathsFor, readState, readStopRequest } from "../../store.ts";
-import { listProcesses } from "../../process/members.ts";
+import { processesAt } from "../../process/members.ts";
 import { reaperScript } from "../../process/reaper.ts";
 import {
   assert,
@@ -221,7 +221,7 @@ Deno.test({
     });
     // Once the watchdog has read the script, and waits.
     await until(() =>
-      listProcesses(first.paths).some(({ command }) =>
+      processesAt(first.paths).some(({ command }) =>
         command.startsWith("sleep 0")
       )
     );
@@ -238,7 +238,7 @@ Deno.test({
 
 Deno.test({
   name:
-    `the reaper and listProcesses() leave what sees another directory at the same path${
+    `the reaper and processesAt() leave what sees another directory at the same path${
       isRoot ? "" : " (skipped: it takes root)"
     }`,
   ignore: !isRoot,
@@ -265,7 +265,7 @@ Deno.test({
         rm: true,
       });
       assertEquals(
-        listProcesses(paths).some(({ pid }) => pid === inside.pid),
+        processesAt(paths).some(({ pid }) => pid === inside.pid),
         false,
       );
       await until(() => !isRunning(pids.reaper));

@@ -3,7 +3,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { bytewise } from "../../process/table.ts";
-import { listProcesses } from "../../process/members.ts";
+import { processesAt } from "../../process/members.ts";
 import { geteuid } from "../../system/libc.ts";
 import { encodeFrame, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { relayCommand } from "../../relay/command.ts";
@@ -18,7 +18,7 @@ import {
   type TerminalInputPart,
   waitForScreen,
 } from "../../client/terminal.ts";
-import { terminalStatus } from "../../client/terminal_status.ts";
+import { terminalStatusAt } from "../../client/terminal_status.ts";
 import { waitFor } from "../../client/wait.ts";
 import {
   assert,
@@ -151,7 +151,7 @@ Deno.test("relay outlives the signals that a stop sends to all processes; the ag
     Deno.kill(relay, signal);
   }
   await sendKeys("a", [{ text: "x" }], { root: root.dir });
-  const { agent } = terminalStatus(paths, true)!;
+  const { agent } = terminalStatusAt(paths, true)!;
   Deno.kill(agent, "SIGTERM");
   assertEquals(await ending(paths), { code: 7 });
   assertStringIncludes(Deno.readTextFileSync(paths.stdout), "got it");
@@ -160,7 +160,7 @@ Deno.test("relay outlives the signals that a stop sends to all processes; the ag
 Deno.test("relay killed: the agent goes with its terminal, and the session says so", async () => {
   await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["sleep", "1000"]);
-  const { agent } = terminalStatus(paths, true)!;
+  const { agent } = terminalStatusAt(paths, true)!;
   const { agent: relay } =
     (readState(paths) as { pids: { agent: number } }).pids;
   Deno.kill(relay, "SIGKILL");
@@ -355,9 +355,9 @@ Deno.test("relay that can't write terminal.json at first writes it later, and is
   const paths = await startTerminal(root.dir, "a", ["cat"]);
   await sendKeys("a", [{ text: "hello" }], { root: root.dir });
   await shows(root.dir, "a", /hello/);
-  assertEquals(terminalStatus(paths, true), undefined);
+  assertEquals(terminalStatusAt(paths, true), undefined);
   Deno.removeSync(inTheWay);
-  const { agent } = await until(() => terminalStatus(paths, true));
+  const { agent } = await until(() => terminalStatusAt(paths, true));
   assert(isRunning(agent));
   const said = Deno.readTextFileSync(paths.stderr);
   assertEquals(said.trim().split("\n").length, 1, said);
@@ -505,7 +505,7 @@ Deno.test("relay closes a client that talks nonsense, or another version, and on
     root: root.dir,
   });
   await shows(root.dir, "a", /alive\nalive/);
-  await until(() => terminalStatus(paths, true)!.clients === 0);
+  await until(() => terminalStatusAt(paths, true)!.clients === 0);
 });
 
 Deno.test("sendKeys() tells how much was typed when the program does not read", async () => {
@@ -740,7 +740,7 @@ Deno.test("relay runs in the caller's environment, and its agent in its own", as
   }
   const meta = JSON.parse(Deno.readTextFileSync(`${root.dir}/a/meta.json`));
   assertEquals(meta.env, Object.keys(own).sort());
-  const shown = listProcesses(pathsFor("a", { root: root.dir }));
+  const shown = processesAt(pathsFor("a", { root: root.dir }));
   assert(shown.some(({ pid }) => pid === pids.agent));
 
   const cleared = await create("b", {

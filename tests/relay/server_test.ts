@@ -5,7 +5,7 @@
 import { readScreen, waitForScreen } from "../../client/terminal.ts";
 import { attachTerminal } from "../../client/attach_terminal.ts";
 import type { Paths } from "../../store.ts";
-import { terminalStatus } from "../../client/terminal_status.ts";
+import { terminalStatusAt } from "../../client/terminal_status.ts";
 import { assertEquals, TestRoot, until } from "../helpers.ts";
 import { attachCommand, startTerminal, TestWindow } from "../pty.ts";
 
@@ -68,7 +68,7 @@ const PROGRAMS: readonly {
 
 /** The size that the relay has noted. */
 function sizeOf(paths: Paths): string {
-  const { columns, rows } = terminalStatus(paths, true)!;
+  const { columns, rows } = terminalStatusAt(paths, true)!;
   return `${columns}x${rows}`;
 }
 
@@ -115,7 +115,7 @@ for (const { name, argv, ready, rest } of PROGRAMS) {
     await until(() => fresh.text === last!.text, "the same screen when fresh")
       .catch(() => assertEquals(fresh.text, last!.text));
     assertEquals(sizeOf(paths), "90x30");
-    const agent = terminalStatus(paths, true)!.agent;
+    const agent = terminalStatusAt(paths, true)!.agent;
     const fd = `/proc/${agent}/fd/1`;
     const { stdout } = await new Deno.Command("stty", {
       args: ["-F", Deno.realPathSync(fd), "size"],
@@ -153,7 +153,7 @@ Deno.test("who has pasted a megabyte to a program that never reads can still lea
   }
   await writer.write(new TextEncoder().encode("\x1c"));
   assertEquals(await attached.done, { detached: true });
-  await until(() => terminalStatus(paths, true)!.clients === 0, "0", 5000);
+  await until(() => terminalStatusAt(paths, true)!.clients === 0, "0", 5000);
 });
 
 Deno.test("a megabyte that is pasted to a slow program arrives whole", async () => {

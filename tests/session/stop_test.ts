@@ -1,7 +1,7 @@
 /** Ending sessions: real ones, that resist in every way that agents do. */
 import { createSession } from "../../session/create.ts";
 import { SessionError } from "../../errors.ts";
-import { listProcesses } from "../../process/members.ts";
+import { processesAt } from "../../process/members.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
 import { pruneSessions } from "../../session/prune.ts";
@@ -105,7 +105,11 @@ test("stopSession() sends the signal that it is told", async (root) => {
     "a",
     "trap 'exit 7' USR1; echo ready; while :; do sleep 0.01; done",
   );
-  const options = { root: root.dir, signal: "usr1", by: "timeout" } as const;
+  const options = {
+    root: root.dir,
+    killSignal: "usr1",
+    by: "timeout",
+  } as const;
   const { state } = await stopSession("a", options);
   assertEquals(state, { state: "exited", ending: { code: 7 } });
   const request = readStopRequest(paths)!;
@@ -126,7 +130,7 @@ test("stopSession() kills an agent that ignores the signal", async (root) => {
 
 test("stopSession() kills at once when the signal is SIGKILL", async (root) => {
   await start(root, "a", "echo ready; sleep 101; :");
-  const { state } = await stopSession("a", { root: root.dir, signal: "9" });
+  const { state } = await stopSession("a", { root: root.dir, killSignal: "9" });
   assertEquals(state, { state: "exited", ending: { signal: "SIGKILL" } });
   assertEquals(root.strays(), []);
 });
@@ -188,7 +192,7 @@ test("stopSession() ends a stopped agent by the signal", async (root) => {
     "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done",
   );
   Deno.kill(pids.agent, "SIGSTOP");
-  await until(() => listProcesses(paths).some((one) => one.stopped));
+  await until(() => processesAt(paths).some((one) => one.stopped));
   const { state } = await stopSession("a", { root: root.dir });
   assertEquals(state, { state: "exited", ending: { code: 3 } });
   assertStringIncludes(Deno.readTextFileSync(paths.stdout), "bye");
@@ -197,7 +201,7 @@ test("stopSession() ends a stopped agent by the signal", async (root) => {
 test("stopSession() wakes a stopped reaper, which records the end", async (root) => {
   const { paths, pids } = await start(root, "a", "echo ready; exec sleep 101");
   Deno.kill(pids.reaper, "SIGSTOP");
-  await until(() => listProcesses(paths)[0]!.stopped);
+  await until(() => processesAt(paths)[0]!.stopped);
   const { state } = await stopSession("a", { root: root.dir });
   assertEquals(state, { state: "exited", ending: { signal: "SIGTERM" } });
   assert(!isRunning(pids.reaper));
@@ -219,10 +223,10 @@ test("stopSession() does not touch a session made by the agent", async (root) =>
   const { pid } = await sleeper(inner, 101);
   const { state } = await stopSession("outer", { root: root.dir });
   assertEquals(state.state, "exited");
-  assertEquals(listProcesses(pathsFor("outer", { root: root.dir })), []);
+  assertEquals(processesAt(pathsFor("outer", { root: root.dir })), []);
   assert(isRunning(pid));
   assertEquals(readState(inner).state, "running");
-  assertEquals(listProcesses(inner).length, 3);
+  assertEquals(processesAt(inner).length, 3);
 });
 
 const STOP_OWN = (root: TestRoot) => `
@@ -340,7 +344,7 @@ test("stopSession() gives up waiting when it is aborted", async (root) => {
   const abort = new AbortController();
   const stopping = stopSession("a", {
     root: root.dir,
-    abortSignal: abort.signal,
+    signal: abort.signal,
   });
   const { stdout } = pathsFor("a", { root: root.dir });
   await until(() => Deno.readTextFileSync(stdout).includes("asked"));
@@ -354,8 +358,10 @@ test("stopSession() rejects what it can't do", async (root) => {
   const at = { root: root.dir };
   await assertRejects(() => stopSession("none", at), SessionError, "No such");
   const { pids } = await start(root, "a", "echo ready; exec sleep 101");
-  const bad = { ...at, signal: "NOPE" };
+  const bad = { ...at, killSignal: "NOPE" };
   await assertRejects(() => stopSession("a", bad), TypeError, "NOPE");
+  const mixedUp = { ...at, signal: "INT" } as never;
+  await assertRejects(() => stopSession("a", mixedUp), TypeError, "signal");
   const negative = { ...at, graceMs: -1 };
   await assertRejects(() => stopSession("a", negative), RangeError, "graceMs");
   assert(isRunning(pids.agent));
@@ -617,10 +623,10 @@ for (
         `its processes are gone, but its end can't be recorded: ${error}`,
       );
       assert(performance.now() - start < 3_000);
-      assertEquals(listProcesses(paths)[0]?.role, "reaper");
+      assertEquals(processesAt(paths)[0]?.role, "reaper");
       assert(await sh(undo, disk));
       await until(() => readState(paths).state === "exited");
-      await until(() => listProcesses(paths).length === 0);
+      await until(() => processesAt(paths).length === 0);
     } finally {
       await sh('umount -l "$1"', disk);
     }
@@ -636,7 +642,7 @@ test("stopSession() ends an agent that has recorded that it is another process",
   const { state } = await stopSession("a", { root: root.dir });
   const ending = { signal: "SIGTERM" };
   assertEquals(state as unknown, { state: "exited", ending });
-  assertEquals(listProcesses(paths), []);
+  assertEquals(processesAt(paths), []);
 });
 
 test("stopSession() ends a watchdog without its reaper at once", async (root) => {
