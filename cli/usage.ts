@@ -331,7 +331,8 @@ export const COMMANDS: readonly Command[] = [
     operands: "SEL…",
     summary: "stop sessions: a signal, a grace period, SIGKILL",
     details:
-      "Signals every process of the session and returns when all of them are gone.",
+      "Signals every process of the session and returns when all of them are gone. With SIGTERM, a\n" +
+      "process on a terminal that ignores it, such as an interactive shell, gets SIGHUP as well.",
     options: [
       {
         name: "signal",

@@ -1,7 +1,9 @@
 /**
  * Ending all processes of a session, and no other process.
  *
- * They get a signal, then a grace period. What is left is stopped (SIGSTOP) before it is
+ * They get a signal, then a grace period. With SIGTERM, a process that ignores it and has a
+ * terminal, as interactive shells do, gets SIGHUP as well, as if its window were closed. No other
+ * process does: a hangup would cut short its own way of ending. What is left is stopped (SIGSTOP) before it is
  * killed: a stopped process can't fork, and its children can still be found through it. The
  * reaper and its helpers get time to record how the agent ended and to end by themselves, but
  * no more: an agent can look like one of them. After each step the processes are listed
@@ -11,6 +13,7 @@
  */
 import { messageOf, SessionError } from "../errors.ts";
 import {
+  awaitsHangup,
   isAlive,
   processesAt,
   type SessionProcess,
@@ -28,6 +31,8 @@ const RECORD_MS = 500;
 /** How often the processes are listed while some live. */
 const LOOK_MS = 100;
 
+const TERM = SIGNALS.TERM!;
+const HUP = SIGNALS.HUP!;
 const KILL = SIGNALS.KILL!;
 const STOP = SIGNALS.STOP!;
 const CONT = SIGNALS.CONT!;
@@ -138,6 +143,7 @@ async function askAll(
   graceMs: number,
 ): Promise<readonly SessionProcess[]> {
   const asked = new Set<string>();
+  const hungUp = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
     // A child that an asked process starts belongs to its way of ending: it is not asked.
     const busy = new Set(
@@ -151,6 +157,13 @@ async function askAll(
       // A stopped process handles no signal but SIGKILL until it goes on.
       if (process.stopped && signal !== STOP) scene.send(process, CONT);
     }
+    if (signal === TERM) targets.forEach(hangUp);
+  };
+  // On each look: a shell may begin to ignore SIGTERM only now.
+  const hangUp = (process: SessionProcess): void => {
+    if (hungUp.has(keyOf(process)) || !awaitsHangup(process)) return;
+    hungUp.add(keyOf(process));
+    scene.send(process, HUP);
   };
   const graceEnd = performance.now() + graceMs;
   let all = first;

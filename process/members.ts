@@ -44,6 +44,7 @@ import { dirname } from "../std.ts";
 import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
 import { exists, identityOf, statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
+import { SIGNALS } from "../system/signals.ts";
 
 /**
  * A process's role in its session: the supervisor, the user's program, a helper of the
@@ -390,6 +391,16 @@ export function signalProcess(
   } finally {
     if (pidfd !== undefined) close(pidfd);
   }
+}
+
+/**
+ * Tells whether a process waits for a hangup of its terminal: it has one, and ignores SIGTERM, as
+ * interactive shells do. `false` without `/proc`. proc_pid_status(5)
+ */
+export function awaitsHangup({ pid }: Pick<SessionProcess, "pid">): boolean {
+  if (!OS.hasProc || readEntry(pid)?.hasTerminal !== true) return false;
+  const ignored = parseInt(statusOf(pid, "SigIgn").slice(-8), 16);
+  return (ignored & (1 << (SIGNALS.TERM! - 1))) !== 0;
 }
 
 /** Waits until a process has ended, but no longer than `timeoutMs`; the caller checks which. */

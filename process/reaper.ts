@@ -88,7 +88,7 @@ const FACTS = `facts() {
   stat=
   while read -r line; do stat=$line; done <"/proc/$1/stat"
   set -- \${stat##*) }
-  state=$1 parent=$2 group=$3 session=$4 start=\${20}
+  state=$1 parent=$2 group=$3 session=$4 terminal=$5 start=\${20}
 }
 `;
 
@@ -113,7 +113,8 @@ done
 // whether there were any.
 //
 // inside: those of its kernel session, without a fork.
-// outside: all others that "look" has found, by number and start, in $kin. Right before its
+// outside: all others that "look" has found, by number and start, in $kin; with HUP, those of them
+// that ignore TERM on a terminal, as interactive shells do. Right before its
 // signal each is checked again: another session's directory in its environment, as a whole
 // variable (newlines within values go), makes it that session's.
 //
@@ -143,9 +144,17 @@ outside() {
   for one in $kin; do
     p=\${one%:*}; facts "$p"
     [ "$start" = "\${one#*:}" ] && [ "$session" != "$reaper" ] && [ "$state" != Z ] || continue
+    [ "$1" != HUP ] || awaits_hangup "$p" || continue
     [ "$1" = 0 ] || { ! is_foreign "$p" && kill -s "$1" "$p"; } || continue
     found=y
   done
+}
+awaits_hangup() { # It has a terminal and ignores SIGTERM: bit 15 of a mask in hexadecimal.
+  [ "$terminal" != 0 ] || return
+  while read -r key mask; do
+    case $key:$mask in SigIgn:*[4567cdef]???) return 0 ;; esac
+  done <"/proc/$1/status"
+  return 1
 }
 is_own() {
   ${VARIABLES} | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"
@@ -256,7 +265,7 @@ if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFT
   trap '' USR2
   [ "$step" != FIRST ] || { kill -s TERM -- "-$reaper"; step=TERM; }
   [ "$left" -gt 0 ] || case $step in TERM | GRACE) step=KILL ;; esac
-  [ "$step" != TERM ] || { inside TERM; requested; outside TERM; step=GRACE; }
+  [ "$step" != TERM ] || { inside TERM; requested; outside TERM; outside HUP; step=GRACE; }
   in_grace() { tenths; [ "$left" -gt 0 ] && [ $((now - since)) -lt $((grace * 2)) ]; }
   while [ "$step" = GRACE ] && in_grace && { found=; look; outside 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do
     command -p sleep 0.2; left=$((left - 1))

@@ -24,6 +24,8 @@ export interface Entry {
   readonly name: string;
   /** Whether a signal has stopped it. */
   readonly stopped: boolean;
+  /** Whether it has a controlling terminal. */
+  readonly hasTerminal: boolean;
   /** Its processor time, in milliseconds. */
   readonly cpuMs: number;
   /** When it started, in the kernel's ticks since boot. */
@@ -105,6 +107,7 @@ function readStat(pid: number): Omit<Entry, "owner"> | undefined {
     sid: field(6),
     name: text.slice(text.indexOf("(") + 1, nameEnd),
     stopped: state === "T",
+    hasTerminal: field(7) !== 0,
     // USER_HZ is 100 on every Linux that Deno runs on.
     cpuMs: (field(14) + field(15)) * 10,
     startTicks: field(22),
@@ -148,6 +151,7 @@ function scanByPs(): Entry[] {
         sid: getsid(Number(pid)),
         name: command.replace(/ [A-Za-z_][A-Za-z_0-9]*=.*$/, ""),
         stopped: state.startsWith("T"),
+        hasTerminal: false,
         cpuMs: 0,
         startTicks: Date.parse(started) / 1000,
         owner,

@@ -35,7 +35,7 @@ import {
   textOf,
   writeAtomic,
 } from "../system/files.ts";
-import { signalName, signalNumber } from "../system/signals.ts";
+import { signalName, signalNumber, SIGNALS } from "../system/signals.ts";
 
 /** Options for ending a session. */
 export interface EndOptions extends RootOptions {
@@ -81,7 +81,8 @@ const LOCK_MS = 15_000;
 const STARTING_MS = 2_000;
 
 /**
- * Stops a session: a signal to each of its processes, a grace period, SIGKILL to the rest.
+ * Stops a session: a signal to each of its processes, a grace period, SIGKILL to the rest. With
+ * SIGTERM, a process on a terminal that ignores it, such as an interactive shell, gets SIGHUP too.
  * Resolves with the ended session when all its processes are gone, except the caller if it is
  * one of them. For an ended session, it ends the processes left behind. The request is recorded
  * in `stop.json` before the signal; a full disk does not prevent the stop. A process that forks
@@ -201,7 +202,10 @@ async function untilThereAreProcesses(
 }
 
 async function endAll(paths: Paths, options: EndingOptions): Promise<void> {
-  using _ = isWithin(paths) ? keepAlive(options.signalNumber) : null;
+  const { signalNumber } = options;
+  // Its shell, which gets a SIGHUP, passes that on, too.
+  const signals = [signalNumber, SIGNALS.HUP!];
+  using _ = isWithin(paths) ? keepAlive(signals) : null;
   await endProcesses(paths, options);
 }
 
@@ -223,18 +227,20 @@ function record(paths: Paths, by: StopRequest["by"], signal: string): void {
   }
 }
 
-/** Ignores a signal that a signalled parent, such as npx, may pass on to this process. */
-function keepAlive(number: number): Disposable {
-  const name = signalName(number) as Deno.Signal;
+/** Ignores signals that a signalled parent, such as npx, may pass on to this process. */
+function keepAlive(numbers: readonly number[]): Disposable {
+  const stack = new DisposableStack();
   const ignore = () => {};
-  try {
-    Deno.addSignalListener(name, ignore);
-  } catch {
-    return { [Symbol.dispose]() {} }; // It can't be caught.
+  for (const number of numbers) {
+    const name = signalName(number) as Deno.Signal;
+    try {
+      Deno.addSignalListener(name, ignore);
+    } catch {
+      continue; // It can't be caught.
+    }
+    stack.defer(() => Deno.removeSignalListener(name, ignore));
   }
-  return {
-    [Symbol.dispose]: () => Deno.removeSignalListener(name, ignore),
-  };
+  return stack;
 }
 
 /**
