@@ -20,6 +20,7 @@ import {
   messageOf,
   SessionError,
 } from "./errors.ts";
+import { markersExcept } from "./agents/agents.ts";
 import { endedWithin, endOf, spawnLeader } from "./process/child.ts";
 import { endProcesses } from "./process/ending.ts";
 import { packEnvironment } from "./process/environment.ts";
@@ -175,6 +176,7 @@ async function spawnAt(
     prepared = prepare(
       paths,
       newMeta({ id: paths.id, kind, argv, cwd, env }),
+      { unset: markersExcept(env) },
     );
     return await launch(paths, prepared, {
       ...rest,

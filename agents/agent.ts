@@ -12,6 +12,11 @@ export interface Agent {
   /** Fits the names of its npm packages. */
   readonly packages: RegExp;
   /**
+   * Variables by which its tool calls know their agent, and by which a nested agent would take
+   * itself for a part of it. Sessions don't inherit them. Not the user's settings.
+   */
+  readonly markers: readonly string[];
+  /**
    * How long to wait between typed text and Enter, in milliseconds: an agent that takes fast
    * typing for a paste would paste a faster Enter, too.
    *

@@ -17,10 +17,12 @@ import { SessionError } from "../errors.ts";
 import { type Kind, KIND_NAMES } from "../store.ts";
 import { findProgram } from "../system/files.ts";
 
-/** Codex. */
+/** Codex. Its markers: what it sets for tool calls, seen in version 0.169.0. */
 export const CODEX: Agent = {
   programs: ["codex-exec", "codex-repl", "codex"],
   packages: /codex/,
+  // deno-fmt-ignore
+  markers: ["CODEX_CI", "CODEX_THREAD_ID", "CODEX_TOOL_CALL_ID", "CODEX_VERSION"],
   enterAfterMs: 130,
 };
 

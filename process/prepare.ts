@@ -84,7 +84,7 @@ export function requireMainThread(id?: string): void {
 export function prepare(
   paths: Paths,
   meta: Meta,
-  options: Pick<ReaperOptions, "graceMs"> = {},
+  options: Pick<ReaperOptions, "graceMs" | "unset"> = {},
 ): Prepared {
   if (!OS.canStart) {
     throw new SessionError(

@@ -26,8 +26,9 @@
  *
  * The script runs in the agent's environment, which must not change its behaviour: bash starts
  * again with -p, which ignores functions and options in the environment, and `command -p` finds
- * programs without PATH. The script must not change the environment either: variables that it
- * sets before the agent starts have names that nothing else uses.
+ * programs without PATH. The script must not change the environment either, but for the variables
+ * that it is told to unset: those that it sets before the agent starts have names that nothing
+ * else uses.
  *
  * @module
  */
@@ -63,6 +64,8 @@ export interface ReaperOptions {
   readonly pipe?: boolean;
   /** The program is the relay of a terminal, which itself reports the agent's exec. @default {false} */
   readonly relay?: boolean;
+  /** Variables that the session doesn't inherit. @default {[]} */
+  readonly unset?: readonly string[];
   /** Stop the session after this many milliseconds. @default {undefined} */
   readonly timeoutMs?: number;
   /** Milliseconds from SIGTERM to SIGKILL after the timeout. @default {10000} */
@@ -310,8 +313,8 @@ fi
  * ```
  */
 export function reaperScript(options: ReaperOptions = {}): string {
-  const { pipe = false, relay = false, timeoutMs, graceMs = 10_000, rm } =
-    options;
+  const { pipe = false, relay = false, unset = [], timeoutMs, rm } = options;
+  const { graceMs = 10_000 } = options;
   // Tells this session's script from a later one's at the same path.
   const token = crypto.randomUUID();
   const parts: string[] = [];
@@ -319,6 +322,7 @@ export function reaperScript(options: ReaperOptions = {}): string {
   if (timeoutMs !== undefined || rm) parts.push(SIGNALLING);
   if (timeoutMs !== undefined) parts.push(WATCHDOG);
   if (rm) parts.push(REMOVE);
+  if (unset.length > 0) parts.push(`unset -v ${unset.join(" ")}\n`);
   const helpers: string[] = [];
   if (pipe) helpers.push(HOLDER);
   if (timeoutMs !== undefined) {

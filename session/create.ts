@@ -16,6 +16,7 @@ import {
   checkWhole,
   SessionError,
 } from "../errors.ts";
+import { markersExcept } from "../agents/agents.ts";
 import { randomName } from "./names.ts";
 import { findScope } from "../process/scope.ts";
 import {
@@ -352,13 +353,16 @@ function claim(
 function tryClaim(
   root: string,
   meta: Meta,
-  options: Pick<CreateOptions, "graceMs">,
+  { graceMs, env = {} }: Pick<CreateOptions, "graceMs" | "env">,
 ): Claim | undefined {
   const paths = pathsIn(join(root, meta.id), meta.id);
   const building = makeBuildDirectory(root);
   let prepared: Prepared | undefined;
   try {
-    prepared = prepare(pathsIn(building, meta.id), meta, options);
+    prepared = prepare(pathsIn(building, meta.id), meta, {
+      graceMs,
+      unset: markersExcept(env),
+    });
     Deno.renameSync(building, paths.dir);
     prepared.hold.moved(paths.dir);
     return { paths, meta, prepared };
