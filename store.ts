@@ -418,6 +418,17 @@ export function parseMeta(text: string, id: string): Meta {
   return meta as Meta;
 }
 
+/** Tells from its metadata whether a session is a terminal; a damaged session is not. */
+export function isTerminal(paths: Paths): boolean {
+  try {
+    const text = readFile(paths.meta, META_BYTES) ?? "";
+    return KINDS[parseMeta(text, paths.id).kind].isTerminal;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}
+
 /** Tells whether a name can be the id of a session. */
 export function isId(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(name);
@@ -587,7 +598,9 @@ export interface StopRequest {
 export interface Pids {
   /** The supervisor; also the kernel's session id of its children, setsid(2). */
   readonly reaper: number;
-  /** The agent. */
+  /** The relay, in a terminal session. */
+  readonly relay?: number;
+  /** The agent; in a terminal session, until its relay has named it, the relay. */
   readonly agent: number;
 }
 
@@ -639,7 +652,10 @@ export function describeState(
   }
 }
 
-/** Reads the process ids, `undefined` until the reaper has written them. */
+/**
+ * Reads the process ids, `undefined` until the reaper has written them. In a terminal session the
+ * record names the relay as the agent: see `mainPids` in `process/main_pids.ts`.
+ */
 export function readPids(paths: Paths): Pids | undefined {
   // The record is complete when its line is.
   const match = /^([1-9]\d{0,9}) ([1-9]\d{0,9})[ \d]*\n$/.exec(

@@ -30,7 +30,6 @@ import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
   KINDS,
-  readPids,
   readStopRequest,
   type State,
   type StateName,
@@ -158,6 +157,7 @@ function summaryOf(session: Session) {
 /** `show`: all details, as a JSON array in the order of the operands. */
 export const show: Handler = async (call, io) => {
   const { processesAt } = await import("../process/members.ts");
+  const { mainPids } = await import("../process/main_pids.ts");
   const shown: unknown[] = [];
   const status = await forEach(call.operands, io, async (selector) => {
     const session = await resolveSelector(selector);
@@ -165,11 +165,12 @@ export const show: Handler = async (call, io) => {
     const { startedAt, endedAt } = timesAt(paths);
     const live = session.state.state === "running";
     const end = endedAt?.getTime() ?? (live ? Date.now() : undefined);
-    const pids = readPids(paths);
+    const pids = mainPids(paths, live);
     shown.push({
       ...summaryOf(session),
       pid: pids?.agent ?? null,
       reaperPid: pids?.reaper ?? null,
+      relayPid: pids?.relay ?? null,
       stopped: readStopRequest(paths) ?? null,
       startedAt: startedAt?.toISOString() ?? null,
       endedAt: endedAt?.toISOString() ?? null,

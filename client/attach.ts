@@ -10,10 +10,9 @@
 import { sendInput } from "./input.ts";
 import { followStreams, type LogStream } from "./logs.ts";
 import { startAttaching, type StartedAttachment } from "./attach_terminal.ts";
-import { isTerminal } from "../relay/connection.ts";
 import type { FinalState } from "./watch.ts";
 import { messageOf } from "../errors.ts";
-import { pathsFor, type RootOptions } from "../store.ts";
+import { isTerminal, pathsFor, type RootOptions } from "../store.ts";
 import { concat } from "../system/bytes.ts";
 import {
   abortable,

@@ -12,7 +12,7 @@
  * @module
  */
 import { checkTailLines, type LogEnd, readEndOfLog } from "./logs.ts";
-import { readJsonFile, terminalStatusAt } from "./terminal_status.ts";
+import { terminalStatusAt } from "./terminal_status.ts";
 import { plainText } from "../screen/clean_text.ts";
 import {
   loadEmulator,
@@ -27,7 +27,7 @@ import {
 } from "../screen/screen_text.ts";
 import { type Paths, pathsFor, type RootOptions } from "../store.ts";
 import { toLatin1 } from "../system/bytes.ts";
-import { openFile } from "../system/files.ts";
+import { openFile, readJsonFile } from "../system/files.ts";
 
 /** More than the greatest `screen.json`. */
 const MAX_SCREEN_BYTES = 32 * 1024 * 1024;

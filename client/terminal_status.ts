@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readFile, statOptional } from "../system/files.ts";
+import { readJsonFile, statOptional } from "../system/files.ts";
 import { MAX_SIZE } from "../screen/screen_text.ts";
 import {
   isLive,
@@ -32,21 +32,6 @@ export interface TerminalStatus {
 const MAX_PID = 2 ** 22;
 /** More than the greatest `terminal.json`, which has a hundred bytes. */
 const MAX_STATUS_BYTES = 4096;
-
-/**
- * The value in a JSON file of a session, unchecked; `undefined` if there is no such file, or it
- * is longer than `maxBytes`, or holds no JSON.
- */
-export function readJsonFile(path: string, maxBytes: number): unknown {
-  const text = readFile(path, maxBytes);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
 
 /** A whole number from 1 to `most`; anything else is 0. */
 function count(value: unknown, most: number): number {

@@ -163,7 +163,7 @@ async function fuzzProtocol({ short, random, count, seed, over }: Context) {
   const { paths, pids } = session;
   const ready = () => Deno.readTextFileSync(paths.stdout).includes("ready");
   await until(ready);
-  const files = () => [...Deno.readDirSync(`/proc/${pids.agent}/fd`)].length;
+  const files = () => [...Deno.readDirSync(`/proc/${pids.relay!}/fd`)].length;
   let done = 0;
   {
     using good = await connectRelay(paths);
@@ -183,8 +183,8 @@ async function fuzzProtocol({ short, random, count, seed, over }: Context) {
       } catch (error) {
         complain(`${error}`);
       }
-      if (see(pids.agent) === undefined) complain("the relay is dead");
-      if (complaints.length > 20 || see(pids.agent) === undefined) break;
+      if (see(pids.relay!) === undefined) complain("the relay is dead");
+      if (complaints.length > 20 || see(pids.relay!) === undefined) break;
     }
     const none = () => terminalStatusAt(paths, true)?.clients === 0;
     if (!await until(() => none() && files() <= before)) {

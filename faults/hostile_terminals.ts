@@ -388,7 +388,7 @@ function environmentCase(random: Random): Case {
         complaints.push(`the agent gets ${name} despite clearEnv`);
       }
     }
-    const relay = Deno.readTextFileSync(`/proc/${pids.agent}/environ`)
+    const relay = Deno.readTextFileSync(`/proc/${pids.relay}/environ`)
       .split("\0");
     for (const name of ["HOME", "DENO_DIR", "LD_LIBRARY_PATH", "TERM"]) {
       const own = Deno.env.get(name);

@@ -21,7 +21,6 @@ import {
   type Session,
 } from "../mod.ts";
 import { processesAt } from "../process/members.ts";
-import { terminalStatusAt } from "../client/terminal_status.ts";
 import { within } from "./fault.ts";
 import { pause, see, type Seen, there, type World } from "./world.ts";
 
@@ -122,12 +121,10 @@ function isTrue(
       }
       if (
         state.state === "running" && agentLives && !excuses.forged &&
-        agentOf(session, state.pids.agent) !== diary!.pid
+        state.pids.agent !== diary!.pid
       ) {
         complaints.push(
-          `${id}: agent ${diary!.pid} is listed as ${
-            agentOf(session, state.pids.agent)
-          }`,
+          `${id}: agent ${diary!.pid} is listed as ${state.pids.agent}`,
         );
       }
       break;
@@ -194,12 +191,6 @@ function isTrue(
 
 function isLive({ state }: Session["state"]): boolean {
   return state === "starting" || state === "running";
-}
-
-/** The agent's process id as the session shows it; a terminal's record names its relay. */
-function agentOf({ meta, paths }: Session, recorded: number): number {
-  if (meta?.kind !== "pty") return recorded;
-  return terminalStatusAt(paths, true)?.agent ?? recorded;
 }
 
 /** The log as the agent wrote it: a terminal turns LF into CR LF. */

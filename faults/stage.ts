@@ -15,8 +15,7 @@ export const ID = "subject";
 
 /** What a storm may hit. */
 export type Part =
-  | Extract<Role, "reaper" | "agent" | "child" | "helper">
-  | "relay"
+  | Role
   | "client";
 
 /** The parts of a session, by its kind. */
@@ -70,12 +69,7 @@ export class Stage implements AsyncDisposable {
     const all = processesAt(paths);
     const byRole = (role: Part) =>
       all.filter((one) => one.role === role).map(({ pid }) => pid);
-    if (this.#kind !== "pty") return byRole(part);
-    // The recorded agent is the relay, which has started the real one.
-    const agent = this.world.diaries()[0]?.pid;
-    if (part === "relay") return byRole("agent");
-    const children = byRole("child");
-    return children.filter((pid) => (pid === agent) === (part === "agent"));
+    return byRole(part);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

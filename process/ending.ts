@@ -227,7 +227,7 @@ function keyOf(process: SessionProcess): string {
 /** The processes to end: while the reaper lives, it and its helpers end by themselves. */
 function targetsOf(all: readonly SessionProcess[]): readonly SessionProcess[] {
   if (!all.some(({ role }) => role === "reaper")) return all;
-  return all.filter(({ role }) => role === "agent" || role === "child");
+  return all.filter(({ role }) => role !== "reaper" && role !== "helper");
 }
 
 /**

@@ -41,16 +41,22 @@ import {
 } from "./table.ts";
 import { SCRIPT, scriptCall } from "./reaper.ts";
 import { dirname } from "../std.ts";
-import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
+import {
+  isLockHeld,
+  isTerminal,
+  type Paths,
+  readEnding,
+  readPids,
+} from "../store.ts";
 import { exists, identityOf, statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 import { SIGNALS } from "../system/signals.ts";
 
 /**
- * A process's role in its session: the supervisor, the user's program, a helper of the
- * supervisor, or a process that the agent has started.
+ * A process's role in its session: the supervisor, the owner of a terminal, the user's program, a
+ * helper of the supervisor, or a process that the agent has started.
  */
-export type Role = "reaper" | "agent" | "helper" | "child";
+export type Role = "reaper" | "relay" | "agent" | "helper" | "child";
 
 /** A living process of a session, at the moment of reading. */
 export interface SessionProcess {
@@ -265,7 +271,9 @@ export function processesAt(
     stopped: entry.stopped,
   }));
   for (const process of processes) found.set(process, paths.dir);
-  const order: readonly Role[] = ["reaper", "agent", "child", "helper"];
+  const order: readonly Role[] = [
+    ...["reaper", "relay", "agent", "child", "helper"] as const,
+  ];
   return processes.sort((a, b) =>
     order.indexOf(a.role) - order.indexOf(b.role) || a.pid - b.pid
   );
@@ -299,6 +307,8 @@ function rolesOf(
     .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid)[0];
   // It removes the session, and the agent has ended.
   const isRemoving = reaper && told(reaper.pid)?.[0] === "-r";
+  // What the reaper starts in the agent's place. It starts the agent in a kernel session.
+  const program = isTerminal(paths) ? "relay" : "agent";
   const roles = new Map<number, Role>();
   const roleOf = ({ pid, ppid, sid }: Entry): Role => {
     const before = roles.get(pid);
@@ -308,13 +318,15 @@ function rolesOf(
     let role: Role = "child";
     if (pid === reaper?.pid) role = "reaper";
     else if (reaper !== undefined && ppid === reaper.pid) {
-      role = isScript(pid) || isRemoving ? "helper" : "agent";
+      role = isScript(pid) || isRemoving ? "helper" : program;
     } else if (parent !== undefined && roleOf(parent) === "helper") {
       role = "helper";
+    } else if (parent !== undefined && roleOf(parent) === "relay") {
+      role = pid === sid ? "agent" : "child";
     } else if (reaper === undefined && isScript(pid)) role = "helper";
     else if (
       reaper === undefined && pid === recorded?.agent && sid === recorded.reaper
-    ) role = "agent";
+    ) role = program;
     roles.set(pid, role);
     return role;
   };

@@ -25,15 +25,13 @@ import {
 } from "./protocol.ts";
 import { connectIn } from "./socket.ts";
 import {
-  KINDS,
-  META_BYTES,
+  isTerminal,
   noSuchSession,
-  parseMeta,
   type Paths,
   readState,
   type StateName,
 } from "../store.ts";
-import { exists, readFile } from "../system/files.ts";
+import { exists } from "../system/files.ts";
 
 /** A connection whose versions match. */
 export interface RelayConnection extends Disposable {
@@ -168,17 +166,6 @@ function checkIsTerminal(paths: Paths, cause: unknown): void {
     `Session "${id}" has no screen: it is no terminal (kind pty)`,
     { id, cause },
   );
-}
-
-/** Tells from its metadata whether a session is a terminal; a damaged session is not. */
-export function isTerminal(paths: Paths): boolean {
-  try {
-    const text = readFile(paths.meta, META_BYTES) ?? "";
-    return KINDS[parseMeta(text, paths.id).kind].isTerminal;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return false;
-  }
 }
 
 /** The error for a terminal whose relay can't be reached; the session's state tells why. */

@@ -18,6 +18,7 @@ import {
 } from "../errors.ts";
 import { markersExcept } from "../agents/agents.ts";
 import { randomName } from "./names.ts";
+import { mainPids } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
   checkId,
@@ -193,7 +194,7 @@ export async function createSession(
       cwd,
       scope,
     });
-    return { id: paths.id, paths, meta, pids };
+    return { id: paths.id, paths, meta, pids: mainPids(paths, true) ?? pids };
   } catch (error) {
     // Unless another process has deleted it already, or uses its id again.
     if (await prepared.hold.lock()) prepared.hold.remove();

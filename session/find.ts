@@ -7,6 +7,7 @@
  * @module
  */
 import { messageOf, SessionError } from "../errors.ts";
+import { mainPids } from "../process/main_pids.ts";
 import { join } from "../std.ts";
 import {
   isId,
@@ -60,7 +61,7 @@ function readSession(paths: Paths): Session | undefined {
     if (text !== undefined) {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
-      state = readState(paths);
+      state = named(readState(paths), paths);
       // It was deleted between the two looks.
       if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
@@ -85,6 +86,13 @@ function readSession(paths: Paths): Session | undefined {
     createdAt: createdAt ?? statOptional(paths.dir)?.mtime ?? new Date(0),
     ...readOutputFacts(paths),
   };
+}
+
+/** A state that names the agent of a terminal, and not only its relay. */
+function named(state: State, paths: Paths): State {
+  if (state.state !== "running" && state.state !== "lost") return state;
+  const pids = mainPids(paths, state.state === "running");
+  return pids === undefined ? state : { ...state, pids };
 }
 
 function readOutputFacts(

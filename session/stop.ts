@@ -9,6 +9,7 @@
 import { checkSignal, checkType, SessionError } from "../errors.ts";
 import { type EndingOptions, endProcesses } from "../process/ending.ts";
 import { Hold } from "../process/hold.ts";
+import { mainPids } from "../process/main_pids.ts";
 import { isWithin, processesAt } from "../process/members.ts";
 import { type Session, sessionAt } from "./find.ts";
 import { join } from "../std.ts";
@@ -22,7 +23,6 @@ import {
   type Paths,
   pathsIn,
   readEnding,
-  readPids,
   readState,
   type RootOptions,
   type State,
@@ -253,13 +253,16 @@ function afterwards(
   lock: OpenFile | null,
 ): Session {
   const { id, paths } = before;
-  const lost: State = { state: "lost", pids: readPids(paths) ?? null };
+  const lost: State = {
+    state: "lost",
+    pids: mainPids(paths, false) ?? null,
+  };
   try {
     const session = sessionAt(paths);
     if (!hold.isStill()) throw noSuchSession(id);
     // A process within the session holds the inherited lock itself. Its agent really lives.
     const seemsLive = isLive(session.state) && isWithin(paths) &&
-      readPids(paths)?.agent !== Deno.pid;
+      mainPids(paths, true)?.agent !== Deno.pid;
     return seemsLive ? { ...session, state: lost } : session;
   } catch (error) {
     if (!(error instanceof SessionError && error.code === "not_found")) {

@@ -98,6 +98,21 @@ export function readFile(
   return file && textOf(file, maxBytes);
 }
 
+/**
+ * The value in a JSON file of a session, unchecked; `undefined` if there is no such file, or it
+ * is longer than `maxBytes`, or holds no JSON.
+ */
+export function readJsonFile(path: string, maxBytes: number): unknown {
+  const text = readFile(path, maxBytes);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 function readText(
   read: (room: Uint8Array<ArrayBuffer>, offset: number) => number,
   maxBytes: number,

@@ -728,7 +728,7 @@ Deno.test("relay runs in the caller's environment, and its agent in its own", as
   assertEquals(agent.get("STY"), undefined);
   assertEquals(agent.get("CODEX_SESSION_DIR"), `${root.dir}/a`);
   assertEquals([...agent.keys()].filter((name) => /AGENT/.test(name)), []);
-  for (const pid of [pids.reaper, pids.agent]) {
+  for (const pid of [pids.reaper, pids.relay]) {
     const environment = entriesOf(pid, "environ");
     const names = environment.map((entry) => entry.split("=")[0]);
     assert(!names.includes("NPM_CONFIG_REGISTRY"), `${names}`);

@@ -1,0 +1,38 @@
+/**
+ * The main processes of a session, for people: the agent of a terminal, and not its relay.
+ *
+ * The `pid` file names the relay in the agent's place, and `terminal.json` the agent. Any process
+ * of the session may have written both: of a running session, the process table must agree.
+ *
+ * @module
+ */
+import { isTerminal, type Paths, type Pids, readPids } from "../store.ts";
+import { isGranted, readJsonFile } from "../system/files.ts";
+import { OS } from "../system/os.ts";
+import { readEntry } from "./table.ts";
+
+/** More than the greatest `terminal.json`, which has a hundred bytes. */
+const MAX_BYTES = 4096;
+
+/**
+ * The main processes of the session with these files; `undefined` before they are recorded. In a
+ * terminal session the agent is the recorded one if it is a child of the relay and leads a kernel
+ * session, or if the session is over; else the relay stands for it.
+ */
+export function mainPids(paths: Paths, isRunning: boolean): Pids | undefined {
+  const recorded = readPids(paths);
+  if (recorded === undefined || !isTerminal(paths)) return recorded;
+  const { reaper, agent: relay } = recorded;
+  const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_BYTES);
+  const told = Number((state as { readonly agent?: unknown } | null)?.agent);
+  const isAgent = Number.isSafeInteger(told) && told > 0 &&
+    (!isRunning || startedBy(relay, told));
+  return { reaper, relay, agent: isAgent ? told : relay };
+}
+
+/** Tells whether a relay has started this process. Not known without `/proc` or FFI. */
+function startedBy(relay: number, pid: number): boolean {
+  if (!OS.hasProc || !isGranted({ name: "ffi" })) return false;
+  const entry = readEntry(pid);
+  return entry?.ppid === relay && entry.sid === pid;
+}
