@@ -50,6 +50,7 @@ import {
 import { dirname, join, resolve } from "./std.ts";
 import {
   checkDirectory,
+  checkNewId,
   type Kind,
   makeDirectory,
   newMeta,
@@ -154,6 +155,7 @@ async function spawnAt(
   options: SpawnOptions,
 ): Promise<Pids> {
   requireMainThread(paths.id);
+  checkNewId(paths.id);
   const { program = [], env = {}, ...rest } = options;
   checkStrings("args", args);
   if (typeof program !== "string") checkStrings("program", program);

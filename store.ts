@@ -308,9 +308,23 @@ export function checkDirectory(path: string): void {
 export function checkId(id: string): string {
   checkType("id", id, "string");
   if (isId(id)) return id;
+  throw invalidId(id);
+}
+
+/**
+ * Checks the id of a session that is to be created. One of digits only would hide the session that
+ * has this index in a list.
+ *
+ * @throws {ArgumentError} if it is malformed, or has digits only.
+ */
+export function checkNewId(id: string): void {
+  if (/^\d+$/.test(checkId(id))) throw invalidId(id);
+}
+
+function invalidId(id: string): ArgumentError {
   const shown = JSON.stringify(id.length > 80 ? id.slice(0, 77) + "…" : id);
-  throw new ArgumentError(
-    `Invalid session id ${shown}: use 1 to 64 letters, digits, "_" and "-", not starting with "-"`,
+  return new ArgumentError(
+    `Invalid session id ${shown}: use 1 to 64 of A-Z a-z 0-9 _ -, not starting with "-", and not digits only`,
   );
 }
 

@@ -41,7 +41,8 @@ const START: readonly Option[] = [
   {
     name: "id",
     value: "NAME",
-    help: "session id (default: a memorable name)",
+    help:
+      "session id, of A-Z a-z 0-9 _ - and not digits only (default: a memorable name)",
   },
   {
     name: "cwd",

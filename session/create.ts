@@ -21,7 +21,7 @@ import { randomName } from "./names.ts";
 import { mainPids } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
-  checkId,
+  checkNewId,
   isKind,
   type Kind,
   KINDS,
@@ -44,6 +44,7 @@ import {
   requireMainThread,
 } from "../process/prepare.ts";
 import { join, resolve } from "../std.ts";
+import { HARMFUL } from "../screen/clean_text.ts";
 import { remove } from "../system/files.ts";
 
 /** Options of {@linkcode createSession}. */
@@ -58,14 +59,14 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly kind?: Kind;
   /**
-   * The id.
+   * The id: 1 to 64 of `A-Z a-z 0-9 _ -`, not starting with `-`, and not digits only.
    *
    * @default {a memorable, unused one}
    */
   readonly id?: string;
   /**
    * Labels for finding it: keys without spaces and `=`, at most 100 characters; values of one
-   * line, at most 1000 characters.
+   * line, at most 1000 characters; without control characters and invisible ones.
    */
   readonly labels?: Readonly<Record<string, string>>;
   /**
@@ -214,7 +215,7 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   command: checkCommand,
   root: isString,
   kind: checkKind,
-  id: (_, value) => value === undefined || checkId(value as string),
+  id: (_, value) => value === undefined || checkNewId(value as string),
   prompt: isString,
   cwd: isString,
   scope: checkScope,
@@ -292,10 +293,6 @@ function checkPeriod(name: string, value: unknown): void {
   throw new RangeError(`${name} must be ${bounds}, got ${ms}`);
 }
 
-/** What could steer a terminal: lists and messages show labels. */
-const STEERING =
-  // deno-lint-ignore no-control-regex
-  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 const LABEL_KEY_LENGTH = 100;
 const LABEL_VALUE_LENGTH = 1000;
 
@@ -303,22 +300,15 @@ function checkLabels(name: string, value: unknown): void {
   checkStringRecord(name, value);
   const labels = value as CreateOptions["labels"] ?? {};
   for (const [key, value] of Object.entries(labels)) {
-    const shown = JSON.stringify(key.slice(0, 80));
-    if (!/^[^\s=]+$/.test(key) || STEERING.test(key)) {
-      throw new ArgumentError(
-        `Invalid label ${shown}: a key has no spaces, no "=" and no control characters`,
-      );
-    }
-    if (STEERING.test(value)) {
-      throw new ArgumentError(
-        `Invalid label ${shown}: a value is one line without control characters`,
-      );
-    }
-    if (key.length > LABEL_KEY_LENGTH || value.length > LABEL_VALUE_LENGTH) {
-      throw new ArgumentError(
-        `Invalid label ${shown}: a key has ${LABEL_KEY_LENGTH} characters at most, a value ${LABEL_VALUE_LENGTH}`,
-      );
-    }
+    const isRight = /^[^\s=]+$/.test(key) && key.length <= LABEL_KEY_LENGTH &&
+      value.length <= LABEL_VALUE_LENGTH &&
+      `${key}=${value}`.search(HARMFUL) < 0;
+    if (isRight) continue;
+    throw new ArgumentError(
+      `Invalid label ${
+        JSON.stringify(key.slice(0, 80))
+      }: a key has 1 to ${LABEL_KEY_LENGTH} characters, no space and no "="; a value is one line of at most ${LABEL_VALUE_LENGTH}; neither has control characters or invisible ones`,
+    );
   }
 }
 
