@@ -12,6 +12,7 @@ import {
   valueOf,
 } from "./io.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
+import { parseEnvFile } from "./env_file.ts";
 import { ArgumentError } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize } from "./format.ts";
 import type { Parsed } from "./options.ts";
@@ -117,29 +118,24 @@ function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
   };
 }
 
+function readEnvFile(file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true })
+      .decode(Deno.readFileSync(file));
+  } catch (error) {
+    if (error instanceof TypeError) {
+      throw new ArgumentError(`Cannot read "${file}": it is not UTF-8`);
+    }
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new ArgumentError(`Cannot read "${file}": the file does not exist`);
+  }
+}
+
 /** The variables of `--env-file` and `--env`; `--env` wins. */
 function environmentOf(call: Parsed): Record<string, string> {
   const env: Record<string, string> = {};
   for (const file of call.values.get("env-file") ?? []) {
-    let text: string;
-    try {
-      text = Deno.readTextFileSync(file);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw new ArgumentError(`Cannot read "${file}": the file does not exist`);
-    }
-    for (const [index, line] of text.split(/\r?\n/).entries()) {
-      if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
-      const at = line.indexOf("=");
-      const name = line.slice(0, Math.max(0, at)).trim();
-      if (!/^[^\s\0]+$/.test(name)) {
-        // Without the line itself: it may be a secret that somebody has pasted there.
-        throw new ArgumentError(
-          `Invalid line ${index + 1} in "${file}": use NAME=VALUE`,
-        );
-      }
-      env[name] = line.slice(at + 1);
-    }
+    Object.assign(env, parseEnvFile(readEnvFile(file), file));
   }
   for (const text of call.values.get("env") ?? []) {
     const at = text.indexOf("=");

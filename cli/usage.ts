@@ -60,7 +60,7 @@ const START: readonly Option[] = [
     name: "env-file",
     value: "FILE",
     repeat: true,
-    help: "set the variables in FILE, one KEY=VALUE per line",
+    help: "set the variables in FILE: KEY=VALUE lines, as in a dotenv file",
   },
   {
     name: "label",
