@@ -94,30 +94,12 @@ export function reportError(error: unknown, io: Io): number {
   return status;
 }
 
-/**
- * Does the work for each selector and reports each failure. The status of a single selector is
- * that of its work; of several, 1 if any failed.
- */
-export async function forEach(
-  selectors: readonly string[],
-  io: Io,
-  work: (selector: string) => Promise<number | void>,
-): Promise<number> {
-  if (selectors.length === 0) {
-    throw new ArgumentError("Missing argument: expected a session");
-  }
-  let worst = OK;
-  for (const selector of selectors) {
-    let status: number;
-    try {
-      status = await work(selector) ?? OK;
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) throw error;
-      status = reportError(error, io);
-    }
-    if (status !== OK) worst = selectors.length === 1 ? status : FAILED;
-  }
-  return worst;
+/** The status of several pieces of work: that of the failures if they agree, else 1. */
+export function combine(statuses: readonly number[]): number {
+  const [status = OK, ...others] = new Set(
+    statuses.filter((status) => status !== OK),
+  );
+  return others.length === 0 ? status : FAILED;
 }
 
 /** The error for an agent whose ending is unknown. */

@@ -4,7 +4,6 @@
  * @module
  */
 import { terminalStatus } from "../client/terminal_status.ts";
-import { ArgumentError } from "../errors.ts";
 import {
   formatAge,
   formatSize,
@@ -12,20 +11,14 @@ import {
   harmless,
   harmlessJson,
 } from "./format.ts";
+import { type Handler, type Io, noOperands, OK } from "./io.ts";
 import {
-  forEach,
-  type Handler,
-  type Io,
-  labelsOf,
-  noOperands,
-  OK,
-  valueOf,
-} from "./io.ts";
-import {
-  listSessions,
-  resolveSelector,
-  type Session,
-} from "../session/find.ts";
+  choose,
+  filteredSessions,
+  forEachChosen,
+  noteNone,
+} from "./selection.ts";
+import type { Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
@@ -34,28 +27,18 @@ import {
   readStopRequest,
   readTimes,
   type State,
-  type StateName,
-  STATES,
 } from "../store.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
   noOperands(call, "; did you mean show?");
-  const state = valueOf(call, "state");
-  if (state !== undefined && !(STATES as readonly string[]).includes(state)) {
-    throw new ArgumentError(
-      `Unknown state "${state}": use ${STATES.join(", ")}`,
-    );
-  }
-  const sessions = await listSessions({
-    state: state as StateName | undefined,
-    labels: labelsOf(call),
-  });
+  const sessions = await filteredSessions(call);
+  if (sessions.length === 0) noteNone(call, io);
   if (io.json) {
     io.out(harmlessJson(sessions.map(summaryOf), 2) + "\n");
   } else if (call.flags.has("quiet")) {
     io.out(sessions.map(({ id }) => `${id}\n`).join(""));
-  } else io.out(tableOf(sessions, io));
+  } else if (sessions.length > 0) io.out(tableOf(sessions, io));
   return OK;
 };
 
@@ -159,8 +142,9 @@ function summaryOf(session: Session) {
 export const show: Handler = async (call, io) => {
   const { listProcesses } = await import("../process/members.ts");
   const shown: unknown[] = [];
-  const status = await forEach(call.operands, io, async (selector) => {
-    const session = await resolveSelector(selector);
+  const chosen = await choose(call, io, () => true);
+  // deno-lint-ignore require-await
+  const status = await forEachChosen(chosen, io, async (session) => {
     const { paths, meta } = session;
     const { startedAt, endedAt } = readTimes(paths);
     const live = session.state.state === "running";

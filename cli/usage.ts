@@ -37,6 +37,24 @@ export const COMMON: readonly Option[] = [
   { name: "help", short: "h", help: "show this help" },
 ];
 
+/** Options that choose sessions without naming them. */
+const FILTERS: readonly Option[] = [
+  {
+    name: "label",
+    short: "l",
+    value: "KEY[=VALUE]",
+    repeat: true,
+    help: "only sessions with this label; can be repeated",
+  },
+  {
+    name: "state",
+    value: "S",
+    repeat: true,
+    help: "only in these states: starting, running, exited, lost, damaged",
+  },
+  { name: "all", help: "all sessions that the other filters leave" },
+];
+
 const START: readonly Option[] = [
   {
     name: "id",
@@ -159,18 +177,7 @@ export const COMMANDS: readonly Command[] = [
     summary: "list sessions, newest first",
     options: [
       { name: "quiet", short: "q", help: "ids only" },
-      {
-        name: "state",
-        value: "S",
-        help: "only in this state: starting, running, exited, lost or damaged",
-      },
-      {
-        name: "label",
-        short: "l",
-        value: "KEY=VALUE",
-        repeat: true,
-        help: "only with this label",
-      },
+      ...FILTERS,
     ],
     examples: [
       ["list --state running", "running sessions"],
@@ -184,7 +191,7 @@ export const COMMANDS: readonly Command[] = [
     name: "show",
     operands: "SEL…",
     summary: "show all details of sessions as JSON",
-    options: [],
+    options: FILTERS,
     completes: "sessions",
     examples: [["show 0", "the newest session"], [
       "show fix | jq .[0].processes",
@@ -287,6 +294,7 @@ export const COMMANDS: readonly Command[] = [
         value: "D",
         help: "how long to wait if the agent doesn't read (default: 5s)",
       },
+      ...FILTERS,
     ],
     completes: "session",
     examples: [
@@ -315,6 +323,7 @@ export const COMMANDS: readonly Command[] = [
         value: "D",
         help: "give up after this time with status 124",
       },
+      ...FILTERS,
     ],
     completes: "sessions",
     examples: [
@@ -345,6 +354,7 @@ export const COMMANDS: readonly Command[] = [
         value: "D",
         help: "grace period (default: 10s)",
       },
+      ...FILTERS,
     ],
     completes: "sessions",
     examples: [["stop fix", "SIGTERM, and SIGKILL after 10 s"], [
@@ -357,11 +367,14 @@ export const COMMANDS: readonly Command[] = [
     aliases: ["rm"],
     operands: "SEL…",
     summary: "delete ended sessions and their output",
-    options: [{
-      name: "force",
-      short: "f",
-      help: "stop running sessions first; also delete damaged ones",
-    }],
+    options: [
+      {
+        name: "force",
+        short: "f",
+        help: "stop running sessions first; also delete damaged ones",
+      },
+      ...FILTERS,
+    ],
     completes: "sessions",
     examples: [["delete fix", "an ended session"], [
       "rm -f fix",
