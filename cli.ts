@@ -71,6 +71,12 @@ function writeAll(
   }
 }
 
+/** A variable that is worth no question for a permission. */
+function variable(name: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) : undefined;
+}
+
 function newIo(json: boolean): Io {
   const isTerminal = Deno.stdout.isTerminal();
   let interrupt: AbortController | undefined;
@@ -80,7 +86,13 @@ function newIo(json: boolean): Io {
     get columns() {
       return isTerminal ? Deno.consoleSize().columns : undefined;
     },
-    color: isTerminal && !Deno.noColor,
+    get width() {
+      const columns = variable("COLUMNS");
+      return columns !== undefined && /^[1-9]\d{0,5}$/.test(columns)
+        ? Number(columns)
+        : this.columns;
+    },
+    color: isTerminal && !Deno.noColor && variable("TERM") !== "dumb",
     json,
     get stdin() {
       return Deno.stdin.readable;

@@ -25,6 +25,8 @@ export interface Io {
   readonly err: (content: string | Uint8Array) => void;
   /** The terminal's width if standard output is one. */
   readonly columns: number | undefined;
+  /** The width of tables: `$COLUMNS`, else the terminal's. */
+  readonly width: number | undefined;
   /** Colours are welcome. */
   readonly color: boolean;
   /** Results and errors are JSON. */

@@ -177,6 +177,7 @@ export const COMMANDS: readonly Command[] = [
     summary: "list sessions, newest first",
     options: [
       { name: "quiet", short: "q", help: "ids only" },
+      { name: "wide", help: "all columns, lines of any length" },
       ...FILTERS,
     ],
     examples: [
