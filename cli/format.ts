@@ -34,8 +34,11 @@ export function parseDuration(text: string): number {
   return Math.round(total);
 }
 
+/** The longest limit of a session's time: `createSession()` takes no longer one. */
+const LONGEST_MS = 10 * 365 * 86_400_000;
+
 /**
- * A duration greater than 0.
+ * A duration greater than 0 and at most ten years.
  *
  * @throws {ArgumentError} if the text is malformed.
  */
@@ -44,6 +47,11 @@ export function parsePeriod(text: string): number {
   if (ms === 0) {
     throw new ArgumentError(
       `Invalid duration "${text}": use a value greater than 0`,
+    );
+  }
+  if (ms > LONGEST_MS) {
+    throw new ArgumentError(
+      `Invalid duration "${text}": use ten years at most`,
     );
   }
   return ms;

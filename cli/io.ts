@@ -49,11 +49,32 @@ export const FAILED = 1;
 /** The arguments of a call are wrong. */
 export const USAGE = 2;
 
-const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+/** What each exit status means, for the help. `tests/docs_test.ts` compares the README. */
+export const MEANINGS: readonly (readonly [number, string])[] = [
+  [OK, "done"],
+  [FAILED, "failed, or several sessions failed differently"],
+  [USAGE, "wrong usage"],
+  [3, "no such session, or several match"],
+  [4, "not possible with this session: its state, kind or system"],
+  [124, "timeout"],
+  [126, "the program can't be executed"],
+  [127, "the program is not found"],
+  [141, "the output pipe was closed"],
+];
+
+/** The exit status for each error, the same in every command. */
+const STATUS: Readonly<Record<ErrorCode, number>> = {
   not_found: 3,
   ambiguous: 3,
+  exists: FAILED,
   wrong_state: 4,
   no_reader: 4,
+  damaged: 4,
+  unsupported: 4,
+  input_full: FAILED,
+  cwd_missing: FAILED,
+  spawn_failed: FAILED,
+  root_unusable: FAILED,
   timeout: 124,
   not_executable: 126,
   program_not_found: 127,
@@ -67,9 +88,11 @@ export function describeError(
   readonly code: string;
   readonly message: string;
 } {
-  const message = messageOf(error);
+  // Deno colours some of its messages, such as those of failed downloads.
+  // deno-lint-ignore no-control-regex
+  const message = messageOf(error).replace(/\x1b\[[\d;]*m/g, "");
   if (error instanceof SessionError) {
-    return { status: STATUS[error.code] ?? FAILED, code: error.code, message };
+    return { status: STATUS[error.code], code: error.code, message };
   }
   if (error instanceof ArgumentError) {
     return { status: USAGE, code: "usage", message };

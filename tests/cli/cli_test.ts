@@ -138,10 +138,16 @@ Deno.test("each kind of failure has its exit status", async () => {
   const cases: [number, string, string[]][] = [
     [1, "id is taken", ["run", "--id", "live", "true"]],
     [1, "does not exist", ["run", "--cwd", "/no/where", "true"]],
+    [1, "is not a directory", ["run", "--cwd", "/etc/passwd", "true"]],
     [2, "Unknown command", ["frobnicate"]],
     [2, 'Unknown command "a(b"', ["a(b"]],
     [2, 'did you mean "list"', ["lst"]],
-    [2, 'did you mean "stop"', ["stopp"]],
+    [2, "codex-session list --json", ["--json", "list"]],
+    [2, 'Unexpected argument "x"', ["--version", "x"]],
+    [2, "prints no JSON", ["logs", "--json", "live"]],
+    [2, "--json with --attach", ["run", "-a", "--json", "true"]],
+    [2, "always run in the background", ["run", "-d", "true"]],
+    [2, "ten years at most", ["run", "--timeout", "300000d", "true"]],
     [2, "Unknown option", ["run", "--frobnicate", "true"]],
     [2, "Missing argument: expected a command", ["run"]],
     [2, "Invalid session id", ["run", "--id", "../x", "true"]],
@@ -160,10 +166,26 @@ Deno.test("each kind of failure has its exit status", async () => {
     [4, "takes no input", ["send", "live", "x"]],
     [124, "Timed out after 50 ms", ["wait", "--timeout", "50ms", "live"]],
     [126, "not an executable", ["run", "/"]],
+    [127, "session run -- sleep 9", ["run", "sleep 9"]],
+    [127, "run -- sh -c 'x | cat'", ["run", "x | cat"]],
     [127, "not found", ["run", "no-such-program"]],
   ];
-  for (const [status, words, args] of cases) {
-    await fails(root, status, words, ...args);
+  const SESSION_COMMANDS = "show attach logs screen send wait stop delete"
+    .split(" ");
+  for (const name of SESSION_COMMANDS) {
+    const text = name === "send" ? ["x"] : [];
+    cases.push(
+      [2, "Unknown option --bogus", [name, "--bogus"]],
+      [3, "No such session", [name, "nobody", ...text]],
+      [3, "it could be", [name, "liv", ...text]],
+    );
+  }
+  while (cases.length > 0) {
+    await Promise.all(
+      cases.splice(0, 4).map(([status, words, args]) =>
+        fails(root, status, words, ...args)
+      ),
+    );
   }
   assertEquals((await ok(root, "list", "-q")).split("\n").length, 3);
 });
@@ -190,7 +212,7 @@ Deno.test("with --json an error is JSON with a stable code", async () => {
     const { stderr } = await runCli(root.dir, [...args, "--json"]);
     return JSON.parse(stderr).error.code;
   };
-  assertEquals(await codeOf("logs", "nobody"), "not_found");
+  assertEquals(await codeOf("show", "nobody"), "not_found");
   assertEquals(await codeOf("list", "--bogus"), "usage");
   assertEquals(await codeOf("frobnicate"), "usage");
   const run = await runCli(root.dir, ["run", "--json", "no-such-program"]);
@@ -512,7 +534,7 @@ Deno.test("damaged sessions are listed, and only deleted by force", async () => 
     await ok(root, "list"),
     /\bd +- +- +damaged .* meta.json is not JSON/,
   );
-  await fails(root, 1, "-f", "delete", "d");
+  await fails(root, 4, "-f", "delete", "d");
   await ok(root, "delete", "-f", "d");
   assertEquals(await ok(root, "list", "-q"), "e\n");
 });
