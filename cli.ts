@@ -20,7 +20,7 @@ import { ArgumentError } from "./errors.ts";
 import { parseOptions } from "./cli/options.ts";
 import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
 import { nearestCommand, withWords } from "./cli/hints.ts";
-import { findCommand, optionsOf } from "./cli/usage.ts";
+import { COMMANDS, findCommand, optionsOf } from "./cli/usage.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";
@@ -182,9 +182,12 @@ function noSuchCommand(name: string, rest: readonly string[]): string {
     const command = rest.find((word) => findCommand(word)) ?? "COMMAND";
     return `Unknown option ${name}; options follow the command: codex-session ${command} ${name}`;
   }
-  const near = nearestCommand(name);
+  const names = COMMANDS.flatMap((
+    { name, aliases = [] },
+  ) => [name, ...aliases]);
+  const near = findCommand(nearestCommand(name, names) ?? "");
   return `Unknown command "${name}"` +
-    (near === undefined ? "" : `; did you mean "${near}"?`);
+    (near === undefined ? "" : `; did you mean "${near.name}"?`);
 }
 
 /** Runs the call of this process and ends the process. */

@@ -8,8 +8,6 @@
  */
 import { SessionError } from "../errors.ts";
 import { shellWord } from "./format.ts";
-import type { Option } from "./options.ts";
-import { COMMANDS, findCommand } from "./usage.ts";
 
 const DESTROYS: ReadonlySet<string> = new Set([
   ...["stop", "delete", "rm", "prune", "force", "all"],
@@ -31,25 +29,24 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   completions: "completion",
 };
 
-/** The command that was probably meant. */
-export function nearestCommand(word: string): string | undefined {
+/** The command that was probably meant, of these names and aliases. */
+export function nearestCommand(
+  word: string,
+  names: readonly string[],
+): string | undefined {
   const same = Object.keys(SYNONYMS)
     .find((name) => SYNONYMS[name]!.split(" ").includes(word));
-  if (same !== undefined) return same;
-  const names = COMMANDS.flatMap((
-    { name, aliases = [] },
-  ) => [name, ...aliases]);
-  const near = nearest(word, names);
-  return near && findCommand(near)!.name;
+  return same ?? nearest(word, names);
 }
 
-/** The option that was probably meant, as it is written. */
+/** The option that was probably meant, of these long names, as it is written. */
 export function nearestOption(
   given: string,
-  options: readonly Option[],
+  names: readonly string[],
 ): string | undefined {
-  if (!given.startsWith("--")) return undefined;
-  const near = nearest(given.slice(2), options.map(({ name }) => name));
+  const near = given.startsWith("--")
+    ? nearest(given.slice(2), names)
+    : undefined;
   return near && `--${near}`;
 }
 

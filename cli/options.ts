@@ -119,7 +119,7 @@ function unknown(
   options: readonly Option[],
   foreign: Readonly<Record<string, string>>,
 ): string {
-  const near = nearestOption(given, options);
+  const near = nearestOption(given, options.map(({ name }) => name));
   const hint = foreign[given] ?? (near && `did you mean ${near}?`);
   return `Unknown option ${given}${hint === undefined ? "" : `; ${hint}`}`;
 }

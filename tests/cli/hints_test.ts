@@ -3,9 +3,14 @@ import {
   nearestCommand,
   nearestOption,
 } from "../../cli/hints.ts";
+import { COMMANDS } from "../../cli/usage.ts";
 import { assertEquals } from "../helpers.ts";
 
 Deno.test("nearestCommand() knows typos and other programs' words, and suggests what destroys for no other", () => {
+  const names = COMMANDS.flatMap(({ name, aliases = [] }) => [
+    name,
+    ...aliases,
+  ]);
   const cases = {
     lst: "list",
     ru: "run",
@@ -31,14 +36,14 @@ Deno.test("nearestCommand() knows typos and other programs' words, and suggests 
     "a(b": undefined,
   };
   for (const [word, wanted] of Object.entries(cases)) {
-    assertEquals([word, nearestCommand(word)], [word, wanted]);
+    assertEquals([word, nearestCommand(word, names)], [word, wanted]);
   }
 });
 
 Deno.test("nearestOption() and editDistance() count swapped neighbours as one edit", () => {
   assertEquals(editDistance("tiemout", "timeout"), 1);
   assertEquals(editDistance("", "abc"), 3);
-  const options = ["timeout", "force"].map((name) => ({ name, help: "" }));
+  const options = ["timeout", "force"];
   assertEquals(nearestOption("--tiemout", options), "--timeout");
   assertEquals(nearestOption("--time", options), "--timeout");
   assertEquals(nearestOption("--forse", options), "--force");
