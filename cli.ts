@@ -19,7 +19,8 @@ import {
 import { ArgumentError } from "./errors.ts";
 import { parseOptions } from "./cli/options.ts";
 import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
-import { type Command, COMMANDS, COMMON, findCommand } from "./cli/usage.ts";
+import { nearestCommand, withWords } from "./cli/hints.ts";
+import { COMMANDS, findCommand, optionsOf } from "./cli/usage.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";
@@ -71,6 +72,12 @@ function writeAll(
   }
 }
 
+/** A variable that is worth no question for a permission. */
+function variable(name: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) : undefined;
+}
+
 function newIo(json: boolean): Io {
   const isTerminal = Deno.stdout.isTerminal();
   let interrupt: AbortController | undefined;
@@ -80,7 +87,13 @@ function newIo(json: boolean): Io {
     get columns() {
       return isTerminal ? Deno.consoleSize().columns : undefined;
     },
-    color: isTerminal && !Deno.noColor,
+    get width() {
+      const columns = variable("COLUMNS");
+      return columns !== undefined && /^[1-9]\d{0,5}$/.test(columns)
+        ? Number(columns)
+        : this.columns;
+    },
+    color: isTerminal && !Deno.noColor && variable("TERM") !== "dumb",
     json,
     get stdin() {
       return Deno.stdin.readable;
@@ -107,34 +120,48 @@ async function main(args: readonly string[]): Promise<number> {
   if (name === RELAY_COMMAND) {
     return await runRelay(rest);
   }
-  let io = newIo(rest.includes("--json"));
+  let io = newIo(args.includes("--json"));
   try {
     if (["--help", "-h", "help"].includes(name)) {
-      const about = findCommand(rest[0] ?? "");
-      if (rest[0] !== undefined && about === undefined) {
-        throw new ArgumentError(noSuchCommand(rest[0]));
+      const [topic, more] = rest;
+      if (more !== undefined) throw new ArgumentError(unexpected(more));
+      const about = findCommand(topic ?? "");
+      if (topic !== undefined && about === undefined) {
+        throw new ArgumentError(noSuchCommand(topic, []));
       }
       const { commandHelp, mainHelp } = await import("./cli/help.ts");
       io.out(about === undefined ? mainHelp() : commandHelp(about));
       return args.length === 0 ? USAGE : OK;
     }
     if (["--version", "-V", "version"].includes(name)) {
+      if (rest[0] !== undefined) throw new ArgumentError(unexpected(rest[0]));
       io.out(`codex-session ${VERSION}\n`);
       return OK;
     }
     const command = findCommand(name);
     const load = HANDLERS[command?.name ?? ""];
     if (command === undefined || load === undefined) {
-      throw new ArgumentError(noSuchCommand(name));
+      throw new ArgumentError(noSuchCommand(name, rest));
     }
-    const options = [...command.options, ...COMMON];
-    const call = parseOptions(rest, options, command.verbatim);
+    const call = parseOptions(
+      rest,
+      optionsOf(command),
+      command.verbatim,
+      command.foreign,
+    );
     io = newIo(call.flags.has("json"));
     if (call.flags.has("help")) {
       io.out((await import("./cli/help.ts")).commandHelp(command));
       return OK;
     }
-    return await (await load())(call, io);
+    if (io.json && call.flags.has("attach")) {
+      throw new ArgumentError("Cannot use --json with --attach");
+    }
+    try {
+      return await (await load())(call, io);
+    } catch (error) {
+      throw command.name === "run" ? withWords(error, call.operands) : error;
+    }
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) return BROKEN_PIPE;
     const status = reportError(error, io);
@@ -146,14 +173,19 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function noSuchCommand(name: string): string {
-  let near: Command | undefined;
-  if (/^\w{2,}$/.test(name)) {
-    // Missing letters, as in "lst", or a wrong end, as in "stopp".
-    const within = new RegExp(`^${[...name].join(".*")}`);
-    near = COMMANDS.find((command) => within.test(command.name)) ??
-      COMMANDS.find((command) => command.name.startsWith(name.slice(0, 2)));
+function unexpected(word: string): string {
+  return `Unexpected argument "${word}"`;
+}
+
+function noSuchCommand(name: string, rest: readonly string[]): string {
+  if (name.startsWith("-")) {
+    const command = rest.find((word) => findCommand(word)) ?? "COMMAND";
+    return `Unknown option ${name}; options follow the command: codex-session ${command} ${name}`;
   }
+  const names = COMMANDS.flatMap((
+    { name, aliases = [] },
+  ) => [name, ...aliases]);
+  const near = findCommand(nearestCommand(name, names) ?? "");
   return `Unknown command "${name}"` +
     (near === undefined ? "" : `; did you mean "${near.name}"?`);
 }

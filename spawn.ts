@@ -428,10 +428,11 @@ function spawnReaper(
     ) {
       throw error;
     }
-    if (!isDirectory(cwd)) {
+    const fault = directoryFault(cwd);
+    if (fault !== undefined) {
       throw new SessionError(
         "cwd_missing",
-        `Cannot start session "${paths.id}": the working directory "${cwd}" does not exist`,
+        `Cannot start session "${paths.id}": the working directory "${cwd}" ${fault}`,
         { id: paths.id, cause: error },
       );
     }
@@ -443,11 +444,14 @@ function spawnReaper(
   }
 }
 
-function isDirectory(path: string): boolean {
+/** Why a path is no directory; `undefined` if it is one. */
+function directoryFault(path: string): string | undefined {
   try {
-    return Deno.statSync(path).isDirectory;
+    return Deno.statSync(path).isDirectory ? undefined : "is not a directory";
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    return false;
+    return error instanceof Deno.errors.PermissionDenied
+      ? "can't be reached: permission denied"
+      : "does not exist";
   }
 }

@@ -512,6 +512,11 @@ export function textOfMeta(meta: Meta): string {
   return JSON.stringify(meta, null, 2) + "\n";
 }
 
+/** A prompt, or a command, as the metadata hold it: a line of bounded length. */
+export function promptOf(text: string): string {
+  return text.replace(/\s+/g, " ").slice(0, 200);
+}
+
 /**
  * Metadata for a session that is about to start.
  *
@@ -532,7 +537,7 @@ export function newMeta(
     cwd: facts.cwd,
     env: Object.keys(env).sort(),
     labels,
-    prompt: (facts.prompt ?? argv.join(" ")).replace(/\s+/g, " ").slice(0, 200),
+    prompt: promptOf(facts.prompt ?? argv.join(" ")),
     createdAt: new Date().toISOString(),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),

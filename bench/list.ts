@@ -122,7 +122,7 @@ export async function list(effort: Effort): Promise<Table[]> {
         "bundle: list, 1,000",
         1000,
         (perSession(1000) * 1000).toFixed(1),
-        atMost(medianRatio(took[1000] ?? [], bare), 4.2, " x bare"),
+        atMost(medianRatio(took[1000] ?? [], bare), 5, " x bare"),
       ),
       row(
         "bundle: list, 10,000",

@@ -12,7 +12,7 @@ import { ArgumentError } from "../errors.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
 import { KIND_NAMES, SCOPES, STATES } from "../store.ts";
-import { type Command, COMMANDS, COMMON } from "./usage.ts";
+import { type Command, COMMANDS, optionsOf } from "./usage.ts";
 
 /** `completions`: a script on standard output. */
 // deno-lint-ignore require-await
@@ -27,7 +27,6 @@ export const completions: Handler = async (call, io) => {
 };
 
 const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
-const optionsOf = ({ options }: Command) => [...options, ...COMMON];
 
 /** The spellings of an option: `-f`, `--follow`. */
 const spellings = ({ name, short }: Option) =>

@@ -34,8 +34,11 @@ export function parseDuration(text: string): number {
   return Math.round(total);
 }
 
+/** The longest limit of a session's time: `createSession()` takes no longer one. */
+const LONGEST_MS = 10 * 365 * 86_400_000;
+
 /**
- * A duration greater than 0.
+ * A duration greater than 0 and at most ten years.
  *
  * @throws {ArgumentError} if the text is malformed.
  */
@@ -44,6 +47,11 @@ export function parsePeriod(text: string): number {
   if (ms === 0) {
     throw new ArgumentError(
       `Invalid duration "${text}": use a value greater than 0`,
+    );
+  }
+  if (ms > LONGEST_MS) {
+    throw new ArgumentError(
+      `Invalid duration "${text}": use ten years at most`,
     );
   }
   return ms;
@@ -134,6 +142,30 @@ export function harmless(text: string): string {
   });
 }
 
+/**
+ * A word as a shell reads it back: plain, in single quotes, or, with characters that
+ * {@linkcode harmless} replaces, in `$'…'` of bash and zsh.
+ */
+export function shellWord(word: string): string {
+  if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word)) return word;
+  if (word.search(HARMFUL) < 0) return `'${word.replaceAll("'", "'\\''")}'`;
+  const escaped = word.replace(/[\\']/g, "\\$&").replace(HARMFUL, (char) => {
+    const named: Record<string, string> = {
+      "\n": "\\n",
+      "\r": "\\r",
+      "\t": "\\t",
+    };
+    const code = char.codePointAt(0)!;
+    const digits = code.toString(16);
+    // In a shell \x is a byte.
+    return named[char] ??
+      (code < 0x80
+        ? `\\x${digits.padStart(2, "0")}`
+        : `\\U${digits.padStart(8, "0")}`);
+  });
+  return `$'${escaped}'`;
+}
+
 /** JSON that escapes the characters that {@linkcode harmless} replaces; it parses to the same value. */
 export function harmlessJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(HARMFUL, (char) => {
@@ -175,6 +207,14 @@ export function widthOf(text: string): number {
   return [...bare].length + (bare.match(wide)?.length ?? 0);
 }
 
+/** The width of each column of a table: that of its widest cell. */
+export function columnWidths(rows: readonly (readonly string[])[]): number[] {
+  const sizes = rows.map(cellWidths);
+  return sizes[0]?.map((_, i) =>
+    sizes.reduce((most, row) => Math.max(most, row[i]!), 0)
+  ) ?? [];
+}
+
 /**
  * Aligns rows of plain text in columns with two spaces between them, and cuts each line to
  * `columns` cells. The columns in `right` are flush right.
@@ -184,15 +224,12 @@ export function formatTable(
   right: readonly number[],
   columns = Infinity,
 ): string[] {
-  const sizes = rows.map(cellWidths);
-  const widths =
-    sizes[0]?.map((_, i) =>
-      sizes.reduce((most, row) => Math.max(most, row[i]!), 0)
-    ) ?? [];
-  return rows.map((row, at) => {
+  const widths = columnWidths(rows);
+  return rows.map((row) => {
+    const sizes = cellWidths(row);
     let line = "";
     for (let i = 0; i < row.length; i++) {
-      const space = " ".repeat(widths[i]! - sizes[at]![i]!);
+      const space = " ".repeat(widths[i]! - sizes[i]!);
       if (i > 0) line += "  ";
       if (right.includes(i)) line += space + row[i];
       else line += i === row.length - 1 ? row[i] : row[i] + space;

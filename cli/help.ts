@@ -1,68 +1,90 @@
 /**
- * The help texts, made from the descriptions in `usage.ts`.
+ * The help texts, made from the descriptions in `usage.ts`. Lines have 80 characters at most.
  *
  * @module
  */
-import { type Command, COMMANDS, COMMON } from "./usage.ts";
+import { MEANINGS } from "./io.ts";
+import { type Command, findCommand, GROUPS, optionsOf } from "./usage.ts";
 
-/** The exit statuses, for the help. */
-const STATUSES = `Exit status:
-  0 success   1 failure   2 wrong usage   3 no such session, or ambiguous
-  4 wrong state   124 timeout   126 program not executable
-  127 program not found   141 output pipe closed
-  attach and wait: the agent's own status; 128+n if signal n ended it`;
+const WIDTH = 80;
+
+/** Breaks text into lines of so many characters; a blank line separates paragraphs. */
+function wrap(text: string, width: number): string[] {
+  return text.split("\n\n").flatMap((paragraph, i) => {
+    const lines = i === 0 ? [""] : ["", ""];
+    for (const word of paragraph.split(/\s+/)) {
+      const line = lines.at(-1)!;
+      if (line === "") lines[lines.length - 1] = word;
+      else if (line.length + 1 + word.length <= width) {
+        lines[lines.length - 1] = `${line} ${word}`;
+      } else lines.push(word);
+    }
+    return lines;
+  });
+}
 
 /** Two columns of help. */
-function columns(rows: readonly (readonly [string, string])[]): string {
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join(
-    "\n",
-  );
+function columns(
+  rows: readonly (readonly [string, string])[],
+  width = Math.max(...rows.map(([left]) => left.length)),
+): string {
+  const indent = " ".repeat(width + 4);
+  return rows.map(([left, right]) =>
+    `  ${left.padEnd(width)}  ${
+      wrap(right, WIDTH - indent.length).join(`\n${indent}`)
+    }`
+  ).join("\n");
 }
 
 /** The text of `codex-session --help`. */
 export function mainHelp(): string {
-  const rows = COMMANDS.map((
-    { name, aliases = [], summary },
-  ) => [[name, ...aliases].join(", "), summary] as const);
+  const groups = GROUPS.map(([title, names]) => {
+    const rows = names.map((name) => {
+      const { aliases = [], summary } = findCommand(name)!;
+      return [[name, ...aliases].join(", "), summary] as const;
+    });
+    return `${title}:\n${columns(rows, 12)}`;
+  });
+  const statuses = MEANINGS.map(([status, meaning]) =>
+    [String(status).padStart(3), meaning] as const
+  );
   return `Run coding agents, or any command, as background sessions.
 
 Usage: codex-session COMMAND [OPTIONS] [ARGS]
 
-Commands:
-${columns(rows)}
+${groups.join("\n")}
 
-SEL selects a session: its id, its number in \`list\` (0 is the newest), or a
-unique beginning of its id.
+Run \`codex-session COMMAND --help\` for the options of a command. SEL is a
+session: its id, its number in \`list\` (0 is the newest), or a unique beginning
+of its id.
 
-Examples:
-  codex-session run -- claude -p 'explain this repository'
-  codex-session list
-  codex-session logs -f 0
+A first session:
+  codex-session run --id hello -- sh -c 'sleep 5; echo hello'
+  codex-session logs -f hello
+  codex-session delete hello
+
+Exit status:
+${columns(statuses)}
+  attach and wait: the agent's own status; 128+n if signal n ended it
 
 Sessions are stored in $CODEX_SESSION_HOME, else $XDG_STATE_HOME/codex-session,
 else ~/.local/state/codex-session.
-
-${STATUSES}
-
-Run \`codex-session COMMAND --help\` for the options of a command.
 `;
 }
 
 /** The text of `codex-session COMMAND --help`. */
 export function commandHelp(command: Command): string {
-  const { name, aliases = [], operands, summary, details, options, examples } =
-    command;
-  const rows = [...options, ...COMMON].map((option) => {
+  const { name, aliases = [], operands, summary, details, examples } = command;
+  const rows = optionsOf(command).map((option) => {
     const short = option.short === undefined ? "    " : `-${option.short}, `;
     const value = option.value === undefined ? "" : ` ${option.value}`;
     return [`${short}--${option.name}${value}`, option.help] as const;
   });
-  const also = aliases.length === 0 ? "" : `\nAlso: ${aliases.join(", ")}\n`;
+  const also = aliases.length === 0 ? "" : `Also: ${aliases.join(", ")}\n`;
   return `${summary[0]!.toUpperCase()}${summary.slice(1)}.
 
 Usage: codex-session ${name} [OPTIONS]${operands && ` ${operands}`}
-${also}${details === undefined ? "" : `\n${details}\n`}
+${also}${details === undefined ? "" : `\n${wrap(details, WIDTH).join("\n")}\n`}
 Options:
 ${columns(rows)}
 
@@ -72,7 +94,5 @@ ${
       "\n",
     )
   }
-
-${STATUSES}
 `;
 }

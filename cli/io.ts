@@ -25,6 +25,8 @@ export interface Io {
   readonly err: (content: string | Uint8Array) => void;
   /** The terminal's width if standard output is one. */
   readonly columns: number | undefined;
+  /** The width of tables: `$COLUMNS`, else the terminal's. */
+  readonly width: number | undefined;
   /** Colours are welcome. */
   readonly color: boolean;
   /** Results and errors are JSON. */
@@ -47,11 +49,32 @@ export const FAILED = 1;
 /** The arguments of a call are wrong. */
 export const USAGE = 2;
 
-const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+/** What each exit status means, for the help. `tests/docs_test.ts` compares the README. */
+export const MEANINGS: readonly (readonly [number, string])[] = [
+  [OK, "done"],
+  [FAILED, "failed, or several sessions failed differently"],
+  [USAGE, "wrong usage"],
+  [3, "no such session, or several match"],
+  [4, "not possible with this session: its state, kind or system"],
+  [124, "timeout"],
+  [126, "the program can't be executed"],
+  [127, "the program is not found"],
+  [141, "the output pipe was closed"],
+];
+
+/** The exit status for each error, the same in every command. */
+const STATUS: Readonly<Record<ErrorCode, number>> = {
   not_found: 3,
   ambiguous: 3,
+  exists: FAILED,
   wrong_state: 4,
   no_reader: 4,
+  damaged: 4,
+  unsupported: 4,
+  input_full: FAILED,
+  cwd_missing: FAILED,
+  spawn_failed: FAILED,
+  root_unusable: FAILED,
   timeout: 124,
   not_executable: 126,
   program_not_found: 127,
@@ -65,9 +88,11 @@ export function describeError(
   readonly code: string;
   readonly message: string;
 } {
-  const message = messageOf(error);
+  // Deno colours some of its messages, such as those of failed downloads.
+  // deno-lint-ignore no-control-regex
+  const message = messageOf(error).replace(/\x1b\[[\d;]*m/g, "");
   if (error instanceof SessionError) {
-    return { status: STATUS[error.code] ?? FAILED, code: error.code, message };
+    return { status: STATUS[error.code], code: error.code, message };
   }
   if (error instanceof ArgumentError) {
     return { status: USAGE, code: "usage", message };
@@ -94,30 +119,12 @@ export function reportError(error: unknown, io: Io): number {
   return status;
 }
 
-/**
- * Does the work for each selector and reports each failure. The status of a single selector is
- * that of its work; of several, 1 if any failed.
- */
-export async function forEach(
-  selectors: readonly string[],
-  io: Io,
-  work: (selector: string) => Promise<number | void>,
-): Promise<number> {
-  if (selectors.length === 0) {
-    throw new ArgumentError("Missing argument: expected a session");
-  }
-  let worst = OK;
-  for (const selector of selectors) {
-    let status: number;
-    try {
-      status = await work(selector) ?? OK;
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) throw error;
-      status = reportError(error, io);
-    }
-    if (status !== OK) worst = selectors.length === 1 ? status : FAILED;
-  }
-  return worst;
+/** The status of several pieces of work: that of the failures if they agree, else 1. */
+export function combine(statuses: readonly number[]): number {
+  const [status = OK, ...others] = new Set(
+    statuses.filter((status) => status !== OK),
+  );
+  return others.length === 0 ? status : FAILED;
 }
 
 /** The error for an agent whose ending is unknown. */

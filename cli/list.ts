@@ -4,91 +4,140 @@
  * @module
  */
 import { terminalStatusAt } from "../client/terminal_status.ts";
-import { ArgumentError } from "../errors.ts";
 import {
+  columnWidths,
   formatAge,
   formatSize,
   formatTable,
   harmless,
   harmlessJson,
+  shellWord,
 } from "./format.ts";
+import { type Handler, type Io, noOperands, OK } from "./io.ts";
 import {
-  forEach,
-  type Handler,
-  type Io,
-  labelsOf,
-  noOperands,
-  OK,
-  valueOf,
-} from "./io.ts";
+  choose,
+  filteredSessions,
+  forEachChosen,
+  noteNone,
+} from "./selection.ts";
 import {
-  listSessions,
-  resolveSelector,
-  type Session,
-} from "../session/find.ts";
+  processesAt,
+  processFinder,
+  type SessionProcess,
+} from "../process/members.ts";
+import type { Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
   KINDS,
+  type Paths,
+  promptOf,
   readStopRequest,
   type State,
-  type StateName,
-  STATES,
   timesAt,
 } from "../store.ts";
+import { isGranted } from "../system/files.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
   noOperands(call, "; did you mean show?");
-  const state = valueOf(call, "state");
-  if (state !== undefined && !(STATES as readonly string[]).includes(state)) {
-    throw new ArgumentError(
-      `Unknown state "${state}": use ${STATES.join(", ")}`,
-    );
-  }
-  const sessions = await listSessions({
-    state: state as StateName | undefined,
-    labels: labelsOf(call),
-  });
+  const sessions = await filteredSessions(call);
+  if (sessions.length === 0) noteNone(call, io);
   if (io.json) {
-    io.out(harmlessJson(sessions.map(summaryOf), 2) + "\n");
+    const isLeftOver = leftOverTest();
+    const summaries = sessions.map((session) =>
+      summaryOf(session, isLeftOver(session))
+    );
+    io.out(harmlessJson(summaries, 2) + "\n");
   } else if (call.flags.has("quiet")) {
     io.out(sessions.map(({ id }) => `${id}\n`).join(""));
-  } else io.out(tableOf(sessions, io));
+  } else if (sessions.length > 0) {
+    const width = call.flags.has("wide") ? Infinity : io.width ?? Infinity;
+    printTable(sessions, width, io);
+  }
   return OK;
 };
 
-const HEADER = "# ID PID KIND STATE CLIENTS OUT ERR LAST CREATED COMMAND/PROMPT"
-  .split(" ");
+/** The columns of the table: a name, how it is aligned, the cell of a session. */
+const COLUMNS: readonly (readonly [
+  string,
+  "left" | "right",
+  (session: Session, now: number, index: number) => string,
+])[] = [
+  ["#", "right", (_session, _now, index) => String(index)],
+  ["ID", "left", ({ id }) => id],
+  [
+    "PID",
+    "right",
+    ({ state }) => state.state === "running" ? String(state.pids.agent) : "-",
+  ],
+  ["KIND", "left", ({ meta }) => meta?.kind ?? "-"],
+  ["STATE", "left", stateText],
+  ["CLIENTS", "right", (session) => clientsOf(session)?.toString() ?? "-"],
+  ["OUT", "right", ({ sizes }) => formatSize(sizes.stdout)],
+  ["ERR", "right", ({ sizes }) => formatSize(sizes.stderr)],
+  ["LAST", "right", ({ lastOutputAt }, now) => ageOf(now, lastOutputAt)],
+  ["CREATED", "right", ({ createdAt }, now) => ageOf(now, createdAt)],
+  ["COMMAND", "left", commandText],
+];
+/** What is left out where there is no room, in this order. */
+const LEFT_OUT = ["CLIENTS", "OUT", "ERR", "LAST", "KIND", "PID", "CREATED"];
+/** The room that commands get before columns are left out, in cells. */
+const COMMAND_CELLS = 24;
 
-function tableOf(sessions: readonly Session[], io: Io): string {
+function printTable(sessions: readonly Session[], width: number, io: Io): void {
   const now = Date.now();
-  const rows = sessions.map((session, index) => [
-    String(index),
-    session.id,
-    session.state.state === "running" ? String(session.state.pids.agent) : "-",
-    session.meta?.kind ?? "-",
-    stateText(session.state),
-    clientsOf(session)?.toString() ?? "-",
-    formatSize(session.sizes.stdout),
-    formatSize(session.sizes.stderr),
-    ageOf(now, session.lastOutputAt),
-    ageOf(now, session.createdAt),
-    harmless(promptOf(session)),
-  ]);
-  const lines = formatTable(
-    [HEADER, ...rows],
-    [0, 2, 5, 6, 7, 8, 9],
-    io.columns,
+  const isLeftOver = leftOverTest();
+  const marks = sessions.map((session) => isLeftOver(session) ? "*" : "");
+  const state = COLUMNS.findIndex(([name]) => name === "STATE");
+  const rows = [
+    COLUMNS.map(([name]) => name),
+    ...sessions.map((session, i) =>
+      COLUMNS.map(([, , cell], column) =>
+        cell(session, now, i) + (column === state ? marks[i] : "")
+      )
+    ),
+  ];
+  const widths = columnWidths(rows);
+  const kept = columnsFor(widths, width);
+  const right = [...kept.keys()].filter((i) =>
+    COLUMNS[kept[i]!]![1] === "right"
   );
-  if (!io.color) return lines.join("\n") + "\n";
-  const colored = lines.map((line, i) => {
-    if (i === 0) return bold(line);
-    const { state } = sessions[i - 1]!;
-    const text = stateText(state);
-    return line.replace(` ${text} `, ` ${colorOf(state)(text)} `);
+  const shown = rows.map((row) => kept.map((i) => row[i]!));
+  const start = kept.filter((i) => i < state)
+    .reduce((sum, i) => sum + widths[i]! + 2, 0);
+  const end = start + widths[state]!;
+  const lines = formatTable(shown, right, width).map((line, i) => {
+    if (!io.color) return `${line}\n`;
+    if (i === 0) return `${bold(line)}\n`;
+    const colored = colorOf(sessions[i - 1]!.state)(line.slice(start, end));
+    return `${line.slice(0, start)}${colored}${line.slice(end)}\n`;
   });
-  return colored.join("\n") + "\n";
+  io.out(lines.join(""));
+  if (marks.includes("*") && io.columns !== undefined) {
+    io.err("* has left processes; to end them: codex-session stop SEL\n");
+  }
+}
+
+/** The columns, by their index, that leave the commands some room. */
+function columnsFor(widths: readonly number[], width: number): number[] {
+  let kept = [...COLUMNS.keys()];
+  const last = kept.length - 1;
+  const needed = () =>
+    kept.reduce((sum, i) => {
+      const most = i === last ? COMMAND_CELLS : Infinity;
+      return sum + Math.min(widths[i]!, most) + 2;
+    }, -2);
+  for (const name of LEFT_OUT) {
+    if (needed() <= width) break;
+    kept = kept.filter((i) => COLUMNS[i]![0] !== name);
+  }
+  return kept;
+}
+
+/** Tells whether a session has ended, orderly or not. */
+function isEnded({ state: { state } }: Pick<Session, "state">): boolean {
+  return state === "exited" || state === "lost";
 }
 
 /** The number of clients attached to a terminal, as its relay has noted it. */
@@ -102,18 +151,46 @@ function ageOf(now: number, then: Date | null): string {
   return then === null ? "-" : formatAge(Math.max(0, now - then.getTime()));
 }
 
-function promptOf({ meta, state }: Session): string {
-  if (state.state === "damaged") return state.reason;
-  return meta?.prompt || meta?.argv.join(" ") || "";
+/** The prompt; without one, the command as it can be pasted into a shell. */
+function commandText({ meta, state }: Session): string {
+  if (state.state === "damaged") return harmless(state.reason);
+  const { prompt = "", argv = [] } = meta ?? {};
+  const isCommand = prompt === "" || prompt === promptOf(argv.join(" "));
+  return isCommand ? argv.map(shellWord).join(" ") : harmless(prompt);
 }
 
-/** A state in a word or two: `running`, `exited 3`, `exited SIGTERM`. */
-function stateText(state: State): string {
+/** A state in a word or two: `running`, `exited 3`, `stopped`, `ended by SIGKILL`. */
+function stateText({ state, paths }: Session): string {
   if (state.state !== "exited") return state.state;
-  return `exited ${
-    "code" in state.ending ? state.ending.code : state.ending.signal
-  }`;
+  const by = readStopRequest(paths)?.by;
+  if (by === "timeout") return "timed out";
+  if (by !== undefined) return "stopped";
+  return "code" in state.ending
+    ? `exited ${state.ending.code}`
+    : `ended by ${state.ending.signal}`;
 }
+
+/**
+ * Returns a function that tells whether an ended session has left processes; `null` if that can't
+ * be seen without asking for a permission. It reads all processes once, at the first ended session.
+ */
+function leftOverTest(): (session: Session) => boolean | null {
+  let hasProcesses: ((paths: Paths) => boolean) | null | undefined;
+  return ({ state, paths }) => {
+    if (!isEnded({ state })) return false;
+    if (hasProcesses === undefined) {
+      const mayLook = isGranted({ name: "ffi" }) &&
+        isGranted({ name: "run", command: "/bin/sh" });
+      hasProcesses = mayLook ? processFinder(true) : null;
+    }
+    return hasProcesses &&
+      hasProcesses(paths) && processesAt(paths).some(isOfAgent);
+  };
+}
+
+/** Tells a process of the agent from the supervisor's, which ends a moment after the record. */
+const isOfAgent = ({ role }: SessionProcess) =>
+  role === "agent" || role === "child";
 
 function colorOf(state: State): (text: string) => string {
   switch (state.state) {
@@ -131,7 +208,7 @@ function colorOf(state: State): (text: string) => string {
 }
 
 /** A session as `list --json` prints it: the cheap part of `show`. */
-function summaryOf(session: Session) {
+function summaryOf(session: Session, leftOver: boolean | null) {
   const { id, meta, state, createdAt, sizes } = session;
   const ending = state.state === "exited" ? state.ending : undefined;
   return {
@@ -141,6 +218,8 @@ function summaryOf(session: Session) {
     exitCode: ending !== undefined && "code" in ending ? ending.code : null,
     signal: ending !== undefined && "signal" in ending ? ending.signal : null,
     reason: state.state === "damaged" ? state.reason : undefined,
+    stopped: readStopRequest(session.paths) ?? null,
+    leftOver,
     pid: state.state === "running" ? state.pids.agent : null,
     createdAt: createdAt.toISOString(),
     lastOutputAt: session.lastOutputAt?.toISOString() ?? null,
@@ -156,22 +235,22 @@ function summaryOf(session: Session) {
 
 /** `show`: all details, as a JSON array in the order of the operands. */
 export const show: Handler = async (call, io) => {
-  const { processesAt } = await import("../process/members.ts");
   const { mainPids } = await import("../process/main_pids.ts");
   const shown: unknown[] = [];
-  const status = await forEach(call.operands, io, async (selector) => {
-    const session = await resolveSelector(selector);
+  const chosen = await choose(call, io, () => true);
+  // deno-lint-ignore require-await
+  const status = await forEachChosen(chosen, io, async (session) => {
     const { paths, meta } = session;
     const { startedAt, endedAt } = timesAt(paths);
     const live = session.state.state === "running";
     const end = endedAt?.getTime() ?? (live ? Date.now() : undefined);
     const pids = mainPids(paths, live);
+    const processes = processesAt(paths);
     shown.push({
-      ...summaryOf(session),
+      ...summaryOf(session, isEnded(session) && processes.some(isOfAgent)),
       pid: pids?.agent ?? null,
       reaperPid: pids?.reaper ?? null,
       relayPid: pids?.relay ?? null,
-      stopped: readStopRequest(paths) ?? null,
       startedAt: startedAt?.toISOString() ?? null,
       endedAt: endedAt?.toISOString() ?? null,
       durationMs: startedAt === null || end === undefined
@@ -183,7 +262,7 @@ export const show: Handler = async (call, io) => {
       dir: paths.dir,
       stdout: paths.stdout,
       stderr: paths.stderr,
-      processes: processesAt(paths).map((process) => ({
+      processes: processes.map((process) => ({
         pid: process.pid,
         role: process.role,
         command: process.command,

@@ -9,6 +9,7 @@
  * @module
  */
 import { ArgumentError } from "../errors.ts";
+import { nearestOption } from "./hints.ts";
 
 /** One option of a command. */
 export interface Option {
@@ -39,6 +40,7 @@ export interface Parsed {
  *
  * @param verbatim From the first operand on, everything is an operand; a `--`
  * before it is dropped.
+ * @param foreign Advice for options of other programs.
  *
  * @throws {ArgumentError} for an option that is unknown, lacks a value, takes none,
  * or is given twice.
@@ -47,6 +49,7 @@ export function parseOptions(
   args: readonly string[],
   options: readonly Option[],
   verbatim = false,
+  foreign: Readonly<Record<string, string>> = {},
 ): Parsed {
   const flags = new Set<string>();
   const values = new Map<string, string[]>();
@@ -86,7 +89,7 @@ export function parseOptions(
       const [, name = "", value] = /^--([^=]*)(?:=([^]*))?$/.exec(arg) ?? [];
       const option = options.find((known) => known.name === name);
       if (option === undefined) {
-        throw new ArgumentError(unknown(`--${name}`, options));
+        throw new ArgumentError(unknown(`--${name}`, options, foreign));
       }
       const apart = option.value !== undefined && value === undefined;
       take(option, `--${name}`, apart ? args[++i] : value);
@@ -96,7 +99,7 @@ export function parseOptions(
         const shown = `-${arg[at]}`;
         const option = options.find((known) => known.short === arg[at]);
         if (option === undefined) {
-          throw new ArgumentError(unknown(shown, options));
+          throw new ArgumentError(unknown(shown, options, foreign));
         }
         if (option.value === undefined) take(option, shown, undefined);
         else {
@@ -110,12 +113,13 @@ export function parseOptions(
   return { flags, values, operands };
 }
 
-/** The message for an unknown option, with the one that was probably meant. */
-function unknown(given: string, options: readonly Option[]): string {
-  const near = options.find(({ name }) =>
-    given.length > 3 &&
-    (name.startsWith(given.slice(2)) || given.slice(2).startsWith(name))
-  );
-  return `Unknown option ${given}` +
-    (near === undefined ? "" : `; did you mean --${near.name}?`);
+/** The message for an unknown option, with what to write instead. */
+function unknown(
+  given: string,
+  options: readonly Option[],
+  foreign: Readonly<Record<string, string>>,
+): string {
+  const near = nearestOption(given, options.map(({ name }) => name));
+  const hint = foreign[given] ?? (near && `did you mean ${near}?`);
+  return `Unknown option ${given}${hint === undefined ? "" : `; ${hint}`}`;
 }

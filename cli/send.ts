@@ -5,16 +5,20 @@
  */
 import { ArgumentError, SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration } from "./format.ts";
-import { type Handler, OK, parsedValueOf } from "./io.ts";
+import { type Handler, type Io, parsedValueOf } from "./io.ts";
 import type { Parsed } from "./options.ts";
-import { resolveSelector } from "../session/find.ts";
-import { type Kind, KINDS } from "../store.ts";
+import { choose, forEachChosen, isFiltered } from "./selection.ts";
+import type { Session } from "../session/find.ts";
+import { isLive, type Kind, KINDS } from "../store.ts";
 
 /** `send`: text, keys, standard input, or the end of input. */
 export const send: Handler = async (call, io) => {
-  const [selector, ...words] = call.operands;
-  if (selector === undefined) {
-    throw new ArgumentError("Missing argument: expected one session");
+  const several = isFiltered(call);
+  const words = call.operands.slice(several ? 0 : 1);
+  if (several && call.flags.has("stdin")) {
+    throw new ArgumentError(
+      "Cannot use --stdin with --label, --state or --all: it goes to one session",
+    );
   }
   const keys = call.values.get("key") ?? [];
   const typed = words.length > 0 || keys.length > 0;
@@ -24,9 +28,29 @@ export const send: Handler = async (call, io) => {
       "Invalid input: give text or keys, or --stdin, or --eof",
     );
   }
+  const chosen = await choose(
+    call,
+    io,
+    ({ meta, state }) =>
+      isLive(state) && meta !== null && KINDS[meta.kind].accepts.length > 0,
+    call.operands.slice(0, several ? 0 : 1),
+  );
+  return await forEachChosen(
+    chosen,
+    io,
+    (session) => sendTo(session, words, call, io),
+  );
+};
+
+async function sendTo(
+  { id, meta }: Session,
+  words: readonly string[],
+  call: Parsed,
+  io: Io,
+): Promise<void> {
+  const keys = call.values.get("key") ?? [];
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const options = { timeoutMs };
-  const { id, meta } = await resolveSelector(selector);
   const wantsEnd = !call.flags.has("no-newline");
   if (meta !== null) checkAccepts(id, meta.kind, call);
   if (meta !== null && KINDS[meta.kind].isTerminal) {
@@ -47,8 +71,7 @@ export const send: Handler = async (call, io) => {
     else await sendInput(id, words.join(" ") + (wantsEnd ? "\n" : ""), options);
   }
   if (io.json) io.out(harmlessJson({ id, sent: true }) + "\n");
-  return OK;
-};
+}
 
 /** Refuses what a session of this kind can't be sent, and says what can. */
 function checkAccepts(id: string, kind: Kind, call: Parsed): void {

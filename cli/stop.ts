@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration } from "./format.ts";
 import {
   FAILED,
-  forEach,
   type Handler,
   noOperands,
   OK,
@@ -14,62 +14,67 @@ import {
   reportError,
   valueOf,
 } from "./io.ts";
-import { resolveSelector } from "../session/find.ts";
+import { choose, forEachChosen } from "./selection.ts";
+import { getSession, type Session } from "../session/find.ts";
 import { formatBytes } from "../std.ts";
+import { isLive } from "../store.ts";
 import { signalNumber } from "../system/signals.ts";
 
-/** `stop`: stops all sessions at the same time, so that grace periods don't add up. */
+/** `stop`. What has ended is done. */
 export const stop: Handler = async (call, io) => {
   const killSignal = valueOf(call, "signal") ?? "TERM";
   signalNumber(killSignal); // A wrong one is a usage error, before anything is stopped.
   const graceMs = parsedValueOf(call, "time", parseDuration);
   const { stopSession } = await import("../session/stop.ts");
-  return await together(
-    call.operands,
-    async (selectors) =>
-      await forEach(selectors, io, async (selector) => {
-        const { id } = await resolveSelector(selector);
-        await stopSession(id, { killSignal, graceMs });
-        io.out(
-          io.json ? harmlessJson({ id, stopped: true }) + "\n" : `${id}\n`,
-        );
-      }),
-  );
+  const { processFinder } = await import("../process/members.ts");
+  let hasProcesses: ReturnType<typeof processFinder> | undefined;
+  const chosen = await choose(call, io, ({ state, paths }) => {
+    return isLive(state) || (hasProcesses ??= processFinder())(paths);
+  });
+  return await forEachChosen(chosen, io, async ({ id }) => {
+    try {
+      await stopSession(id, { killSignal, graceMs });
+    } catch (error) {
+      if (!await hasEnded(id, error)) throw error;
+    }
+    io.out(io.json ? harmlessJson({ id, stopped: true }) + "\n" : `${id}\n`);
+  });
 };
 
-/** `delete`. */
+/** Tells whether nothing could be stopped because all has ended. */
+async function hasEnded(id: string, error: unknown): Promise<boolean> {
+  if (!(error instanceof SessionError) || error.code !== "wrong_state") {
+    return false;
+  }
+  const { state } = (await getSession(id)).state;
+  return state === "exited" || state === "lost";
+}
+
+/** `delete`. Without `--force`, filters choose only what it can delete. */
 export const delete_: Handler = async (call, io) => {
   const force = call.flags.has("force");
   const { deleteSession } = await import("../session/stop.ts");
-  // Resolve all before deleting one: deleting shifts the numbers.
-  const ids: string[] = [];
-  const unresolved = await forEach(call.operands, io, async (selector) => {
-    ids.push((await resolveSelector(selector)).id);
+  let spared = 0;
+  const fits = ({ state }: Session) => {
+    if (force || state.state === "exited" || state.state === "lost") {
+      return true;
+    }
+    spared++;
+    return false;
+  };
+  const chosen = await choose(call, io, fits);
+  if (spared > 0 && !io.json) {
+    io.err(
+      spared === 1
+        ? "codex-session: Kept 1 session that runs or is damaged; -f deletes it, too\n"
+        : `codex-session: Kept ${spared} sessions that run or are damaged; -f deletes them, too\n`,
+    );
+  }
+  return await forEachChosen(chosen, io, async ({ id }) => {
+    await deleteSession(id, { force });
+    io.out(io.json ? harmlessJson({ id, deleted: true }) + "\n" : `${id}\n`);
   });
-  if (ids.length === 0) return unresolved;
-  const status = await together(
-    ids,
-    async (some) =>
-      await forEach(some, io, async (id) => {
-        await deleteSession(id, { force });
-        io.out(
-          io.json ? harmlessJson({ id, deleted: true }) + "\n" : `${id}\n`,
-        );
-      }),
-  );
-  return call.operands.length === 1 ? status : status || unresolved;
 };
-
-/** Does the work for all operands at the same time; the status is that of `forEach`. */
-async function together(
-  operands: readonly string[],
-  work: (one: readonly string[]) => Promise<number>,
-): Promise<number> {
-  if (operands.length <= 1) return await work(operands);
-  const unique = [...new Set(operands)];
-  const statuses = await Promise.all(unique.map((operand) => work([operand])));
-  return statuses.some((status) => status !== OK) ? 1 : OK;
-}
 
 /** `prune`. */
 export const prune: Handler = async (call, io) => {

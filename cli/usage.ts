@@ -20,6 +20,10 @@ export interface Command {
   readonly details?: string;
   /** Its own options. */
   readonly options: readonly Option[];
+  /** It prints no JSON: `--json` is refused. */
+  readonly noJson?: boolean;
+  /** What to do instead of giving options that other programs have. */
+  readonly foreign?: Readonly<Record<string, string>>;
   /** Every word from the first operand on is an operand, even one that starts with a dash. */
   readonly verbatim?: boolean;
   /** The words that complete its operands. */
@@ -28,13 +32,33 @@ export interface Command {
   readonly examples: readonly (readonly [string, string])[];
 }
 
-/** Options of every command. */
-export const COMMON: readonly Option[] = [
+const JSON_OPTION: Option = {
+  name: "json",
+  help: "print results as JSON; errors as JSON on standard error",
+};
+const HELP: Option = { name: "help", short: "h", help: "show this help" };
+
+/** The options of a command: its own, and those of every command. */
+export function optionsOf({ options, noJson = false }: Command): Option[] {
+  return [...options, ...noJson ? [] : [JSON_OPTION], HELP];
+}
+
+/** Options that choose sessions without naming them. */
+const FILTERS: readonly Option[] = [
   {
-    name: "json",
-    help: "print results as JSON; errors as JSON on standard error",
+    name: "label",
+    short: "l",
+    value: "KEY[=VALUE]",
+    repeat: true,
+    help: "only sessions with this label; can be repeated",
   },
-  { name: "help", short: "h", help: "show this help" },
+  {
+    name: "state",
+    value: "S",
+    repeat: true,
+    help: "only in these states: starting, running, exited, lost, damaged",
+  },
+  { name: "all", help: "all sessions that the other filters leave" },
 ];
 
 const START: readonly Option[] = [
@@ -109,6 +133,15 @@ export const COMMANDS: readonly Command[] = [
       "and `attach`; pty is the full terminal interface.\n" +
       "Programs: codex-exec (or `codex exec`), codex-repl and codex on PATH, or the command lines in\n" +
       "CODEX_SESSION_EXEC, CODEX_SESSION_REPL and CODEX_SESSION_PTY.",
+    foreign: {
+      "-d": "sessions always run in the background",
+      "--detach": "sessions always run in the background",
+      "-it": "use -t",
+      "--name": "use --id",
+      "-w": "use --cwd",
+      "--workdir": "use --cwd",
+      "-C": "use --cwd",
+    },
     options: [...START, ...TERMINAL],
     verbatim: true,
     examples: [
@@ -127,6 +160,15 @@ export const COMMANDS: readonly Command[] = [
     summary: "start any command in the background",
     details:
       "Prints the session id as soon as the command runs, or fails if it can't start.",
+    foreign: {
+      "-d": "sessions always run in the background",
+      "--detach": "sessions always run in the background",
+      "-it": "use -t",
+      "--name": "use --id",
+      "-w": "use --cwd",
+      "--workdir": "use --cwd",
+      "-C": "use --cwd",
+    },
     options: [
       ...START,
       {
@@ -158,20 +200,19 @@ export const COMMANDS: readonly Command[] = [
     aliases: ["ls", "ps"],
     operands: "",
     summary: "list sessions, newest first",
+    foreign: {
+      "-a": "list shows all",
+      "--filter": "use -l KEY=VALUE or --state S",
+      "-f": "use -l KEY=VALUE or --state S",
+      "--format": "use --json",
+      "-o": "use --json",
+      "--no-trunc": "use --wide",
+      "-w": "use --wide",
+    },
     options: [
       { name: "quiet", short: "q", help: "ids only" },
-      {
-        name: "state",
-        value: "S",
-        help: "only in this state: starting, running, exited, lost or damaged",
-      },
-      {
-        name: "label",
-        short: "l",
-        value: "KEY=VALUE",
-        repeat: true,
-        help: "only with this label",
-      },
+      { name: "wide", help: "all columns, lines of any length" },
+      ...FILTERS,
     ],
     examples: [
       ["list --state running", "running sessions"],
@@ -185,7 +226,7 @@ export const COMMANDS: readonly Command[] = [
     name: "show",
     operands: "SEL…",
     summary: "show all details of sessions as JSON",
-    options: [],
+    options: FILTERS,
     completes: "sessions",
     examples: [["show 0", "the newest session"], [
       "show fix | jq .[0].processes",
@@ -194,6 +235,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: "attach",
+    noJson: true,
     operands: "SEL",
     summary: "watch a session and send it input",
     details:
@@ -201,6 +243,10 @@ export const COMMANDS: readonly Command[] = [
       "Press Ctrl-C or Ctrl-D to detach; the session keeps running. When the session ends, attach\n" +
       "ends with the agent's exit status. In a terminal session you see its screen, and every key\n" +
       "goes to the program; press ctrl-\\ to detach (press it twice to send it).",
+    foreign: {
+      "--json": "attach prints no JSON",
+      "-t": "give the session alone: attach SEL",
+    },
     options: [
       { name: "stderr", help: "also show standard error, marked" },
       {
@@ -224,8 +270,14 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: "logs",
+    noJson: true,
     operands: "SEL",
     summary: "print the output of a session",
+    foreign: {
+      "--json": "logs prints no JSON",
+      "--since": "use -n N",
+      "--head": "use -n N",
+    },
     options: [
       {
         name: "follow",
@@ -269,6 +321,10 @@ export const COMMANDS: readonly Command[] = [
       "In a terminal session, the text is typed, as a paste if the program supports that, followed by\n" +
       "Enter. With --key, the keys follow the text instead of Enter. Keys: enter, tab, escape, up,\n" +
       "pagedown, f5, ctrl-c, alt-x, shift-tab, …",
+    foreign: {
+      "--enter": "Enter is pressed without it",
+      "-t": "give the session alone: send SEL TEXT",
+    },
     options: [
       {
         name: "no-newline",
@@ -288,6 +344,7 @@ export const COMMANDS: readonly Command[] = [
         value: "D",
         help: "how long to wait if the agent doesn't read (default: 5s)",
       },
+      ...FILTERS,
     ],
     completes: "session",
     examples: [
@@ -316,6 +373,7 @@ export const COMMANDS: readonly Command[] = [
         value: "D",
         help: "give up after this time with status 124",
       },
+      ...FILTERS,
     ],
     completes: "sessions",
     examples: [
@@ -334,6 +392,12 @@ export const COMMANDS: readonly Command[] = [
     details:
       "Signals every process of the session and returns when all of them are gone. With SIGTERM, a\n" +
       "process on a terminal that ignores it, such as an interactive shell, gets SIGHUP as well.",
+    foreign: {
+      "-9": "use -s KILL",
+      "-f": "use -t 0",
+      "--force": "use -t 0",
+      "--timeout": "use --time",
+    },
     options: [
       {
         name: "signal",
@@ -347,6 +411,7 @@ export const COMMANDS: readonly Command[] = [
         value: "D",
         help: "grace period (default: 10s)",
       },
+      ...FILTERS,
     ],
     completes: "sessions",
     examples: [["stop fix", "SIGTERM, and SIGKILL after 10 s"], [
@@ -359,11 +424,17 @@ export const COMMANDS: readonly Command[] = [
     aliases: ["rm"],
     operands: "SEL…",
     summary: "delete ended sessions and their output",
-    options: [{
-      name: "force",
-      short: "f",
-      help: "stop running sessions first; also delete damaged ones",
-    }],
+    foreign: {
+      "-r": "delete takes all of a session by itself",
+    },
+    options: [
+      {
+        name: "force",
+        short: "f",
+        help: "stop running sessions first; also delete damaged ones",
+      },
+      ...FILTERS,
+    ],
     completes: "sessions",
     examples: [["delete fix", "an ended session"], [
       "rm -f fix",
@@ -406,8 +477,10 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: "completions",
+    noJson: true,
     operands: "bash|zsh|fish",
     summary: "print a completion script",
+    foreign: { "--json": "completions prints no JSON" },
     options: [],
     examples: [
       [
@@ -421,6 +494,15 @@ export const COMMANDS: readonly Command[] = [
       ],
     ],
   },
+];
+
+/** The groups of the help, each with its commands. */
+export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
+  ["Start", ["run", "create"]],
+  ["Watch", ["list", "show", "logs", "screen"]],
+  ["Talk", ["attach", "send", "wait"]],
+  ["End", ["stop", "delete", "prune"]],
+  ["Set up", ["doctor", "completions"]],
 ];
 
 /** The command with this name or alias. */

@@ -7,15 +7,13 @@ import type { Condition } from "../client/wait.ts";
 import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parseDuration, parsePeriod } from "./format.ts";
 import {
-  FAILED,
-  forEach,
   type Handler,
   OK,
   parsedValueOf,
   unknownEnding,
   valueOf,
 } from "./io.ts";
-import { resolveSelector } from "../session/find.ts";
+import { choose, forEachChosen } from "./selection.ts";
 import { exitStatus } from "../store.ts";
 
 /** `wait --for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
@@ -40,11 +38,9 @@ export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("../client/wait.ts");
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const condition = parseCondition(valueOf(call, "for") ?? "exit");
-  const statuses = new Map<string, number>();
-  const waiting = call.operands.map(async (selector) => {
-    // forEach() with one selector reports the error and returns its own status.
-    const status = await forEach([selector], io, async () => {
-      const { id } = await resolveSelector(selector);
+  const chosen = await choose(call, io, () => true);
+  const waiting = chosen.map((one) =>
+    forEachChosen([one], io, async ({ id }) => {
       if (condition.for !== "exit") {
         const { waitFor } = await import("../client/wait.ts");
         await waitFor(id, condition, { timeoutMs });
@@ -67,16 +63,8 @@ export const wait: Handler = async (call, io) => {
           : `${id} ${code}\n`,
       );
       return code;
-    });
-    statuses.set(selector, status);
-  });
-  if (waiting.length === 0) {
-    throw new ArgumentError("Missing argument: expected a session");
-  }
-  await Promise.all(waiting);
-  for (const selector of call.operands) {
-    const status = statuses.get(selector) ?? FAILED;
-    if (status !== OK) return status;
-  }
-  return OK;
+    })
+  );
+  const statuses = await Promise.all(waiting);
+  return statuses.find((status) => status !== OK) ?? OK;
 };

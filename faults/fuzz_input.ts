@@ -29,7 +29,7 @@ import {
 import { timesAt } from "../store.ts";
 import { parseOptions } from "../cli/options.ts";
 import { readPids, readState, readStopRequest } from "../store.ts";
-import { COMMANDS, COMMON, findCommand } from "../cli/usage.ts";
+import { COMMANDS, findCommand, optionsOf } from "../cli/usage.ts";
 import {
   type Complaint,
   type Context,
@@ -348,7 +348,7 @@ async function fuzzOptions({ short, random, count, over }: Context) {
     try {
       parseOptions(
         args.slice(1),
-        [...command.options, ...COMMON],
+        optionsOf(command),
         command.verbatim,
       );
     } catch (error) {

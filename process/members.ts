@@ -336,16 +336,17 @@ function rolesOf(
 
 /**
  * Reads all processes once and returns a function that tells whether a session can have any:
- * at least one of them must carry its directory. Needs the permissions of
+ * at least one of them must carry its directory. A process that hides its environment can be any
+ * session's whose lock is held; `visibleOnly` ignores it, which is faster. Needs the permissions of
  * {@linkcode processesAt}.
  */
-export function processFinder(): (paths: Paths) => boolean {
+export function processFinder(visibleOnly = false): (paths: Paths) => boolean {
   const found = new Set(scan().map((entry) => entry.owner));
   const owners = new Set<string>();
   for (const owner of found) {
     if (owner) owners.add(realPathOf(owner) ?? fromBytes(owner));
   }
-  const hides = found.has(null);
+  const hides = !visibleOnly && found.has(null);
   return (paths) => owners.has(paths.dir) || hides && isLockHeld(paths);
 }
 

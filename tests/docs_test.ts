@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MEANINGS } from "../cli/io.ts";
 import { assert, assertEquals, PROJECT } from "./helpers.ts";
 
 const PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].concat(
@@ -91,4 +92,10 @@ Deno.test("docs/security.md lists the functions of the C library that ffi.ts has
     .map(([, name]) => name!);
   assert(functions.length > 20);
   assertEquals([...new Set(listed)].sort(), functions.sort());
+});
+
+Deno.test("README.md has the exit statuses of the command line", () => {
+  const rows = [...read("README.md").matchAll(/^\| (\d+) +\| (.*?) +\|$/gm)]
+    .map(([, status, meaning]) => [Number(status), meaning]);
+  assertEquals(rows, MEANINGS);
 });

@@ -104,10 +104,10 @@ Deno.test("what a terminal or another kind can't do is said, with what can be do
   await ok(root, "run", "-t", "--id", "t", "sleep", "600");
   await ok(root, "run", "--id", "e", "sleep", "600");
   const cases: [number, string, string[]][] = [
-    [1, "must be a terminal", ["attach", "t"]],
-    [1, "--key ctrl-d", ["send", "t", "--eof"]],
-    [1, "it is not a terminal", ["send", "e", "-k", "enter"]],
-    [1, "it is no terminal", ["screen", "e"]],
+    [4, "must be a terminal", ["attach", "t"]],
+    [4, "--key ctrl-d", ["send", "t", "--eof"]],
+    [4, "it is not a terminal", ["send", "e", "-k", "enter"]],
+    [4, "it is no terminal", ["screen", "e"]],
     [2, "key", ["send", "t", "-k", "hyperspace"]],
     [2, "Invalid size", ["run", "-t", "--size", "0x0", "true"]],
     [2, "the session is not a terminal", ["run", "--size", "80x24", "true"]],

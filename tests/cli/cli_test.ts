@@ -138,10 +138,16 @@ Deno.test("each kind of failure has its exit status", async () => {
   const cases: [number, string, string[]][] = [
     [1, "id is taken", ["run", "--id", "live", "true"]],
     [1, "does not exist", ["run", "--cwd", "/no/where", "true"]],
+    [1, "is not a directory", ["run", "--cwd", "/etc/passwd", "true"]],
     [2, "Unknown command", ["frobnicate"]],
     [2, 'Unknown command "a(b"', ["a(b"]],
     [2, 'did you mean "list"', ["lst"]],
-    [2, 'did you mean "stop"', ["stopp"]],
+    [2, "codex-session list --json", ["--json", "list"]],
+    [2, 'Unexpected argument "x"', ["--version", "x"]],
+    [2, "prints no JSON", ["logs", "--json", "live"]],
+    [2, "--json with --attach", ["run", "-a", "--json", "true"]],
+    [2, "always run in the background", ["run", "-d", "true"]],
+    [2, "ten years at most", ["run", "--timeout", "300000d", "true"]],
     [2, "Unknown option", ["run", "--frobnicate", "true"]],
     [2, "Missing argument: expected a command", ["run"]],
     [2, "Invalid session id", ["run", "--id", "../x", "true"]],
@@ -160,10 +166,26 @@ Deno.test("each kind of failure has its exit status", async () => {
     [4, "takes no input", ["send", "live", "x"]],
     [124, "Timed out after 50 ms", ["wait", "--timeout", "50ms", "live"]],
     [126, "not an executable", ["run", "/"]],
+    [127, "session run -- sleep 9", ["run", "sleep 9"]],
+    [127, "run -- sh -c 'x | cat'", ["run", "x | cat"]],
     [127, "not found", ["run", "no-such-program"]],
   ];
-  for (const [status, words, args] of cases) {
-    await fails(root, status, words, ...args);
+  const SESSION_COMMANDS = "show attach logs screen send wait stop delete"
+    .split(" ");
+  for (const name of SESSION_COMMANDS) {
+    const text = name === "send" ? ["x"] : [];
+    cases.push(
+      [2, "Unknown option --bogus", [name, "--bogus"]],
+      [3, "No such session", [name, "nobody", ...text]],
+      [3, "it could be", [name, "liv", ...text]],
+    );
+  }
+  while (cases.length > 0) {
+    await Promise.all(
+      cases.splice(0, 4).map(([status, words, args]) =>
+        fails(root, status, words, ...args)
+      ),
+    );
   }
   assertEquals((await ok(root, "list", "-q")).split("\n").length, 3);
 });
@@ -190,7 +212,7 @@ Deno.test("with --json an error is JSON with a stable code", async () => {
     const { stderr } = await runCli(root.dir, [...args, "--json"]);
     return JSON.parse(stderr).error.code;
   };
-  assertEquals(await codeOf("logs", "nobody"), "not_found");
+  assertEquals(await codeOf("show", "nobody"), "not_found");
   assertEquals(await codeOf("list", "--bogus"), "usage");
   assertEquals(await codeOf("frobnicate"), "usage");
   const run = await runCli(root.dir, ["run", "--json", "no-such-program"]);
@@ -213,15 +235,15 @@ Deno.test("list shows a table that is harmless and cut to the terminal", async (
   const lines = (await ok(root, "list")).trimEnd().split("\n");
   assertMatch(
     lines[0]!,
-    /^# +ID +PID +KIND +STATE +CLIENTS +OUT +ERR +LAST +CREATED +COMMAND\/PROMPT$/,
+    /^# +ID +PID +KIND +STATE +CLIENTS +OUT +ERR +LAST +CREATED +COMMAND$/,
   );
   assertMatch(
     lines[1]!,
-    /^0 +second +\d+ +exec +running +- +0 +0 +- +\w+ +sh -c sleep 600 # \\x1b\[31mred/,
+    /^0 +second +\d+ +exec +running +- +0 +0 +- +\w+ +sh -c \$'sleep 600 # \\x1b\[31mred\\n/,
   );
   assertMatch(
     lines[2]!,
-    /^1 +first +- +exec +exited 3 +- +6 +0 +\w+ +\w+ +sh -c echo 12345; exit 3$/,
+    /^1 +first +- +exec +exited 3 +- +6 +0 +\w+ +\w+ +sh -c 'echo 12345; exit 3'$/,
   );
   assertEquals(await ok(root, "ps", "-q", "--state", "exited"), "first\n");
   const json = JSON.parse(await ok(root, "ls", "--json"));
@@ -277,7 +299,7 @@ Deno.test("show tells everything, processes included", async () => {
   ]);
   assertEquals(after.processes, []);
   const mixed = await runCli(root.dir, ["show", "s", "nobody"]);
-  assertEquals([mixed.code, JSON.parse(mixed.stdout).length], [1, 1]);
+  assertEquals([mixed.code, JSON.parse(mixed.stdout).length], [3, 1]);
 });
 
 Deno.test("logs gives bytes as written, the last lines, and either stream", async () => {
@@ -469,14 +491,15 @@ Deno.test("stop and delete handle several and report each failure", async () => 
     await ok(root, "run", "--id", id, "sleep", "600");
   }
   const stop = await runCli(root.dir, ["stop", "a", "nobody", "b"]);
-  assertEquals([stop.code, stop.stdout.split("\n").toSorted()], [1, [
+  assertEquals([stop.code, stop.stdout.split("\n").toSorted()], [3, [
     "",
     "a",
     "b",
   ]]);
   assertStringIncludes(stop.stderr, "nobody");
   assertEquals([stateOf(root, "a"), stateOf(root, "c")], ["exited", "running"]);
-  const rm = await runCli(root.dir, ["rm", "a", "c", "b"]);
+  // Different failures have no status in common.
+  const rm = await runCli(root.dir, ["rm", "a", "c", "nobody", "b"]);
   assertEquals(rm.code, 1);
   assertStringIncludes(rm.stderr, "-f");
   assertEquals(await ok(root, "list", "-q"), "c\n");
@@ -511,7 +534,7 @@ Deno.test("damaged sessions are listed, and only deleted by force", async () => 
     await ok(root, "list"),
     /\bd +- +- +damaged .* meta.json is not JSON/,
   );
-  await fails(root, 1, "-f", "delete", "d");
+  await fails(root, 4, "-f", "delete", "d");
   await ok(root, "delete", "-f", "d");
   assertEquals(await ok(root, "list", "-q"), "e\n");
 });

@@ -7,6 +7,7 @@ import {
   harmlessJson,
   parseDuration,
   parsePair,
+  shellWord,
   widthOf,
 } from "../../cli/format.ts";
 import { assertEquals, assertThrows } from "../helpers.ts";
@@ -62,6 +63,31 @@ Deno.test("harmless() leaves no control character", () => {
   );
   for (const text of ["👩‍👩‍👧 ❤️", "می‌خواهم", "日本"]) {
     assertEquals(harmless(text), text);
+  }
+});
+
+Deno.test("shellWord() makes words that bash and zsh read back", async () => {
+  const words = [
+    "",
+    "a",
+    "-x=1",
+    "=a",
+    "it's $HOME `id` \\n",
+    "~",
+    "*",
+    "{a,b}",
+  ]
+    .concat(["a\n\tb\x1b[31m1\\x", "\x9b0\u202ea'\u{e0041}1", "日本 é", "!!"]);
+  assertEquals(words.slice(1, 4).map(shellWord), ["a", "-x=1", "'=a'"]);
+  const line = words.map(shellWord).join(" ");
+  assertEquals(harmless(line), line);
+  for (const shell of ["bash", "zsh"]) {
+    const { stdout } = await new Deno.Command(shell, {
+      args: ["-c", `printf '%s\\0' ${line}`],
+      env: { LC_ALL: "C.UTF-8" },
+    }).output();
+    const read = new TextDecoder().decode(stdout).split("\0").slice(0, -1);
+    assertEquals(read, words, shell);
   }
 });
 

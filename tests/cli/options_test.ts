@@ -48,6 +48,7 @@ Deno.test("parseOptions() keeps what follows the first operand verbatim when tol
 Deno.test("parseOptions() refuses what it does not know, with a hint", () => {
   const cases: [string[], string][] = [
     [["--attac"], "did you mean --attach?"],
+    [["--interactvie"], "did you mean --interactive?"],
     [["-x"], "Unknown option -x"],
     [["-ax"], "Unknown option -x"],
     [["--id"], "needs a value"],

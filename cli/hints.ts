@@ -1,0 +1,106 @@
+/**
+ * What was probably meant by a wrong word.
+ *
+ * A suggestion is only text, but people follow it without thinking. So a command or option that
+ * destroys is suggested for a typo of its own name only, or for a word that means the same.
+ *
+ * @module
+ */
+import { SessionError } from "../errors.ts";
+import { shellWord } from "./format.ts";
+
+const DESTROYS: ReadonlySet<string> = new Set([
+  ...["stop", "delete", "rm", "prune", "force", "all"],
+]);
+
+/** Words of other programs, by the command that they mean. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  run: "start new new-session exec spawn launch up",
+  list: "status stat sessions top jobs list-sessions ls-sessions",
+  show: "info inspect describe get",
+  logs: "log tail cat output",
+  attach: "connect resume reattach attach-session a open join",
+  screen: "view capture capture-pane snapshot",
+  send: "input type write say send-keys",
+  wait: "wait-for watch",
+  stop: "kill terminate kill-session",
+  delete: "remove del",
+  doctor: "check diagnose",
+  completions: "completion",
+};
+
+/** The command that was probably meant, of these names and aliases. */
+export function nearestCommand(
+  word: string,
+  names: readonly string[],
+): string | undefined {
+  const same = Object.keys(SYNONYMS)
+    .find((name) => SYNONYMS[name]!.split(" ").includes(word));
+  return same ?? nearest(word, names);
+}
+
+/** The option that was probably meant, of these long names, as it is written. */
+export function nearestOption(
+  given: string,
+  names: readonly string[],
+): string | undefined {
+  const near = given.startsWith("--")
+    ? nearest(given.slice(2), names)
+    : undefined;
+  return near && `--${near}`;
+}
+
+/** The most similar name that is similar enough; one that destroys only without another. */
+function nearest(word: string, names: readonly string[]): string | undefined {
+  const found = names.map((name) => {
+    const most = DESTROYS.has(name)
+      ? 1
+      : Math.max(1, Math.floor(word.length / 3));
+    const isBeginning = word.length > 1 && !DESTROYS.has(name) &&
+      (name.startsWith(word) || word.startsWith(`${name}-`));
+    const edits = isBeginning ? 0 : editDistance(word, name);
+    return { name, edits: edits > most ? Infinity : edits };
+  }).filter(({ edits }) => word.length > 1 && edits < Infinity);
+  const rank = ({ name, edits }: { name: string; edits: number }) =>
+    edits + (DESTROYS.has(name) ? 100 : 0);
+  return found.sort((a, b) => rank(a) - rank(b))[0]?.name;
+}
+
+/** How many letters to insert, delete, replace, or swap with their neighbour. */
+export function editDistance(from: string, to: string): number {
+  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, i) => i)];
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const isSame = from[i - 1] === to[j - 1];
+      const isSwapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] &&
+        from[i - 2] === to[j - 1];
+      row[j] = Math.min(
+        rows[i - 1]![j]! + 1,
+        row[j - 1]! + 1,
+        rows[i - 1]![j - 1]! + (isSame ? 0 : 1),
+        isSwapped ? rows[i - 2]![j - 2]! + 1 : Infinity,
+      );
+    }
+    rows.push(row);
+  }
+  return rows[from.length]![to.length]!;
+}
+
+/** The error of `run` for a whole command line in one word, with how to give it. */
+export function withWords(
+  error: unknown,
+  [line = "", more]: readonly string[],
+): unknown {
+  if (
+    !(error instanceof SessionError && error.code === "program_not_found") ||
+    more !== undefined || !/\S\s+\S/.test(line)
+  ) return error;
+  const isPlain = /^[\w\s@%+=:,./-]+$/.test(line);
+  const words = isPlain ? line.trim() : `sh -c ${shellWord(line)}`;
+  return new SessionError(
+    error.code,
+    `${error.message}; did you mean: codex-session run -- ${words}`,
+    { cause: error },
+  );
+}

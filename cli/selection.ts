@@ -1,0 +1,141 @@
+/**
+ * The sessions that a call names: by SEL, or by `--label`, `--state` and `--all`.
+ *
+ * All commands that take several sessions choose them here. A call names them or filters them:
+ * both at once is a usage error, since "and" and "or" would be equally plausible. Filters narrow
+ * each other. No match is not an error.
+ *
+ * @module
+ */
+import { ArgumentError } from "../errors.ts";
+import { combine, type Io, OK, reportError } from "./io.ts";
+import type { Parsed } from "./options.ts";
+import {
+  listSessions,
+  resolveSelector,
+  type Session,
+} from "../session/find.ts";
+import { type StateName, STATES } from "../store.ts";
+
+/** A session that a call names, or the status of the failed look for it. */
+export type Chosen =
+  | { readonly session: Session }
+  | { readonly session?: undefined; readonly status: number };
+
+/** Tells whether a call chooses sessions by filters. */
+export function isFiltered({ flags, values }: Parsed): boolean {
+  return flags.has("all") || values.has("label") || values.has("state");
+}
+
+/**
+ * The sessions that a call names, each once, in the order named. A selector that names none is
+ * reported.
+ *
+ * @param fits Which sessions a filter without `--state` means: those that the command can do
+ * something with.
+ * @param selectors The operands that select; `send` has others.
+ *
+ * @throws {ArgumentError} if the call names none, or uses both ways.
+ */
+export async function choose(
+  call: Parsed,
+  io: Io,
+  fits: (session: Session) => boolean,
+  selectors: readonly string[] = call.operands,
+): Promise<readonly Chosen[]> {
+  if (isFiltered(call)) {
+    if (selectors.length > 0) {
+      throw new ArgumentError(
+        `Unexpected argument "${
+          selectors[0]
+        }": name sessions, or use --label, --state or --all`,
+      );
+    }
+    const sessions = await filteredSessions(call, fits);
+    if (sessions.length === 0) noteNone(call, io);
+    return sessions.map((session) => ({ session }));
+  }
+  if (selectors.length === 0) {
+    throw new ArgumentError(
+      "Missing argument: expected a session, --label, --state or --all",
+    );
+  }
+  const chosen: Chosen[] = [];
+  const ids = new Set<string>();
+  // All before the work on one: deleting shifts the numbers.
+  for (const selector of selectors) {
+    try {
+      const session = await resolveSelector(selector);
+      if (!ids.has(session.id)) chosen.push({ session });
+      ids.add(session.id);
+    } catch (error) {
+      chosen.push({ status: reportError(error, io) });
+    }
+  }
+  return chosen;
+}
+
+/** The sessions that the filters of a call leave, newest first. */
+export async function filteredSessions(
+  call: Parsed,
+  fits: (session: Session) => boolean = () => true,
+): Promise<Session[]> {
+  const states = statesOf(call);
+  const labels = (call.values.get("label") ?? []).map(parseLabel);
+  return (await listSessions()).filter((session) => {
+    const has = session.meta?.labels ?? {};
+    return labels.every(([key, value]) =>
+      Object.hasOwn(has, key) && (value === undefined || has[key] === value)
+    ) && (states?.has(session.state.state) ?? fits(session));
+  });
+}
+
+/** Says that there is nothing to choose, unless a program reads the results. */
+export function noteNone(call: Parsed, io: Io): void {
+  if (io.json || call.flags.has("quiet")) return;
+  if (isFiltered(call)) io.err("codex-session: No session matches\n");
+  else if (io.columns !== undefined) {
+    io.err("No sessions yet; start one with: codex-session run -- COMMAND\n");
+  }
+}
+
+function statesOf(call: Parsed): ReadonlySet<StateName> | undefined {
+  const names = call.values.get("state")?.flatMap((text) => text.split(","));
+  for (const name of names ?? []) {
+    if ((STATES as readonly string[]).includes(name)) continue;
+    throw new ArgumentError(
+      `Unknown state "${name}": use ${STATES.join(", ")}`,
+    );
+  }
+  return names && new Set(names as StateName[]);
+}
+
+/** `KEY=VALUE`, or `KEY` for any value. */
+function parseLabel(text: string): [string, string?] {
+  const at = text.indexOf("=");
+  if (at < 0 && text !== "") return [text];
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  throw new ArgumentError(`Invalid label "${text}": use KEY or KEY=VALUE`);
+}
+
+/**
+ * Does the work for all sessions at the same time, so that grace periods don't add up, and reports
+ * each failure. The status is that of the failures if they agree, else 1.
+ */
+export async function forEachChosen(
+  chosen: readonly Chosen[],
+  io: Io,
+  work: (session: Session) => Promise<number | void>,
+): Promise<number> {
+  return combine(
+    await Promise.all(chosen.map(async (one) => {
+      if (one.session === undefined) return one.status;
+      try {
+        return await work(one.session) ?? OK;
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) throw error;
+        return reportError(error, io);
+      }
+    })),
+  );
+}

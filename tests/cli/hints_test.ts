@@ -1,0 +1,52 @@
+import {
+  editDistance,
+  nearestCommand,
+  nearestOption,
+} from "../../cli/hints.ts";
+import { COMMANDS } from "../../cli/usage.ts";
+import { assertEquals } from "../helpers.ts";
+
+Deno.test("nearestCommand() knows typos and other programs' words, and suggests what destroys for no other", () => {
+  const names = COMMANDS.flatMap(({ name, aliases = [] }) => [
+    name,
+    ...aliases,
+  ]);
+  const cases = {
+    lst: "list",
+    ru: "run",
+    rum: "run",
+    comp: "completions",
+    start: "run",
+    status: "list",
+    top: "list",
+    log: "logs",
+    "send-keys": "send",
+    // Their own typos, and words that mean the same.
+    stpo: "stop",
+    stopp: "stop",
+    delte: "delete",
+    kill: "stop",
+    remove: "delete",
+    // Near, but not near enough.
+    st: undefined,
+    store: undefined,
+    d: undefined,
+    pru: undefined,
+    frobnicate: undefined,
+    "a(b": undefined,
+  };
+  for (const [word, wanted] of Object.entries(cases)) {
+    assertEquals([word, nearestCommand(word, names)], [word, wanted]);
+  }
+});
+
+Deno.test("nearestOption() and editDistance() count swapped neighbours as one edit", () => {
+  assertEquals(editDistance("tiemout", "timeout"), 1);
+  assertEquals(editDistance("", "abc"), 3);
+  const options = ["timeout", "force"];
+  assertEquals(nearestOption("--tiemout", options), "--timeout");
+  assertEquals(nearestOption("--time", options), "--timeout");
+  assertEquals(nearestOption("--forse", options), "--force");
+  assertEquals(nearestOption("--for", options), undefined);
+  assertEquals(nearestOption("-t", options), undefined);
+});

@@ -1,0 +1,136 @@
+/**
+ * The table of `list`: widths, columns, states in words, commands to paste.
+ *
+ * @module
+ */
+import { createSession } from "../../session/create.ts";
+import { stopSession } from "../../session/stop.ts";
+import { pathsFor, readState } from "../../store.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  runCli,
+  TestRoot,
+  until,
+} from "../helpers.ts";
+
+/** Runs `list` and returns its lines. */
+async function list(
+  root: TestRoot,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<string[]> {
+  const { code, stdout, stderr } = await runCli(root.dir, ["list", ...args], {
+    env,
+  });
+  assertEquals([code, stderr], [0, ""]);
+  return stdout.trimEnd().split("\n");
+}
+
+const ended = (root: TestRoot, id: string) =>
+  until(() => readState(pathsFor(id, { root: root.dir })).state === "exited");
+
+Deno.test("list says in words how a session ended, and marks processes left over", async () => {
+  await using root = new TestRoot();
+  const options = { root: root.dir };
+  const start = (id: string, script: string, timeoutMs?: number) =>
+    createSession({ ...options, id, command: ["sh", "-c", script], timeoutMs });
+  await start("fails", "exit 2");
+  await start("killed", "kill -9 $$");
+  await start("late", "sleep 600", 100);
+  await start("halted", "trap 'exit 0' TERM; sleep 600 & wait");
+  await start("leaves", "setsid sleep 600 &");
+  await stopSession("halted", options);
+  for (const id of ["fails", "killed", "late", "leaves"]) await ended(root, id);
+  // The children of the agent end a moment after it.
+  await until(async () => !/ late .*\*/.test((await list(root)).join("\n")));
+  const words = Object.fromEntries(
+    (await list(root, ["--wide"])).slice(1).map((line) => {
+      const [, id, state] = /^\d +(\w+) +- +exec +(.+?) {2}/.exec(line)!;
+      return [id, state];
+    }),
+  );
+  assertEquals(words, {
+    fails: "exited 2",
+    killed: "ended by SIGKILL",
+    late: "timed out",
+    halted: "stopped",
+    leaves: "exited 0*",
+  });
+  const all = JSON.parse((await list(root, ["--json"])).join("\n"));
+  const facts = Object.fromEntries(
+    all.map((
+      { id, leftOver, stopped }: {
+        id: string;
+        leftOver: boolean;
+        stopped: { by: string } | null;
+      },
+    ) => [id, [leftOver, stopped?.by]]),
+  );
+  assertEquals([facts.leaves, facts.late, facts.halted, facts.fails], [
+    [true, undefined],
+    [false, "timeout"],
+    [false, "stop"],
+    [false, undefined],
+  ]);
+  await stopSession("leaves", options);
+  assert(!(await list(root)).join().includes("*"));
+});
+
+Deno.test("list leaves out columns for the command, and takes its width from COLUMNS", async () => {
+  await using root = new TestRoot();
+  const script = "echo it's; ".repeat(8);
+  await createSession({
+    root: root.dir,
+    id: "brave-otter",
+    command: ["sh", "-c", script],
+  });
+  await ended(root, "brave-otter");
+  const [header, line] = await list(root, [], { COLUMNS: "80" });
+  assertMatch(header!, /^# +ID +PID +KIND +STATE +LAST +CREATED +COMMAND$/);
+  assertMatch(line!, /^0 +brave-otter .* sh -c 'echo it'\\''s; ec.*…$/);
+  assertEquals(line!.length, 80);
+  const [narrow] = await list(root, [], { COLUMNS: "50" });
+  assertMatch(narrow!, /^# +ID +STATE +COMMAND$/);
+  // As it was typed, to be pasted.
+  for (const [args, COLUMNS] of [[["--wide"], "80"], [[], ""]] as const) {
+    const [header, line] = await list(root, args, { COLUMNS });
+    assertMatch(header!, / CLIENTS +OUT +ERR +LAST /);
+    const command = line!.slice(line!.indexOf(" sh -c"));
+    const { stdout } = await new Deno.Command("bash", {
+      args: ["-c", `printf '%s|' ${command}`],
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), `sh|-c|${script}|`);
+  }
+});
+
+Deno.test("list shows a prompt as it is, and no colours on a dumb terminal", async () => {
+  await using root = new TestRoot();
+  await createSession({
+    root: root.dir,
+    // It would be found before the state.
+    id: "exited",
+    command: ["true"],
+    prompt: "fix it; don't ask",
+  });
+  await ended(root, "exited");
+  const shown = async (TERM: string) => {
+    const { stdout } = await new Deno.Command("script", {
+      args: [
+        "-qec",
+        `stty cols 80; ${Deno.execPath()} run --quiet -A ${
+          new URL("../../cli.ts", import.meta.url).pathname
+        } list`,
+        "/dev/null",
+      ],
+      env: { CODEX_SESSION_HOME: root.dir, TERM, COLUMNS: "" },
+    }).output();
+    return new TextDecoder().decode(stdout);
+  };
+  const dumb = await shown("dumb");
+  assertMatch(dumb, /exited 0 .* fix it; don't ask\r\n$/);
+  assert(!dumb.includes("\x1b"));
+  // deno-lint-ignore no-control-regex
+  assertMatch(await shown("xterm"), /0 +exited +- +exec +\x1b\[2mexited 0/);
+});
