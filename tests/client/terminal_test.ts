@@ -357,6 +357,45 @@ Deno.test("several clients see the same; the window follows the one that typed l
   assertEquals((await watcher.ended()).code, 0);
 });
 
+Deno.test("the window follows what is typed, not what a terminal reports by itself", async () => {
+  await using root = new TestRoot();
+  const script = "stty raw -echo; printf '\\033[?1004hready'; exec cat >log";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await shows(root.dir, "a", /ready/);
+  const open = async (columns: number) => {
+    const keys = new TransformStream<Uint8Array, Uint8Array>();
+    const attached = await attachTerminal("a", {
+      root: root.dir,
+      columns,
+      rows: 24,
+      stdin: keys.readable,
+      stdout: new WritableStream(),
+    });
+    const writer = keys.writable.getWriter();
+    const type = (text: string) => writer.write(encoder.encode(text));
+    return { attached, type };
+  };
+  const first = await open(90);
+  await until(() => terminalStatus(paths, true)?.columns === 90);
+  const second = await open(70);
+  await until(() => terminalStatus(paths, true)?.columns === 70);
+  // In pieces, as they may come.
+  for (const piece of ["\x1b[I\x1b[<35;1;1M\x1b]11;rgb:0/0", "/0\x07"]) {
+    await first.type(piece);
+  }
+  const log = () => Deno.readTextFileSync(`${root.dir}/log`);
+  await until(() => log().endsWith("\x07"), "the reports");
+  assertEquals(terminalStatus(paths, true)?.columns, 70);
+  await first.type("\x1b");
+  await until(() => terminalStatus(paths, true)?.columns === 90, "Escape");
+  await second.type("x");
+  await until(() => terminalStatus(paths, true)?.columns === 70, "a letter");
+  for (const { attached } of [first, second]) {
+    attached.detach();
+    await attached.done;
+  }
+});
+
 Deno.test("a question is answered once: by the client, not by the relay as well", async () => {
   await using root = new TestRoot();
   const program = `
