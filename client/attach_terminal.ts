@@ -72,6 +72,10 @@ export interface TerminalAttachment {
 
 /** How long a complete detach sequence waits for its repetition, in milliseconds. */
 const REPEAT_MS = 250;
+/** How long the first keys of a detach sequence wait for the rest, in milliseconds. */
+const HELD_MS = 1000;
+/** That time is over. */
+const HELD = Symbol("held");
 /** How long a terminal that takes no output is given to be restored, in milliseconds. */
 const FAREWELL_MS = 1000;
 /** How long to wait until the relay has been told of a detach, in milliseconds. */
@@ -316,6 +320,8 @@ async function forward(
   const never = new Promise<never>(() => {});
   let reading: Promise<Uint8Array | null> | undefined;
   let repeat: Promise<void> | undefined;
+  let held: Promise<typeof HELD> | undefined;
+  let askedAt = 0;
   // Writes are not waited for: the keys that detach must work while a paste is stuck.
   let waitingBytes = 0;
   const type = async (bytes: Uint8Array) => {
@@ -325,16 +331,30 @@ async function forward(
   };
   const read = () => input.read().catch(() => null); // Released, or closed by its owner.
   for (;;) {
-    reading ??= read();
-    const bytes = await Promise.race([reading, repeat ?? never, leaving]);
+    if (reading === undefined) {
+      askedAt = performance.now();
+      reading = read();
+    }
+    const bytes = await Promise.race([
+      reading,
+      repeat ?? held ?? never,
+      leaving,
+    ]);
+    if (bytes === HELD) {
+      held = undefined;
+      if (!readOnly) type(keys.release()).catch(ignore);
+      continue;
+    }
     if (!(bytes instanceof Uint8Array)) return "detached";
     reading = undefined;
-    const { forward, detach } = keys.feed(bytes);
+    const silentMs = performance.now() - askedAt;
+    const { forward, detach } = keys.feed(bytes, silentMs);
     if (forward.length > 0 && !readOnly) {
       const sent = type(forward).catch(ignore); // show() learns how it ended.
       if (waitingBytes > MAX_WAITING_BYTES) await Promise.race([sent, leaving]);
     }
     if (detach === "now") return "detached";
     repeat = detach === "maybe" ? repeat ?? sleep(REPEAT_MS) : undefined;
+    held = keys.isHolding ? sleep(HELD_MS).then(() => HELD) : undefined;
   }
 }

@@ -10,6 +10,7 @@
  */
 import { within } from "../system/async.ts";
 import { concat } from "../system/bytes.ts";
+import { TypedInput } from "../screen/typed.ts";
 import { encode, Frame, type Size } from "./protocol.ts";
 
 /** Output that may wait for a client before it lags, in bytes. */
@@ -31,6 +32,10 @@ export class RelayClient {
   isStale = false;
   /** Its window. */
   size: Size | undefined;
+  /** Which of its input was typed. */
+  readonly typed: TypedInput = new TypedInput();
+  /** How often it has sent input. */
+  inputCount = 0;
   readonly #conn: Deno.Conn;
   readonly #onDrained: (client: RelayClient) => void;
   #queue: Uint8Array[] = [];

@@ -47,6 +47,8 @@ import { Window } from "./window.ts";
 const ACTIVITY_MS = 20;
 /** How long to wait before accepting again after a failure, in milliseconds. */
 const ACCEPT_MS = 50;
+/** How long the rest of a report may take that was cut, in milliseconds. */
+const ESCAPE_MS = 100;
 /** How long a client that is let go may take its last frames, in milliseconds. */
 const FLUSH_MS = 1000;
 
@@ -149,8 +151,7 @@ export class RelayServer {
       }
       case Frame.INPUT:
         if (!client.isAttached || client.isReadOnly) return;
-        // Before the program reads it: it may look at its size because of it.
-        this.#window.lead(client);
+        this.#follow(client, frame.payload);
         return await passInput(writer, frame.payload);
       case Frame.RESIZE:
         return this.#window.resize(
@@ -178,6 +179,26 @@ export class RelayServer {
       default:
         throw new ProtocolError(`a frame of unknown type ${frame.type}`);
     }
+  }
+
+  /**
+   * Lets a client lead if it has typed. It must before the program reads what was typed, which
+   * may look at its size because of it. Reports of its terminal don't count: two windows whose
+   * terminals report their focus at each redraw would resize each other for ever.
+   */
+  #follow(client: RelayClient, bytes: Uint8Array): void {
+    client.inputCount++;
+    if (client.typed.feed(bytes)) this.#window.lead(client);
+    else if (client.typed.isOpen) this.#inBackground(this.#awaitMore(client));
+  }
+
+  /** What looks like the beginning of a report is the Escape key if nothing follows. */
+  async #awaitMore(client: RelayClient): Promise<void> {
+    const { inputCount } = client;
+    await sleep(ESCAPE_MS);
+    if (client.inputCount !== inputCount || !client.isAttached) return;
+    client.typed.giveUp();
+    this.#window.lead(client);
   }
 
   /** A size that a client asks for, within what a terminal can have. */

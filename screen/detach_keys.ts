@@ -6,6 +6,10 @@
  * keys go to the program once. So once they are typed, the user has a moment to
  * repeat them before the client detaches.
  *
+ * Within a bracketed paste nothing is a key: the rest of the paste would be typed into the
+ * user's own shell. A terminal sends a paste in one go, so one whose end has been lost is over
+ * once nothing came for a while. Its marks may be cut anywhere.
+ *
  * @module
  */
 import { fromLatin1, toLatin1 } from "../system/bytes.ts";
@@ -13,6 +17,15 @@ import { encodeKey } from "./keys.ts";
 
 /** The key that detaches if nothing else is said. */
 const DETACH_KEYS = "ctrl-\\";
+
+const PASTE_START = "\x1b[200~";
+const PASTE_END = "\x1b[201~";
+/** A paste is over if nothing more of it comes for so long, in milliseconds. */
+const PASTE_MS = 2000;
+
+/** A sequence, or a single byte. */
+// deno-lint-ignore no-control-regex
+const UNIT = /\x1b\[[0-?]*[ -/]*[@-~]|[^]/y;
 
 interface DetachKey {
   readonly bytes: string;
@@ -55,6 +68,9 @@ export class DetachKeys {
   #held = "";
   /** The bytes of complete keys, which may be repeated now. */
   #complete = "";
+  #isPasting = false;
+  /** The last bytes that were typed: a mark of a paste may be cut. */
+  #last = "";
 
   /**
    * Finds the sequence in `keys`; an empty text never detaches.
@@ -65,44 +81,85 @@ export class DetachKeys {
     this.#keys = keys === "" ? [] : parseKeys(keys);
   }
 
-  /** Takes typed bytes. */
-  feed(bytes: Uint8Array): Typed {
+  /** Whether some of the keys were typed, but not all: they are held back. */
+  get isHolding(): boolean {
+    return this.#held !== "";
+  }
+
+  /** Gives up waiting for the rest of the keys: returns those that were typed, for the program. */
+  release(): Uint8Array {
+    const held = this.#held;
+    this.#held = "";
+    this.#matched = 0;
+    return fromLatin1(held);
+  }
+
+  /** Takes typed bytes, which came after the terminal was silent for `silentMs`. */
+  feed(bytes: Uint8Array, silentMs = 0): Typed {
     if (this.#keys.length === 0) return { forward: bytes, detach: "no" };
+    if (silentMs > PASTE_MS) this.#isPasting = false;
     // One character for each byte: exactly the bytes that came are forwarded.
     const text = toLatin1(bytes);
     let forward = "";
-    // deno-lint-ignore no-control-regex
-    for (const unit of text.match(/\x1b\[[0-?]*[ -/]*[@-~]|[^]/g) ?? []) {
-      const expected = this.#keys[this.#matched]!;
-      const what = matches(unit, expected);
-      if (what === "release") continue;
-      if (what === "press") {
-        this.#held += unit;
-        this.#matched++;
-        if (this.#matched === this.#keys.length) {
-          if (this.#complete !== "") {
-            forward += this.#held;
-            this.#complete = "";
-          } else this.#complete = this.#held;
-          this.#held = "";
-          this.#matched = 0;
-        }
+    let at = 0;
+    while (at < text.length) {
+      if (this.#isPasting) {
+        const pasted = this.#pasted(text.slice(at));
+        forward += pasted;
+        at += pasted.length;
         continue;
       }
-      if (this.#complete !== "") {
+      UNIT.lastIndex = at;
+      const unit = UNIT.exec(text)![0];
+      at += unit.length;
+      const typed = this.#type(unit);
+      if (typed === undefined) {
         return { forward: fromLatin1(forward), detach: "now" };
       }
-      // Not the sequence after all; this key may be the first of another attempt.
-      forward += this.#held;
-      this.#held = "";
-      this.#matched = 0;
-      if (matches(unit, this.#keys[0]!) === "press") {
-        this.#held = unit;
-        this.#matched = 1;
-      } else forward += unit;
+      forward += typed;
+      this.#last = (this.#last + unit).slice(-PASTE_START.length);
+      this.#isPasting = this.#last === PASTE_START;
     }
     const detach = this.#complete !== "" ? "maybe" : "no";
     return { forward: fromLatin1(forward), detach };
+  }
+
+  /** The beginning of a text that belongs to the paste. */
+  #pasted(text: string): string {
+    const before = this.#last;
+    const end = (before + text).indexOf(PASTE_END);
+    if (end >= 0) {
+      this.#isPasting = false;
+      this.#last = "";
+      return text.slice(0, end + PASTE_END.length - before.length);
+    }
+    this.#last = (before + text).slice(1 - PASTE_END.length);
+    return text;
+  }
+
+  /** What the program gets when one key was typed; `undefined` if that detaches at once. */
+  #type(unit: string): string | undefined {
+    const what = matches(unit, this.#keys[this.#matched]!);
+    if (what === "release") return "";
+    if (what === "press") {
+      this.#held += unit;
+      this.#matched++;
+      if (this.#matched < this.#keys.length) return "";
+      const twice = this.#complete !== "" ? this.#held : "";
+      this.#complete = twice === "" ? this.#held : "";
+      this.#held = "";
+      this.#matched = 0;
+      return twice;
+    }
+    if (this.#complete !== "") return undefined;
+    // Not the sequence after all; this key may be the first of another attempt.
+    const before = this.#held;
+    this.#held = "";
+    this.#matched = 0;
+    if (matches(unit, this.#keys[0]!) !== "press") return before + unit;
+    this.#held = unit;
+    this.#matched = 1;
+    return before;
   }
 }
 

@@ -269,6 +269,45 @@ Deno.test("DetachKeys finds its keys in every encoding, and only those", () => {
   assertThrows(() => new DetachKeys("hyper-x"), TypeError);
 });
 
+Deno.test("DetachKeys takes nothing within a paste for a key, wherever it is cut", () => {
+  const paste = "\x1b[200~a\x1c\x1b[92;5u\x10b\x1b[201x\x1c\x1b[201~";
+  const bytes = encoder.encode(`x${paste}y`);
+  for (const size of [1, 2, 3, 7, 100]) {
+    const keys = new DetachKeys("ctrl-\\");
+    let forwarded = "";
+    for (let at = 0; at < bytes.length; at += size) {
+      const { forward, detach } = keys.feed(bytes.subarray(at, at + size));
+      assertEquals(detach, "no");
+      forwarded += decoder.decode(forward);
+    }
+    assertEquals(forwarded, `x${paste}y`);
+    assertEquals(keys.feed(encoder.encode("\x1c")).detach, "maybe");
+  }
+});
+
+Deno.test("DetachKeys ends a paste without an end once nothing more of it comes", () => {
+  const keys = new DetachKeys();
+  const detach = (text: string, silentMs: number) =>
+    keys.feed(encoder.encode(text), silentMs).detach;
+  assertEquals(detach("\x1b[200~lost", 0), "no");
+  assertEquals(detach("\x1c", 500), "no");
+  assertEquals(detach("\x1c", 2500), "maybe");
+});
+
+Deno.test("attachTerminal() passes the first of two detach keys on after a second", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  await startTerminal(dir, "a", ["sh", "-c", "stty raw -echo; exec cat -v"]);
+  await using term = await TestWindow.open(
+    attachCommand(dir, "a", "ctrl-p,ctrl-q"),
+  );
+  await until(() => term.isRaw);
+  term.type("x\x10");
+  await term.shows(/x\^P/);
+  term.type("\x10\x11");
+  assertEquals((await term.ended()).code, 0);
+});
+
 Deno.test("encodeKey() knows the keys of a keyboard", () => {
   const plain: [string, string][] = [
     ["enter", "\r"],
@@ -355,6 +394,45 @@ Deno.test("several clients see the same; the window follows the one that typed l
   assert(!/never/.test(big.text));
   watcher.type("\x1c");
   assertEquals((await watcher.ended()).code, 0);
+});
+
+Deno.test("the window follows what is typed, not what a terminal reports by itself", async () => {
+  await using root = new TestRoot();
+  const script = "stty raw -echo; printf '\\033[?1004hready'; exec cat >log";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await shows(root.dir, "a", /ready/);
+  const open = async (columns: number) => {
+    const keys = new TransformStream<Uint8Array, Uint8Array>();
+    const attached = await attachTerminal("a", {
+      root: root.dir,
+      columns,
+      rows: 24,
+      stdin: keys.readable,
+      stdout: new WritableStream(),
+    });
+    const writer = keys.writable.getWriter();
+    const type = (text: string) => writer.write(encoder.encode(text));
+    return { attached, type };
+  };
+  const first = await open(90);
+  await until(() => terminalStatus(paths, true)?.columns === 90);
+  const second = await open(70);
+  await until(() => terminalStatus(paths, true)?.columns === 70);
+  // In pieces, as they may come.
+  for (const piece of ["\x1b[I\x1b[<35;1;1M\x1b]11;rgb:0/0", "/0\x07"]) {
+    await first.type(piece);
+  }
+  const log = () => Deno.readTextFileSync(`${root.dir}/log`);
+  await until(() => log().endsWith("\x07"), "the reports");
+  assertEquals(terminalStatus(paths, true)?.columns, 70);
+  await first.type("\x1b");
+  await until(() => terminalStatus(paths, true)?.columns === 90, "Escape");
+  await second.type("x");
+  await until(() => terminalStatus(paths, true)?.columns === 70, "a letter");
+  for (const { attached } of [first, second]) {
+    attached.detach();
+    await attached.done;
+  }
 });
 
 Deno.test("a question is answered once: by the client, not by the relay as well", async () => {
