@@ -48,7 +48,7 @@ import {
   trimMemory,
   write,
 } from "../system/libc.ts";
-import { openPty, setWindowSize } from "../system/pty.ts";
+import { eraseCharacters, openPty, setWindowSize } from "../system/pty.ts";
 
 /** The descriptor on which the reaper waits for the report about the exec. */
 const REPORT_FD = 9;
@@ -200,6 +200,7 @@ class Relay {
     // Kept open: without any open slave a master gives EIO, even while the agent, which
     // has closed its terminal, still runs and may open /dev/tty again.
     const slave = open(slavePath, { access: "both" });
+    eraseCharacters(slave);
     this.#screen = new Screen(columns, rows);
     this.#writer = new PtyWriter(master);
     this.#journal = new Journal(

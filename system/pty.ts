@@ -73,11 +73,25 @@ export function isCanonical(fd: number): boolean {
   return (settingsOf(fd).getUint32(localFlags, true) & ICANON) !== 0;
 }
 
+function setSettings(fd: number, settings: DataView<ArrayBuffer>): void {
+  const what = `Cannot change the settings of terminal ${fd}`;
+  call("tcsetattr", what, fd, 0, new Uint8Array(settings.buffer)); // TCSANOW
+}
+
 /** Makes a terminal pass output on unchanged, without a CR before each LF (OPOST off). tcsetattr(3) */
 export function passOutput(fd: number): void {
-  const termios = settingsOf(fd);
+  const settings = settingsOf(fd);
   const at = OS.termios.outputFlags; // OPOST is 1 in them.
-  termios.setUint32(at, termios.getUint32(at, true) & ~1, true);
-  const what = `Cannot change the settings of terminal ${fd}`;
-  call("tcsetattr", what, fd, 0, new Uint8Array(termios.buffer)); // TCSANOW
+  settings.setUint32(at, settings.getUint32(at, true) & ~1, true);
+  setSettings(fd, settings);
+}
+
+/** Input flags come first in struct termios, and this one is the same on Linux and macOS (untested). */
+const IUTF8 = 0x4000;
+
+/** Makes backspace erase whole characters of UTF-8 while the terminal edits lines. tcsetattr(3) */
+export function eraseCharacters(fd: number): void {
+  const settings = settingsOf(fd);
+  settings.setUint32(0, settings.getUint32(0, true) | IUTF8, true);
+  setSettings(fd, settings);
 }

@@ -74,6 +74,15 @@ Deno.test("relay starts the agent on a terminal of its own, with its size and TE
   assert(/\/lock$/m.test(links), links);
 });
 
+Deno.test("relay opens a terminal whose backspace erases a whole character", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "a", ["sh", "-c", "head -n 1 | od -c; cat"]);
+  await sendKeys("a", [{ raw: new TextEncoder().encode("w\u00e9\x7fX\n") }], {
+    root: root.dir,
+  });
+  await shows(root.dir, "a", / w +X +\\n/);
+});
+
 Deno.test("relay reports truthfully what can't be started", async () => {
   await using root = new TestRoot();
   const start = (id: string, program: string) =>
