@@ -151,6 +151,7 @@ export class RelayServer {
         if (!client.isAttached || client.isReadOnly) return;
         // Before the program reads it: it may look at its size because of it.
         this.#window.lead(client);
+        this.#options.onInput();
         return await passInput(writer, frame.payload);
       case Frame.RESIZE:
         return this.#window.resize(
