@@ -52,8 +52,10 @@ export {
   followLogs,
   type FollowLogsOptions,
   type LogChunk,
+  type LogCursor,
   type LogStream,
   readLog,
+  readLogCursor,
   type ReadLogOptions,
   type TailOptions,
 } from "./client/logs.ts";
@@ -95,9 +97,12 @@ export {
   type StopOptions,
   stopSession,
 } from "./session/stop.ts";
+export type { LogPosition } from "./client/log_files.ts";
 export {
   type Condition,
+  type Found,
   waitFor,
+  type WaitForOptions,
   waitForSession,
   type WaitOptions,
   type WaitResult,

@@ -8,10 +8,40 @@
  *
  * @module
  */
-import { identityAt, type OpenFile, openFile } from "../system/files.ts";
+import {
+  identityAt,
+  identityOf,
+  isAbsence,
+  type OpenFile,
+  openFile,
+} from "../system/files.ts";
 
 const BLOCK_BYTES = 64 * 1024;
 const NEWLINE = 10;
+
+/** A place in a stream's log. It can be kept as JSON: it is good for as long as the log is kept. */
+export interface LogPosition {
+  /** The file: a terminal's log is continued in a new one now and then. */
+  readonly file: string;
+  /** Bytes from the beginning of that file. */
+  readonly offset: number;
+}
+
+/** The end of the log at `path` as it is now; `null` if there is no log. */
+export function endOfLog(path: string): LogPosition | null {
+  try {
+    const info = Deno.lstatSync(path);
+    return { file: keyOf(info), offset: info.size };
+  } catch (error) {
+    if (isAbsence(error)) return null;
+    throw error;
+  }
+}
+
+/** Tells files apart, also one that was deleted from one that has got its inode since. */
+function keyOf(info: Deno.FileInfo): string {
+  return `${identityOf(info)}:${info.birthtime?.getTime() ?? ""}`;
+}
 
 /** A position in a log that may be missing, or appear. */
 export interface Log extends Disposable {
@@ -21,10 +51,18 @@ export interface Log extends Disposable {
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Whether there is output before the position at which reading has begun. */
   readonly isCut: boolean;
+  /** What was read last ends here; `null` before that. */
+  readonly position: LogPosition | null;
 }
 
-/** Where reading begins: before the last lines, or the last bytes, of what the first mark notes. */
-export type LogStart = { readonly lines: number } | { readonly bytes: number };
+/**
+ * Where reading begins: before the last lines, or the last bytes, of what the first mark notes,
+ * or at a position, `null` for the beginning.
+ */
+export type LogStart =
+  | { readonly lines: number }
+  | { readonly bytes: number }
+  | { readonly from: LogPosition | null };
 
 /** Opens the log at `path` with the first {@linkcode Log.mark}. */
 export function openLog(path: string, start: LogStart): Log {
@@ -32,16 +70,21 @@ export function openLog(path: string, start: LogStart): Log {
   let files: LogFile[] = [];
   let hasBegun = false;
   let isCut = false;
+  let position: LogPosition | null = null;
   let buffer: Uint8Array<ArrayBuffer> | undefined;
   const begin = async () => {
     hasBegun = true;
-    if ("bytes" in start) skipToBytes(files, start.bytes);
+    if ("from" in start) files = skipToPosition(files, start.from);
+    else if ("bytes" in start) skipToBytes(files, start.bytes);
     else if (start.lines !== Infinity) await skipToLines(files, start.lines);
     isCut = files.some(({ position }) => position > 0);
   };
   return {
     get isCut() {
       return isCut;
+    },
+    get position() {
+      return position;
     },
     mark() {
       if (files.length === 0) files = openFiles(path);
@@ -64,6 +107,7 @@ export function openLog(path: string, start: LogStart): Log {
           const room = buffer.subarray(0, wanted);
           const length = await log.file.read(room, log.position);
           log.position += length;
+          position = { file: log.key, offset: log.position };
           // 0: truncated since the mark. The next mark will tell.
           return length === 0 ? undefined : buffer.slice(0, length);
         }
@@ -81,13 +125,17 @@ export function openLog(path: string, start: LogStart): Log {
 /** A log file that is being read. */
 interface LogFile {
   readonly file: OpenFile;
+  /** The file of its {@linkcode LogPosition}s. */
+  readonly key: string;
   position: number;
   end: number;
 }
 
 function openLogFile(path: string): LogFile | undefined {
   const file = openFile(path);
-  return file && { file, position: 0, end: 0 };
+  // If it is put aside in between, this position will not be found again.
+  const key = endOfLog(path)?.file ?? "";
+  return file && { file, key, position: 0, end: 0 };
 }
 
 /** A log and, before it, the older one that a relay has put aside. */
@@ -112,6 +160,20 @@ function addNewer(path: string, files: LogFile[]): void {
       log.file[Symbol.dispose]();
     } else files.push(log);
   }
+}
+
+/** Leaves out what is before a position; nothing if its file is gone or was truncated. */
+function skipToPosition(
+  files: LogFile[],
+  from: LogPosition | null,
+): LogFile[] {
+  const at = files.findIndex(({ key }) => key === from?.file);
+  if (at < 0) return files;
+  for (const { file } of files.slice(0, at)) file[Symbol.dispose]();
+  const left = files.slice(at);
+  const [log] = left;
+  if (from!.offset <= log!.end) log!.position = from!.offset;
+  return left;
 }
 
 /** Leaves out all but the last bytes. */

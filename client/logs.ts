@@ -16,7 +16,12 @@ import {
   pathsFor,
   type RootOptions,
 } from "../store.ts";
-import { openLog } from "./log_files.ts";
+import {
+  endOfLog,
+  type LogPosition,
+  type LogStart,
+  openLog,
+} from "./log_files.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
 /** The name of an output stream. */
@@ -30,6 +35,58 @@ export interface TailOptions extends RootOptions {
    * @default {Infinity}
    */
   readonly tailLines?: number;
+  /**
+   * Start here, whatever `tailLines` says. What is no longer kept is left out.
+   *
+   * @default {the beginning}
+   */
+  readonly since?: LogCursor;
+}
+
+/** A place in the output of a session, in both its streams; `null` is the beginning. */
+export interface LogCursor {
+  /** The place in standard output. */
+  readonly stdout: LogPosition | null;
+  /** The place in standard error. */
+  readonly stderr: LogPosition | null;
+}
+
+/**
+ * The end of a session's output as it is now: a starting point for {@linkcode readLog},
+ * {@linkcode followLogs} and `waitFor`. Take it before you send input. Needs `--allow-read`
+ * of the root and, without `root`, `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`.
+ *
+ * @example
+ * ```ts
+ * import { readLogCursor, sendInput, waitFor } from "./mod.ts";
+ * const since = readLogCursor("calc");
+ * await sendInput("calc", "6*7\n");
+ * const { match } = await waitFor("calc", { for: "output", pattern: /\d+/ }, { since });
+ * console.log(match[0]); // 42
+ * ```
+ */
+export function readLogCursor(
+  id: string,
+  options: RootOptions = {},
+): LogCursor {
+  const paths = pathsFor(id, options);
+  if (!isSession(paths)) throw noSuchSession(id);
+  return { stdout: endOfLog(paths.stdout), stderr: endOfLog(paths.stderr) };
+}
+
+/** Where reading of a stream begins. */
+function startOf(
+  stream: LogStream,
+  { tailLines = Infinity, since }: TailOptions,
+): LogStart {
+  checkTailLines(tailLines);
+  if (since === undefined) return { lines: tailLines };
+  if (typeof since === "object" && since !== null) {
+    return { from: since[stream] };
+  }
+  throw new ArgumentError("since must be what readLogCursor returns");
 }
 
 /** Options of {@linkcode readLog}. */
@@ -60,6 +117,8 @@ export interface LogChunk {
   readonly stream: LogStream;
   /** The bytes as written; a line may be cut anywhere. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where it ends in its stream. */
+  readonly end: LogPosition;
 }
 
 /**
@@ -83,18 +142,17 @@ export function readLog(
   id: string,
   options: ReadLogOptions = {},
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {
-  const { stream = "stdout", tailLines = Infinity } = options;
+  const { stream = "stdout" } = options;
   const paths = pathsFor(id, options);
-  checkTailLines(tailLines);
-  return readNow(paths, checkStream(stream), tailLines);
+  return readNow(paths, stream, startOf(checkStream(stream), options));
 }
 
 async function* readNow(
   paths: Paths,
   stream: LogStream,
-  tailLines: number,
+  start: LogStart,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  using log = openLog(paths[stream], { lines: tailLines });
+  using log = openLog(paths[stream], start);
   if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
   for (let bytes; (bytes = await log.read());) yield bytes;
 }
@@ -151,10 +209,10 @@ export function followLog(
   id: string,
   options: FollowLogOptions = {},
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {
-  const { stream = "stdout", tailLines, signal } = options;
+  const { stream = "stdout", tailLines, since, signal } = options;
   const streams = [checkStream(stream)];
   return bytesOf(
-    followStreams(pathsFor(id, options), streams, { tailLines, signal }),
+    followStreams(pathsFor(id, options), streams, { tailLines, since, signal }),
   );
 }
 
@@ -182,9 +240,12 @@ export function followLogs(
   id: string,
   options: FollowLogsOptions = {},
 ): AsyncIterable<LogChunk> {
-  const { tailLines, signal } = options;
-  const streams = ["stdout", "stderr"] as const;
-  return followStreams(pathsFor(id, options), streams, { tailLines, signal });
+  const { tailLines, since, signal } = options;
+  return followStreams(pathsFor(id, options), ["stdout", "stderr"], {
+    tailLines,
+    since,
+    signal,
+  });
 }
 
 async function* bytesOf(
@@ -194,8 +255,7 @@ async function* bytesOf(
 }
 
 /** Options of {@linkcode followStreams}. */
-export interface FollowStreamsOptions {
-  readonly tailLines?: number;
+export interface FollowStreamsOptions extends Omit<TailOptions, "root"> {
   /** Stops the following at once, with its reason. */
   readonly signal?: AbortSignal;
   /** Ends the following once the output that is there was read; no error. */
@@ -208,28 +268,29 @@ export function followStreams(
   streams: readonly LogStream[],
   options: FollowStreamsOptions = {},
 ): AsyncGenerator<LogChunk, FinalState | undefined> {
-  const { tailLines = Infinity, signal, leave } = options;
-  checkTailLines(tailLines);
-  return follow(paths, streams, { tailLines, signal, leave });
+  const starts = streams.map((stream) => ({
+    stream,
+    start: startOf(stream, options),
+  }));
+  return follow(paths, starts, options);
 }
 
 async function* follow(
   paths: Paths,
-  streams: readonly LogStream[],
-  options: FollowStreamsOptions & { readonly tailLines: number },
+  starts: readonly { readonly stream: LogStream; readonly start: LogStart }[],
+  { signal, leave }: FollowStreamsOptions,
 ): AsyncGenerator<LogChunk, FinalState | undefined> {
-  const { tailLines, signal, leave } = options;
   using stack = new DisposableStack();
   const watch = stack.use(
     watchSession(paths, {
-      files: watchedFiles(paths, streams),
+      files: watchedFiles(paths, starts.map(({ stream }) => stream)),
       signal,
     }),
   );
   leave?.addEventListener("abort", watch.ring);
   stack.defer(() => leave?.removeEventListener("abort", watch.ring));
-  const logs = streams.map((stream) => {
-    const log = stack.use(openLog(paths[stream], { lines: tailLines }));
+  const logs = starts.map(({ stream, start }) => {
+    const log = stack.use(openLog(paths[stream], start));
     return { stream, log };
   });
   // The first mark opens all logs before anything is awaited: so a session that is deleted while
@@ -246,7 +307,7 @@ async function* follow(
         signal?.throwIfAborted();
         if (bytes === undefined) continue;
         rest.push(entry);
-        yield { stream: entry.stream, bytes };
+        yield { stream: entry.stream, bytes, end: entry.log.position! };
         signal?.throwIfAborted();
       }
       open = rest;

@@ -6,6 +6,8 @@
  *
  * @module
  */
+import { endOfLog, type LogPosition } from "./log_files.ts";
+import type { LogCursor } from "./logs.ts";
 import { SessionError } from "../errors.ts";
 import {
   connectRelay,
@@ -189,6 +191,8 @@ function sendReplyIn(frame: Received, id: string): SendReply {
 
 /** Options of {@linkcode waitForScreen}. */
 export interface WaitForTerminalOptions extends RootOptions {
+  /** A screen counts once there was output behind this place. */
+  readonly since?: LogCursor;
   /** Stops the waiting, with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -212,7 +216,7 @@ export async function waitForScreen(
   pattern: RegExp,
   options: WaitForTerminalOptions = {},
 ): Promise<ScreenText> {
-  const { signal, root } = options;
+  const { since, signal, root } = options;
   const paths = pathsFor(id, { root });
   signal?.throwIfAborted();
   const lookAgain = encode(Frame.SCREEN, { ansi: false, scrollback: 0 });
@@ -220,12 +224,19 @@ export async function waitForScreen(
   // Closing wakes a pending read.
   const abort = () => relay?.[Symbol.dispose]();
   signal?.addEventListener("abort", abort);
+  // The first activity is no output, it tells that the subscription is made.
+  let isFirst = true;
+  const isDrawn = () => since === undefined || !isAt(since.stdout, paths);
   try {
     while (relay !== undefined) {
       const frame = await relay.next();
       signal?.throwIfAborted();
       if (frame === undefined || frame.type === Frame.END) break;
       if (frame.type === Frame.ACTIVITY) {
+        if (isFirst && !isDrawn()) {
+          isFirst = false;
+          continue;
+        }
         // If it ends in this instant, the next frame or the last screen tells.
         await relay.send(lookAgain).catch((error) => {
           if (!isGone(error)) throw error;
@@ -233,14 +244,14 @@ export async function waitForScreen(
       }
       if (frame.type !== Frame.SCREEN_REPLY) continue;
       const screen = screenIn(frame, id, false);
-      if (fits(screen, pattern)) return screen;
+      if (matchIn(screen, pattern) !== null) return screen;
     }
   } finally {
     signal?.removeEventListener("abort", abort);
   }
   // Output right before its end counts as well.
   const last = await readScreen(id, { root });
-  if (fits(last, pattern)) return last;
+  if (isDrawn() && matchIn(last, pattern) !== null) return last;
   throw new SessionError(
     "wrong_state",
     `Session "${id}" has ended without showing ${pattern}`,
@@ -262,7 +273,17 @@ async function connectWatching(
   }
 }
 
-function fits(screen: ScreenText, pattern: RegExp): boolean {
+/** A pattern's match in the text of a screen. */
+export function matchIn(
+  screen: ScreenText,
+  pattern: RegExp,
+): RegExpExecArray | null {
   pattern.lastIndex = 0;
-  return pattern.test(screen.lines.join("\n"));
+  return pattern.exec(screen.lines.join("\n"));
+}
+
+/** Tells whether a terminal's output ends at a position. */
+function isAt(position: LogPosition | null, { stdout }: Paths): boolean {
+  const end = endOfLog(stdout);
+  return end?.file === position?.file && end?.offset === position?.offset;
 }

@@ -1,11 +1,18 @@
 /**
  * Waiting: for a session's end, for output or a screen that matches a pattern, for silence.
+ * Silence means neither output nor input.
  *
  * Each function subscribes first and looks then, so that it misses no change.
  *
  * @module
  */
-import { followLog } from "./logs.ts";
+import {
+  followLogs,
+  type LogCursor,
+  type LogStream,
+  readLogCursor,
+} from "./logs.ts";
+import { OutputSearch } from "./output_search.ts";
 import { type EndState, watchSession } from "./watch.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import {
@@ -14,6 +21,7 @@ import {
   pathsFor,
   type RootOptions,
 } from "../store.ts";
+import type { ScreenText } from "../screen/screen_text.ts";
 import { checkTimeoutMs, startTimer } from "../system/async.ts";
 import { statOptional } from "../system/files.ts";
 
@@ -83,16 +91,58 @@ export async function waitForSession(
 export type Condition =
   /** The session's end. */
   | { readonly for: "exit" }
-  /** Standard output, from its beginning, that matches a pattern; escape sequences are left out. */
+  /** Output of either stream, each from its beginning, that matches a pattern; escape sequences are left out. */
   | { readonly for: "output"; readonly pattern: RegExp }
-  /** No output for so many milliseconds. */
+  /** Neither output nor input for so many milliseconds. */
   | { readonly for: "idle"; readonly idleMs: number }
   /** A terminal's screen, its lines joined by newlines, that matches a pattern. */
   | { readonly for: "screen"; readonly pattern: RegExp };
 
+/** What {@linkcode waitFor} has found. */
+export type Found =
+  | {
+    readonly for: "exit";
+    /** How the session ended. */
+    readonly state: EndState;
+  }
+  | {
+    readonly for: "output";
+    /** The match and its groups. */
+    readonly match: RegExpExecArray;
+    /** The stream that holds it. */
+    readonly stream: LogStream;
+    /** Where it begins: bytes from the beginning of the stream's log file. */
+    readonly offset: number;
+    /** Right behind the match: the starting point for the next one. */
+    readonly cursor: LogCursor;
+  }
+  | {
+    readonly for: "idle";
+    /** The end of the output. */
+    readonly cursor: LogCursor;
+  }
+  | {
+    readonly for: "screen";
+    /** The match and its groups. */
+    readonly match: RegExpExecArray;
+    /** The screen that matches. */
+    readonly screen: ScreenText;
+  };
+
+/** Options of {@linkcode waitFor}. */
+export interface WaitForOptions extends WaitOptions {
+  /**
+   * A starting point, see `readLogCursor`. Only output behind it can match; a screen counts
+   * once there was output behind it, and silence from the call on.
+   *
+   * @default {all that there was counts}
+   */
+  readonly since?: LogCursor;
+}
+
 /**
- * Waits until a condition is true of a session. Output that was written before counts, and so
- * does silence.
+ * Waits until a condition is true of a session, and returns what has made it true. Without
+ * `since`, output that was written before counts, and so does silence.
  *
  * Needs `--allow-read` of the root and, without `root`, `--allow-env`; for a screen also
  * `--allow-write` of the root.
@@ -105,42 +155,24 @@ export type Condition =
  * @example
  * ```ts
  * import { createSession, waitFor } from "./mod.ts";
- * const { id } = await createSession({ command: ["sh", "-c", "echo ready; sleep 9"] });
- * await waitFor(id, { for: "output", pattern: /^ready$/m }, { timeoutMs: 5000 });
+ * const { id } = await createSession({ command: ["sh", "-c", "echo port 80; sleep 9"] });
+ * const { match } = await waitFor(id, { for: "output", pattern: /port (\d+)/ });
+ * console.log(match[1]); // 80
  * ```
  */
-export async function waitFor(
+export async function waitFor<C extends Condition>(
   id: string,
-  condition: Condition,
-  options: WaitOptions = {},
-): Promise<void> {
+  condition: C,
+  options: WaitForOptions = {},
+): Promise<Extract<Found, { readonly for: C["for"] }>> {
   checkCondition(condition);
-  if (condition.for === "exit") {
-    await waitForSession(id, options);
-    return;
-  }
-  const { timeoutMs = Infinity, signal, root } = options;
+  const { timeoutMs = Infinity, signal } = options;
   const late = new AbortController();
   using _ = startTimer(checkTimeoutMs(timeoutMs), () => late.abort());
   const over = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
   try {
-    switch (condition.for) {
-      case "output":
-        return await waitForOutput(id, condition.pattern, over, root);
-      case "idle":
-        return await waitForIdle(
-          pathsFor(id, { root }),
-          condition.idleMs,
-          over,
-        );
-      case "screen": {
-        const { waitForScreen } = await import("./terminal.ts");
-        await waitForScreen(id, condition.pattern, { root, signal: over });
-        return;
-      }
-      default:
-        condition satisfies never;
-    }
+    // The type follows from the condition, which TypeScript can't see.
+    return await find(id, condition, { ...options, signal: over }) as never;
   } catch (error) {
     if (signal?.aborted || !late.signal.aborted) throw error;
     throw new SessionError(
@@ -148,6 +180,43 @@ export async function waitFor(
       `Timed out after ${timeoutMs} ms waiting for session "${id}"`,
       { id, cause: error },
     );
+  }
+}
+
+/** Where and how long {@linkcode find} looks. */
+interface Search extends RootOptions {
+  readonly since?: LogCursor;
+  readonly signal: AbortSignal;
+}
+
+async function find(
+  id: string,
+  condition: Condition,
+  { root, since, signal }: Search,
+): Promise<Found> {
+  switch (condition.for) {
+    case "exit": {
+      const { state } = await waitForSession(id, { root, signal });
+      return { for: "exit", state };
+    }
+    case "output":
+      return await findOutput(id, condition.pattern, { root, since, signal });
+    case "idle":
+      await waitForIdle(pathsFor(id, { root }), condition.idleMs, {
+        countsBefore: since === undefined,
+        signal,
+      });
+      return { for: "idle", cursor: readLogCursor(id, { root }) };
+    case "screen": {
+      const { matchIn, waitForScreen } = await import("./terminal.ts");
+      const { pattern } = condition;
+      const where = { root, since, signal };
+      const screen = await waitForScreen(id, pattern, where);
+      return { for: "screen", match: matchIn(screen, pattern)!, screen };
+    }
+    default:
+      condition satisfies never;
+      throw new TypeError("unreachable");
   }
 }
 
@@ -165,44 +234,35 @@ function checkCondition(condition: Condition): void {
   }
 }
 
-/** A match may span this much of the output, in characters; older output is forgotten. */
-const WINDOW_LENGTH = 256 * 1024;
-
-async function waitForOutput(
+async function findOutput(
   id: string,
   pattern: RegExp,
-  signal: AbortSignal,
-  root: string | undefined,
-): Promise<void> {
-  const decoder = new TextDecoder();
-  let text = "";
+  { root, since, signal }: Search,
+): Promise<Found> {
+  const searches = {
+    stdout: new OutputSearch(pattern),
+    stderr: new OutputSearch(pattern),
+  };
+  let cursor: LogCursor = since ?? { stdout: null, stderr: null };
   // Followed, not read: output between a look and a subscription would be missed.
-  for await (const bytes of followLog(id, { root, signal })) {
-    text += decoder.decode(bytes, { stream: true });
-    pattern.lastIndex = 0;
-    if (pattern.test(withoutEscapes(text))) return;
-    if (text.length > 2 * WINDOW_LENGTH) text = text.slice(-WINDOW_LENGTH);
+  const chunks = followLogs(id, { root, since, signal });
+  for await (const { stream, bytes, end } of chunks) {
+    const found = searches[stream].add(bytes, end);
+    cursor = { ...cursor, [stream]: found?.end ?? end };
+    if (found === undefined) continue;
+    const { match, offset } = found;
+    return { for: "output", match, stream, offset, cursor };
   }
   signal.throwIfAborted();
   throw endedBefore(id, `writing ${pattern}`);
 }
 
-/** Text without a terminal's control sequences (ECMA-48) and carriage returns. */
-function withoutEscapes(text: string): string {
-  // deno-lint-ignore no-control-regex
-  if (!/[\x1b\r]/.test(text)) return text;
-  return text.replace(
-    // deno-lint-ignore no-control-regex
-    /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|\r/g,
-    "",
-  );
-}
-
 async function waitForIdle(
   paths: Paths,
   idleMs: number,
-  signal: AbortSignal,
+  options: { readonly countsBefore: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
+  const { countsBefore, signal } = options;
   using watch = watchSession(paths, { signal });
   // Often enough to be late by a tenth at most.
   const everyMs = Math.max(10, idleMs / 10);
@@ -213,13 +273,13 @@ async function waitForIdle(
       throw endedBefore(paths.id, "being idle");
     }
     const now = performance.now();
-    const output = lastOutput(paths);
-    if (output.mark !== seen) {
+    const last = lastTraffic(paths);
+    if (last.mark !== seen) {
       // The wall clock may be set, or differ from the disk's. So it only says how old the
-      // output was at the first look; a time in the future counts as now.
-      const isFirst = seen === undefined;
-      quietSince = now - (isFirst ? Math.max(0, Date.now() - output.at) : 0);
-      seen = output.mark;
+      // traffic was at the first look; a time in the future counts as now.
+      const isOld = seen === undefined && countsBefore;
+      quietSince = now - (isOld ? Math.max(0, Date.now() - last.at) : 0);
+      seen = last.mark;
     }
     const leftMs = idleMs - (now - quietSince);
     if (leftMs <= 0) return;
@@ -227,11 +287,24 @@ async function waitForIdle(
   }
 }
 
-/** When a session was started or last wrote something, and a mark that changes with every write. */
-function lastOutput(
+/**
+ * When a session was started, last wrote something or was last given input; and a mark that
+ * changes with all of it. A pipe's time is that of the last write, a terminal's socket has that
+ * of the last key: its relay sets it.
+ */
+function lastTraffic(
   paths: Paths,
 ): { readonly at: number; readonly mark: string } {
-  const files = [paths.pid, paths.stdout, paths.stderr].map(statOptional);
+  const { dir, pid, stdout, stderr, stdin } = paths;
+  const files = [
+    pid,
+    stdout,
+    stderr,
+    stdin,
+    `${dir}/eof.pipe`,
+    `${dir}/attach.sock`,
+  ]
+    .map(statOptional);
   const times = files.map((info) => info?.mtime?.getTime() ?? 0);
   const sizes = files.map((info) => info?.size);
   return { at: Math.max(...times), mark: [...times, ...sizes].join() };

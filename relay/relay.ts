@@ -214,6 +214,7 @@ class Relay {
       screen: this.#screen,
       writer: this.#writer,
       onChange: () => this.#writeStateSoon(),
+      onInput: () => this.#noteInput(),
       onFailure: complain,
       onWork: () => {
         this.#isIdle = false;
@@ -354,6 +355,16 @@ class Relay {
       }
     }
     this.#writer.write(new TextEncoder().encode(replies));
+  }
+
+  /** Tells when something was typed, by the socket's time: the cheapest file that there is. */
+  #noteInput(): void {
+    try {
+      const now = new Date();
+      Deno.utimeSync(`${this.#options.dir}/${SOCKET}`, now, now);
+    } catch {
+      // The directory may be gone, or the file system read-only: typing goes on.
+    }
   }
 
   #writeStateSoon(ms = 10): void {

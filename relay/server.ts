@@ -188,7 +188,7 @@ export class RelayServer {
    */
   #follow(client: RelayClient, bytes: Uint8Array): void {
     client.inputCount++;
-    if (client.typed.feed(bytes)) this.#window.lead(client);
+    if (client.typed.feed(bytes)) this.#personTyped(client);
     else if (client.typed.isOpen) this.#inBackground(this.#awaitMore(client));
   }
 
@@ -198,7 +198,12 @@ export class RelayServer {
     await sleep(ESCAPE_MS);
     if (client.inputCount !== inputCount || !client.isAttached) return;
     client.typed.giveUp();
+    this.#personTyped(client);
+  }
+
+  #personTyped(client: RelayClient): void {
     this.#window.lead(client);
+    this.#options.onInput();
   }
 
   /** A size that a client asks for, within what a terminal can have. */

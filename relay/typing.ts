@@ -52,6 +52,8 @@ export interface TypedTerminal {
   readonly slave: number;
   readonly screen: { readonly modes: Modes };
   readonly writer: PtyWriter;
+  /** Called when something was typed. */
+  readonly onInput: () => void;
 }
 
 /** Types a client's bytes. Waits for the program only while too many bytes wait for it. */
@@ -72,7 +74,7 @@ export async function typeParts(
   terminal: TypedTerminal,
   request: Unchecked<SendRequest>,
 ): Promise<SendReply> {
-  const { master, slave, screen, writer } = terminal;
+  const { master, slave, screen, writer, onInput } = terminal;
   const writes = writesOf(request.parts, screen.modes);
   const total = writes.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const idleMs = clamp(request.timeoutMs, 2000, 600_000);
@@ -86,6 +88,7 @@ export async function typeParts(
     }
     const count = await writer.write(bytes, idleMs);
     written += count;
+    if (count > 0) onInput();
     if (count < bytes.length) {
       const error = "the program does not read its terminal";
       return { written, total, error };

@@ -1,3 +1,6 @@
+import { sendEof, sendInput } from "../../client/input.ts";
+import { readLog, readLogCursor } from "../../client/logs.ts";
+import { sendKeys } from "../../client/terminal.ts";
 import { waitFor, waitForSession } from "../../client/wait.ts";
 import { SessionError } from "../../errors.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
@@ -10,6 +13,7 @@ import {
   TestRoot,
   until,
 } from "../helpers.ts";
+import { attachCommand, startTerminal, TestWindow } from "../pty.ts";
 
 function start(root: TestRoot, id: string, script: string) {
   const paths = pathsFor(id, { root: root.dir });
@@ -148,4 +152,116 @@ Deno.test("waitFor() waits as long as it is told, also for longer than a timer t
     })),
     "timeout",
   );
+});
+
+Deno.test("waitFor() idle counts from the last input, also that of others and the end of it", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const program = "while read x; do :; done; exec sleep 600";
+  const paths = pathsFor("r", at);
+  await spawnRepl(paths, ["-c", program], { program: "sh" });
+  const long = new Date(Date.now() - 60_000);
+  for (const file of [paths.pid, paths.stdout, paths.stderr]) {
+    Deno.utimeSync(file, long, long);
+  }
+  for (
+    const send of [() => sendInput("r", "x\n", at), () => sendEof("r", at)]
+  ) {
+    await send();
+    const start = performance.now();
+    await waitFor("r", { for: "idle", idleMs: 200 }, at);
+    assert(performance.now() - start > 150);
+  }
+});
+
+Deno.test("waitFor() idle counts from what was typed into a terminal, by programs and by people", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const script = "stty raw -echo; echo ready; exec sleep 600";
+  const paths = await startTerminal(root.dir, "t", ["sh", "-c", script]);
+  await waitFor("t", { for: "output", pattern: /ready/ }, at);
+  const typedAt = () => Deno.statSync(`${paths.dir}/attach.sock`).mtime!;
+  const before = typedAt().getTime();
+  await sendKeys("t", [{ text: "x" }], at);
+  const sent = typedAt().getTime();
+  assert(sent > before);
+  await using person = await TestWindow.open(attachCommand(root.dir, "t"));
+  await person.shows(/ready/);
+  // As if all else had been a minute ago.
+  const long = new Date(Date.now() - 60_000);
+  for (const file of [paths.pid, paths.stdout, paths.stderr]) {
+    Deno.utimeSync(file, long, long);
+  }
+  person.type("y");
+  await until(() => typedAt().getTime() > sent);
+  await waitFor("t", { for: "idle", idleMs: 200 }, at);
+  assert(Date.now() - typedAt().getTime() >= 190);
+});
+
+Deno.test("waitFor() finds output behind a starting point only, and tells where", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const paths = pathsFor("r", at);
+  const program = 'while read x; do echo "got $x"; echo "err $x" >&2; done';
+  await spawnRepl(paths, ["-c", program], { program: "sh" });
+  await sendInput("r", "one\n", at);
+  const first = { for: "output", pattern: /got (\w+)\n/ } as const;
+  assertEquals((await waitFor("r", first, at)).match[1], "one");
+
+  const since = readLogCursor("r", at);
+  await sendInput("r", "two\nthree\n", at);
+  const two = await waitFor("r", first, { ...at, since });
+  assertEquals([two.match[1], two.stream, two.offset], ["two", "stdout", 8]);
+  const three = await waitFor("r", first, { ...at, since: two.cursor });
+  assertEquals(three.match[1], "three");
+  const none = { ...at, since: three.cursor, timeoutMs: 30 };
+  assertEquals(await codeOf(waitFor("r", first, none)), "timeout");
+
+  // A cursor is data; and standard error is searched like standard output.
+  const kept = JSON.parse(JSON.stringify(since));
+  const error = { for: "output", pattern: /err .*/ } as const;
+  const { match, stream } = await waitFor("r", error, { ...at, since: kept });
+  assertEquals([match[0], stream], ["err two", "stderr"]);
+  const rest = await Array.fromAsync(readLog("r", { ...at, since }));
+  assertEquals(
+    rest.map((b) => new TextDecoder().decode(b)).join(""),
+    "got two\ngot three\n",
+  );
+});
+
+Deno.test("waitFor() finds what comes after a starting point where the journal was put aside, even twice", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const paths = pathsFor("a", at);
+  await start(root, "a", "sleep 600");
+  const { stdout } = paths;
+  const rotate = (text: string) => {
+    Deno.renameSync(stdout, `${stdout}.1`);
+    Deno.writeTextFileSync(stdout, text, { mode: 0o600 });
+  };
+  Deno.writeTextFileSync(stdout, "old good, ");
+  const since = readLogCursor("a", at);
+  Deno.writeTextFileSync(stdout, "good 1", { append: true });
+  rotate("x".repeat(100));
+  const good = { for: "output", pattern: /good.*/ } as const;
+  assertEquals((await waitFor("a", good, { ...at, since })).match[0], "good 1");
+  // The file of the starting point is gone, and another may have its inode.
+  rotate("good 2");
+  assertEquals((await waitFor("a", good, { ...at, since })).match[0], "good 2");
+});
+
+Deno.test("waitFor() screen counts once something was drawn behind the starting point", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir, timeoutMs: 10_000 };
+  const script = "stty -echo; echo ready; read x; read y; echo; sleep 600";
+  await startTerminal(root.dir, "t", ["sh", "-c", script]);
+  const ready = { for: "screen", pattern: /^rea(dy)$/m } as const;
+  const { match, screen } = await waitFor("t", ready, at);
+  assertEquals([match[1], screen.lines[0]], ["dy", "ready"]);
+  const since = readLogCursor("t", at);
+  await sendKeys("t", [{ key: "enter" }], at);
+  const soon = { ...at, since, timeoutMs: 100 };
+  assertEquals(await codeOf(waitFor("t", ready, soon)), "timeout");
+  await sendKeys("t", [{ key: "enter" }], at);
+  await waitFor("t", ready, { ...at, since });
 });
