@@ -64,10 +64,10 @@ export interface LogChunk {
 
 /**
  * A session's output until now, in pieces of up to 64 KiB; nothing if the log is
- * missing. The last lines of a long log are searched from its end. Needs
- * `--allow-read` of the root and, without `root`, `--allow-env`.
+ * missing. The last lines of a long log are searched from its end. The files are opened when
+ * the iteration begins. Needs `--allow-read` of the root and, without `root`, `--allow-env`.
  *
- * @throws {SessionError} `not_found`, when iterated.
+ * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
  *
  * @example
@@ -84,7 +84,7 @@ export function readLog(
   options: ReadLogOptions = {},
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {
   const { stream = "stdout", tailLines = Infinity } = options;
-  const paths = pathsFor(id, options);
+  const paths = existingPaths(id, options);
   checkTailLines(tailLines);
   return readNow(paths, checkStream(stream), tailLines);
 }
@@ -95,7 +95,7 @@ async function* readNow(
   tailLines: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
   using log = openLog(paths[stream], { lines: tailLines });
-  if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
+  if (!log.mark()) checkIsThere(paths); // Deleted since the call?
   for (let bytes; (bytes = await log.read());) yield bytes;
 }
 
@@ -116,14 +116,22 @@ export async function* readEndOfLog(
   bytes: number,
 ): AsyncGenerator<LogEnd, void> {
   using log = openLog(paths.stdout, { bytes });
-  if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
+  if (!log.mark()) checkIsThere(paths);
   for (let bytes; (bytes = await log.read());) {
     yield { bytes, isCut: log.isCut };
   }
 }
 
-function isSession(paths: Paths): boolean {
-  return exists(paths.meta) || exists(paths.lock);
+/** The paths of a session that is there. */
+export function existingPaths(id: string, options: RootOptions): Paths {
+  const paths = pathsFor(id, options);
+  checkIsThere(paths);
+  return paths;
+}
+
+function checkIsThere({ id, meta, lock, stdout }: Paths): void {
+  // The log alone is enough to read it: of a damaged session, somebody may need just that.
+  if (![meta, lock, stdout].some(exists)) throw noSuchSession(id);
 }
 
 /**
@@ -132,11 +140,12 @@ function isSession(paths: Paths): boolean {
  * following an idle session costs nothing. A slow consumer slows nothing else. Needs
  * `--allow-read` of the root and, without `root`, `--allow-env`.
  *
- * Leaving the loop frees its files; use `signal` to leave while it waits.
+ * The files are opened when the iteration begins. Leaving the loop frees them; use `signal`
+ * to leave while it waits.
  *
- * @throws {SessionError} `not_found`, when iterated.
+ * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
- * @throws the signal's reason, once it is aborted.
+ * @throws the signal's reason, once it is aborted, when iterated.
  *
  * @example
  * ```ts
@@ -154,7 +163,7 @@ export function followLog(
   const { stream = "stdout", tailLines, signal } = options;
   const streams = [checkStream(stream)];
   return bytesOf(
-    followStreams(pathsFor(id, options), streams, { tailLines, signal }),
+    followStreams(existingPaths(id, options), streams, { tailLines, signal }),
   );
 }
 
@@ -163,9 +172,9 @@ export function followLog(
  * stream are in order. The order between both streams is only approximate, since each is a
  * file of its own. `tailLines` counts for each stream.
  *
- * @throws {SessionError} `not_found`, when iterated.
+ * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} if the id is malformed; {RangeError} if `tailLines` is negative.
- * @throws the signal's reason, once it is aborted.
+ * @throws the signal's reason, once it is aborted, when iterated.
  *
  * @example
  * ```ts
@@ -184,7 +193,8 @@ export function followLogs(
 ): AsyncIterable<LogChunk> {
   const { tailLines, signal } = options;
   const streams = ["stdout", "stderr"] as const;
-  return followStreams(pathsFor(id, options), streams, { tailLines, signal });
+  const paths = existingPaths(id, options);
+  return followStreams(paths, streams, { tailLines, signal });
 }
 
 async function* bytesOf(

@@ -11,7 +11,12 @@
  *
  * @module
  */
-import { checkTailLines, type LogEnd, readEndOfLog } from "./logs.ts";
+import {
+  checkTailLines,
+  existingPaths,
+  type LogEnd,
+  readEndOfLog,
+} from "./logs.ts";
 import { readJsonFile, terminalStatus } from "./terminal_status.ts";
 import { plainText } from "../screen/clean_text.ts";
 import {
@@ -25,7 +30,7 @@ import {
   type ScreenText,
   SCROLLBACK,
 } from "../screen/screen_text.ts";
-import { type Paths, pathsFor, type RootOptions } from "../store.ts";
+import type { Paths, RootOptions } from "../store.ts";
 import { toLatin1 } from "../system/bytes.ts";
 import { openFile } from "../system/files.ts";
 
@@ -105,8 +110,8 @@ export interface ReadPlainLogOptions extends RootOptions {
  * The lines of a terminal session's output, as text. Needs `--allow-read` of the root and
  * of Deno's cache, without `root` `--allow-env`.
  *
- * @throws {SessionError} `not_found`, when iterated.
- * @throws {RangeError} if `tailLines` is negative, when iterated.
+ * @throws {SessionError} `not_found`, at the call.
+ * @throws {ArgumentError} if the id is malformed; {RangeError} if `tailLines` is negative.
  *
  * @example
  * ```ts
@@ -114,13 +119,19 @@ export interface ReadPlainLogOptions extends RootOptions {
  * for await (const line of readPlainLog("demo")) console.log(line);
  * ```
  */
-export async function* readPlainLog(
+export function readPlainLog(
   id: string,
   options: ReadPlainLogOptions = {},
-): AsyncGenerator<string, void> {
+): AsyncIterable<string> {
   const { tailLines = Infinity } = options;
   checkTailLines(tailLines);
-  const paths = pathsFor(id, options);
+  return readLines(existingPaths(id, options), tailLines);
+}
+
+async function* readLines(
+  paths: Paths,
+  tailLines: number,
+): AsyncGenerator<string, void> {
   const bytes = Math.max(LEAST_TAIL_BYTES, tailLines * TAIL_LINE_BYTES);
   const lines = play(paths, fromWhole(readEndOfLog(paths, bytes)));
   if (tailLines === Infinity) return yield* lines;
