@@ -23,8 +23,13 @@ export interface Log extends Disposable {
   readonly isCut: boolean;
 }
 
-/** Where reading begins: before the last lines, or the last bytes, of what the first mark notes. */
-export type LogStart = { readonly lines: number } | { readonly bytes: number };
+/** Where reading begins: before the last lines and the last bytes of what the first mark notes. */
+export interface LogStart {
+  /** @default {Infinity} */
+  readonly lines?: number;
+  /** @default {Infinity} */
+  readonly bytes?: number;
+}
 
 /** Opens the log at `path` with the first {@linkcode Log.mark}. */
 export function openLog(path: string, start: LogStart): Log {
@@ -35,8 +40,9 @@ export function openLog(path: string, start: LogStart): Log {
   let buffer: Uint8Array<ArrayBuffer> | undefined;
   const begin = async () => {
     hasBegun = true;
-    if ("bytes" in start) skipToBytes(files, start.bytes);
-    else if (start.lines !== Infinity) await skipToLines(files, start.lines);
+    const { lines = Infinity, bytes = Infinity } = start;
+    if (lines !== Infinity) await skipToLines(files, lines);
+    if (bytes !== Infinity) skipToBytes(files, bytes);
     isCut = files.some(({ position }) => position > 0);
   };
   return {
@@ -118,7 +124,7 @@ function addNewer(path: string, files: LogFile[]): void {
 function skipToBytes(files: LogFile[], bytes: number): void {
   let left = bytes;
   for (const log of files.toReversed()) {
-    log.position = Math.max(0, log.end - left);
+    log.position = Math.max(log.position, log.end - left);
     left -= log.end - log.position;
   }
 }

@@ -16,7 +16,7 @@ import {
   pathsFor,
   type RootOptions,
 } from "../store.ts";
-import { openLog } from "./log_files.ts";
+import { type LogStart, openLog } from "./log_files.ts";
 import { type FinalState, watchSession } from "./watch.ts";
 
 /** The name of an output stream. */
@@ -107,15 +107,16 @@ export interface LogEnd {
 }
 
 /**
- * The last so many bytes of a session's standard output.
+ * The end of a session's output.
  *
  * @throws {SessionError} `not_found`, when iterated.
  */
 export async function* readEndOfLog(
   paths: Paths,
-  bytes: number,
+  stream: LogStream,
+  start: LogStart,
 ): AsyncGenerator<LogEnd, void> {
-  using log = openLog(paths.stdout, { bytes });
+  using log = openLog(paths[stream], start);
   if (!log.mark()) checkIsThere(paths);
   for (let bytes; (bytes = await log.read());) {
     yield { bytes, isCut: log.isCut };
@@ -206,6 +207,10 @@ async function* bytesOf(
 /** Options of {@linkcode followStreams}. */
 export interface FollowStreamsOptions {
   readonly tailLines?: number;
+  /** Start with the last so many bytes. */
+  readonly tailBytes?: number;
+  /** Each time all that is there was read, yield a piece without bytes. */
+  readonly pauses?: boolean;
   /** Stops the following at once, with its reason. */
   readonly signal?: AbortSignal;
   /** Ends the following once the output that is there was read; no error. */
@@ -217,18 +222,19 @@ export function followStreams(
   paths: Paths,
   streams: readonly LogStream[],
   options: FollowStreamsOptions = {},
-): AsyncGenerator<LogChunk, FinalState | undefined> {
-  const { tailLines = Infinity, signal, leave } = options;
-  checkTailLines(tailLines);
-  return follow(paths, streams, { tailLines, signal, leave });
+): AsyncGenerator<LogChunk & LogEnd, FinalState | undefined> {
+  checkTailLines(options.tailLines ?? Infinity);
+  return follow(paths, streams, options);
 }
+
+const NOTHING = new Uint8Array(0);
 
 async function* follow(
   paths: Paths,
   streams: readonly LogStream[],
-  options: FollowStreamsOptions & { readonly tailLines: number },
-): AsyncGenerator<LogChunk, FinalState | undefined> {
-  const { tailLines, signal, leave } = options;
+  options: FollowStreamsOptions,
+): AsyncGenerator<LogChunk & LogEnd, FinalState | undefined> {
+  const { tailLines, tailBytes, pauses, signal, leave } = options;
   using stack = new DisposableStack();
   const watch = stack.use(
     watchSession(paths, {
@@ -239,8 +245,8 @@ async function* follow(
   leave?.addEventListener("abort", watch.ring);
   stack.defer(() => leave?.removeEventListener("abort", watch.ring));
   const logs = streams.map((stream) => {
-    const log = stack.use(openLog(paths[stream], { lines: tailLines }));
-    return { stream, log };
+    const start = { lines: tailLines, bytes: tailBytes };
+    return { stream, log: stack.use(openLog(paths[stream], start)) };
   });
   // The first mark opens all logs before anything is awaited: so a session that is deleted while
   // the consumer is busy with one stream still yields the other.
@@ -256,13 +262,18 @@ async function* follow(
         signal?.throwIfAborted();
         if (bytes === undefined) continue;
         rest.push(entry);
-        yield { stream: entry.stream, bytes };
+        yield { stream: entry.stream, bytes, isCut: entry.log.isCut };
         signal?.throwIfAborted();
       }
       open = rest;
     }
     if (final !== undefined) return final;
     if (leaving) return undefined;
+    if (pauses) {
+      for (const { stream, log } of logs) {
+        yield { stream, bytes: NOTHING, isCut: log.isCut };
+      }
+    }
     await watch.next();
   }
 }
@@ -281,7 +292,8 @@ function watchedFiles(
     : streams.map((stream) => paths[stream]);
 }
 
-function checkStream(stream: LogStream): LogStream {
+/** Checks the name of a stream. */
+export function checkStream(stream: LogStream): LogStream {
   if (stream === "stdout" || stream === "stderr") return stream;
   throw new ArgumentError(
     `Unknown stream "${stream}": use "stdout" or "stderr"`,
@@ -294,5 +306,14 @@ export function checkTailLines(lines: number): void {
   if (lines === Infinity || Number.isSafeInteger(lines) && lines >= 0) return;
   throw new RangeError(
     `Cannot read the last ${lines} lines: give a whole number, 0 or more`,
+  );
+}
+
+/** Checks a number of last bytes; `Infinity` is allowed. */
+export function checkMaxBytes(bytes: number): void {
+  checkType("maxBytes", bytes, "number");
+  if (bytes === Infinity || Number.isSafeInteger(bytes) && bytes >= 0) return;
+  throw new RangeError(
+    `Cannot read the last ${bytes} bytes: give a whole number, 0 or more`,
   );
 }

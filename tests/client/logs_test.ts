@@ -6,7 +6,7 @@ import {
   type LogStream,
   readLog,
 } from "../../client/logs.ts";
-import { readPlainLog } from "../../client/replay.ts";
+import { readPlainLog } from "../../client/plain_log.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
 import { close, mkfifo, open } from "../../system/libc.ts";
 import { spawnExec } from "../../spawn.ts";
