@@ -27,6 +27,7 @@ export const VERSION = "0.1.0";
 
 /** The exit status of a program whose output pipe was closed: 128 and SIGPIPE. */
 const BROKEN_PIPE = 141;
+const STDOUT_FD = 1;
 
 /** The handler of each command, imported when the command is called. */
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
@@ -81,6 +82,7 @@ function variable(name: string): string | undefined {
 function newIo(json: boolean): Io {
   const isTerminal = Deno.stdout.isTerminal();
   let interrupt: AbortController | undefined;
+  let closed: AbortController | undefined;
   return {
     out: (content) => writeAll(Deno.stdout, content),
     err: (content) => writeAll(Deno.stderr, content),
@@ -111,7 +113,26 @@ function newIo(json: boolean): Io {
       }
       return interrupt.signal;
     },
+    outputClosed: () => {
+      if (closed === undefined) {
+        const controller = closed = new AbortController();
+        // A terminal that is closed sends SIGHUP.
+        if (!isTerminal) {
+          untilOutputCloses().then((error) => controller.abort(error));
+        }
+      }
+      return closed.signal;
+    },
   };
+}
+
+/** Waits until nobody reads standard output: a write would tell, but there may be nothing to write. */
+async function untilOutputCloses(): Promise<Error> {
+  const { isGranted } = await import("./system/files.ts");
+  // Without the C library, the next write must do.
+  if (!isGranted({ name: "ffi" })) return await new Promise(() => {});
+  await (await import("./system/libc.ts")).readerGone(STDOUT_FD);
+  return new Deno.errors.BrokenPipe("Nobody reads standard output any more");
 }
 
 /** Runs one call and returns its exit status. */

@@ -115,7 +115,13 @@ export {
   resolveSelector,
   type Session,
 } from "./session/find.ts";
-export { readPlainLog, type ReadPlainLogOptions } from "./client/replay.ts";
+export { readText, type ReadTextOptions } from "./client/text.ts";
+export {
+  followPlainLog,
+  type FollowPlainLogOptions,
+  readPlainLog,
+  type ReadPlainLogOptions,
+} from "./client/plain_log.ts";
 export {
   readScreen,
   type ReadScreenOptions,

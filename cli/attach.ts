@@ -3,22 +3,24 @@
  *
  * @module
  */
-import { attachStreams } from "../client/attach.ts";
+import { type AttachStreamOptions, attachStreams } from "../client/attach.ts";
 import {
   type Handler,
   type Io,
   OK,
   onlyOperand,
   parsedValueOf,
+  streamsOf,
   unknownEnding,
   valueOf,
+  writerOf,
 } from "./io.ts";
 import { SessionError } from "../errors.ts";
 import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
-import { red } from "../std.ts";
 import { resolveSelector } from "../session/find.ts";
 import { exitStatus, KINDS } from "../store.ts";
+import type { LogStream } from "../client/logs.ts";
 import type { FinalState } from "../client/watch.ts";
 
 /** `attach`: live output and typed lines, or a screen. */
@@ -28,8 +30,9 @@ export const attach: Handler = async (call, io) => {
     return await attachScreen(id, io, call);
   }
   const attach = attacher(io, {
+    streams: streamsOf(call),
+    takesInput: meta !== null && KINDS[meta.kind].accepts.length > 0,
     tailLines: parsedValueOf(call, "tail", parseLineCount),
-    stderr: call.flags.has("stderr"),
     readOnly: call.flags.has("read-only"),
   });
   return await attach(id);
@@ -56,57 +59,46 @@ export async function attachScreen(
   return afterwards(id, result, io);
 }
 
+/** How {@linkcode attacher} attaches. */
 interface View {
+  /** The streams to show: each on its own, or a single one on standard output. */
+  readonly streams: readonly LogStream[];
+  /** Whether the session takes input; otherwise only a terminal's is read, whose end detaches. */
+  readonly takesInput: boolean;
+  readonly stdinEnd?: AttachStreamOptions["stdinEnd"];
   readonly tailLines?: number;
-  readonly stderr?: boolean;
   readonly readOnly?: boolean;
+  /** Holds the output back until then. */
+  readonly begin?: Promise<void>;
 }
 
 /** Attaches this terminal to a session; the returned function subscribes when it is called. */
 export function attacher(
   io: Io,
-  { stderr, ...view }: View = {},
+  { streams, takesInput, begin, ...view }: View,
 ): (id: string) => Promise<number> {
+  const streamFor = (stream: LogStream) => {
+    if (!streams.includes(stream)) return undefined;
+    const write = writerOf(stream, streams, io);
+    return new WritableStream<Uint8Array>({
+      start: () => begin,
+      write: (bytes) => write(bytes),
+    });
+  };
   return async (id) => {
+    const closed = io.outputClosed();
+    const isRead = io.stdinIsTerminal || (takesInput && !view.readOnly);
     const result = await attachStreams(id, {
       ...view,
-      stdin: view.readOnly && !io.stdinIsTerminal ? undefined : stdinOf(io),
-      stdout: new WritableStream({ write: (bytes) => io.out(bytes) }),
-      stderr: stderr ? markedStream(io) : undefined,
-      signal: io.interrupted(),
+      stdin: isRead ? io.stdin : undefined,
+      stdout: streamFor("stdout"),
+      stderr: streamFor("stderr"),
+      signal: AbortSignal.any([io.interrupted(), closed]),
       onNotice: (message) => io.err(`codex-session: ${harmless(message)}\n`),
     });
+    closed.throwIfAborted();
     return afterwards(id, result, io);
   };
-}
-
-/** The end of a terminal's input detaches; that of a file or a pipe only ends the input. */
-function stdinOf(io: Io): ReadableStream<Uint8Array> {
-  if (io.stdinIsTerminal) return io.stdin;
-  const reader = io.stdin.getReader();
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (done) await new Promise(() => {});
-      else controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
-}
-
-/** Standard error of the agent, each line marked. */
-function markedStream(io: Io): WritableStream<Uint8Array> {
-  const decoder = new TextDecoder();
-  const mark = `${io.color ? red("[stderr]") : "[stderr]"} `;
-  let atStart = true;
-  return new WritableStream({
-    write(bytes) {
-      const text = decoder.decode(bytes, { stream: true });
-      if (text === "") return;
-      io.err((atStart ? mark : "") + text.replace(/\n(?=[^])/g, `\n${mark}`));
-      atStart = text.endsWith("\n");
-    },
-  });
 }
 
 /** The exit status of this program: the agent's, or success after a detach. */

@@ -14,6 +14,7 @@ import {
 } from "../errors.ts";
 import { harmless, harmlessJson, parsePair } from "./format.ts";
 import type { Parsed } from "./options.ts";
+import type { LogStream } from "../client/logs.ts";
 import type { FinalState } from "../client/watch.ts";
 import { describeState } from "../store.ts";
 
@@ -37,6 +38,8 @@ export interface Io {
   readonly stdinIsTerminal: boolean;
   /** A signal that Ctrl-C aborts, from the first call on. */
   readonly interrupted: () => AbortSignal;
+  /** A signal that is aborted, with `BrokenPipe`, once nobody reads standard output any more. */
+  readonly outputClosed: () => AbortSignal;
 }
 
 /** A command: takes its parsed call and the caller's terminal, returns an exit status. */
@@ -164,6 +167,30 @@ export function parsedValueOf<T>(
 ): T | undefined {
   const text = valueOf(call, name);
   return text === undefined ? undefined : parse(text);
+}
+
+/**
+ * The streams that a call chooses with `--stdout` and `--stderr`; without them, both.
+ * A terminal has one.
+ */
+export function streamsOf(
+  call: Parsed,
+  isTerminal = false,
+): readonly LogStream[] {
+  const chosen = STREAMS.filter((stream) => call.flags.has(stream));
+  if (chosen.length > 0) return chosen;
+  return isTerminal ? ["stdout"] : STREAMS;
+}
+
+const STREAMS: readonly LogStream[] = ["stdout", "stderr"];
+
+/** Writes what the agent wrote to a stream: to the same stream, or to standard output if that is the only one. */
+export function writerOf(
+  stream: LogStream,
+  streams: readonly LogStream[],
+  io: Io,
+): Io["out"] {
+  return stream === "stderr" && streams.length > 1 ? io.err : io.out;
 }
 
 /** The labels that a call gives with `--label`. */

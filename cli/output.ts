@@ -5,9 +5,19 @@
  */
 import { ArgumentError } from "../errors.ts";
 import { harmlessJson, parseLineCount } from "./format.ts";
-import { type Handler, type Io, OK, onlyOperand, parsedValueOf } from "./io.ts";
+import {
+  type Handler,
+  type Io,
+  OK,
+  onlyOperand,
+  parsedValueOf,
+  streamsOf,
+  writerOf,
+} from "./io.ts";
 import { type Parsed } from "./options.ts";
+import type { LogStream } from "../client/logs.ts";
 import { resolveSelector } from "../session/find.ts";
+import { KINDS, pathsFor } from "../store.ts";
 
 /** `screen`: the current screen of a terminal. */
 export const screen: Handler = async (call, io) => {
@@ -17,56 +27,80 @@ export const screen: Handler = async (call, io) => {
     ansi: call.flags.has("ansi"),
     scrollback: parsedValueOf(call, "scrollback", parseLineCount),
   });
-  io.out(
-    io.json
-      ? harmlessJson(shown, 2) + "\n"
-      : shown.lines.map((line) => `${line}\n`).join(""),
-  );
+  if (io.json) {
+    io.out(harmlessJson(shown, 2) + "\n");
+    return OK;
+  }
+  const { lines } = shown;
+  const last = call.flags.has("full")
+    ? lines.length
+    : lines.findLastIndex((line) => line !== "") + 1;
+  io.out(lines.slice(0, last).map((line) => `${line}\n`).join(""));
   return OK;
 };
 
-/** `logs`: bytes as they were written, or as text. */
+/** `logs`: bytes as they were written, or lines of text. */
 export const logs: Handler = async (call, io) => {
-  const { id } = await resolveSelector(onlyOperand(call, "one session"));
-  if (call.flags.has("plain")) return await plainLog(id, call, io);
-  const { followLog, followLogs, readLog } = await import("../client/logs.ts");
+  const { flags } = call;
+  const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
+  const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
+  const streams = streamsOf(call, isTerminal);
+  if (flags.has("plain") && flags.has("raw")) {
+    throw new ArgumentError("Cannot use --plain with --raw");
+  }
+  // The bytes of a terminal would switch modes of the caller's own, and ask it questions.
+  const harmless = isTerminal && io.columns !== undefined && !flags.has("raw");
+  if (flags.has("plain") || harmless) await printLines(id, streams, call, io);
+  else await printBytes(id, streams, call, io);
+  return OK;
+};
+
+async function printBytes(
+  id: string,
+  streams: readonly LogStream[],
+  call: Parsed,
+  io: Io,
+): Promise<void> {
+  const { followStreams, readLog } = await import("../client/logs.ts");
   const tailLines = parsedValueOf(call, "tail", parseLineCount);
-  const both = call.flags.has("all");
-  const streams = both
-    ? ["stdout", "stderr"] as const
-    : [call.flags.has("stderr") ? "stderr" : "stdout"] as const;
-  // One stream goes to standard output; with --all each goes to its own.
-  const write = (stream: string, bytes: Uint8Array) =>
-    both && stream === "stderr" ? io.err(bytes) : io.out(bytes);
   if (!call.flags.has("follow")) {
     for (const stream of streams) {
+      const write = writerOf(stream, streams, io);
       for await (const bytes of readLog(id, { stream, tailLines })) {
-        write(stream, bytes);
+        write(bytes);
       }
     }
-  } else if (both) {
-    for await (const { stream, bytes } of followLogs(id, { tailLines })) {
-      write(stream, bytes);
-    }
-  } else {
-    const [stream] = streams;
-    for await (const bytes of followLog(id, { stream, tailLines })) {
-      io.out(bytes);
-    }
+    return;
   }
-  return OK;
-};
+  const options = { tailLines, signal: io.outputClosed() };
+  const chunks = followStreams(pathsFor(id), streams, options);
+  for await (const { stream, bytes } of chunks) {
+    writerOf(stream, streams, io)(bytes);
+  }
+}
 
-async function plainLog(id: string, call: Parsed, io: Io): Promise<number> {
-  for (const other of ["follow", "stderr", "all"]) {
-    if (call.flags.has(other)) {
-      throw new ArgumentError(`Cannot use --plain with --${other}`);
+async function printLines(
+  id: string,
+  streams: readonly LogStream[],
+  call: Parsed,
+  io: Io,
+): Promise<void> {
+  const { followPlainLog, readPlainLog } = await import(
+    "../client/plain_log.ts"
+  );
+  const follows = call.flags.has("follow");
+  const options = {
+    tailLines: parsedValueOf(call, "tail", parseLineCount),
+    onNotice: (message: string) => io.err(`codex-session: ${message}\n`),
+    signal: follows ? io.outputClosed() : undefined,
+  };
+  const print = async (stream: LogStream) => {
+    const write = writerOf(stream, streams, io);
+    const read = follows ? followPlainLog : readPlainLog;
+    for await (const line of read(id, { ...options, stream })) {
+      write(`${line}\n`);
     }
-  }
-  const { readPlainLog } = await import("../client/replay.ts");
-  const tailLines = parsedValueOf(call, "tail", parseLineCount);
-  for await (const line of readPlainLog(id, { tailLines })) {
-    io.out(`${line}\n`);
-  }
-  return OK;
+  };
+  if (follows) await Promise.all(streams.map(print));
+  else for (const stream of streams) await print(stream);
 }

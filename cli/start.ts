@@ -62,9 +62,16 @@ async function start(
   const attaching = call.flags.has("attach");
   // Attached before the agent starts: with --rm the session may be gone at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
+  const started = Promise.withResolvers<void>();
   const attach = KINDS[what.kind].isTerminal
     ? undefined
-    : attachment?.attacher(io);
+    : attachment?.attacher(io, {
+      streams: ["stdout", "stderr"],
+      takesInput: KINDS[what.kind].accepts.length > 0,
+      // Who starts it with a pipe gives it all of its input, as with `docker run -i`.
+      stdinEnd: io.stdinIsTerminal ? "detach" : "eof",
+      begin: started.promise,
+    });
   let attached: Promise<number> | undefined;
   const session = await createSession({
     ...what,
@@ -81,6 +88,7 @@ async function start(
   const { id, paths, pids } = session;
   if (attached !== undefined) {
     io.err(`Session ${id}\n`);
+    started.resolve();
     return await attached;
   }
   if (attachment) return await attachment.attachScreen(id, io, call);

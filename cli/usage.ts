@@ -121,6 +121,11 @@ const TERMINAL: readonly Option[] = [
   },
 ];
 
+const STREAMS: readonly Option[] = [
+  { name: "stdout", help: "standard output only" },
+  { name: "stderr", help: "standard error only, on standard output" },
+];
+
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
   {
@@ -240,15 +245,19 @@ export const COMMANDS: readonly Command[] = [
     summary: "watch a session and send it input",
     details:
       "Prints the output from the beginning, follows it, and sends each line that you type.\n" +
-      "Press Ctrl-C or Ctrl-D to detach; the session keeps running. When the session ends, attach\n" +
-      "ends with the agent's exit status. In a terminal session you see its screen, and every key\n" +
-      "goes to the program; press ctrl-\\ to detach (press it twice to send it).",
+      "Standard error goes to standard error. Press Ctrl-C or Ctrl-D to detach; the session keeps\n" +
+      "running. When the session ends, attach ends with the agent's exit status. In a terminal\n" +
+      "session you see its screen, and every key goes to the program; press ctrl-\\ to detach\n" +
+      "(press it twice to send it).\n" +
+      "Input from a file or a pipe is sent, then attach detaches: it shows the output until then.\n" +
+      "To follow to the end instead, use --read-only, or logs -f. With `run -i -a` and `create -a repl`\n" +
+      "the end of a file or pipe is also the end of the agent's input.",
     foreign: {
       "--json": "attach prints no JSON",
       "-t": "give the session alone: attach SEL",
     },
     options: [
-      { name: "stderr", help: "also show standard error, marked" },
+      ...STREAMS,
       {
         name: "tail",
         short: "n",
@@ -264,7 +273,7 @@ export const COMMANDS: readonly Command[] = [
     ],
     completes: "session",
     examples: [["attach fix", "from the beginning"], [
-      "attach --tail 20 --stderr 0",
+      "attach --tail 20 0",
       "the last lines of the newest session",
     ]],
   },
@@ -273,6 +282,10 @@ export const COMMANDS: readonly Command[] = [
     noJson: true,
     operands: "SEL",
     summary: "print the output of a session",
+    details:
+      "Prints standard output on standard output, and standard error on standard error; one that is\n" +
+      "chosen alone goes to standard output. Bytes stay as they were written. Only of a terminal\n" +
+      "session, and if standard output is a terminal, logs prints text, as with --plain.",
     foreign: {
       "--json": "logs prints no JSON",
       "--since": "use -n N",
@@ -284,19 +297,23 @@ export const COMMANDS: readonly Command[] = [
         short: "f",
         help: "keep printing until the session ends",
       },
-      { name: "tail", short: "n", value: "N", help: "only the last N lines" },
-      { name: "stderr", help: "standard error only" },
-      { name: "all", help: "standard output and error" },
+      {
+        name: "tail",
+        short: "n",
+        value: "N",
+        help: "only the last N lines of each stream",
+      },
+      ...STREAMS,
       {
         name: "plain",
-        help:
-          "for terminals: text without escape sequences; with -n, from the last 2 MiB",
+        help: "text without escape sequences; with -n, from the last 2 MiB",
       },
+      { name: "raw", help: "bytes, even of a terminal on a terminal" },
     ],
     completes: "session",
     examples: [["logs -f fix", "follow it"], [
-      "logs --stderr -n 50 fix",
-      "the last errors",
+      "logs --stderr -n 50 fix | grep error",
+      "in its last errors",
     ]],
   },
   {
@@ -306,6 +323,7 @@ export const COMMANDS: readonly Command[] = [
     options: [
       { name: "ansi", help: "keep colours, as escape sequences" },
       { name: "scrollback", value: "N", help: "also N lines of scrollback" },
+      { name: "full", help: "also the blank lines at the end" },
     ],
     completes: "session",
     examples: [

@@ -7,11 +7,11 @@
  *
  * @module
  */
-import { sendInput } from "./input.ts";
-import { followStreams, type LogStream } from "./logs.ts";
+import { sendEof, sendInput, type SendOptions } from "./input.ts";
+import { followStreams } from "./logs.ts";
 import { startAttaching, type StartedAttachment } from "./attach_terminal.ts";
 import type { FinalState } from "./watch.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, SessionError } from "../errors.ts";
 import { isTerminal, pathsFor, type RootOptions } from "../store.ts";
 import { concat } from "../system/bytes.ts";
 import {
@@ -27,8 +27,16 @@ export interface AttachStreamOptions extends RootOptions {
   readonly stdout: WritableStream<Uint8Array>;
   /** Where its error output goes; without this stream it is left out. */
   readonly stderr?: WritableStream<Uint8Array>;
-  /** The input for the session, sent in whole lines where possible; its end detaches. */
+  /** The input for the session, sent in whole lines where possible. */
   readonly stdin?: ReadableStream<Uint8Array>;
+  /**
+   * What the end of `stdin` does. `detach`: what is there of the output is shown, then the caller
+   * detaches. `eof`: it is also the end of the agent's input, and the output is followed on; for
+   * a terminal session it is the same as `detach`.
+   *
+   * @default {"detach"}
+   */
+  readonly stdinEnd?: "detach" | "eof";
   /**
    * Leave `stdin` alone.
    *
@@ -90,7 +98,7 @@ export interface Attachment extends Promise<AttachResult> {
  * Attaches to a session: writes its output to `stdout` from the beginning (or its last
  * lines), follows it, and sends each line from `stdin` once it is complete. Resolves when
  * the session is over and its output is written, or when the caller detaches: by the end of
- * `stdin`, after a last look at the output, or at once by `signal`. Either way the
+ * `stdin`, after a last look at the output (see `stdinEnd`), or at once by `signal`. Either way the
  * streams are released as they are. Input that the agent has not taken by then is dropped.
  *
  * A pending read of `stdin` stays pending in the stream. With `Deno.stdin.readable` it keeps
@@ -140,10 +148,13 @@ export function attachSession(
 /** Attaches to a session without a terminal; see {@linkcode attachSession}. */
 export async function attachStreams(
   id: string,
-  options: AttachStreamOptions,
+  options:
+    & Omit<AttachStreamOptions, "stdout">
+    & Partial<Pick<AttachStreamOptions, "stdout">>,
 ): Promise<AttachResult> {
   const {
     stdin,
+    stdinEnd = "detach",
     stdout,
     stderr,
     readOnly = false,
@@ -154,7 +165,9 @@ export async function attachStreams(
     signal,
   } = options;
   checkTimeoutMs(noticeAfterMs);
-  const streams: LogStream[] = stderr ? ["stdout", "stderr"] : ["stdout"];
+  const streams = (["stdout", "stderr"] as const).filter((stream) =>
+    stream === "stdout" ? stdout : stderr
+  );
   const over = new AbortController();
   const leave = new AbortController();
   const chunks = followStreams(pathsFor(id, { root }), streams, {
@@ -170,7 +183,7 @@ export async function attachStreams(
     return writer;
   };
   const writers = {
-    stdout: lockWriter(stdout),
+    stdout: stdout && lockWriter(stdout),
     stderr: stderr && lockWriter(stderr),
   };
   if (stdin !== undefined && !readOnly) {
@@ -185,7 +198,10 @@ export async function attachStreams(
       over: over.signal,
       onNotice,
       noticeAfterMs,
-    }).then(() => leave.abort());
+    }).then(async () => {
+      if (stdinEnd === "detach") leave.abort();
+      else await endInput(id, { root, signal: over.signal }, onNotice);
+    });
     stack.defer(async () => {
       over.abort();
       reader.releaseLock(); // This rejects a pending read.
@@ -201,6 +217,23 @@ export async function attachStreams(
   } catch (error) {
     if (signal?.aborted) return { detached: true };
     throw error;
+  }
+}
+
+/** Ends the agent's input. Never rejects. */
+async function endInput(
+  id: string,
+  options: SendOptions,
+  onNotice: (message: string) => void,
+): Promise<void> {
+  try {
+    await sendEof(id, { ...options, timeoutMs: Infinity });
+  } catch (error) {
+    if (options.signal?.aborted) return;
+    // It has no input any more.
+    const isOver = error instanceof SessionError &&
+      (error.code === "wrong_state" || error.code === "no_reader");
+    if (!isOver) onNotice(messageOf(error));
   }
 }
 

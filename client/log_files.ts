@@ -56,13 +56,16 @@ export interface Log extends Disposable {
 }
 
 /**
- * Where reading begins: before the last lines, or the last bytes, of what the first mark notes,
- * or at a position, `null` for the beginning.
+ * Where reading begins: at a position, `null` for the beginning, and before the last lines and the
+ * last bytes of what the first mark notes.
  */
-export type LogStart =
-  | { readonly lines: number }
-  | { readonly bytes: number }
-  | { readonly from: LogPosition | null };
+export interface LogStart {
+  readonly from?: LogPosition | null;
+  /** @default {Infinity} */
+  readonly lines?: number;
+  /** @default {Infinity} */
+  readonly bytes?: number;
+}
 
 /** Opens the log at `path` with the first {@linkcode Log.mark}. */
 export function openLog(path: string, start: LogStart): Log {
@@ -74,9 +77,10 @@ export function openLog(path: string, start: LogStart): Log {
   let buffer: Uint8Array<ArrayBuffer> | undefined;
   const begin = async () => {
     hasBegun = true;
-    if ("from" in start) files = skipToPosition(files, start.from);
-    else if ("bytes" in start) skipToBytes(files, start.bytes);
-    else if (start.lines !== Infinity) await skipToLines(files, start.lines);
+    const { from, lines = Infinity, bytes = Infinity } = start;
+    if (from !== undefined) files = skipToPosition(files, from);
+    if (lines !== Infinity) await skipToLines(files, lines);
+    if (bytes !== Infinity) skipToBytes(files, bytes);
     isCut = files.some(({ position }) => position > 0);
   };
   return {
@@ -180,7 +184,7 @@ function skipToPosition(
 function skipToBytes(files: LogFile[], bytes: number): void {
   let left = bytes;
   for (const log of files.toReversed()) {
-    log.position = Math.max(0, log.end - left);
+    log.position = Math.max(log.position, log.end - left);
     left -= log.end - log.position;
   }
 }

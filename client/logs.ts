@@ -71,8 +71,7 @@ export function readLogCursor(
   id: string,
   options: RootOptions = {},
 ): LogCursor {
-  const paths = pathsFor(id, options);
-  if (!isSession(paths)) throw noSuchSession(id);
+  const paths = existingPaths(id, options);
   return { stdout: endOfLog(paths.stdout), stderr: endOfLog(paths.stderr) };
 }
 
@@ -123,10 +122,10 @@ export interface LogChunk {
 
 /**
  * A session's output until now, in pieces of up to 64 KiB; nothing if the log is
- * missing. The last lines of a long log are searched from its end. Needs
- * `--allow-read` of the root and, without `root`, `--allow-env`.
+ * missing. The last lines of a long log are searched from its end. The files are opened when
+ * the iteration begins. Needs `--allow-read` of the root and, without `root`, `--allow-env`.
  *
- * @throws {SessionError} `not_found`, when iterated.
+ * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
  *
  * @example
@@ -143,7 +142,7 @@ export function readLog(
   options: ReadLogOptions = {},
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {
   const { stream = "stdout" } = options;
-  const paths = pathsFor(id, options);
+  const paths = existingPaths(id, options);
   return readNow(paths, stream, startOf(checkStream(stream), options));
 }
 
@@ -153,7 +152,7 @@ async function* readNow(
   start: LogStart,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
   using log = openLog(paths[stream], start);
-  if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
+  if (!log.mark()) checkIsThere(paths); // Deleted since the call?
   for (let bytes; (bytes = await log.read());) yield bytes;
 }
 
@@ -165,23 +164,32 @@ export interface LogEnd {
 }
 
 /**
- * The last so many bytes of a session's standard output.
+ * The end of a session's output.
  *
  * @throws {SessionError} `not_found`, when iterated.
  */
 export async function* readEndOfLog(
   paths: Paths,
-  bytes: number,
+  stream: LogStream,
+  start: LogStart,
 ): AsyncGenerator<LogEnd, void> {
-  using log = openLog(paths.stdout, { bytes });
-  if (!log.mark() && !isSession(paths)) throw noSuchSession(paths.id);
+  using log = openLog(paths[stream], start);
+  if (!log.mark()) checkIsThere(paths);
   for (let bytes; (bytes = await log.read());) {
     yield { bytes, isCut: log.isCut };
   }
 }
 
-function isSession(paths: Paths): boolean {
-  return exists(paths.meta) || exists(paths.lock);
+/** The paths of a session that is there. */
+export function existingPaths(id: string, options: RootOptions): Paths {
+  const paths = pathsFor(id, options);
+  checkIsThere(paths);
+  return paths;
+}
+
+function checkIsThere({ id, meta, lock, stdout }: Paths): void {
+  // The log alone is enough to read it: of a damaged session, somebody may need just that.
+  if (![meta, lock, stdout].some(exists)) throw noSuchSession(id);
 }
 
 /**
@@ -190,11 +198,12 @@ function isSession(paths: Paths): boolean {
  * following an idle session costs nothing. A slow consumer slows nothing else. Needs
  * `--allow-read` of the root and, without `root`, `--allow-env`.
  *
- * Leaving the loop frees its files; use `signal` to leave while it waits.
+ * The files are opened when the iteration begins. Leaving the loop frees them; use `signal`
+ * to leave while it waits.
  *
- * @throws {SessionError} `not_found`, when iterated.
+ * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
- * @throws the signal's reason, once it is aborted.
+ * @throws the signal's reason, once it is aborted, when iterated.
  *
  * @example
  * ```ts
@@ -212,7 +221,11 @@ export function followLog(
   const { stream = "stdout", tailLines, since, signal } = options;
   const streams = [checkStream(stream)];
   return bytesOf(
-    followStreams(pathsFor(id, options), streams, { tailLines, since, signal }),
+    followStreams(existingPaths(id, options), streams, {
+      tailLines,
+      since,
+      signal,
+    }),
   );
 }
 
@@ -221,9 +234,9 @@ export function followLog(
  * stream are in order. The order between both streams is only approximate, since each is a
  * file of its own. `tailLines` counts for each stream.
  *
- * @throws {SessionError} `not_found`, when iterated.
+ * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} if the id is malformed; {RangeError} if `tailLines` is negative.
- * @throws the signal's reason, once it is aborted.
+ * @throws the signal's reason, once it is aborted, when iterated.
  *
  * @example
  * ```ts
@@ -241,11 +254,9 @@ export function followLogs(
   options: FollowLogsOptions = {},
 ): AsyncIterable<LogChunk> {
   const { tailLines, since, signal } = options;
-  return followStreams(pathsFor(id, options), ["stdout", "stderr"], {
-    tailLines,
-    since,
-    signal,
-  });
+  const streams = ["stdout", "stderr"] as const;
+  const paths = existingPaths(id, options);
+  return followStreams(paths, streams, { tailLines, since, signal });
 }
 
 async function* bytesOf(
@@ -256,6 +267,10 @@ async function* bytesOf(
 
 /** Options of {@linkcode followStreams}. */
 export interface FollowStreamsOptions extends Omit<TailOptions, "root"> {
+  /** Start with the last so many bytes. */
+  readonly tailBytes?: number;
+  /** Each time all that is there was read, yield a piece without bytes, which may have no `end`. */
+  readonly pauses?: boolean;
   /** Stops the following at once, with its reason. */
   readonly signal?: AbortSignal;
   /** Ends the following once the output that is there was read; no error. */
@@ -267,19 +282,21 @@ export function followStreams(
   paths: Paths,
   streams: readonly LogStream[],
   options: FollowStreamsOptions = {},
-): AsyncGenerator<LogChunk, FinalState | undefined> {
+): AsyncGenerator<LogChunk & LogEnd, FinalState | undefined> {
   const starts = streams.map((stream) => ({
     stream,
-    start: startOf(stream, options),
+    start: { bytes: options.tailBytes, ...startOf(stream, options) },
   }));
   return follow(paths, starts, options);
 }
 
+const NOTHING = new Uint8Array(0);
+
 async function* follow(
   paths: Paths,
   starts: readonly { readonly stream: LogStream; readonly start: LogStart }[],
-  { signal, leave }: FollowStreamsOptions,
-): AsyncGenerator<LogChunk, FinalState | undefined> {
+  { pauses, signal, leave }: FollowStreamsOptions,
+): AsyncGenerator<LogChunk & LogEnd, FinalState | undefined> {
   using stack = new DisposableStack();
   const watch = stack.use(
     watchSession(paths, {
@@ -307,13 +324,28 @@ async function* follow(
         signal?.throwIfAborted();
         if (bytes === undefined) continue;
         rest.push(entry);
-        yield { stream: entry.stream, bytes, end: entry.log.position! };
+        yield {
+          stream: entry.stream,
+          bytes,
+          end: entry.log.position!,
+          isCut: entry.log.isCut,
+        };
         signal?.throwIfAborted();
       }
       open = rest;
     }
     if (final !== undefined) return final;
     if (leaving) return undefined;
+    if (pauses) {
+      for (const { stream, log } of logs) {
+        yield {
+          stream,
+          bytes: NOTHING,
+          end: log.position!,
+          isCut: log.isCut,
+        };
+      }
+    }
     await watch.next();
   }
 }
@@ -332,7 +364,8 @@ function watchedFiles(
     : streams.map((stream) => paths[stream]);
 }
 
-function checkStream(stream: LogStream): LogStream {
+/** Checks the name of a stream. */
+export function checkStream(stream: LogStream): LogStream {
   if (stream === "stdout" || stream === "stderr") return stream;
   throw new ArgumentError(
     `Unknown stream "${stream}": use "stdout" or "stderr"`,
@@ -345,5 +378,14 @@ export function checkTailLines(lines: number): void {
   if (lines === Infinity || Number.isSafeInteger(lines) && lines >= 0) return;
   throw new RangeError(
     `Cannot read the last ${lines} lines: give a whole number, 0 or more`,
+  );
+}
+
+/** Checks a number of last bytes; `Infinity` is allowed. */
+export function checkMaxBytes(bytes: number): void {
+  checkType("maxBytes", bytes, "number");
+  if (bytes === Infinity || Number.isSafeInteger(bytes) && bytes >= 0) return;
+  throw new RangeError(
+    `Cannot read the last ${bytes} bytes: give a whole number, 0 or more`,
   );
 }

@@ -26,6 +26,8 @@ export interface TerminalStatus {
   readonly clients: number;
   /** When it last wrote something; `null` if it never did. */
   readonly lastOutputAt: Date | null;
+  /** Whether the beginning of its output is gone, because the log has reached its limit. */
+  readonly hasDropped: boolean;
 }
 
 /** The greatest process id of Linux. */
@@ -73,7 +75,10 @@ export function terminalStatusAt(
   const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
   // No terminal, or just starting, or just deleted.
   if (typeof state !== "object" || state === null) return undefined;
-  const { agent, columns, rows, clients } = state as Record<string, unknown>;
+  const { agent, columns, rows, clients, dropped } = state as Record<
+    string,
+    unknown
+  >;
   const log = statOptional(paths.stdout);
   return {
     agent: count(agent, MAX_PID),
@@ -81,5 +86,12 @@ export function terminalStatusAt(
     rows: count(rows, MAX_SIZE),
     clients: isRunning ? count(clients, 1_000_000) : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
+    hasDropped: dropped === true,
   };
+}
+
+/** The window of a session; 120x40 if its relay's record has no size that can be. */
+export function windowSize(paths: Paths): { columns: number; rows: number } {
+  const { columns, rows } = terminalStatusAt(paths, false) ?? {};
+  return { columns: columns || 120, rows: rows || 40 };
 }

@@ -49,7 +49,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["send", "--timeout", "1", ID, "hello"],
   ["send", "--timeout", "1", ID, "--eof"],
   ["wait", "--timeout", "1", ID],
-  ["logs", "--all", ID],
+  ["logs", "-n", "3", "--plain", ID],
   ["prune", "--dry-run"],
   ["stop", "-t", "1", ID],
   ["prune"],
@@ -91,8 +91,9 @@ function replaced(
       if (endless && ended.code === 124) continue;
       if (args[0] === "wait" && ended.code === 7) continue;
       for (const text of found) {
-        // --all prints the agent's standard error as it was written.
-        if (args.includes("--all") && text.startsWith("control")) continue;
+        // The agent's standard error goes there as it was written.
+        const isRaw = args[0] === "logs" && !args.includes("--plain");
+        if (isRaw && text.startsWith("control")) continue;
         complaints.push(`${args.join(" ")}: ${text}`);
       }
     }
@@ -199,8 +200,8 @@ function swapped(life: "ended" | "live", file: string): Case {
 const SWAPPED_COMMANDS: readonly (readonly string[])[] = [
   ["list"],
   ["show", ID],
-  ["logs", ID],
-  ["logs", "-n", "3", ID],
+  ["logs", "--stdout", ID],
+  ["logs", "--stdout", "-n", "3", ID],
   ["send", "--timeout", "1", ID, "evil"],
   ["wait", "--timeout", "1", ID],
   ["list", "--json"],

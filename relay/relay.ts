@@ -320,7 +320,9 @@ class Relay {
     const screen = this.#screen;
     const offset = screen.offset;
     const queries = screen.append(bytes);
+    const { hasDropped } = this.#journal;
     this.#journal.write(bytes, screen.isAtGround);
+    if (this.#journal.hasDropped !== hasDropped) this.#writeState();
     this.#server.broadcast(bytes, offset, queries);
     if (queries.length > 0 && !this.#server.isAnswered) {
       await this.#answer(queries.slice(0, MAX_QUESTIONS));
@@ -383,6 +385,7 @@ class Relay {
       columns,
       rows,
       clients: this.#server.attachedCount,
+      dropped: this.#journal.hasDropped || undefined,
     };
     const result = this.#writeFile("terminal.json", JSON.stringify(state));
     if (result !== "written") this.#writeStateSoon(RETRY_MS);

@@ -81,6 +81,17 @@ export interface Terminal {
     readonly originMode: boolean;
     readonly insertMode: boolean;
   };
+  readonly parser: {
+    /** Handles a sequence; one that returns `false` leaves it to the emulator, too. */
+    registerCsiHandler(
+      id: { readonly prefix?: string; readonly final: string },
+      handler: (params: readonly (number | readonly number[])[]) => boolean,
+    ): unknown;
+    registerEscHandler(
+      id: { readonly final: string },
+      handler: () => boolean,
+    ): unknown;
+  };
   resize(columns: number, rows: number): void;
   dispose(): void;
   readonly _core: {
@@ -471,8 +482,10 @@ export async function loadEmulator(options: {
   readonly columns: number;
   readonly rows: number;
   readonly scrollback: number;
+  /** A line feed also goes to the first column. @default {false} */
+  readonly convertEol?: boolean;
 }): Promise<Terminal> {
-  const { columns, rows, scrollback } = options;
+  const { columns, rows, scrollback, convertEol = false } = options;
   loading ??= load();
   try {
     const make = await loading;
@@ -480,6 +493,7 @@ export async function loadEmulator(options: {
       cols: columns,
       rows,
       scrollback,
+      convertEol,
       allowProposedApi: true,
       // It would report garbage on standard output, which is the journal.
       logLevel: "off",

@@ -389,6 +389,14 @@ export async function poll(
   return pollfd.getInt16(6, true);
 }
 
+/**
+ * Resolves once the other end of a pipe or socket is closed; never for a file. Waits on a thread
+ * of Deno's pool, which doesn't keep a program from exiting.
+ */
+export async function readerGone(fd: number): Promise<void> {
+  while (await poll(fd, 0, -1) === 0);
+}
+
 /** The default effect of a signal, as a handler. signal.h */
 export const SIG_DFL = 0n;
 /** Ignoring a signal, as a handler. */

@@ -137,9 +137,10 @@ async function exercise(call: Call): Promise<void> {
     '[ "$line" = bye ] && exit 7; done';
   assertEquals(await ok("run", "-i", "--id", "talk", ...sh, talk), "talk\n");
   await ok("send", "talk", "hello");
+  // It leaves at the end of its input, unless the agent is faster.
   const attached = await call(["attach", "talk"], "bye\n");
-  assertEquals(attached.out, "ready\ngot hello\ngot bye\n", attached.err);
-  assertEquals(attached.status, 7);
+  assert([0, 7].includes(attached.status), attached.err);
+  assertEquals((await call(["wait", "talk"])).status, 7);
   assertEquals(await ok("logs", "talk"), "ready\ngot hello\ngot bye\n");
 
   const sleeper =

@@ -320,11 +320,19 @@ Deno.test("logs gives bytes as written, the last lines, and either stream", asyn
     (await raw.output()).stdout,
     new Uint8Array([97, 255, 10, 98, 10, 99]),
   );
-  assertEquals(await ok(root, "logs", "-n", "2", "l"), "b\nc");
-  assertEquals(await ok(root, "logs", "--stderr", "l"), "oops\n");
-  const both = await runCli(root.dir, ["logs", "--all", "-n1", "l"]);
-  assertEquals([both.stdout, both.stderr], ["c", "oops\n"]);
-  assertEquals(await ok(root, "logs", "-f", "-n", "1", "l"), "c");
+  assertEquals(await ok(root, "logs", "--stdout", "-n", "2", "l"), "b\nc");
+  // Both, each on its own; one alone on standard output.
+  for (const command of [["logs"], ["logs", "-f"], ["attach"]]) {
+    const shown = async (...options: string[]) => {
+      const args = [...command, "-n", "1", ...options, "l"];
+      const { stdout, stderr } = await runCli(root.dir, args);
+      return [stdout, stderr];
+    };
+    assertEquals(await shown(), ["c", "oops\n"]);
+    assertEquals(await shown("--stdout", "--stderr"), ["c", "oops\n"]);
+    assertEquals(await shown("--stderr"), ["oops\n", ""]);
+    assertEquals(await shown("--stdout"), ["c", ""]);
+  }
 });
 
 Deno.test("logs -f follows until the session ends", async () => {
@@ -566,25 +574,24 @@ Deno.test("run -a shows the output and ends with the agent's status", async () =
     "-c",
     "echo out; echo err >&2; exit 5",
   ]);
-  assertEquals(plain, { code: 5, stdout: "out\n", stderr: "Session p\n" });
+  assertEquals(plain, {
+    ...{ code: 5, stdout: "out\n", stderr: "Session p\nerr\n" },
+  });
   const rm = await runCli(root.dir, [
     "run",
     "--rm",
     "-a",
     "sh",
     "-c",
-    "echo out; exit 6",
+    "echo out; echo err >&2; exit 6",
   ]);
   assertEquals([rm.code, rm.stdout], [6, "out\n"]);
+  assertMatch(rm.stderr, /^Session \S+\nerr\n$/);
   await until(() =>
     ![...Deno.readDirSync(root.dir)].some(({ name }) => name !== "p")
   );
-  const marked = await runCli(root.dir, ["attach", "--stderr", "p"]);
-  assertEquals([marked.code, marked.stdout, marked.stderr], [
-    5,
-    "out\n",
-    "[stderr] err\n",
-  ]);
+  const again = await runCli(root.dir, ["attach", "p"]);
+  assertEquals(again, { code: 5, stdout: "out\n", stderr: "err\n" });
   assertEquals(
     (await runCli(root.dir, ["attach", "--tail", "0", "p"])).stdout,
     "",
@@ -606,6 +613,48 @@ Deno.test("attach sends typed lines, and the session runs on when it is left", a
   await writer.close().catch(() => {});
   await reader.cancel();
   assertEquals(stateOf(root, "t"), "running");
+});
+
+Deno.test("attach leaves at the end of its input; where there is none to send, it follows", async () => {
+  await using root = new TestRoot();
+  await ok(root, "run", "-i", "--id", "r", "sh", "-c", "echo ready; cat");
+  await until(async () => await ok(root, "logs", "r") === "ready\n");
+  const left = await runCli(root.dir, ["attach", "r"], { stdin: "one\n" });
+  assertEquals(left.code, 0);
+  assert(left.stdout.startsWith("ready\n"), left.stdout);
+  assertStringIncludes(left.stderr, "Detached");
+  await until(async () => await ok(root, "logs", "r") === "ready\none\n");
+  assertEquals(stateOf(root, "r"), "running");
+  // As in cron: the status of the command, not that of leaving it.
+  const script = "sleep 0.1; echo out; exit 3";
+  const exec = await runCli(root.dir, ["run", "-a", "sh", "-c", script]);
+  assertEquals([exec.code, exec.stdout], [3, "out\n"]);
+});
+
+Deno.test("run -i -a gives the agent all input from a pipe, and its end", async () => {
+  await using root = new TestRoot();
+  const sum = await runCli(root.dir, ["run", "-i", "-a", "wc", "-c"], {
+    stdin: "x".repeat(100_000) + "\nno newline",
+  });
+  assertEquals([sum.code, sum.stdout.trim()], [0, "100011"]);
+  const none = await runCli(root.dir, ["run", "-i", "-a", "--rm", "true"]);
+  assertEquals(none.code, 0);
+  assertMatch(none.stderr, /^Session \S+\n$/);
+});
+
+Deno.test("logs -f and attach leave when their reader is gone, and the session says nothing", async () => {
+  await using root = new TestRoot();
+  await ok(root, "run", "--id", "q", "sh", "-c", "echo one; exec sleep 600");
+  for (const args of [["logs", "-f", "q"], ["attach", "q"]]) {
+    const child = startCli(root.dir, args);
+    const reader = child.stdout.getReader();
+    await reader.read();
+    await reader.cancel();
+    const { code } = await child.status;
+    assertEquals(code, 141, args.join(" "));
+    await child.stdin.close().catch(() => {});
+    assertEquals(await new Response(child.stderr).text(), "");
+  }
 });
 
 Deno.test("a session that is deleted while it is watched ends the watching", async () => {

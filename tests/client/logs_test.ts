@@ -6,6 +6,7 @@ import {
   type LogStream,
   readLog,
 } from "../../client/logs.ts";
+import { readPlainLog } from "../../client/plain_log.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
 import { close, mkfifo, open } from "../../system/libc.ts";
 import { spawnExec } from "../../spawn.ts";
@@ -103,15 +104,24 @@ Deno.test("readLog() does not read a long log for its last line", async () => {
   assertEquals(await textOf(tail), "last\n");
 });
 
-Deno.test("readLog() throws when there is no such session, stream or number", async () => {
+Deno.test("readLog() and its like throw at the call when there is no such session, stream or number", async () => {
   await using root = new TestRoot();
   const options = { root: root.dir };
-  const error = await assertRejects(
-    () => textOf(readLog("nobody", options)),
-    SessionError,
-  );
-  assertEquals((error as SessionError).code, "not_found");
-  await assertRejects(() => textOf(followLog("nobody", options)), SessionError);
+  for (const read of [readLog, followLog, followLogs, readPlainLog]) {
+    const error = assertThrows(
+      () => void read("nobody", options),
+      SessionError,
+      "No such session",
+    );
+    assertEquals((error as SessionError).code, "not_found", read.name);
+  }
+  // Deleted between the call and the reading.
+  await start(root, "");
+  const { dir } = await ended(root);
+  const late = readLog("a", options);
+  Deno.removeSync(dir, { recursive: true });
+  await assertRejects(() => textOf(late), SessionError, "No such session");
+  await start(root, "");
   assertThrows(() => readLog("../a", options), ArgumentError);
   const stream = "stdin" as LogStream;
   assertThrows(() => readLog("a", { ...options, stream }), ArgumentError);

@@ -1,13 +1,11 @@
 /**
- * The last screen of an ended terminal session, and its output as lines, whatever its
- * agent has left in the directory.
+ * The last screen of an ended terminal session, whatever its agent has left in the directory.
  */
-import { readPlainLog } from "../../client/replay.ts";
 import { newMeta, type Paths, pathsFor } from "../../store.ts";
 import { prepare } from "../../process/prepare.ts";
 import { readScreen } from "../../client/terminal.ts";
 import { terminalStatusAt } from "../../client/terminal_status.ts";
-import { assertEquals, assertRejects, TestRoot } from "../helpers.ts";
+import { assertEquals, TestRoot } from "../helpers.ts";
 
 /** The files of a terminal session that has run. */
 function leave(root: TestRoot): Paths {
@@ -85,8 +83,10 @@ Deno.test("terminalStatusAt() takes numbers that can be, and no others", async (
     return rest;
   };
   const right = { agent: 5, columns: 40, rows: 3, clients: 2 };
-  assertEquals(status(JSON.stringify(right)), right);
-  const none = { agent: 0, columns: 0, rows: 0, clients: 0 };
+  assertEquals(status(JSON.stringify(right)), { ...right, hasDropped: false });
+  const dropped = JSON.stringify({ ...right, dropped: true });
+  assertEquals(status(dropped), { ...right, hasDropped: true });
+  const none = { agent: 0, columns: 0, rows: 0, clients: 0, hasDropped: false };
   const wrong = { agent: -1, columns: 1e9, rows: 1.5, clients: "\x1b[2J" };
   assertEquals(status(JSON.stringify(wrong)), none);
   assertEquals(status("[]"), none);
@@ -97,43 +97,4 @@ Deno.test("terminalStatusAt() takes numbers that can be, and no others", async (
   status(JSON.stringify(wrong));
   const { columns, rows } = await readScreen("a", { root: root.dir });
   assertEquals([columns, rows], [120, 40]);
-});
-
-/** A session whose log is these bytes, after so many that nobody wrote. */
-function makeLog(root: TestRoot, hole: number, text: string): void {
-  const paths = pathsFor("plain", { root: root.dir });
-  Deno.mkdirSync(paths.dir, { recursive: true });
-  Deno.writeTextFileSync(paths.lock, "");
-  Deno.writeTextFileSync(paths.stdout, "");
-  Deno.truncateSync(paths.stdout, hole);
-  Deno.writeTextFileSync(paths.stdout, text, { append: true });
-}
-
-async function plainTail(root: TestRoot, tailLines?: number) {
-  const lines = readPlainLog("plain", { root: root.dir, tailLines });
-  return await Array.fromAsync(lines);
-}
-
-Deno.test("readPlainLog() reads the last lines from the end of a long log", async () => {
-  using root = new TestRoot();
-  const rows = "one\r\ntwo \x1b[31mred\x1b[0m\r\nthree\r\n";
-  // Of some hundred gigabytes, nothing but the end can be read.
-  makeLog(root, 2 ** 38, rows);
-  assertEquals(await plainTail(root, 2), ["two red", "three"]);
-  assertEquals(await plainTail(root, 0), []);
-  // A short one is read whole, also without a newline where it is cut.
-  makeLog(root, 0, "\x1b[2Jfirst" + rows);
-  assertEquals(await plainTail(root, 9), ["firstone", "two red", "three"]);
-  assertEquals(await plainTail(root, 1), ["three"]);
-  assertEquals((await plainTail(root)).length, 3);
-  await assertRejects(() => plainTail(root, -1), RangeError, "whole number");
-});
-
-Deno.test("readPlainLog() of a cut log leaves out what a full-screen program has drawn before", async () => {
-  using root = new TestRoot();
-  const drawn = "\x1b[5;5Hdrawn".repeat(1000);
-  makeLog(root, 2 ** 30, `${drawn}\x1b[?1049lafter\r\n$ ls\r\n`);
-  assertEquals(await plainTail(root, 3), ["after", "$ ls"]);
-  makeLog(root, 2 ** 30, `cut off\r\n$ vi\r\n\x1b[?1049h${drawn}`);
-  assertEquals((await plainTail(root, 9)).at(-1)?.trim(), "drawn");
 });

@@ -415,20 +415,20 @@ Deno.test("the window follows what is typed, not what a terminal reports by itse
     return { attached, type };
   };
   const first = await open(90);
-  await until(() => terminalStatus(paths, true)?.columns === 90);
+  await until(() => terminalStatusAt(paths, true)?.columns === 90);
   const second = await open(70);
-  await until(() => terminalStatus(paths, true)?.columns === 70);
+  await until(() => terminalStatusAt(paths, true)?.columns === 70);
   // In pieces, as they may come.
   for (const piece of ["\x1b[I\x1b[<35;1;1M\x1b]11;rgb:0/0", "/0\x07"]) {
     await first.type(piece);
   }
   const log = () => Deno.readTextFileSync(`${root.dir}/log`);
   await until(() => log().endsWith("\x07"), "the reports");
-  assertEquals(terminalStatus(paths, true)?.columns, 70);
+  assertEquals(terminalStatusAt(paths, true)?.columns, 70);
   await first.type("\x1b");
-  await until(() => terminalStatus(paths, true)?.columns === 90, "Escape");
+  await until(() => terminalStatusAt(paths, true)?.columns === 90, "Escape");
   await second.type("x");
-  await until(() => terminalStatus(paths, true)?.columns === 70, "a letter");
+  await until(() => terminalStatusAt(paths, true)?.columns === 70, "a letter");
   for (const { attached } of [first, second]) {
     attached.detach();
     await attached.done;

@@ -1,0 +1,417 @@
+/**
+ * The output of a session as lines of text, with the help of the emulator: no escape sequence
+ * is left in a line, and no character that reorders or hides text.
+ *
+ * Lines are what scrolls off the normal screen, and what is on it at the end. While output is
+ * followed, a line is given as soon as the cursor has left it downwards. A program that
+ * then draws it anew (a progress display, say) shows that this is too early: from then on
+ * its lines are given when they scroll off.
+ *
+ * Of a full-screen program, lines are given as `screen/scrolled.ts` tells them from one frame
+ * to the next, and its last screen when it leaves.
+ *
+ * @module
+ */
+import {
+  checkMaxBytes,
+  checkStream,
+  checkTailLines,
+  existingPaths,
+  followStreams,
+  type LogEnd,
+  type LogStream,
+  readEndOfLog,
+  type TailOptions,
+} from "./logs.ts";
+import { terminalStatusAt, windowSize } from "./terminal_status.ts";
+import { plainText } from "../screen/clean_text.ts";
+import { loadEmulator, type Terminal } from "../screen/emulator.ts";
+import { ScrolledLines } from "../screen/scrolled.ts";
+import { isTerminal, type Paths } from "../store.ts";
+import { toLatin1 } from "../system/bytes.ts";
+
+/** Lines that the emulator keeps until they are given; more than any screen is high. */
+const KEPT_LINES = 20_000;
+/** The emulator is fed this much at a time: less than two frames of most programs. */
+const PIECE_BYTES = 1024;
+/** A few last lines are searched in the last so many bytes. */
+const LEAST_TAIL_BYTES = 2 * 1024 * 1024;
+/** Many last lines are searched in so many bytes for each. */
+const TAIL_LINE_BYTES = 1024;
+
+/** Options of {@linkcode readPlainLog}. */
+export interface ReadPlainLogOptions extends TailOptions {
+  /**
+   * The stream to read. A terminal has only `stdout`.
+   *
+   * @default {"stdout"}
+   */
+  readonly stream?: LogStream;
+  /**
+   * Only the last so many lines. They are searched in the last 2 MiB of the output, or 1 KiB
+   * a line if that is more. A full-screen program that is still running and has drawn more
+   * than that may be shown wrongly.
+   *
+   * @default {Infinity}
+   */
+  readonly tailLines?: number;
+  /**
+   * Only what the last so many bytes of the log show.
+   *
+   * @default {Infinity}
+   */
+  readonly maxBytes?: number;
+  /** Called with a line of text if the lines can't be all of the output, at most once for each reason. */
+  readonly onNotice?: (message: string) => void;
+}
+
+/** Options of {@linkcode followPlainLog}. */
+export interface FollowPlainLogOptions extends ReadPlainLogOptions {
+  /** Stops the following. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The lines of a session's output until now, as text. Of a full-screen program: the lines that
+ * have scrolled off its screen, as far as its frames show them, and its last screen.
+ *
+ * Needs `--allow-read` of the root and of Deno's cache, without `root` `--allow-env`.
+ *
+ * @throws {SessionError} `not_found`, at the call.
+ * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
+ *
+ * @example
+ * ```ts
+ * import { pathsFor, readPlainLog, spawnExec, waitForSession } from "./mod.ts";
+ * const root = Deno.makeTempDirSync();
+ * await spawnExec(pathsFor("demo", { root }), ["hello"], { program: "echo" });
+ * await waitForSession("demo", { root });
+ * for await (const line of readPlainLog("demo", { root })) console.log(line);
+ * ```
+ */
+export function readPlainLog(
+  id: string,
+  options: ReadPlainLogOptions = {},
+): AsyncIterable<string> {
+  const { stream = "stdout", tailLines = Infinity, onNotice } = options;
+  const paths = existingPaths(id, options);
+  const start = { bytes: bytesToRead(options) };
+  const output = readEndOfLog(paths, checkStream(stream), start);
+  return linesOf(paths, output, tailLines, onNotice);
+}
+
+/**
+ * The same as {@linkcode readPlainLog}, then live until the session has ended: each line when
+ * it is complete, at the end what is left on the screen.
+ *
+ * @throws {SessionError} `not_found`, at the call.
+ * @throws {ArgumentError} if the id or stream is unknown; {RangeError} if `tailLines` is negative.
+ * @throws the signal's reason, once it is aborted, when iterated.
+ *
+ * @example
+ * ```ts
+ * import { followPlainLog, pathsFor, spawnExec } from "./mod.ts";
+ * const root = Deno.makeTempDirSync();
+ * await spawnExec(pathsFor("demo", { root }), ["hello"], { program: "echo" });
+ * for await (const line of followPlainLog("demo", { root })) console.log(line);
+ * ```
+ */
+export function followPlainLog(
+  id: string,
+  options: FollowPlainLogOptions = {},
+): AsyncIterable<string> {
+  const { stream = "stdout", tailLines = Infinity, onNotice, signal } = options;
+  const paths = existingPaths(id, options);
+  const output = followStreams(paths, [checkStream(stream)], {
+    tailBytes: bytesToRead(options),
+    pauses: true,
+    signal,
+  });
+  return linesOf(paths, output, tailLines, onNotice);
+}
+
+function bytesToRead(options: ReadPlainLogOptions): number {
+  const { tailLines = Infinity, maxBytes = Infinity } = options;
+  checkTailLines(tailLines);
+  checkMaxBytes(maxBytes);
+  const enough = Math.max(LEAST_TAIL_BYTES, tailLines * TAIL_LINE_BYTES);
+  return Math.min(enough, maxBytes);
+}
+
+const BEGINNING_IS_GONE =
+  "The beginning of the output is gone: it was longer than the session's log limit";
+const FULL_SCREEN =
+  "A full-screen program has drawn this: lines that left its screen are put together from what it drew; some may be missing or appear twice";
+
+/** The lines of some output: the last so many of what is there, then all. A piece without bytes is a pause. */
+async function* linesOf(
+  paths: Paths,
+  output: AsyncIterable<LogEnd>,
+  tailLines: number,
+  onNotice: (message: string) => void = () => {},
+): AsyncGenerator<string, void> {
+  if (tailLines === Infinity && terminalStatusAt(paths, false)?.hasDropped) {
+    onNotice(BEGINNING_IS_GONE);
+  }
+  using lines = new LineReader(
+    await emulatorFor(paths),
+    () => onNotice(FULL_SCREEN),
+  );
+  let tail = tailLines === Infinity ? undefined : new Tail(tailLines);
+  for await (const bytes of fromWhole(output)) {
+    const found = bytes.length > 0 ? lines.feed(bytes) : lines.pause();
+    if (tail === undefined) {
+      yield* found;
+      continue;
+    }
+    for (const line of found) tail.push(line);
+    if (bytes.length > 0) continue;
+    yield* tail.lines();
+    tail = undefined;
+  }
+  if (tail === undefined) return yield* lines.end();
+  for (const line of lines.end()) tail.push(line);
+  yield* tail.lines();
+}
+
+async function emulatorFor(paths: Paths): Promise<Terminal> {
+  // Without a terminal between, a line ends in a mere LF.
+  const convertEol = !isTerminal(paths);
+  const size = windowSize(paths);
+  return await loadEmulator({ ...size, scrollback: KEPT_LINES, convertEol });
+}
+
+/** The last lines of many. */
+class Tail {
+  readonly #ring: string[] = [];
+  #count = 0;
+
+  constructor(readonly size: number) {}
+
+  push(line: string): void {
+    if (this.size > 0) this.#ring[this.#count++ % this.size] = line;
+  }
+
+  *lines(): Generator<string> {
+    const first = Math.max(0, this.#count - this.size);
+    for (let at = first; at < this.#count; at++) {
+      yield this.#ring[at % this.size]!;
+    }
+  }
+}
+
+/** Entering and leaving the alternate screen, see xterm's ctlseqs. */
+const SCREENS = [47, 1047, 1049];
+/** A frame that is to be shown at once, https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036 */
+const SYNCHRONIZED = 2026;
+
+/** Feeds output to an emulator and finds the lines that are complete. */
+class LineReader implements Disposable {
+  readonly #terminal: Terminal;
+  readonly #onFullScreen: () => void;
+  readonly #scrolled = new ScrolledLines();
+  /** What was found while the emulator was busy. */
+  readonly #found: string[] = [];
+  /** The rows of the normal screen before this one were given. */
+  #row = 0;
+  /** What was given of the rows from there on, which may still change. */
+  #early = new Map<number, string>();
+  /** Blank lines that count only if something follows. */
+  #blank = 0;
+  /** The program has changed a line that was given early. */
+  #redraws = false;
+  #isInFrame = false;
+  #hasToldOfFullScreen = false;
+
+  constructor(terminal: Terminal, onFullScreen: () => void) {
+    this.#terminal = terminal;
+    this.#onFullScreen = onFullScreen;
+    // These see a sequence before the emulator obeys it.
+    const on = (
+      final: string,
+      prefix: string | undefined,
+      see: (params: readonly unknown[]) => void,
+    ) =>
+      terminal.parser.registerCsiHandler({ final, prefix }, (params) => {
+        see(params);
+        return false;
+      });
+    on("h", "?", (params) => this.#beforeSet(params));
+    on("l", "?", (params) => this.#beforeReset(params));
+    on("J", undefined, ([what]) => what === 3 && this.#beforeForgetting());
+    terminal.parser.registerEscHandler({ final: "c" }, () => {
+      if (this.#isAlternate) this.#leaveFullScreen();
+      this.#beforeForgetting();
+      return false;
+    });
+  }
+
+  get #isAlternate(): boolean {
+    return this.#terminal.buffer.active.type === "alternate";
+  }
+
+  /** Takes output; returns the lines that have left the screen. */
+  feed(bytes: Uint8Array): string[] {
+    const { _core, buffer: { normal } } = this.#terminal;
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      _core._inputHandler.parse(bytes.subarray(at, at + PIECE_BYTES));
+      if (this.#isAlternate && !this.#isInFrame) this.#takeFrame();
+      this.#giveRows(normal.baseY);
+      // ED 3 (ECMA-48 and xterm) erases the lines above the screen.
+      if (normal.baseY >= KEPT_LINES / 2) {
+        _core._inputHandler.parse(new TextEncoder().encode("\x1b[3J"));
+      }
+    }
+    return this.#found.splice(0);
+  }
+
+  /** The lines that are complete, unless the program changes them later. */
+  pause(): string[] {
+    if (!this.#redraws && !this.#isAlternate) this.#giveAboveCursor();
+    return this.#found.splice(0);
+  }
+
+  /** All that is left. */
+  end(): string[] {
+    if (this.#isAlternate) this.#leaveFullScreen();
+    this.#giveRows(this.#terminal.buffer.normal.length);
+    return this.#found.splice(0);
+  }
+
+  [Symbol.dispose](): void {
+    this.#terminal.dispose();
+  }
+
+  #beforeSet(modes: readonly unknown[]): void {
+    if (modes.includes(SYNCHRONIZED)) this.#isInFrame = true;
+    if (this.#isAlternate || !SCREENS.some((one) => modes.includes(one))) {
+      return;
+    }
+    this.#giveAboveCursor();
+    if (!this.#hasToldOfFullScreen) this.#onFullScreen();
+    this.#hasToldOfFullScreen = true;
+  }
+
+  #beforeReset(modes: readonly unknown[]): void {
+    if (modes.includes(SYNCHRONIZED)) this.#isInFrame = false;
+    if (!this.#isAlternate) return;
+    this.#takeFrame();
+    if (SCREENS.some((one) => modes.includes(one))) this.#leaveFullScreen();
+  }
+
+  /** The emulator is about to forget the lines above the screen, and their rows get new numbers. */
+  #beforeForgetting(): void {
+    const { baseY } = this.#terminal.buffer.normal;
+    this.#giveRows(baseY, true);
+    this.#row = 0;
+    this.#early = new Map(
+      [...this.#early].map(([row, text]) => [row - baseY, text]),
+    );
+  }
+
+  #takeFrame(): void {
+    const { alternate } = this.#terminal.buffer;
+    const frame: string[] = [];
+    for (let y = 0; y < alternate.length; y++) {
+      frame.push(alternate.getLine(y)?.translateToString(true).trimEnd() ?? "");
+    }
+    for (const line of this.#scrolled.take(frame)) this.#give(line);
+  }
+
+  #leaveFullScreen(): void {
+    this.#takeFrame();
+    for (const line of this.#scrolled.end()) this.#give(line);
+  }
+
+  #giveAboveCursor(): void {
+    const { normal } = this.#terminal.buffer;
+    let row = normal.baseY + normal.cursorY;
+    while (row > 0 && normal.getLine(row)?.isWrapped) row--;
+    this.#giveRows(row);
+  }
+
+  /**
+   * Gives the rows before `limit`. A line that only the window's width has broken is one; if it
+   * goes on behind the limit, it is given later, unless this is the last chance.
+   */
+  #giveRows(limit: number, isLastChance = false): void {
+    const { normal } = this.#terminal.buffer;
+    let row = this.#row;
+    while (row < limit) {
+      let end = row;
+      let line = "";
+      for (let isBroken = true; isBroken && !(isLastChance && end === limit);) {
+        isBroken = normal.getLine(end + 1)?.isWrapped ?? false;
+        line += normal.getLine(end++)?.translateToString(!isBroken) ?? "";
+      }
+      if (end > limit) break;
+      const before = this.#early.get(row);
+      if (before !== line) this.#give(line);
+      if (before !== undefined && before !== line) this.#redraws = true;
+      this.#early.set(row, line);
+      row = end;
+    }
+    if (limit > normal.baseY) return; // These may still change.
+    for (const done of this.#early.keys()) {
+      if (done < row) this.#early.delete(done);
+    }
+    this.#row = row;
+  }
+
+  #give(line: string): void {
+    if (line === "") this.#blank++;
+    else {
+      for (; this.#blank > 0; this.#blank--) this.#found.push("");
+      this.#found.push(plainText(line));
+    }
+  }
+}
+
+const NEWLINE = 10;
+/** So many pieces of a log, of 64 KiB each, are searched for a switch of screens. */
+const MAX_HELD = 128;
+/** Longer than half of a switch, which may be cut in two. */
+const OVERLAP_LENGTH = 8;
+// deno-lint-ignore no-control-regex
+const SWITCH = /\x1b\[\?(?:1049|1047|47)([hl])/;
+
+/**
+ * Output that was cut off at its beginning, from the first whole line on. If it was cut while a
+ * full-screen program was drawing, it begins where that program has left its screen.
+ */
+async function* fromWhole(
+  chunks: AsyncIterable<LogEnd>,
+): AsyncGenerator<Uint8Array, void> {
+  const held: Uint8Array[] = [];
+  let isWhole = false;
+  let before = "";
+  for await (const { bytes, isCut } of chunks) {
+    if (isWhole || !isCut) {
+      yield bytes;
+      continue;
+    }
+    held.push(bytes);
+    const text = before + toLatin1(bytes);
+    const found = SWITCH.exec(text);
+    const isPause = bytes.length === 0;
+    if (found === null && held.length < MAX_HELD && !isPause) {
+      before = text.slice(-OVERLAP_LENGTH);
+      continue;
+    }
+    isWhole = true;
+    if (found?.[1] !== "l") yield* fromLine(held);
+    else {
+      const rest = found.index + found[0].length - before.length;
+      if (rest < bytes.length) yield bytes.subarray(rest);
+    }
+  }
+  if (!isWhole) yield* fromLine(held);
+}
+
+/** Pieces from the first whole line on. */
+function* fromLine(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
+  const [first = new Uint8Array(0), ...others] = chunks;
+  const start = first.indexOf(NEWLINE) + 1;
+  if (start < first.length) yield first.subarray(start);
+  yield* others;
+}
