@@ -202,7 +202,8 @@ Deno.test("waitFor() finds output behind a starting point only, and tells where"
   await using root = new TestRoot();
   const at = { root: root.dir };
   const paths = pathsFor("r", at);
-  const program = 'while read x; do echo "got $x"; echo "err $x" >&2; done';
+  // Standard error first: once "got" is there, so is "err".
+  const program = 'while read x; do echo "err $x" >&2; echo "got $x"; done';
   await spawnRepl(paths, ["-c", program], { program: "sh" });
   await sendInput("r", "one\n", at);
   const first = { for: "output", pattern: /got (\w+)\n/ } as const;
