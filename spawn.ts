@@ -29,8 +29,11 @@ import {
   exitCodeOf,
   type Handshake,
   handshake,
+  lateError,
   RECORD_MS,
+  START_MS,
   startError,
+  type StartLimits,
 } from "./process/handshake.ts";
 import { Hold } from "./process/hold.ts";
 import {
@@ -241,7 +244,7 @@ function ownDescriptors(): number[] {
 }
 
 /** Options of {@linkcode launch}. */
-export interface LaunchOptions extends ProcessOptions {
+export interface LaunchOptions extends ProcessOptions, StartLimits {
   /** The program is the relay of a terminal. @default {false} */
   readonly relay?: boolean;
   /** The agent's argument vector; its program is found on the agent's PATH. */
@@ -314,6 +317,10 @@ async function start(
     const { pids, isSure } = result;
     if (isSure || !await diedUnstarted(paths, pids, reaper)) return pids;
   }
+  if (result.outcome === "late") {
+    const { startTimeoutMs = START_MS } = attempt;
+    throw lateError(paths.id, program, startTimeoutMs);
+  }
   await endedWithin(reaper, RECORD_MS);
   const report = result.outcome === "failed" ? result.report : "";
   const status = Number(report || exitCodeOf(paths));
@@ -374,6 +381,7 @@ async function startReaper(
       prepared.readyFd,
       () => isOver,
       relay ? "ok" : "",
+      attempt,
     );
   } finally {
     if (timer !== undefined) clearTimeout(timer);

@@ -28,10 +28,23 @@ import { hasLeftShell } from "./table.ts";
 /** How long to wait until a reaper has recorded the end of a dead agent: on a full disk it takes forever. */
 export const RECORD_MS = 2_000;
 
+/** The default limit of a start, in milliseconds. */
+export const START_MS = 30_000;
+
+/** The limits of a start. */
+export interface StartLimits {
+  /** How long it may take, in milliseconds. @default {30000} */
+  readonly startTimeoutMs?: number;
+  /** Cancels it. */
+  readonly signal?: AbortSignal;
+}
+
 /** The report of a reaper. */
 export type Handshake =
   /** It ended without a word: it may never have been a reaper. */
   | { readonly outcome: "silent" }
+  /** It has taken too long. */
+  | { readonly outcome: "late" }
   /** It failed, with what it said: a status, or nothing. */
   | { readonly outcome: "failed"; readonly report: string }
   /** The agent's exec has succeeded, as far as the shell can tell: it may not be sure. */
@@ -45,12 +58,15 @@ export type Handshake =
  * Waits for the agent's exec to succeed or fail, or for the reaper to end.
  *
  * @param success The report of success: none from a shell, `ok` from a relay.
+ * @throws the signal's reason, once it is aborted.
  */
 export async function handshake(
   readyFd: number,
   isOver: () => boolean,
   success: "" | "ok",
+  { startTimeoutMs = START_MS, signal }: StartLimits = {},
 ): Promise<Handshake> {
+  const deadline = performance.now() + startTimeoutMs;
   const buffer = new Uint8Array(256);
   let text = "";
   for (;;) {
@@ -65,6 +81,8 @@ export async function handshake(
     // Before the first writer opens the pipe, it looks hung up.
     const hungUp = (bits & (POLLHUP | POLLERR)) !== 0;
     if (over || (hungUp && text !== "")) return parseReport(text, success);
+    signal?.throwIfAborted();
+    if (performance.now() > deadline) return { outcome: "late" };
     // Not setTimeout(), whose first use takes 8 ms. poll(2) ignores a negative descriptor.
     if (bits !== 0) await poll(-1, 0, 1);
   }
@@ -110,6 +128,17 @@ export async function diedUnstarted(
 export function exitCodeOf(paths: Paths): number {
   const ending = readEnding(paths);
   return ending !== undefined && "code" in ending ? ending.code : -1;
+}
+
+/** The error for a session that has not started in time. */
+export function lateError(
+  id: string,
+  program: string,
+  timeoutMs: number,
+): SessionError {
+  const why = `it has not started within ${timeoutMs / 1000} s`;
+  const message = `Cannot start "${program}": ${why}`;
+  return new SessionError("spawn_failed", message, { id });
 }
 
 /** The error for a session that did not start, by the status that its reaper has reported. */

@@ -19,6 +19,7 @@ import {
   tryFlock,
 } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
+import { checkProc } from "./table.ts";
 
 /** The creator's descriptors for a start; disposing of it closes them. */
 export class Prepared implements Disposable {
@@ -92,6 +93,7 @@ export function prepare(
       `Cannot start session "${paths.id}": kind ${meta.kind} is not supported on ${OS.name}`,
     );
   }
+  checkProc();
   // First: only one process can create the lock, and that one owns the directory.
   makeLock(paths);
   // A shell may open any of the first ten itself, and the reaper does: the agent would lose the lock.

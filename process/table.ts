@@ -9,7 +9,8 @@
  *
  * @module
  */
-import { getsid, poll, readSystemBytes } from "../system/libc.ts";
+import { SessionError } from "../errors.ts";
+import { getsid, poll, readLink, readSystemBytes } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 
 /** A process as the system shows it. */
@@ -114,9 +115,29 @@ function readStat(pid: number): Omit<Entry, "owner"> | undefined {
   };
 }
 
-/** All living processes except kernel threads, the highest id first. */
+/**
+ * Refuses a `/proc` that shows another PID namespace, as after `unshare -p -f`: its numbers are
+ * other processes' here. pid_namespaces(7)
+ *
+ * @throws {SessionError} `unsupported`.
+ */
+export function checkProc(): void {
+  const self = OS.hasProc ? readLink("/proc/self") : undefined;
+  if (self === undefined || self === `${Deno.pid}`) return;
+  throw new SessionError(
+    "unsupported",
+    "Cannot tell which processes are a session's: /proc shows another PID namespace; mount one of its own (unshare --mount-proc)",
+  );
+}
+
+/**
+ * All living processes except kernel threads, the highest id first.
+ *
+ * @throws {SessionError} `unsupported`, see {@linkcode checkProc}.
+ */
 export function scan(): Entry[] {
   if (!OS.hasProc) return OS.canStart ? scanByPs() : [];
+  checkProc();
   const entries: Entry[] = [];
   for (const pid of processIds()) {
     const stat = readStat(pid);

@@ -78,6 +78,12 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
   /** Stop it after this time, in milliseconds; counted in tenths of a second. */
   readonly timeoutMs?: number;
   /**
+   * How long the start may take, in milliseconds; then it fails, and nothing is left behind.
+   *
+   * @default {30000}
+   */
+  readonly startTimeoutMs?: number;
+  /**
    * Milliseconds from SIGTERM to SIGKILL when the timeout stops it.
    *
    * @default {10000}
@@ -150,7 +156,7 @@ export interface CreatedSession {
  *
  * @throws {SessionError} `exists` if the id is taken; `program_not_found`,
  * `not_executable`, `cwd_missing`, `spawn_failed`; `root_unusable`; `unsupported` on
- * Windows and in a Worker.
+ * Windows, in a Worker, and where `/proc` shows another PID namespace.
  * @throws {ArgumentError} if the id, the command, a label or a variable's name is malformed, an
  * argument has the wrong type, or all of it is more than 1 MiB as JSON.
  * @throws {RangeError} if a time is not positive or longer than ten years, or a size no whole
@@ -223,6 +229,7 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   clearEnv: isBoolean,
   labels: checkLabels,
   timeoutMs: checkPeriod,
+  startTimeoutMs: checkPeriod,
   graceMs: checkPeriod,
   rm: isBoolean,
   columns: isSide,
