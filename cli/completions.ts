@@ -1,6 +1,7 @@
 /**
  * Completion scripts for bash, zsh and fish, made from the same descriptions as the help.
- * The scripts get session ids from `codex-session list -q`.
+ * For session ids, the scripts run `codex-session completions sessions`, which isn't for people:
+ * it prints a line for each session, its id, a tab and its command.
  *
  * The completion depends on the number of operands before the cursor: `logs` takes one session,
  * `stop` any number, and after the command of `run` its own arguments begin. The value of an
@@ -9,14 +10,20 @@
  * @module
  */
 import { ArgumentError } from "../errors.ts";
+import { cut } from "./format.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
-import { KIND_NAMES, SCOPES, STATES } from "../store.ts";
+import { listSessions } from "../session/find.ts";
+import { isLive, KIND_NAMES, SCOPES, STATES } from "../store.ts";
 import { type Command, COMMANDS, optionsOf } from "./usage.ts";
 
 /** `completions`: a script on standard output. */
-// deno-lint-ignore require-await
 export const completions: Handler = async (call, io) => {
+  const [what, which, more] = call.operands;
+  if (what === "sessions" && more === undefined) {
+    io.out(await sessionLines(which === "live"));
+    return OK;
+  }
   const shell = onlyOperand(call, "a shell: bash, zsh or fish");
   const script = { bash, zsh, fish }[shell];
   if (script === undefined) {
@@ -25,6 +32,26 @@ export const completions: Handler = async (call, io) => {
   io.out(script());
   return OK;
 };
+
+/** What the scripts complete: ids, newest first, each with a description. */
+async function sessionLines(live: boolean): Promise<string> {
+  const { commandText } = await import("./list.ts");
+  return (await listSessions())
+    .filter(({ state }) => !live || isLive(state))
+    .map((session) => `${session.id}\t${cut(commandText(session), 60)}\n`)
+    .join("");
+}
+
+/** `help` has no handler of its own, but is completed. */
+const HELP: Command = {
+  name: "help",
+  operands: "[COMMAND]",
+  summary: "show the help of a command",
+  noJson: true,
+  options: [],
+  examples: [],
+};
+const ALL: readonly Command[] = [...COMMANDS, HELP];
 
 const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
 
@@ -38,6 +65,7 @@ const isValued = ({ value }: Option) => value !== undefined;
 const OPERANDS: Readonly<Record<string, readonly string[]>> = {
   create: KIND_NAMES,
   completions: ["bash", "zsh", "fish"],
+  help: COMMANDS.map(({ name }) => name),
 };
 
 /** The values of options, where they are known. */
@@ -46,6 +74,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "cwd": "folder",
     "env-file": "file",
     "scope": SCOPES,
+    "for": ["exit", "output=", "idle=", "screen="],
     "state": STATES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
     // The most common of many.
@@ -59,10 +88,12 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
 /** Text in single quotes, for bash and zsh; also for fish, if it holds no backslash. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
-const LIST = "codex-session list -q 2>/dev/null";
+/** The command that lists the sessions for a command's operands. */
+const listFor = ({ live = false }: Command) =>
+  `codex-session completions sessions${live ? " live" : ""}`;
 
 function bash(): string {
-  const commands = COMMANDS.map((command) => {
+  const commands = ALL.map((command) => {
     const options = optionsOf(command);
     const settings = [
       `options="${options.flatMap(spellings).join(" ")}"`,
@@ -72,6 +103,7 @@ function bash(): string {
     if (command.completes !== undefined) {
       settings.push(`operand=${command.completes}`);
     }
+    if (command.live) settings.push("live=live");
     const words = OPERANDS[command.name];
     if (words !== undefined) settings.push(`words="${words.join(" ")}"`);
     return `    ${namesOf(command).join(" | ")})
@@ -99,12 +131,12 @@ _codex_session_files() {
 }
 _codex_session() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}"
-  local options="" valued="" verbatim="" operand="" words=""
+  local options="" valued="" verbatim="" operand="" live="" words=""
   local operands=0 ended="" value="" word i
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${
-    COMMANDS.flatMap(namesOf).join(" ")
+    ALL.flatMap(namesOf).join(" ")
   } --help --version" -- "$cur"))
     return
   fi
@@ -132,10 +164,13 @@ ${commands.join("\n")}
     case "$command $value" in
 ${values.join("\n")}
     esac
+    [[ \${COMPREPLY[0]-} != *= ]] || compopt -o nospace 2>/dev/null
   elif [ -z "$ended" ] && [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$cur"))
   elif [ "$operand" = sessions ] || { [ "$operand" = session ] && [ "$operands" -eq 0 ]; }; then
-    COMPREPLY=($(compgen -W "$(${LIST})" -- "$cur"))
+    # eval, because the command may be an alias.
+    words=$(eval "codex-session completions sessions $live" 2>/dev/null | cut -f 1)
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
   elif [ "$operands" -eq 0 ] && [ -n "$words" ]; then
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
   elif [ "$operands" -eq 0 ] && [ "$operand" = files ]; then
@@ -146,6 +181,14 @@ ${values.join("\n")}
 }
 complete -F _codex_session codex-session
 `;
+}
+
+/** The action that offers words; after a `=` something follows. */
+function zshWords(words: readonly string[]): string {
+  const open = words.filter((word) => word.endsWith("="));
+  if (open.length === 0) return `(${words.join(" ")})`;
+  const whole = words.filter((word) => !open.includes(word));
+  return `{compadd -S "" ${open.join(" ")}; compadd ${whole.join(" ")}}`;
 }
 
 /** An option as `_arguments` of zsh describes it, once for each spelling. */
@@ -163,7 +206,7 @@ function zshOption(option: Option): string[] {
       ? "_files"
       : known === undefined
       ? " "
-      : `(${known.join(" ")})`;
+      : zshWords(known);
     const sign = spelling.startsWith("--") ? "=" : "+";
     return quoted(`${once}${spelling}${sign}${text}:${value}:${action}`);
   });
@@ -171,8 +214,9 @@ function zshOption(option: Option): string[] {
 
 /** The operands of a command as `_arguments` describes them. */
 function zshOperands(command: Command): string[] {
-  if (command.completes === "sessions") return ["*:session:_codex-session_ids"];
-  if (command.completes === "session") return ["1:session:_codex-session_ids"];
+  const ids = `session:_codex-session_ids${command.live ? " live" : ""}`;
+  if (command.completes === "sessions") return [`*:${ids}`];
+  if (command.completes === "session") return [`1:${ids}`];
   if (command.completes === "files") {
     return ["(-)1:command:_command_names -e", "*::argument:_normal"];
   }
@@ -183,10 +227,10 @@ function zshOperands(command: Command): string[] {
 }
 
 function zsh(): string {
-  const commands = COMMANDS.flatMap((command) =>
+  const commands = ALL.flatMap((command) =>
     namesOf(command).map((name) => quoted(`${name}:${command.summary}`))
   );
-  const cases = COMMANDS.map((command) => {
+  const cases = ALL.map((command) => {
     const specs = [
       ...optionsOf(command).flatMap(zshOption),
       ...zshOperands(command).map(quoted),
@@ -196,10 +240,17 @@ function zsh(): string {
   });
   return `#compdef codex-session
 # zsh completion for codex-session
+if (( $+aliases[codex-session] )); then
+  # zsh completes what an alias stands for, so it becomes a function.
+  functions[codex-session]="$aliases[codex-session] \\"\\$@\\""
+  unalias codex-session
+fi
 _codex-session_ids() {
-  local -a ids expl
-  ids=(\${(f)"$(${LIST})"})
-  _wanted -V sessions expl session compadd -a ids
+  local -a lines
+  lines=(\${(f)"$(codex-session completions sessions "\${(@)argv[(r)live]}" 2>/dev/null)"})
+  # Descriptions lose a backslash.
+  lines=("\${(@)\${(@)lines//\\\\/\\\\\\\\}/$'\\t'/:}")
+  _describe -V -t sessions session lines
 }
 _codex-session() {
   if (( CURRENT == 2 )); then
@@ -226,15 +277,15 @@ fi
 function fish(): string {
   const complete = (condition: string, rest: string) =>
     `complete -c codex-session -n ${quoted(condition)} ${rest}`;
-  const valued = COMMANDS.map((command) =>
+  const valued = ALL.map((command) =>
     `    case ${namesOf(command).join(" ")}
       set valued ${
       optionsOf(command).filter(isValued).flatMap(spellings).join(" ")
     }`
   );
-  const verbatim = COMMANDS.filter((command) => command.verbatim)
+  const verbatim = ALL.filter((command) => command.verbatim)
     .flatMap(namesOf);
-  const lines = COMMANDS.flatMap((command) => {
+  const lines = ALL.flatMap((command) => {
     const names = namesOf(command).join(" ");
     const whenAny = `__codex_session_after any ${names}`;
     const whenFirst = `__codex_session_after 0 ${names}`;
@@ -256,9 +307,13 @@ function fish(): string {
     });
     const operands: string[] = [];
     if (command.completes === "sessions") {
-      operands.push(complete(whenAny, `-k -a '(${LIST})'`));
+      operands.push(
+        complete(whenAny, `-k -a '(${listFor(command)} 2>/dev/null)'`),
+      );
     } else if (command.completes === "session") {
-      operands.push(complete(whenFirst, `-k -a '(${LIST})'`));
+      operands.push(
+        complete(whenFirst, `-k -a '(${listFor(command)} 2>/dev/null)'`),
+      );
     } else if (command.completes === "files") {
       operands.push(complete(whenFirst, "-a '(__fish_complete_command)'"));
     }
@@ -271,7 +326,7 @@ function fish(): string {
     }
     return [...options, ...operands];
   });
-  const commands = COMMANDS.flatMap((command) =>
+  const commands = ALL.flatMap((command) =>
     namesOf(command).map((name) =>
       complete(
         "__codex_session_after command",

@@ -152,7 +152,7 @@ function ageOf(now: number, then: Date | null): string {
 }
 
 /** The prompt; without one, the command as it can be pasted into a shell. */
-function commandText({ meta, state }: Session): string {
+export function commandText({ meta, state }: Session): string {
   if (state.state === "damaged") return harmless(state.reason);
   const { prompt = "", argv = [] } = meta ?? {};
   const isCommand = prompt === "" || prompt === promptOf(argv.join(" "));

@@ -28,6 +28,8 @@ export interface Command {
   readonly verbatim?: boolean;
   /** The words that complete its operands. */
   readonly completes?: "sessions" | "session" | "files";
+  /** Only sessions that live complete its operands. */
+  readonly live?: boolean;
   /** Command lines, each with its effect. */
   readonly examples: readonly (readonly [string, string])[];
 }
@@ -272,6 +274,7 @@ export const COMMANDS: readonly Command[] = [
       },
     ],
     completes: "session",
+    live: true,
     examples: [["attach fix", "from the beginning"], [
       "attach --tail 20 0",
       "the last lines of the newest session",
@@ -365,6 +368,7 @@ export const COMMANDS: readonly Command[] = [
       ...FILTERS,
     ],
     completes: "session",
+    live: true,
     examples: [
       ["send fix 'now write a test for it'", "a line"],
       ["send fix --stdin < notes.txt", "a file"],
@@ -432,6 +436,7 @@ export const COMMANDS: readonly Command[] = [
       ...FILTERS,
     ],
     completes: "sessions",
+    live: true,
     examples: [["stop fix", "SIGTERM, and SIGKILL after 10 s"], [
       "stop -s INT -t 1m fix",
       "like Ctrl-C, with a minute to finish",

@@ -55,8 +55,10 @@ class Setup implements Disposable {
   /** Makes the sessions that are completed, and the script of a shell. */
   async prepare(shell: string): Promise<string> {
     for (const id of ["brave-otter", "brisk-owl", "calm-fox"]) {
-      await this.run("codex-session", "run", "--id", id, "cat", "/dev/null");
+      await this.run("codex-session", "run", "-i", "--id", id, "cat");
     }
+    await this.run("codex-session", "run", "--id", "bygone", "true");
+    await this.run("codex-session", "wait", "bygone");
     Deno.writeTextFileSync(join(this.dir, "notes.txt"), "");
     const file = join(this.dir, `_codex-session.${shell}`);
     const text = await this.run("codex-session", "completions", shell);
@@ -81,9 +83,12 @@ async function assertCompletes(complete: Complete): Promise<void> {
       assertEquals(commands.includes(word), true, word);
     }
   }
-  const takers = "logs attach stop delete rm wait show send".split(" ");
-  for (const name of takers) {
+  for (const name of "attach stop send".split(" ")) {
     assertEquals(await complete(name, "b"), ["brave-otter", "brisk-owl"], name);
+  }
+  for (const name of "logs delete rm wait show".split(" ")) {
+    const ids = ["brave-otter", "brisk-owl", "bygone"];
+    assertEquals(await complete(name, "b"), ids, name);
   }
   const all = ["brave-otter", "brisk-owl", "calm-fox"];
   assertEquals(await complete("stop", "calm-fox", "br"), all.slice(0, 2));
@@ -92,6 +97,11 @@ async function assertCompletes(complete: Complete): Promise<void> {
   assertEquals(await complete("stop", "--ti"), ["--time"]);
   assertEquals(await complete("list", "--st"), ["--state"]);
   assertEquals(await complete("list", "--state", "r"), ["running"]);
+  assertEquals(await complete("stop", "--state", "e"), ["exited"]);
+  assertEquals(await complete("wait", "--for", "o"), ["output="]);
+  assertEquals(await complete("wait", "--for", "e"), ["exit"]);
+  assertEquals(await complete("help", "st"), ["stop"]);
+  assertEquals(await complete("hel"), ["help"]);
   assertEquals(await complete("send", "calm-fox", "-k", "es"), ["escape"]);
   for (const key of await complete("send", "calm-fox", "-k", "")) {
     assert(encodeKey(key).length > 0, key);
@@ -194,6 +204,11 @@ test("fish", WHAT, async (setup, file) => {
   };
   await assertCompletes(complete);
   assertEquals(await complete("list", "--state=r"), ["--state=running"]);
+  const ask = "source $argv[1]; complete --do-complete='codex-session stop c'";
+  assertEquals(
+    await setup.run("fish", "--no-config", "-c", ask, file),
+    "calm-fox\tcat\n",
+  );
 });
 
 // zsh completes at a prompt only, so it gets one: a second zsh on a pseudo-terminal,
@@ -248,6 +263,13 @@ test("zsh", WHAT, async (setup, file) => {
   const complete = askZsh(setup, load);
   await assertCompletes(complete);
   assertEquals(await complete("list", "--state=r"), ["running"]);
+});
+
+test("zsh", "completes where the command is an alias", async (setup, file) => {
+  const load = `compinit -u -d "$HOME/dump"
+  alias codex-session='env A=1 "$HOME/bin/codex-session"'
+  source "${file}"`;
+  assertEquals(await askZsh(setup, load)("stop", "c"), ["calm-fox"]);
 });
 
 test(
