@@ -27,7 +27,9 @@ export const screen: Handler = async (call, io) => {
 
 /** `logs`: bytes as they were written, or as text. */
 export const logs: Handler = async (call, io) => {
-  const { id } = await resolveSelector(onlyOperand(call, "one session"));
+  const { id, paths } = await resolveSelector(
+    onlyOperand(call, "one session"),
+  );
   if (call.flags.has("plain")) return await plainLog(id, call, io);
   const { followLog, followLogs, readLog } = await import("../client/logs.ts");
   const tailLines = parsedValueOf(call, "tail", parseLineCount);
@@ -35,6 +37,10 @@ export const logs: Handler = async (call, io) => {
   const streams = both
     ? ["stdout", "stderr"] as const
     : [call.flags.has("stderr") ? "stderr" : "stdout"] as const;
+  if (call.flags.has("follow")) {
+    const { checkNoEcho } = await import("../client/loops.ts");
+    checkNoEcho(paths, streams, io.columns !== undefined);
+  }
   // One stream goes to standard output; with --all each goes to its own.
   const write = (stream: string, bytes: Uint8Array) =>
     both && stream === "stderr" ? io.err(bytes) : io.out(bytes);

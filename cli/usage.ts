@@ -80,7 +80,11 @@ const START: readonly Option[] = [
     help:
       "use a systemd scope to outlive the login: auto (default), always, never",
   },
-  { name: "attach", short: "a", help: "attach at once" },
+  {
+    name: "attach",
+    short: "a",
+    help: "attach at once, before the command starts",
+  },
 ];
 
 const TERMINAL: readonly Option[] = [
@@ -136,7 +140,7 @@ export const COMMANDS: readonly Command[] = [
       {
         name: "tty",
         short: "t",
-        help: "kind pty: run in a terminal of its own",
+        help: "kind pty: run in a terminal of its own; -it is the same",
       },
       ...TERMINAL,
     ],
@@ -193,13 +197,15 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: "attach",
-    operands: "SEL",
+    operands: "[SEL]",
     summary: "watch a session and send it input",
     details:
       "Prints the output from the beginning, follows it, and sends each line that you type.\n" +
       "Press Ctrl-C or Ctrl-D to detach; the session keeps running. When the session ends, attach\n" +
-      "ends with the agent's exit status. In a terminal session you see its screen, and every key\n" +
-      "goes to the program; press ctrl-\\ to detach (press it twice to send it).",
+      "says how, and ends with the agent's exit status. In a terminal session you see its screen,\n" +
+      "and every key goes to the program; press ctrl-\\ to detach (press it twice to send it). Of a\n" +
+      "terminal session that has ended, attach prints the last screen. Without SEL it takes the\n" +
+      "only running session, or asks which one.",
     options: [
       { name: "stderr", help: "also show standard error, marked" },
       {
@@ -216,7 +222,10 @@ export const COMMANDS: readonly Command[] = [
       },
     ],
     completes: "session",
-    examples: [["attach fix", "from the beginning"], [
+    examples: [["attach", "the running session"], [
+      "attach fix",
+      "from the beginning",
+    ], [
       "attach --tail 20 --stderr 0",
       "the last lines of the newest session",
     ]],

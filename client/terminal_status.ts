@@ -23,8 +23,8 @@ export interface TerminalStatus {
 
 /** The greatest process id of Linux. */
 const MAX_PID = 2 ** 22;
-/** More than the greatest `terminal.json`, which has a hundred bytes. */
-const MAX_STATUS_BYTES = 4096;
+/** More than the greatest `terminal.json`, which has a hundred bytes and a few paths. */
+const MAX_STATUS_BYTES = 64 * 1024;
 
 /**
  * The value in a JSON file of a session, unchecked; `undefined` if there is no such file, or it
@@ -68,4 +68,13 @@ export function terminalStatus(
     clients: isRunning ? count(clients, 1_000_000) : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
   };
+}
+
+/** The directories of the sessions on whose terminals a session is shown, by its relay's record. */
+export function viewersOf(dir: string): readonly string[] {
+  const state = readJsonFile(`${dir}/terminal.json`, MAX_STATUS_BYTES);
+  const { shownIn } = (state ?? {}) as { readonly shownIn?: unknown };
+  return Array.isArray(shownIn)
+    ? shownIn.filter((path) => typeof path === "string")
+    : [];
 }
