@@ -24,6 +24,16 @@ export {
   type AttachStreamOptions,
 } from "./client/attach.ts";
 export {
+  attachConsole,
+  type AttachConsoleOptions,
+} from "./client/attach_console.ts";
+export type {
+  AttachTerminalOptions,
+  TerminalInput,
+  TerminalOutput,
+  TerminalResult,
+} from "./client/attach_terminal.ts";
+export {
   type CreatedSession,
   type CreateOptions,
   createSession,

@@ -4,6 +4,8 @@
  * @module
  */
 import { type AttachStreamOptions, attachStreams } from "../client/attach.ts";
+import { attachConsole } from "../client/attach_console.ts";
+import { checkNoLoop, ownSession } from "../client/loops.ts";
 import {
   type Handler,
   type Io,
@@ -18,16 +20,42 @@ import {
 import { SessionError } from "../errors.ts";
 import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
-import { resolveSelector } from "../session/find.ts";
-import { exitStatus, KINDS } from "../store.ts";
 import type { LogStream } from "../client/logs.ts";
-import type { FinalState } from "../client/watch.ts";
+import { sleep } from "../system/async.ts";
+import {
+  listSessions,
+  resolveSelector,
+  type Session,
+} from "../session/find.ts";
+import {
+  exitStatus,
+  isLive,
+  KINDS,
+  pathsFor,
+  readStopRequest,
+} from "../store.ts";
+import type { EndState, FinalState } from "../client/watch.ts";
+
+/** How long a user may read how to leave, before the screen comes, in milliseconds. */
+const HINT_MS = 400;
 
 /** `attach`: live output and typed lines, or a screen. */
 export const attach: Handler = async (call, io) => {
-  const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
+  const { id, meta, paths, state } = call.operands.length === 0
+    ? await liveSession(io)
+    : await resolveSelector(onlyOperand(call, "one session"));
+  checkNoLoop(paths);
   if (meta !== null && KINDS[meta.kind].isTerminal) {
+    if (state.state === "exited" || state.state === "lost") {
+      return await printLastScreen(id, state, io);
+    }
+    checkConsole(io);
+    sayHowToDetach(id, io, valueOf(call, "detach-keys"));
+    await sleep(HINT_MS);
     return await attachScreen(id, io, call);
+  }
+  if (io.stdinIsTerminal && isLive(state)) {
+    sayHowToDetach(id, io, "Ctrl-C");
   }
   const attach = attacher(io, {
     streams: streamsOf(call),
@@ -38,25 +66,73 @@ export const attach: Handler = async (call, io) => {
   return await attach(id);
 };
 
-/** Attaches this terminal to a terminal session. */
+/** The only session that is running; of several, the one that the user chooses. */
+async function liveSession(io: Io): Promise<Session> {
+  const own = ownSession();
+  const sessions = await listSessions();
+  const live = sessions.filter(({ state, paths }) =>
+    isLive(state) && paths.dir !== own
+  );
+  const [first, second] = live;
+  if (first === undefined) {
+    throw new SessionError(
+      "not_found",
+      "No session is running; start one with: codex-session run -t -a -- COMMAND",
+    );
+  }
+  if (second === undefined) return first;
+  const candidates = live.map(({ id }) => id);
+  if (!io.stdinIsTerminal) {
+    throw new SessionError(
+      "ambiguous",
+      `Several sessions are running, name one: ${candidates.join(", ")}`,
+      { candidates },
+    );
+  }
+  const { chooseSession } = await import("./menu.ts");
+  return await chooseSession(sessions, live, io);
+}
+
+/** The last screen of a terminal session that has ended, and the status of its agent. */
+async function printLastScreen(
+  id: string,
+  state: EndState,
+  io: Io,
+): Promise<number> {
+  const { readScreen } = await import("../client/terminal.ts");
+  const { lines } = await readScreen(id, { ansi: io.color });
+  const count = lines.findLastIndex((line) => line !== "") + 1;
+  io.out(lines.slice(0, count).map((line) => `${line}\n`).join(""));
+  return afterwards(id, { state }, io);
+}
+
+/** Refuses to attach to a terminal session without a terminal, before anything is started. */
+export function checkConsole(io: Io): void {
+  if (io.stdinIsTerminal && io.columns !== undefined) return;
+  throw new SessionError(
+    "unsupported",
+    "Cannot attach to a terminal session: standard input and output must be a terminal; without one, use: codex-session screen, logs or send",
+  );
+}
+
+/** Says how to leave a session. The screen of a terminal comes next, and hides that. */
+export function sayHowToDetach(id: string, io: Io, keys = "ctrl-\\"): void {
+  const isUser = io.stdinIsTerminal && keys !== "";
+  const how = isUser ? `; press ${harmless(keys)} to detach` : "";
+  io.err(`Session ${id}${how}\n`);
+}
+
+/** Attaches this terminal to a terminal session; subscribes when it is called. */
 export async function attachScreen(
   id: string,
   io: Io,
   call: Parsed,
 ): Promise<number> {
-  if (!io.stdinIsTerminal || io.columns === undefined) {
-    throw new SessionError(
-      "unsupported",
-      `Cannot attach to terminal session "${id}": standard input and output must be a terminal; or use: codex-session screen, logs or send`,
-      { id },
-    );
-  }
-  const { attachConsole } = await import("../client/attach_console.ts");
   const result = await attachConsole(id, {
     detachKeys: valueOf(call, "detach-keys"),
     readOnly: call.flags.has("read-only"),
   });
-  return afterwards(id, result, io);
+  return afterwards(id, result, io, { always: true });
 }
 
 /** How {@linkcode attacher} attaches. */
@@ -101,11 +177,15 @@ export function attacher(
   };
 }
 
-/** The exit status of this program: the agent's, or success after a detach. */
+/**
+ * Reports how attaching has ended, and gives the exit status: the agent's, or success after a
+ * detach. A success is only worth a line to a user, not to a script.
+ */
 function afterwards(
   id: string,
   result: { readonly detached: true } | { readonly state: FinalState },
   io: Io,
+  { always = io.stdinIsTerminal } = {},
 ): number {
   if ("detached" in result) {
     io.err(
@@ -114,11 +194,21 @@ function afterwards(
     return OK;
   }
   const { state } = result;
-  if (state.state === "exited") {
-    if ("signal" in state.ending) {
-      io.err(`Session ${id} was ended by ${state.ending.signal}\n`);
-    }
-    return exitStatus(state);
-  }
-  throw unknownEnding(id, state);
+  if (state.state !== "exited") throw unknownEnding(id, state);
+  const status = exitStatus(state);
+  if (status !== OK || always) io.err(`Session ${id} ${howEnded(id, state)}\n`);
+  return status;
+}
+
+/** How a session ended: `exited with code 2`, `was stopped`, … */
+function howEnded(
+  id: string,
+  { ending }: Extract<FinalState, { state: "exited" }>,
+): string {
+  const by = readStopRequest(pathsFor(id))?.by;
+  if (by === "timeout") return "timed out";
+  if (by !== undefined) return "was stopped";
+  return "signal" in ending
+    ? `was ended by ${ending.signal}`
+    : `exited with code ${ending.code}`;
 }

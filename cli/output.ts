@@ -42,11 +42,17 @@ export const screen: Handler = async (call, io) => {
 /** `logs`: bytes as they were written, or lines of text. */
 export const logs: Handler = async (call, io) => {
   const { flags } = call;
-  const { id, meta } = await resolveSelector(onlyOperand(call, "one session"));
+  const { id, meta, paths } = await resolveSelector(
+    onlyOperand(call, "one session"),
+  );
   const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
   const streams = streamsOf(call, isTerminal);
   if (flags.has("plain") && flags.has("raw")) {
     throw new ArgumentError("Cannot use --plain with --raw");
+  }
+  if (flags.has("follow")) {
+    const { checkNoEcho } = await import("../client/loops.ts");
+    checkNoEcho(paths, streams, io.columns !== undefined);
   }
   // The bytes of a terminal would switch modes of the caller's own, and ask it questions.
   const harmless = isTerminal && io.columns !== undefined && !flags.has("raw");

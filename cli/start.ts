@@ -11,7 +11,11 @@ import {
   parsedValueOf,
   valueOf,
 } from "./io.ts";
-import { type CreateOptions, createSession } from "../session/create.ts";
+import {
+  type CreatedSession,
+  type CreateOptions,
+  createSession,
+} from "../session/create.ts";
 import { parseEnvFile } from "./env_file.ts";
 import { ArgumentError } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize } from "./format.ts";
@@ -40,11 +44,7 @@ export const run: Handler = async (call, io) => {
     throw new ArgumentError("Missing argument: expected a command to run");
   }
   const { flags } = call;
-  if (flags.has("tty") && flags.has("interactive")) {
-    throw new ArgumentError(
-      "Cannot use --tty with --interactive: a terminal takes input, too",
-    );
-  }
+  // A terminal takes input in any case: -it is -t.
   const kind = flags.has("tty")
     ? "pty"
     : flags.has("interactive")
@@ -60,38 +60,54 @@ async function start(
 ): Promise<number> {
   const terminal = terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
-  // Attached before the agent starts: with --rm the session may be gone at once.
+  // Attached before the agent starts: it may have ended, and with --rm be gone, at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
+  const { isTerminal, accepts } = KINDS[what.kind];
+  if (isTerminal) attachment?.checkConsole(io);
   const started = Promise.withResolvers<void>();
-  const attach = KINDS[what.kind].isTerminal
-    ? undefined
+  const attach = isTerminal
+    ? (id: string) => {
+      // It is read while the session starts.
+      attachment?.sayHowToDetach(id, io);
+      return attachment?.attachScreen(id, io, call);
+    }
     : attachment?.attacher(io, {
       streams: ["stdout", "stderr"],
-      takesInput: KINDS[what.kind].accepts.length > 0,
+      takesInput: accepts.length > 0,
       // Who starts it with a pipe gives it all of its input, as with `docker run -i`.
       stdinEnd: io.stdinIsTerminal ? "detach" : "eof",
       begin: started.promise,
     });
   let attached: Promise<number> | undefined;
-  const session = await createSession({
-    ...what,
-    ...terminal,
-    id: valueOf(call, "id"),
-    cwd: valueOf(call, "cwd"),
-    env: environmentOf(call),
-    labels: labelsOf(call),
-    timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
-    rm: call.flags.has("rm"),
-    scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
-    beforeStart: ({ id }) => attached = attach?.(id),
-  });
+  let session: CreatedSession;
+  try {
+    session = await createSession({
+      ...what,
+      ...terminal,
+      id: valueOf(call, "id"),
+      cwd: valueOf(call, "cwd"),
+      env: environmentOf(call),
+      labels: labelsOf(call),
+      timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
+      rm: call.flags.has("rm"),
+      scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
+      awaitClient: attaching && isTerminal,
+      beforeStart: ({ id }) => {
+        attached = attach?.(id);
+        attached?.catch(() => {}); // Its error is reported below.
+      },
+    });
+  } catch (error) {
+    // The user's terminal is restored first.
+    if (isTerminal) await attached?.catch(() => {});
+    throw error;
+  }
   const { id, paths, pids } = session;
   if (attached !== undefined) {
-    io.err(`Session ${id}\n`);
+    if (!isTerminal) attachment!.sayHowToDetach(id, io, "Ctrl-C");
     started.resolve();
     return await attached;
   }
-  if (attachment) return await attachment.attachScreen(id, io, call);
   io.out(
     io.json
       ? harmlessJson({ id, dir: paths.dir, pid: pids.agent }) + "\n"

@@ -107,7 +107,11 @@ const START: readonly Option[] = [
     help:
       "use a systemd scope to outlive the login: auto (default), always, never",
   },
-  { name: "attach", short: "a", help: "attach at once" },
+  {
+    name: "attach",
+    short: "a",
+    help: "attach at once, before the command starts",
+  },
 ];
 
 const TERMINAL: readonly Option[] = [
@@ -186,7 +190,7 @@ export const COMMANDS: readonly Command[] = [
       {
         name: "tty",
         short: "t",
-        help: "kind pty: run in a terminal of its own",
+        help: "kind pty: run in a terminal of its own; -it is the same",
       },
       ...TERMINAL,
     ],
@@ -243,14 +247,15 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "attach",
     noJson: true,
-    operands: "SEL",
+    operands: "[SEL]",
     summary: "watch a session and send it input",
     details:
       "Prints the output from the beginning, follows it, and sends each line that you type.\n" +
       "Standard error goes to standard error. Press Ctrl-C or Ctrl-D to detach; the session keeps\n" +
-      "running. When the session ends, attach ends with the agent's exit status. In a terminal\n" +
-      "session you see its screen, and every key goes to the program; press ctrl-\\ to detach\n" +
-      "(press it twice to send it).\n" +
+      "running. When the session ends, attach says how, and ends with the agent's exit status.\n" +
+      "Without SEL it takes the only running session, or asks which one.\n" +
+      "In a terminal session you see its screen, and every key goes to the program; press ctrl-\\ to\n" +
+      "detach (press it twice to send it). Of one that has ended, attach prints the last screen.\n" +
       "Input from a file or a pipe is sent, then attach detaches: it shows the output until then.\n" +
       "To follow to the end instead, use --read-only, or logs -f. With `run -i -a` and `create -a repl`\n" +
       "the end of a file or pipe is also the end of the agent's input.",
@@ -275,7 +280,10 @@ export const COMMANDS: readonly Command[] = [
     ],
     completes: "session",
     live: true,
-    examples: [["attach fix", "from the beginning"], [
+    examples: [["attach", "the running session"], [
+      "attach fix",
+      "from the beginning",
+    ], [
       "attach --tail 20 0",
       "the last lines of the newest session",
     ]],

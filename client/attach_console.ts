@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { kill } from "../system/libc.ts";
+import { pathsFor } from "../store.ts";
+import { kill, poll, POLLIN, POLLOUT } from "../system/libc.ts";
 import { passOutput } from "../system/pty.ts";
 import { farewell } from "../screen/modes.ts";
 import { SIGNALS } from "../system/signals.ts";
@@ -16,6 +17,7 @@ import {
   startAttaching,
   type TerminalResult,
 } from "./attach_terminal.ts";
+import { checkNoLoop, ownSession } from "./loops.ts";
 
 /** Options of {@linkcode attachConsole}. */
 export type AttachConsoleOptions = Omit<
@@ -24,30 +26,67 @@ export type AttachConsoleOptions = Omit<
 >;
 
 const STDIN_FD = 0;
+const STDOUT_FD = 1;
+
+/**
+ * Does `io` on a descriptor, and waits for `events` as long as it would block: another program
+ * that shares the terminal may have made it nonblocking.
+ */
+async function patiently<T>(
+  fd: number,
+  events: number,
+  io: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await io();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await poll(fd, events, -1);
+    }
+  }
+}
 
 /** The signals that detach; the terminal is restored first. */
 const LEAVING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
 
 /**
  * Attaches this program's terminal to a session until the session ends or the user
- * detaches: by the keys for that, by closing the window, or by a signal to this program.
+ * detaches: by the keys for that, by closing the window, or by a signal to this program. Takes
+ * care of raw mode, the window's size, and being stopped and continued. Of a session
+ * that has ended, it prints the last screen.
+ *
  * Afterwards a read of standard input is still pending: call `Deno.exit`.
  *
- * Needs what {@linkcode attachTerminal} needs.
+ * Needs `--allow-read` and `--allow-write` of the root, `--allow-env` and `--allow-ffi`.
  *
- * @throws {SessionError} as {@linkcode attachTerminal}.
+ * @throws {SessionError} `not_found`; `wrong_state` if its relay can't be reached;
+ * `unsupported` if it is no terminal, its relay is of another version, or this program's
+ * terminal is the session's own, directly or by way of others.
  * @throws {TypeError} if standard input or output is no terminal.
+ * @throws the error of reading or writing the terminal.
+ *
+ * @example
+ * ```ts
+ * import { attachConsole, createSession } from "./mod.ts";
+ * const { id } = await createSession({ kind: "pty", command: ["vim"] });
+ * const result = await attachConsole(id); // ctrl-\ detaches
+ * console.log("detached" in result ? "it goes on" : result.state);
+ * Deno.exit();
+ * ```
  */
 export async function attachConsole(
   id: string,
   options: AttachConsoleOptions = {},
 ): Promise<TerminalResult> {
   const { pid, stdin, stdout } = Deno;
+  const paths = pathsFor(id, options);
   if (!stdin.isTerminal() || !stdout.isTerminal()) {
     throw new TypeError(
       `Cannot attach to session "${id}": standard input and output must be a terminal`,
     );
   }
+  checkNoLoop(paths);
   const leave = new AbortController();
   const signal = options.signal
     ? AbortSignal.any([options.signal, leave.signal])
@@ -55,8 +94,15 @@ export async function attachConsole(
   const attachment = startAttaching(id, {
     ...options,
     ...consoleSize(),
-    stdin,
-    stdout,
+    stdin: {
+      read: (buffer) => patiently(STDIN_FD, POLLIN, () => stdin.read(buffer)),
+    },
+    stdout: {
+      write: (bytes) =>
+        patiently(STDOUT_FD, POLLOUT, () => stdout.write(bytes)),
+    },
+    within: ownSession(),
+    onConnected: () => checkNoLoop(paths),
     signal,
   });
   const onLeave = () => leave.abort();

@@ -8,11 +8,19 @@
  *
  * @module
  */
+import { messageOf, SessionError } from "../errors.ts";
 import { DetachKeys } from "../screen/detach_keys.ts";
 import { farewell } from "../screen/modes.ts";
-import { decode, encode, Frame, MAX_REDRAW_BYTES } from "../relay/protocol.ts";
+import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
+import {
+  decode,
+  encode,
+  Frame,
+  MAX_REDRAW_BYTES,
+  type Payloads,
+} from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
-import { pathsFor, type RootOptions } from "../store.ts";
+import { type Paths, pathsFor, type RootOptions } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
 import { type FinalState, type SessionWatch, watchSession } from "./watch.ts";
 
@@ -81,6 +89,9 @@ const FAREWELL_MS = 1000;
 /** How long to wait until the relay has been told of a detach, in milliseconds. */
 const DETACH_MS = 100;
 
+/** How long the record of an ending may take after the relay's end, in milliseconds. */
+const RECORD_MS = 2000;
+
 /** Typed input that may wait for the relay, in bytes. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
@@ -88,12 +99,13 @@ const encoder = new TextEncoder();
 
 /**
  * Attaches to a terminal session: its screen, exactly as it is, then live. Resolves
- * once it is connected; then `done` tells how it ended.
+ * once it is connected; then `done` tells how it ended. Of a session that has ended, it
+ * writes the last screen.
  *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`,
  * and with a path of more than about 100 bytes `--allow-ffi`.
  *
- * @throws {SessionError} `not_found`; `wrong_state` if it has ended;
+ * @throws {SessionError} `not_found`; `wrong_state` if its relay can't be reached;
  * `unsupported` if it is no terminal, or its relay is of another version.
  * @throws {TypeError} if `detachKeys` names an unknown key.
  *
@@ -127,15 +139,24 @@ export interface StartedAttachment extends TerminalAttachment {
   readonly connected: Promise<void>;
 }
 
+/** Options of {@linkcode startAttaching}. */
+export interface StartAttachingOptions extends AttachTerminalOptions {
+  /** The directory of the session on whose terminal this one is shown. */
+  readonly within?: string;
+  /** Called once the relay knows of the client, before anything is drawn; an error detaches. */
+  readonly onConnected?: () => void;
+}
+
 /** Begins what {@linkcode attachTerminal} does. */
 export function startAttaching(
   id: string,
-  options: AttachTerminalOptions,
+  options: StartAttachingOptions,
 ): StartedAttachment {
   const { columns, rows, readOnly = false, signal } = options;
   const leaving = Promise.withResolvers<"detached">();
   const detach = () => leaving.resolve("detached");
-  const view: View = { columns, rows, isForeign: true };
+  const { onConnected } = options;
+  const view: View = { columns, rows, isForeign: true, onConnected };
   let relay: RelayConnection | undefined;
   const tell = (frame: Uint8Array) => void relay?.send(frame).catch(ignore);
   const resize = (columns: number, rows: number) => {
@@ -153,15 +174,20 @@ export function startAttaching(
     // Before connecting: then it can't end unseen, nor be replaced by a session of its name.
     const watch = stack.use(watchSession(paths));
     signal?.throwIfAborted();
-    const request = encode(Frame.ATTACH, { columns, rows, readOnly });
-    relay = stack.use(await connectRelay(paths, request, MAX_REDRAW_BYTES));
+    const output = stack.use(openOutput(options.stdout));
+    const size = { columns, rows };
+    const request = { ...size, readOnly, within: options.within };
+    const connected = await connect(paths, request, watch);
+    if ("state" in connected) {
+      return { ...connected, paths, output, stack: stack.move() };
+    }
+    relay = stack.use(connected);
     if (view.columns !== columns || view.rows !== rows) {
       resize(view.columns, view.rows);
     }
     signal?.addEventListener("abort", detach);
     stack.defer(() => signal?.removeEventListener("abort", detach));
     if (signal?.aborted) detach();
-    const output = stack.use(openOutput(options.stdout));
     const input = stack.use(openInput(options.stdin));
     return { keys, watch, relay, output, input, stack: stack.move() };
   };
@@ -169,11 +195,18 @@ export function startAttaching(
   const run = async (): Promise<TerminalResult> => {
     const { stack, ...ends } = await started;
     using _ = stack;
+    if ("state" in ends) {
+      await ends.output.write(encoder.encode(await lastScreen(ends.paths)));
+      return { state: ends.state };
+    }
+    let screen: ScreenText | undefined;
     try {
-      return await converse(ends, view, readOnly, leaving.promise);
+      const end = await converse(ends, view, readOnly, leaving.promise);
+      ({ screen } = end);
+      return end.result;
     } finally {
       ends.relay[Symbol.dispose](); // Nothing more is drawn behind the farewell.
-      const bytes = encoder.encode(farewell(view.rows));
+      const bytes = encoder.encode(giveBack(view.rows, screen));
       await within(FAREWELL_MS, ends.output.write(bytes).catch(ignore));
     }
   };
@@ -194,28 +227,98 @@ interface Ends {
   readonly input: Input | undefined;
 }
 
+/** Connects to the relay; if it is gone because the session has ended, gives the final state. */
+async function connect(
+  paths: Paths,
+  request: Payloads[typeof Frame.ATTACH],
+  watch: SessionWatch,
+): Promise<RelayConnection | { readonly state: FinalState }> {
+  const frame = encode(Frame.ATTACH, request);
+  try {
+    return await connectRelay(paths, frame, MAX_REDRAW_BYTES);
+  } catch (error) {
+    if (!(error instanceof SessionError) || error.code !== "wrong_state") {
+      throw error;
+    }
+    const state = await finalState(watch, { longestMs: RECORD_MS });
+    if (state === undefined || state.state === "deleted") throw error;
+    return { state };
+  }
+}
+
+/** Waits for the record of the ending; `undefined` if `leaving` resolves before, or it takes longer. */
+async function finalState(
+  watch: SessionWatch,
+  { leaving, longestMs = Infinity }: {
+    readonly leaving?: Promise<"detached">;
+    readonly longestMs?: number;
+  },
+): Promise<FinalState | undefined> {
+  const deadline = performance.now() + longestMs;
+  for (;;) {
+    const state = watch.finalState();
+    if (state !== undefined) return state;
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) return undefined;
+    const next = watch.next(leftMs);
+    if (await Promise.race(leaving ? [next, leaving] : [next])) {
+      return undefined;
+    }
+  }
+}
+
+/** How a conversation ended; `screen` is the last one if the agent has ended. */
+interface End {
+  readonly result: TerminalResult;
+  readonly screen?: ScreenText;
+}
+
 /** Shows the screen and sends what is typed, until the session ends or the user detaches. */
 async function converse(
   { keys, watch, relay, output, input }: Ends,
   view: View,
   readOnly: boolean,
   leaving: Promise<"detached">,
-): Promise<TerminalResult> {
+): Promise<End> {
   const typing = input === undefined
     ? new Promise<never>(() => {})
     : forward(input, relay, keys, readOnly, leaving);
-  const end = await Promise.race([show(relay, output, view), typing, leaving]);
+  const showing = show(relay, output, view);
+  showing.catch(ignore); // The first of these counts.
+  const end = await Promise.race([showing, typing, leaving]);
+  const detached: End = { result: { detached: true } };
   if (end === "detached") {
     await within(DETACH_MS, relay.send(encode(Frame.DETACH)).catch(ignore));
-    return { detached: true };
+    return detached;
   }
   // The relay has gone. The reaper records the ending in a moment.
-  for (;;) {
-    const state = watch.finalState();
-    if (state !== undefined) return { state };
-    const next = await Promise.race([watch.next(), leaving]);
-    if (next === "detached") return { detached: true };
-  }
+  const state = await finalState(watch, { leaving });
+  return state === undefined
+    ? detached
+    : { result: { state }, screen: end.screen };
+}
+
+/** The text of a screen up to its last line that is not blank. */
+function textOf({ lines }: ScreenText): string {
+  const count = lines.findLastIndex((line) => line !== "") + 1;
+  return lines.slice(0, count).map((line) => `${line}\r\n`).join("");
+}
+
+/** The last screen of a session that has ended, as text. */
+async function lastScreen(paths: Paths): Promise<string> {
+  const { readLastScreen } = await import("./replay.ts");
+  return textOf(await readLastScreen(paths, { ansi: true, scrollback: 0 }));
+}
+
+/**
+ * The sequences that give the terminal back to its user, below what the program has printed last.
+ * A program that was ended on its alternate screen has left its last screen there: it follows.
+ */
+function giveBack(rows: number, screen: ScreenText | undefined): string {
+  if (screen === undefined) return farewell(rows);
+  if (screen.alternate) return farewell(rows) + textOf(screen);
+  const used = screen.lines.findLastIndex((line) => line !== "") + 1;
+  return farewell(Math.min(rows, Math.max(1, used)));
 }
 
 function ignore(): void {}
@@ -277,39 +380,49 @@ interface View {
   rows: number;
   /** Whether what it shows is not the session's. */
   isForeign: boolean;
+  /** See {@linkcode StartAttachingOptions}. */
+  readonly onConnected: (() => void) | undefined;
 }
 
-/** Writes what the relay sends until it ends. */
+/** Writes what the relay sends until it ends; gives the last screen if the agent has ended. */
 async function show(
   connection: RelayConnection,
   output: Output,
   view: View,
-): Promise<"ended" | "detached"> {
+): Promise<{ readonly screen?: ScreenText } | "detached"> {
+  let isFirst = true;
   for (;;) {
     const frame = await connection.next();
-    if (frame === undefined) return "ended";
+    if (frame === undefined) return {};
     switch (frame.type) {
       case Frame.REDRAW:
+        if (isFirst) view.onConnected?.();
         if (view.isForeign) {
           // What was on the user's screen moves up into the scrollback.
           const room = `\x1b[${view.rows};1H${"\n".repeat(view.rows)}`;
           await output.write(encoder.encode(room));
           view.isForeign = false;
         }
+        isFirst = false;
         await output.write(frame.payload);
         break;
       case Frame.OUTPUT:
         await output.write(frame.payload);
         break;
-      case Frame.END:
-        return decode(Frame.END, frame).reason === "detached"
-          ? "detached"
-          : "ended";
+      case Frame.END: {
+        const { reason, screen } = decode(Frame.END, frame);
+        if (reason === "detached") return reason;
+        return { screen: parseScreen(screen, { styled: true, ansi: true }) };
+      }
     }
   }
 }
 
-/** Sends what is typed until the user detaches. */
+/**
+ * Sends what is typed until the user detaches.
+ *
+ * @throws the error of reading the input.
+ */
 async function forward(
   input: Input,
   connection: RelayConnection,
@@ -329,11 +442,19 @@ async function forward(
     await connection.send(encode(Frame.INPUT, bytes));
     waitingBytes -= bytes.length;
   };
-  const read = () => input.read().catch(() => null); // Released, or closed by its owner.
+  const read = async () => {
+    try {
+      return await input.read();
+    } catch (error) {
+      const why = messageOf(error);
+      throw new Error(`Cannot read the terminal: ${why}`, { cause: error });
+    }
+  };
   for (;;) {
     if (reading === undefined) {
       askedAt = performance.now();
       reading = read();
+      reading.catch(ignore); // Once nobody waits for it, it is released.
     }
     const bytes = await Promise.race([
       reading,

@@ -32,8 +32,8 @@ export interface TerminalStatus {
 
 /** The greatest process id of Linux. */
 const MAX_PID = 2 ** 22;
-/** More than the greatest `terminal.json`, which has a hundred bytes. */
-const MAX_STATUS_BYTES = 4096;
+/** More than the greatest `terminal.json`, which has a hundred bytes and a few paths. */
+const MAX_STATUS_BYTES = 64 * 1024;
 
 /** A whole number from 1 to `most`; anything else is 0. */
 function count(value: unknown, most: number): number {
@@ -94,4 +94,13 @@ export function terminalStatusAt(
 export function windowSize(paths: Paths): { columns: number; rows: number } {
   const { columns, rows } = terminalStatusAt(paths, false) ?? {};
   return { columns: columns || 120, rows: rows || 40 };
+}
+
+/** The directories of the sessions on whose terminals a session is shown, by its relay's record. */
+export function viewersOf(dir: string): readonly string[] {
+  const state = readJsonFile(`${dir}/terminal.json`, MAX_STATUS_BYTES);
+  const { shownIn } = (state ?? {}) as { readonly shownIn?: unknown };
+  return Array.isArray(shownIn)
+    ? shownIn.filter((path) => typeof path === "string")
+    : [];
 }

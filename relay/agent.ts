@@ -44,7 +44,7 @@ export async function startAgent(
   argv: readonly string[],
   environment: AgentEnvironment,
 ): Promise<Started> {
-  const { clearEnv = false } = environment;
+  const { clearEnv } = environment;
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment.env ?? {})) {
     if (value === undefined) Deno.env.delete(name);
@@ -68,13 +68,19 @@ export async function startAgent(
   ) {
     const { code, signal } = await endOf(child);
     if (signal === null && (code === 126 || code === 127)) {
-      const path = env.PATH ?? (clearEnv ? undefined : getenv("PATH"));
-      if (findProgram(argv[0] ?? "", { path }) === undefined) {
-        return { failure: code };
-      }
+      if (!hasProgram(argv, environment)) return { failure: code };
     }
   }
   return { child };
+}
+
+/** Tells whether there is an executable program to start. */
+export function hasProgram(
+  argv: readonly string[],
+  { env = {}, clearEnv }: AgentEnvironment,
+): boolean {
+  const path = env.PATH ?? (clearEnv ? undefined : getenv("PATH"));
+  return findProgram(argv[0] ?? "", { path }) !== undefined;
 }
 
 /** Signals whose default effect is not to end a process: they can't have ended the agent. */

@@ -37,6 +37,12 @@ export interface RelayCommandOptions {
    */
   readonly logLimitBytes?: number;
   /**
+   * Start the agent once a client has attached, or after 5 s.
+   *
+   * @default {false}
+   */
+  readonly awaitClient?: boolean;
+  /**
    * The command that starts a relay when its arguments are appended. A program that you
    * compile or bundle needs one: a command of its own that calls `runRelay` with them.
    *
@@ -107,6 +113,7 @@ export function relayCommand(options: RelayCommandOptions): string[] {
   if (logLimitBytes !== undefined) {
     args.push("--log-limit", String(logLimitBytes));
   }
+  if (options.awaitClient) args.push("--await-client");
   return [...command, ...args, "--", ...argv];
 }
 

@@ -134,7 +134,7 @@ export function isGone(error: unknown): boolean {
 
 /** Connects to the socket, and waits for it while the session starts. */
 async function connect(paths: Paths): Promise<Deno.Conn> {
-  const deadline = performance.now() + START_MS;
+  const begin = performance.now();
   for (;;) {
     try {
       return await connectIn(paths.dir);
@@ -147,8 +147,12 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
       // A session that is starting has no terminal.json yet.
       if (state !== "starting") checkIsTerminal(paths, error);
       // Its relay may be about to listen, or about to end.
-      const isYoung = state === "starting" || state === "running";
-      if (!isYoung || performance.now() > deadline) {
+      const longestMs = state === "starting"
+        ? GREETING_MS
+        : state === "running"
+        ? START_MS
+        : 0;
+      if (performance.now() > begin + longestMs) {
         throw unreachable(paths.id, state, error);
       }
     }

@@ -24,6 +24,8 @@ export class RelayClient {
   isAttached = false;
   /** Whether its input is ignored. */
   isReadOnly = false;
+  /** The directory of the session on whose terminal it shows this one. */
+  within: string | undefined;
   /** Whether it wants to know of output without getting it. */
   isWatching = false;
   /** Whether output was dropped, so that it needs the whole screen. */

@@ -94,6 +94,8 @@ export interface Size {
 interface AttachRequest extends Size {
   /** Its input is ignored and its size does not count. */
   readonly readOnly: boolean;
+  /** The directory of the session on whose terminal it shows this one. */
+  readonly within?: string;
 }
 
 /** How much of the screen to send, and in which form. */
@@ -134,6 +136,8 @@ export interface SendReply {
 interface End {
   /** `detached`: the client asked for it; `ended`: the agent has ended. */
   readonly reason: "detached" | "ended";
+  /** The last screen, with styles, if the agent has ended. */
+  readonly screen?: ScreenText;
 }
 
 /** Why the relay refuses. */

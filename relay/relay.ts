@@ -16,7 +16,7 @@
  * processes, and the agent has a grace period. SIGKILL does; that closes the terminal,
  * and the agent gets SIGHUP.
  *
- *     relay.ts DIR COLSxROWS [--log-limit BYTES] -- ARGV…
+ *     relay.ts DIR COLSxROWS [--log-limit BYTES] [--await-client] -- ARGV…
  *
  * Does nothing when imported.
  *
@@ -25,7 +25,7 @@
 import { messageOf } from "../errors.ts";
 import { type ChildStatus, endOf } from "../process/child.ts";
 import { unpackEnvironment } from "../process/environment.ts";
-import { endAs, startAgent } from "./agent.ts";
+import { endAs, hasProgram, startAgent } from "./agent.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
 import { RelayServer } from "./server.ts";
 import { listenIn, SOCKET } from "./socket.ts";
@@ -36,7 +36,7 @@ import { answer, needsScreen } from "../screen/query.ts";
 import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
 import { SCROLLBACK } from "../screen/screen_text.ts";
 import { parseArgs } from "../std.ts";
-import { sleep } from "../system/async.ts";
+import { sleep, within } from "../system/async.ts";
 import { writeAtomic } from "../system/files.ts";
 import {
   close,
@@ -56,6 +56,8 @@ const REPORT_FD = 9;
 const BATCH_BYTES = 128 * 1024;
 /** How long to wait before a failed read or write is tried again, in milliseconds. */
 const RETRY_MS = 1000;
+/** How long the agent's start may wait for the first client; it may have been killed. */
+const CLIENT_MS = 5000;
 /** How long without output until memory is given back, in milliseconds. */
 const IDLE_MS = 1000;
 /** Questions that are answered in one batch; a program may ask for all 256 colours at once. */
@@ -79,19 +81,22 @@ interface RelayOptions {
   readonly columns: number;
   readonly rows: number;
   readonly logLimitBytes: number;
+  readonly awaitClient: boolean;
   readonly argv: readonly string[];
 }
 
 /** The command line that {@linkcode relayCommand} makes. */
 function parse(args: readonly string[]): RelayOptions {
-  const { _: [dir, size = ""], "--": argv, "log-limit": limit } = parseArgs(
-    args,
-    { string: ["_", "log-limit"], "--": true },
-  );
+  const parsed = parseArgs(args, {
+    string: ["_", "log-limit"],
+    boolean: ["await-client"],
+    "--": true,
+  });
+  const { _: [dir, size = ""], "--": argv, "log-limit": limit } = parsed;
   const match = /^(\d{1,4})x(\d{1,4})$/.exec(String(size));
   if (dir === undefined || match === null || argv.length === 0) {
     throw new TypeError(
-      "Usage: relay DIR COLSxROWS [--log-limit BYTES] -- ARGV…",
+      "Usage: relay DIR COLSxROWS [--log-limit BYTES] [--await-client] -- ARGV…",
     );
   }
   return {
@@ -100,6 +105,7 @@ function parse(args: readonly string[]): RelayOptions {
     columns: Math.max(MIN_COLUMNS, Number(match[1]) || 120),
     rows: Number(match[2]) || 40,
     logLimitBytes: Number(limit ?? LOG_LIMIT_BYTES),
+    awaitClient: parsed["await-client"] === true,
   };
 }
 
@@ -213,7 +219,8 @@ class Relay {
       slave,
       screen: this.#screen,
       writer: this.#writer,
-      onChange: () => this.#writeStateSoon(),
+      onChange: (isUrgent) =>
+        isUrgent ? this.#writeState() : this.#writeStateSoon(),
       onInput: () => this.#noteInput(),
       onFailure: complain,
       onWork: () => {
@@ -224,13 +231,15 @@ class Relay {
   }
 
   async start(): ReturnType<typeof startAgent> {
-    const { dir, argv } = this.#options;
+    const { dir, argv, awaitClient } = this.#options;
     this.#listener = listenIn(dir);
-    const started = await startAgent(
-      this.#slavePath,
-      argv,
-      unpackEnvironment(),
-    );
+    this.#server.serve(this.#listener).catch(complain);
+    const environment = unpackEnvironment();
+    // A client that waits for nothing would only clear its user's screen.
+    if (awaitClient && hasProgram(argv, environment)) {
+      await within(CLIENT_MS, this.#server.hasClient);
+    }
+    const started = await startAgent(this.#slavePath, argv, environment);
     if ("child" in started) this.#agentPid = started.child.pid;
     this.#writeState();
     return started;
@@ -238,7 +247,6 @@ class Relay {
 
   /** Relays until the agent has ended. */
   async run(child: Deno.ChildProcess): Promise<ChildStatus> {
-    this.#server.serve(this.#listener!).catch(complain);
     // It waits in poll(2) on another thread, which ends with the process.
     this.#readOn().catch(complain);
     const status = await endOf(child);
@@ -386,6 +394,7 @@ class Relay {
       rows,
       clients: this.#server.attachedCount,
       dropped: this.#journal.hasDropped || undefined,
+      shownIn: this.#server.shownIn,
     };
     const result = this.#writeFile("terminal.json", JSON.stringify(state));
     if (result !== "written") this.#writeStateSoon(RETRY_MS);

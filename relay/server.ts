@@ -21,6 +21,7 @@
  */
 import type { Query } from "../screen/backlog.ts";
 import { MIN_COLUMNS, type Screen } from "../screen/screen.ts";
+import type { ScreenText } from "../screen/screen_text.ts";
 import { messageOf } from "../errors.ts";
 import { sleep } from "../system/async.ts";
 import {
@@ -49,14 +50,17 @@ const ACTIVITY_MS = 20;
 const ACCEPT_MS = 50;
 /** How long the rest of a report may take that was cut, in milliseconds. */
 const ESCAPE_MS = 100;
+/** The longest path that a client may name, and how many are recorded. */
+const MAX_PATH_LENGTH = 1000;
+const MAX_SHOWN_IN = 8;
 /** How long a client that is let go may take its last frames, in milliseconds. */
 const FLUSH_MS = 1000;
 
 /** The terminal that clients share, and the relay's interest in them. */
 export interface ServerOptions extends TypedTerminal {
   readonly screen: Screen;
-  /** Called when the number of clients or the size has changed. */
-  readonly onChange: () => void;
+  /** Called when the number of clients or the size has changed; `isUrgent`: a client waits for the record. */
+  readonly onChange: (isUrgent?: boolean) => void;
   /** Called with an error of work that nobody waits for. */
   readonly onFailure: (error: unknown) => void;
   /** Called when a client has asked for something, which may have taken memory. */
@@ -68,6 +72,7 @@ export class RelayServer {
   readonly #options: ServerOptions;
   readonly #clients = new Set<RelayClient>();
   readonly #window: Window;
+  readonly #hasClient = Promise.withResolvers<void>();
   #isTelling = false;
 
   /** A server without clients. */
@@ -83,9 +88,23 @@ export class RelayServer {
     return count;
   }
 
+  /** The directories of the sessions on whose terminals this one is shown. */
+  get shownIn(): string[] {
+    const dirs = new Set<string>();
+    for (const { isAttached, within } of this.#clients) {
+      if (isAttached && within !== undefined) dirs.add(within);
+    }
+    return [...dirs].slice(0, MAX_SHOWN_IN);
+  }
+
   /** Whether a client's terminal answers the questions in the output. */
   get isAnswered(): boolean {
     return this.#window.leader?.isInteractive ?? false;
+  }
+
+  /** Resolves once a client has attached, for the first time. */
+  get hasClient(): Promise<void> {
+    return this.#hasClient.promise;
   }
 
   /** Accepts clients for as long as the listener lives. */
@@ -146,7 +165,8 @@ export class RelayServer {
     onWork();
     switch (frame.type) {
       case Frame.ATTACH: {
-        const { readOnly, ...size } = decode(Frame.ATTACH, frame);
+        const { readOnly, within, ...size } = decode(Frame.ATTACH, frame);
+        if (isShort(within)) client.within = within;
         return await this.#attach(client, size, readOnly === true);
       }
       case Frame.INPUT:
@@ -226,8 +246,11 @@ export class RelayServer {
     client.isReadOnly = isReadOnly;
     // From here to the end nothing is awaited: the cut between screen and live output.
     client.isAttached = true;
+    // Before it gets anything: it looks whether two sessions show each other now.
+    this.#options.onChange(client.within !== undefined);
     this.#window.enter(client);
     this.#options.onChange();
+    this.#hasClient.resolve();
   }
 
   async #sendScreen(
@@ -279,14 +302,27 @@ export class RelayServer {
     }
   }
 
+  #lastScreen(): ScreenText | undefined {
+    const { screen } = this.#options;
+    // It is loaded as soon as one client has attached.
+    return this.attachedCount === 0
+      ? undefined
+      : screen.text({ scrollback: 0, ansi: true });
+  }
+
   /** Tells all clients that the agent has ended, and lets them go, the frozen ones too. */
   async end(): Promise<void> {
     const clients = [...this.#clients];
+    const screen = this.#lastScreen();
     for (const client of clients) {
-      client.send(encode(Frame.END, { reason: "ended" }));
+      client.send(encode(Frame.END, { reason: "ended", screen }));
     }
     await Promise.all(clients.map((client) => client.flush(FLUSH_MS)));
   }
+}
+
+function isShort(path: unknown): path is string {
+  return typeof path === "string" && path.length <= MAX_PATH_LENGTH;
 }
 
 /** Calls off a sequence. ECMA-48. */

@@ -114,6 +114,13 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly logLimitBytes?: number;
   /**
+   * Start the agent of a terminal once a client has attached, or after 5 s, so that the client
+   * sees everything. Attach in `beforeStart`: until then this function waits, too.
+   *
+   * @default {false}
+   */
+  readonly awaitClient?: boolean;
+  /**
    * What starts the relay of a terminal when followed by its arguments. Only a program
    * that is compiled or bundled needs it: one that calls `runRelay` with them.
    */
@@ -235,6 +242,7 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   columns: isSide,
   rows: isSide,
   logLimitBytes: (name, value) => checkWhole(name, value, 0),
+  awaitClient: isBoolean,
   relayCommand: (name, value) =>
     value === undefined || checkStrings(name, value),
   beforeStart: (name, value) => checkType(name, value, "function"),

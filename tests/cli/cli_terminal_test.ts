@@ -5,10 +5,19 @@ import {
   assertEquals,
   assertMatch,
   assertStringIncludes,
+  CLI,
   runCli,
   TestRoot,
   until,
 } from "../helpers.ts";
+import { TestWindow } from "../pty.ts";
+
+/** The command line in a window of its own. */
+function openCli(root: TestRoot, ...args: string[]): Promise<TestWindow> {
+  return TestWindow.open([...CLI, ...args], {
+    env: { CODEX_SESSION_HOME: root.dir, NO_COLOR: "1" },
+  });
+}
 
 async function ok(root: TestRoot, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await runCli(root.dir, args);
@@ -111,7 +120,7 @@ Deno.test("what a terminal or another kind can't do is said, with what can be do
     [2, "key", ["send", "t", "-k", "hyperspace"]],
     [2, "Invalid size", ["run", "-t", "--size", "0x0", "true"]],
     [2, "the session is not a terminal", ["run", "--size", "80x24", "true"]],
-    [2, "--tty with --interactive", ["run", "-t", "-i", "true"]],
+    [1, "must be a terminal", ["run", "-t", "-a", "true"]],
     [2, "Cannot wait for", ["wait", "--for", "world=peace", "e"]],
     [2, "Invalid regular expression", ["wait", "--for", "output=(", "e"]],
     [124, "Timed out after 50 ms", [
@@ -191,4 +200,102 @@ Deno.test("attachSession() shows a terminal session on the caller's streams, wit
   });
   await writer.close().catch(() => {});
   assertEquals(readState(pathsFor(id, { root: root.dir })).state, "exited");
+});
+
+Deno.test("run -t -a shows all output of a command that ends at once, and its status", async () => {
+  for (const options of [[], ["--rm"]]) {
+    await using root = new TestRoot();
+    const words = ["--id", "t", "--", "sh", "-c", "seq 30; exit 3"];
+    await using term = await openCli(
+      root,
+      "run",
+      "-t",
+      "-a",
+      ...options,
+      ...words,
+    );
+    assertEquals((await term.ended()).code, 3);
+    assertMatch(term.output, /1\r?\n2\r?\n3\r?\n/);
+    await term.shows(/^29\n30\nSession t exited with code 3$/m);
+  }
+});
+
+Deno.test("run -t -a restores the terminal before it says that the program is missing", async () => {
+  await using root = new TestRoot();
+  await using term = await openCli(
+    root,
+    "run",
+    "-t",
+    "-a",
+    "no-such-program",
+  );
+  assertEquals((await term.ended()).code, 127);
+  await term.shows(/not found on PATH/);
+  assertEquals(term.isRaw, false);
+});
+
+Deno.test("attach to a terminal that has ended shows its last screen and ends with its status", async () => {
+  await using root = new TestRoot();
+  const { id } = await createSession({
+    root: root.dir,
+    kind: "pty",
+    command: ["sh", "-c", "echo last words; exit 5"],
+  });
+  await runCli(root.dir, ["wait", id]);
+  const { code, stdout, stderr } = await runCli(root.dir, ["attach", id]);
+  assertEquals([code, stdout], [5, "last words\n"]);
+  assertEquals(stderr, `Session ${id} exited with code 5\n`);
+});
+
+Deno.test("attach leaves what a full-screen program drew last on the screen when it is killed", async () => {
+  await using root = new TestRoot();
+  const draw = "printf 'before\\033[?1049h\\033[Hdrawn'; read x; kill -9 $$";
+  await ok(root, "run", "-t", "--id", "t", "sh", "-c", draw);
+  await using term = await openCli(root, "attach");
+  await term.shows(/^drawn/);
+  assertStringIncludes(term.output, "Session t; press ctrl-\\ to detach");
+  await until(() => term.isRaw);
+  term.type("\r");
+  assertEquals((await term.ended()).code, 137);
+  await term.shows(/^drawn\n+Session t was ended by SIGKILL$/m);
+});
+
+Deno.test("attach says that a session was stopped", async () => {
+  await using root = new TestRoot();
+  await ok(
+    root,
+    "run",
+    "-it",
+    "--id",
+    "t",
+    "sh",
+    "-c",
+    "echo ready; sleep 600",
+  );
+  await using term = await openCli(root, "attach", "t");
+  await term.shows(/ready/);
+  await ok(root, "stop", "t");
+  await term.shows(/^Session t was stopped$/m);
+});
+
+Deno.test("attach without a session takes the only live one, or asks, or names them all", async () => {
+  await using root = new TestRoot();
+  const none = await runCli(root.dir, ["attach"]);
+  assertEquals(none.code, 3);
+  assertStringIncludes(none.stderr, "No session is running");
+  for (const id of ["old", "new"]) {
+    const script = `echo this is ${id}; exec sleep 600`;
+    await ok(root, "run", "-t", "--id", id, "sh", "-c", script);
+  }
+  await ok(root, "run", "--id", "over", "true");
+  await ok(root, "wait", "over");
+  const script = await runCli(root.dir, ["attach"]);
+  assertEquals(script.code, 3);
+  assertStringIncludes(script.stderr, "name one: new, old\n");
+  await using term = await openCli(root, "attach");
+  await term.shows(/^1 +new +pty[^]*\n2 +old +pty[^]*session\? \[1\] /);
+  term.type("7\n");
+  await term.shows(/no "7" in the list\n.*\? /);
+  term.type("2\n");
+  await term.shows(/^this is old/);
 });

@@ -29,6 +29,22 @@ Deno.test("attachConsole() shows an LF as an LF", async () => {
   assertEquals(term.text, await screenOf(root.dir, "a"));
 });
 
+Deno.test("attachConsole() waits for keys on a terminal that somebody made nonblocking", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "a", ["cat"]);
+  const script = "import os, sys; os.set_blocking(0, False); " +
+    "os.execvp(sys.argv[1], sys.argv[1:])";
+  await using term = await TestWindow.open([
+    ...["python3", "-c", script],
+    ...attachCommand(root.dir, "a"),
+  ]);
+  await until(() => term.isRaw);
+  term.type("typed\r");
+  await term.shows(/^typed\ntyped/);
+  term.type("\x1c");
+  await term.shows(/detached from a/);
+});
+
 for (const signal of ["SIGSTOP", "SIGTSTP"] as const) {
   Deno.test(`attachConsole() takes the terminal again after ${signal}`, async () => {
     await using root = new TestRoot();

@@ -11,7 +11,7 @@ import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { terminalStatusAt } from "../../client/terminal_status.ts";
 import { attachSession } from "../../client/attach.ts";
 import { spawnRepl } from "../../spawn.ts";
-import { pathsFor } from "../../store.ts";
+import { pathsFor, readState } from "../../store.ts";
 import { attachTerminal } from "../../client/attach_terminal.ts";
 import {
   assert,
@@ -533,7 +533,45 @@ Deno.test("a client killed in the middle of a repaint harms nobody", async () =>
   await until(() => other.text !== before);
 });
 
-Deno.test("attachTerminal() refuses what is no running terminal, and another version", async () => {
+Deno.test("attachTerminal() writes the last screen of a session that has ended", async () => {
+  await using root = new TestRoot();
+  const script = "printf 'some \\033[1mbold\\033[m words\\n'; exit 3";
+  const paths = await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await until(() => readState(paths).state === "exited");
+  let shown = "";
+  const write = (bytes: Uint8Array) => {
+    shown += decoder.decode(bytes);
+    return Promise.resolve(bytes.length);
+  };
+  const attached = await attachTerminal("a", {
+    root: root.dir,
+    columns: 80,
+    rows: 24,
+    stdout: { write },
+  });
+  assertEquals(await attached.done, {
+    state: { state: "exited", ending: { code: 3 } },
+  });
+  assertEquals(shown, "some \x1b[0;1mbold\x1b[0m words\r\n");
+});
+
+Deno.test("attachTerminal() fails when the keyboard does; the session goes on", async () => {
+  await using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["cat"]);
+  const attached = await attachTerminal("a", {
+    root: root.dir,
+    columns: 80,
+    rows: 24,
+    stdin: { read: () => Promise.reject(new Error("Input/output error")) },
+    stdout: new WritableStream(),
+  });
+  const error = await assertRejects(() => attached.done, Error);
+  assertEquals(error.message, "Cannot read the terminal: Input/output error");
+  await until(() => terminalStatusAt(paths, true)!.clients === 0);
+  assertEquals(readState(paths).state, "running");
+});
+
+Deno.test("attachTerminal() refuses what is no terminal, and another version", async () => {
   await using root = new TestRoot();
   const options = {
     root: root.dir,
@@ -545,19 +583,6 @@ Deno.test("attachTerminal() refuses what is no running terminal, and another ver
     (await assertRejects(() => attachTerminal("none", options), SessionError))
       .code,
     "not_found",
-  );
-  const paths = await startTerminal(root.dir, "a", ["true"]);
-  await until(() => {
-    try {
-      return Deno.readTextFileSync(paths.exit) !== "";
-    } catch {
-      return false;
-    }
-  });
-  assertEquals(
-    (await assertRejects(() => attachTerminal("a", options), SessionError))
-      .code,
-    "wrong_state",
   );
   // A relay of the future, in the place of a real one.
   const live = await startTerminal(root.dir, "b", ["cat"]);

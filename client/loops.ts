@@ -1,0 +1,96 @@
+/**
+ * Sessions that would show themselves: what such a loop shows once, it shows for ever, at full
+ * speed.
+ *
+ * A process knows the session that it runs in by `CODEX_SESSION_DIR`. A client tells it to the
+ * relay, and the relay records in `terminal.json` on whose terminals its session is shown. So
+ * the way from a session to its viewers, and to theirs, takes a few small files.
+ *
+ * As with tmux, a process without that variable is believed to run outside of all sessions.
+ *
+ * @module
+ */
+import { SessionError } from "../errors.ts";
+import { basename } from "../std.ts";
+import { isLive, type Paths, pathsIn, readState } from "../store.ts";
+import { exists, identityAt, identityOf, isGranted } from "../system/files.ts";
+import { factsOf } from "../system/libc.ts";
+import type { LogStream } from "./logs.ts";
+import { viewersOf } from "./terminal_status.ts";
+
+/** More sessions than this are not searched for a loop. */
+const MAX_SEARCHED = 100;
+
+/** The directory of the session that this process runs in; `undefined` outside of all sessions. */
+export function ownSession(): string | undefined {
+  const dir = Deno.env.get("CODEX_SESSION_DIR");
+  if (!dir) return undefined;
+  try {
+    return Deno.realPathSync(dir);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return undefined; // It was deleted.
+  }
+}
+
+/**
+ * Refuses to show a session on a terminal of its own, directly or by way of others.
+ *
+ * @throws {SessionError} `unsupported`.
+ */
+export function checkNoLoop({ id, dir }: Paths): void {
+  const own = ownSession();
+  if (own === undefined) return;
+  if (own === dir) {
+    throw new SessionError(
+      "unsupported",
+      `Cannot attach to session "${id}" from inside: it would show itself without end; use another terminal`,
+      { id },
+    );
+  }
+  const shown = [own];
+  for (const at of shown) { // It grows meanwhile.
+    if (!isLive(readState(pathsIn(at, basename(at))))) continue;
+    for (const viewer of viewersOf(at)) {
+      if (viewer === dir) throw shownAlready(id, basename(own));
+      if (shown.includes(viewer) || shown.length > MAX_SEARCHED) continue;
+      shown.push(viewer);
+    }
+  }
+}
+
+function shownAlready(id: string, own: string): SessionError {
+  return new SessionError(
+    "unsupported",
+    `Cannot attach to session "${id}" from inside session "${own}", which it shows: they would show each other without end`,
+    { id },
+  );
+}
+
+/**
+ * Refuses to follow logs into themselves: where standard output or error is one of them, or
+ * standard output, if it is a terminal, that of the session.
+ *
+ * @throws {SessionError} `unsupported`.
+ */
+export function checkNoEcho(
+  paths: Paths,
+  streams: readonly LogStream[],
+  isTerminal: boolean,
+): void {
+  const isOnTerminal = isTerminal && ownSession() === paths.dir &&
+    exists(`${paths.dir}/terminal.json`);
+  const logs = streams.map((stream) => identityAt(paths[stream]));
+  // Without the permission nobody can tell.
+  const isInLog = isGranted({ name: "ffi" }) &&
+    [1, 2].some((fd) =>
+      logs.includes(identityOf(factsOf(fd, `/dev/fd/${fd}`)))
+    );
+  if (!isOnTerminal && !isInLog) return;
+  const { id } = paths;
+  throw new SessionError(
+    "unsupported",
+    `Cannot follow session "${id}" from inside: it would print its own output without end`,
+    { id },
+  );
+}
