@@ -120,7 +120,7 @@ Deno.test("what a terminal or another kind can't do is said, with what can be do
     [2, "key", ["send", "t", "-k", "hyperspace"]],
     [2, "Invalid size", ["run", "-t", "--size", "0x0", "true"]],
     [2, "the session is not a terminal", ["run", "--size", "80x24", "true"]],
-    [1, "must be a terminal", ["run", "-t", "-a", "true"]],
+    [4, "must be a terminal", ["run", "-t", "-a", "true"]],
     [2, "Cannot wait for", ["wait", "--for", "world=peace", "e"]],
     [2, "Invalid regular expression", ["wait", "--for", "output=(", "e"]],
     [124, "Timed out after 50 ms", [

@@ -41,7 +41,7 @@ Deno.test("attach refuses to show a terminal session on itself, by id and by ind
   const { type, shows } = await shell(root, "self");
   for (const words of ["attach self", "attach 0", "logs -f self"]) {
     await type(`clear; $cs ${words}; echo status $?`);
-    await shows(/from inside: it would[^]*status 1\n/);
+    await shows(/from inside: it would[^]*status 4\n/);
   }
 });
 
@@ -60,9 +60,9 @@ Deno.test("attach refuses a session that shows this one, directly or by way of a
   for (const id of ["b", "a"]) {
     await c!.type(`clear; $cs attach ${id}; echo status $?`);
     const loop = `to session "${id}" from inside session "c", which it shows`;
-    await c!.shows(new RegExp(`${loop}[^]*status 1\n`));
+    await c!.shows(new RegExp(`${loop}[^]*status 4\n`));
   }
-  await a!.shows(/status 1\n/); // By way of b.
+  await a!.shows(/status 4\n/); // By way of b.
   // Once nobody shows it any more, it may show them.
   await sendKeys("a", [{ key: "ctrl-\\" }], { root: dir });
   await until(() => clients("b") === 0);
