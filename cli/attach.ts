@@ -132,7 +132,7 @@ export async function attachScreen(
     detachKeys: valueOf(call, "detach-keys"),
     readOnly: call.flags.has("read-only"),
   });
-  return afterwards(id, result, io, { always: true });
+  return afterwards(id, result, io);
 }
 
 /** How {@linkcode attacher} attaches. */
@@ -179,13 +179,12 @@ export function attacher(
 
 /**
  * Reports how attaching has ended, and gives the exit status: the agent's, or success after a
- * detach. A success is only worth a line to a user, not to a script.
+ * detach. To a script the status says enough of an agent that has exited by itself.
  */
 function afterwards(
   id: string,
   result: { readonly detached: true } | { readonly state: FinalState },
   io: Io,
-  { always = io.stdinIsTerminal } = {},
 ): number {
   if ("detached" in result) {
     io.err(
@@ -195,9 +194,11 @@ function afterwards(
   }
   const { state } = result;
   if (state.state !== "exited") throw unknownEnding(id, state);
-  const status = exitStatus(state);
-  if (status !== OK || always) io.err(`Session ${id} ${howEnded(id, state)}\n`);
-  return status;
+  const how = howEnded(id, state);
+  if (io.stdinIsTerminal || !how.startsWith("exited")) {
+    io.err(`Session ${id} ${how}\n`);
+  }
+  return exitStatus(state);
 }
 
 /** How a session ended: `exited with code 2`, `was stopped`, … */

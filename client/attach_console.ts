@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { messageOf } from "../errors.ts";
 import { pathsFor } from "../store.ts";
 import { kill, poll, POLLIN, POLLOUT } from "../system/libc.ts";
 import { passOutput } from "../system/pty.ts";
@@ -132,9 +133,15 @@ export async function attachConsole(
   handlers.use(handle("SIGTSTP", onStop));
   handlers.use(handle("SIGCONT", onContinue));
   try {
-    takeTerminal();
+    try {
+      takeTerminal();
+    } catch (error) {
+      const why = messageOf(error);
+      throw new Error(`Cannot use the terminal: ${why}`, { cause: error });
+    }
     return await attachment.done;
   } finally {
+    leave.abort();
     try {
       stdin.setRaw(false);
     } catch {

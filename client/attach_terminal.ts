@@ -206,7 +206,8 @@ export function startAttaching(
       return end.result;
     } finally {
       ends.relay[Symbol.dispose](); // Nothing more is drawn behind the farewell.
-      const bytes = encoder.encode(giveBack(view.rows, screen));
+      const bottom = bottomOf(view.rows, screen);
+      const bytes = encoder.encode(farewell(bottom) + remains(screen));
       await within(FAREWELL_MS, ends.output.write(bytes).catch(ignore));
     }
   };
@@ -310,15 +311,16 @@ async function lastScreen(paths: Paths): Promise<string> {
   return textOf(await readLastScreen(paths, { ansi: true, scrollback: 0 }));
 }
 
-/**
- * The sequences that give the terminal back to its user, below what the program has printed last.
- * A program that was ended on its alternate screen has left its last screen there: it follows.
- */
-function giveBack(rows: number, screen: ScreenText | undefined): string {
-  if (screen === undefined) return farewell(rows);
-  if (screen.alternate) return farewell(rows) + textOf(screen);
+/** The last row that the session's main screen uses; all rows if that is not known. */
+function bottomOf(rows: number, screen: ScreenText | undefined): number {
+  if (screen === undefined || screen.alternate) return rows;
   const used = screen.lines.findLastIndex((line) => line !== "") + 1;
-  return farewell(Math.min(rows, Math.max(1, used)));
+  return Math.min(rows, Math.max(1, used));
+}
+
+/** What is printed behind the farewell: the screen of a program that has ended in full-screen mode. */
+function remains(screen: ScreenText | undefined): string {
+  return screen?.alternate ? textOf(screen) : "";
 }
 
 function ignore(): void {}
