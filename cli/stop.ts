@@ -8,6 +8,7 @@ import {
   FAILED,
   forEach,
   type Handler,
+  type Io,
   noOperands,
   OK,
   parsedValueOf,
@@ -29,13 +30,24 @@ export const stop: Handler = async (call, io) => {
     async (selectors) =>
       await forEach(selectors, io, async (selector) => {
         const { id } = await resolveSelector(selector);
-        await stopSession(id, { killSignal, graceMs });
+        const onNotice = noticeOf(id, io);
+        await stopSession(id, { killSignal, graceMs, onNotice });
         io.out(
           io.json ? harmlessJson({ id, stopped: true }) + "\n" : `${id}\n`,
         );
       }),
   );
 };
+
+/** Prints what the user of a stopped session should know. */
+function noticeOf(id: string, io: Io): (notice: string) => void {
+  return (notice) =>
+    io.err(
+      io.json
+        ? harmlessJson({ id, notice }) + "\n"
+        : `codex-session: ${id}: ${notice}\n`,
+    );
+}
 
 /** `delete`. */
 export const delete_: Handler = async (call, io) => {
@@ -51,7 +63,7 @@ export const delete_: Handler = async (call, io) => {
     ids,
     async (some) =>
       await forEach(some, io, async (id) => {
-        await deleteSession(id, { force });
+        await deleteSession(id, { force, onNotice: noticeOf(id, io) });
         io.out(
           io.json ? harmlessJson({ id, deleted: true }) + "\n" : `${id}\n`,
         );
