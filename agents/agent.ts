@@ -5,6 +5,16 @@
  * @module
  */
 
+/** A background server of an agent: a session that is its client leaves the work to it. */
+export interface AgentServer {
+  /** Tells whether this is the command line of such a server. */
+  readonly isServer: (argv: readonly string[]) => boolean;
+  /** Tells whether this is the command line of what is its client while there is one. */
+  readonly isClient: (argv: readonly string[]) => boolean;
+  /** What to say when a client has been stopped, and the server goes on. */
+  readonly notice: (serverPid: number) => string;
+}
+
 /** An agent program, as this project knows it. */
 export interface Agent {
   /** Its programs, as they are found on PATH. */
@@ -23,4 +33,10 @@ export interface Agent {
    * @default {0}
    */
   readonly enterAfterMs?: number;
+  /**
+   * Its background server.
+   *
+   * @default {undefined}
+   */
+  readonly server?: AgentServer;
 }

@@ -14,8 +14,10 @@
 import type { Agent } from "./agent.ts";
 import { splitCommandLine } from "./command_line.ts";
 import { SessionError } from "../errors.ts";
-import { type Kind, KIND_NAMES } from "../store.ts";
+import { basename } from "../std.ts";
+import { type Kind, KIND_NAMES, KINDS } from "../store.ts";
 import { findProgram } from "../system/files.ts";
+import { ask } from "../system/shell.ts";
 
 /** Codex. Its markers: what it sets for tool calls, seen in version 0.169.0. */
 export const CODEX: Agent = {
@@ -24,7 +26,28 @@ export const CODEX: Agent = {
   // deno-fmt-ignore
   markers: ["CODEX_CI", "CODEX_THREAD_ID", "CODEX_TOOL_CALL_ID", "CODEX_VERSION"],
   enterAfterMs: 130,
+  server: {
+    // Both seen in version 0.169.0.
+    isServer: (argv) =>
+      isCodex(argv) && argv.includes("app-server") &&
+      argv.includes("--managed-daemon"),
+    isClient: (argv) =>
+      isCodex(argv) && !argv.some((word) => ALONE.includes(word)),
+    notice: (pid) =>
+      `the work may go on in Codex's background server (process ${pid}); "codex agents" shows it`,
+  },
 };
+
+function isCodex([program = ""]: readonly string[]): boolean {
+  return basename(program) === "codex";
+}
+
+/** Words in the command line of a Codex that does its work itself. */
+// deno-fmt-ignore
+const ALONE: readonly string[] = [
+  "--no-daemon", "features.daemon_auto_start=false", "exec", "e", "review", "app-server",
+  "mcp-server",
+];
 
 /** The program of a kind. */
 interface Program {
@@ -51,16 +74,29 @@ const PROGRAMS: Readonly<Record<Kind, Program>> = {
   },
   pty: {
     variable: "CODEX_SESSION_PTY",
-    // In one process: its background server would go on working after a stop.
-    candidates: [["codex", "-c", "features.daemon_auto_start=false"]],
+    candidates: [["codex"]],
     advice: INSTALL,
   },
 };
 
 /**
+ * The options that keep the full interface in one process: as the client of its background server
+ * it would leave the work to that, which goes on after a stop. A Codex that knows `--no-daemon`
+ * accepts it with `--version`, in 20 ms. The others start no server with this feature off.
+ */
+async function withoutServer(program: string): Promise<readonly string[]> {
+  const question = 'exec "$1" --no-daemon --version';
+  const { status } = await ask(question, [program]);
+  return status === 0
+    ? ["--no-daemon"]
+    : ["-c", "features.daemon_auto_start=false"];
+}
+
+/**
  * The Codex program of a kind with its leading arguments: the command line in
  * `CODEX_SESSION_EXEC` (`_REPL`, `_PTY`), else the first program found on `PATH`. Needs
- * `--allow-env` and `--allow-read` of the directories on `PATH`.
+ * `--allow-env` and `--allow-read` of the directories on `PATH`; for kind `pty` also
+ * `--allow-run=/bin/sh`, to ask Codex for an option.
  *
  * @throws {SessionError} `program_not_found`, with advice.
  * @throws {ArgumentError} if the variable does not hold a command line.
@@ -69,16 +105,18 @@ const PROGRAMS: Readonly<Record<Kind, Program>> = {
  * ```ts
  * import { codexProgram } from "./mod.ts";
  * Deno.env.set("CODEX_SESSION_EXEC", "my-agent --fast");
- * console.log(codexProgram("exec")); // ["my-agent", "--fast"]
+ * console.log(await codexProgram("exec")); // ["my-agent", "--fast"]
  * ```
  */
-export function codexProgram(kind: Kind): readonly string[] {
+export async function codexProgram(kind: Kind): Promise<readonly string[]> {
   const { variable, candidates, advice } = PROGRAMS[kind];
   const override = Deno.env.get(variable);
   if (override) return splitCommandLine(override, variable);
   const path = Deno.env.get("PATH") ?? "";
   for (const candidate of candidates) {
-    if (findProgram(candidate[0], { path }) !== undefined) return candidate;
+    if (findProgram(candidate[0], { path }) === undefined) continue;
+    if (!KINDS[kind].isTerminal) return candidate;
+    return [...candidate, ...await withoutServer(candidate[0])];
   }
   const names = candidates.map(([name]) => `"${name}"`).join(" or ");
   throw new SessionError(

@@ -34,7 +34,7 @@ export const create: Handler = async (call, io) => {
   }
   const args = rest[0] === "--" ? rest.slice(1) : rest;
   const { codexProgram } = await import("../agents/codex.ts");
-  const command = [...codexProgram(kind), ...args];
+  const command = [...await codexProgram(kind), ...args];
   return await start(call, io, { kind, command, prompt: args.join(" ") });
 };
 

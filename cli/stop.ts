@@ -8,6 +8,7 @@ import { harmlessJson, parseDuration } from "./format.ts";
 import {
   FAILED,
   type Handler,
+  type Io,
   noOperands,
   OK,
   parsedValueOf,
@@ -33,7 +34,8 @@ export const stop: Handler = async (call, io) => {
   });
   return await forEachChosen(chosen, io, async ({ id }) => {
     try {
-      await stopSession(id, { killSignal, graceMs });
+      const onNotice = noticeOf(id, io);
+      await stopSession(id, { killSignal, graceMs, onNotice });
     } catch (error) {
       if (!await hasEnded(id, error)) throw error;
     }
@@ -48,6 +50,16 @@ async function hasEnded(id: string, error: unknown): Promise<boolean> {
   }
   const { state } = (await getSession(id)).state;
   return state === "exited" || state === "lost";
+}
+
+/** Prints what the user of a stopped session should know. */
+function noticeOf(id: string, io: Io): (notice: string) => void {
+  return (notice) =>
+    io.err(
+      io.json
+        ? harmlessJson({ id, notice }) + "\n"
+        : `codex-session: ${id}: ${notice}\n`,
+    );
 }
 
 /** `delete`. Without `--force`, filters choose only what it can delete. */
@@ -71,7 +83,7 @@ export const delete_: Handler = async (call, io) => {
     );
   }
   return await forEachChosen(chosen, io, async ({ id }) => {
-    await deleteSession(id, { force });
+    await deleteSession(id, { force, onNotice: noticeOf(id, io) });
     io.out(io.json ? harmlessJson({ id, deleted: true }) + "\n" : `${id}\n`);
   });
 };

@@ -10,8 +10,13 @@ import { checkSignal, checkType, SessionError } from "../errors.ts";
 import { type EndingOptions, endProcesses } from "../process/ending.ts";
 import { Hold } from "../process/hold.ts";
 import { mainPids } from "../process/main_pids.ts";
-import { isWithin, processesAt } from "../process/members.ts";
+import {
+  isWithin,
+  processesAt,
+  type SessionProcess,
+} from "../process/members.ts";
 import { type Session, sessionAt } from "./find.ts";
+import { serversOf } from "./servers.ts";
 import { join } from "../std.ts";
 import {
   checkId,
@@ -51,6 +56,13 @@ export interface EndOptions extends RootOptions {
    * @default {10000}
    */
   readonly graceMs?: number;
+  /**
+   * Called after the stop with what its user should know, one line each: that the work may go
+   * on in a background server of the agent.
+   *
+   * @default {undefined}
+   */
+  readonly onNotice?: (notice: string) => void;
   /** Stops the waiting; signals that were sent stay sent. */
   readonly signal?: AbortSignal;
 }
@@ -109,13 +121,14 @@ export async function stopSession(
   options: StopOptions = {},
 ): Promise<Session> {
   const { killSignal = "SIGTERM", graceMs = 10_000, signal } = options;
-  const number = checkHow(killSignal, graceMs, signal);
+  const number = checkHow(killSignal, graceMs, options);
   const held = holdSession(id, openRoot(options));
   using _ = held.hold;
   return await stopHeld(held, {
     by: options.by ?? "stop",
     signalNumber: number,
     graceMs,
+    onNotice: options.onNotice,
     signal,
   });
 }
@@ -148,7 +161,9 @@ export function holdSession(id: string, root: string): Held {
   }
 }
 
-type StopHow = Omit<EndingOptions, "isStill">;
+type StopHow =
+  & Omit<EndingOptions, "isStill">
+  & Pick<EndOptions, "onNotice">;
 
 async function stopHeld(
   { session, hold }: Held,
@@ -156,13 +171,14 @@ async function stopHeld(
 ): Promise<Session> {
   const { by, signalNumber, signal } = options;
   const { paths } = session;
-  await untilThereAreProcesses(paths, signal);
+  const servers = serversOf(await untilThereAreProcesses(paths, signal));
   using lock = openFile(paths.lock) ?? null;
   if (
     session.state.state !== "lost" && readEnding(paths) === undefined &&
     hold.isStill()
   ) record(paths, by, signalName(signalNumber));
   await endAll(paths, { ...options, isStill: () => hold.isStill() });
+  for (const notice of servers()) options.onNotice?.(notice);
   return afterwards(session, hold, lock);
 }
 
@@ -170,8 +186,9 @@ async function stopHeld(
 function checkHow(
   killSignal: string,
   graceMs: number,
-  signal: AbortSignal | undefined,
+  { onNotice, signal }: Pick<EndOptions, "onNotice" | "signal">,
 ): number {
+  checkType("onNotice", onNotice, "function");
   checkSignal(signal);
   signal?.throwIfAborted();
   checkType("killSignal", killSignal, "string");
@@ -185,9 +202,11 @@ function checkHow(
 async function untilThereAreProcesses(
   paths: Paths,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<readonly SessionProcess[]> {
   const since = performance.now();
-  while (processesAt(paths).length === 0) {
+  for (;;) {
+    const processes = processesAt(paths);
+    if (processes.length > 0) return processes;
     // Read after that look: it may just have ended.
     const { state } = sessionAt(paths);
     // If this process is all that is left of it, it holds the lock itself.
@@ -294,7 +313,7 @@ export async function deleteSession(
 ): Promise<void> {
   const { force = false, killSignal = "SIGTERM", graceMs = 10_000, signal } =
     options;
-  const number = checkHow(killSignal, graceMs, signal);
+  const number = checkHow(killSignal, graceMs, options);
   const held = holdSession(id, openRoot(options));
   using hold = held.hold;
   const { paths, state } = held.session;
@@ -306,7 +325,8 @@ export async function deleteSession(
     const message = `Cannot delete session "${id}": ${why}; ${hint}`;
     throw new SessionError(code, message, { id });
   }
-  const how = { signalNumber: number, graceMs, signal };
+  const { onNotice } = options;
+  const how = { signalNumber: number, graceMs, onNotice, signal };
   if (isLive(state)) {
     try {
       await stopHeld(held, { ...how, by: "delete", evenReaper: true });
