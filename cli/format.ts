@@ -82,7 +82,9 @@ export function parseSize(text: string): number {
     );
   }
   const power = " KMG".indexOf((match[2] ?? " ").toUpperCase());
-  return Number(match[1]) * 1024 ** power;
+  const bytes = Number(match[1]) * 1024 ** power;
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw new ArgumentError(`Invalid size "${text}": use a smaller one`);
 }
 
 /**

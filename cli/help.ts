@@ -75,24 +75,56 @@ else ~/.local/state/codex-session.
 /** The text of `codex-session COMMAND --help`. */
 export function commandHelp(command: Command): string {
   const { name, aliases = [], operands, summary, details, examples } = command;
-  const rows = optionsOf(command).map((option) => {
+  const usage = operands.split(" | ").map((form) =>
+    `codex-session ${name} [OPTIONS]${form && ` ${form}`}`
+  );
+  const sections = [
+    `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
+    [
+      `Usage: ${usage.join("\n       ")}`,
+      ...aliases.length === 0 ? [] : [`Also: ${aliases.join(", ")}`],
+    ].join("\n"),
+    ...details === undefined ? [] : [wrap(details, WIDTH).join("\n")],
+    optionsHelp(command),
+    ...wordsHelp(command),
+    `Examples:\n${
+      examples.map(([line, what]) => {
+        const whole = line.startsWith("$ ");
+        return `  # ${what}\n  ${
+          whole ? line.slice(2) : `codex-session ${line}`
+        }`;
+      }).join("\n")
+    }`,
+  ];
+  return sections.join("\n\n") + "\n";
+}
+
+/** The options in their groups. */
+function optionsHelp(command: Command): string {
+  const options = optionsOf(command);
+  const lefts = new Map(options.map((option) => {
     const short = option.short === undefined ? "    " : `-${option.short}, `;
     const value = option.value === undefined ? "" : ` ${option.value}`;
-    return [`${short}--${option.name}${value}`, option.help] as const;
-  });
-  const also = aliases.length === 0 ? "" : `Also: ${aliases.join(", ")}\n`;
-  return `${summary[0]!.toUpperCase()}${summary.slice(1)}.
+    return [option, `${short}--${option.name}${value}`];
+  }));
+  const width = Math.max(...[...lefts.values()].map(({ length }) => length));
+  const groups = Map.groupBy(options, ({ group = "Options" }) => group);
+  return [...groups].map(([title, members]) => {
+    const rows = members.map((one) => [lefts.get(one)!, one.help] as const);
+    return `${title}:\n${columns(rows, width)}`;
+  }).join("\n");
+}
 
-Usage: codex-session ${name} [OPTIONS]${operands && ` ${operands}`}
-${also}${details === undefined ? "" : `\n${wrap(details, WIDTH).join("\n")}\n`}
-Options:
-${columns(rows)}
-
-Examples:
-${
-    examples.map(([line, what]) => `  # ${what}\n  codex-session ${line}`).join(
-      "\n",
-    )
+/** What the words in capitals stand for. */
+function wordsHelp(command: Command): string[] {
+  const lines: string[] = [];
+  if (command.operands.includes("SEL")) {
+    lines.push(
+      "SEL: an id, its number in `list` (0 is the newest), or its beginning.",
+    );
   }
-`;
+  if (command.options.some(({ value }) => value === "D")) {
+    lines.push("D: a time such as 500ms, 10s, 5m, 1h30m or 7d.");
+  }
+  return lines.length === 0 ? [] : [lines.join("\n")];
 }

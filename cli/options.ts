@@ -23,6 +23,8 @@ export interface Option {
   readonly repeat?: boolean;
   /** One line of help. */
   readonly help: string;
+  /** The heading of its group in the help, if it is not among the others. */
+  readonly group?: string;
 }
 
 /** The options and operands of one call. */

@@ -30,13 +30,13 @@ export interface Command {
   readonly completes?: "sessions" | "session" | "files";
   /** Only sessions that live complete its operands. */
   readonly live?: boolean;
-  /** Command lines, each with its effect. */
+  /** Calls, each with its effect; what starts with `$ ` is a whole command line. */
   readonly examples: readonly (readonly [string, string])[];
 }
 
 const JSON_OPTION: Option = {
   name: "json",
-  help: "print results as JSON; errors as JSON on standard error",
+  help: "results as JSON; errors as JSON on standard error",
 };
 const HELP: Option = { name: "help", short: "h", help: "show this help" };
 
@@ -45,6 +45,8 @@ export function optionsOf({ options, noJson = false }: Command): Option[] {
   return [...options, ...noJson ? [] : [JSON_OPTION], HELP];
 }
 
+const INSTEAD_OF_SEL = "Instead of SEL";
+
 /** Options that choose sessions without naming them. */
 const FILTERS: readonly Option[] = [
   {
@@ -52,15 +54,17 @@ const FILTERS: readonly Option[] = [
     short: "l",
     value: "KEY[=VALUE]",
     repeat: true,
-    help: "only sessions with this label; can be repeated",
+    help: "sessions with this label",
+    group: INSTEAD_OF_SEL,
   },
   {
     name: "state",
-    value: "S",
+    value: "S[,S]",
     repeat: true,
-    help: "only in these states: starting, running, exited, lost, damaged",
+    help: "starting, running, exited, lost or damaged",
+    group: INSTEAD_OF_SEL,
   },
-  { name: "all", help: "all sessions that the other filters leave" },
+  { name: "all", help: "all sessions", group: INSTEAD_OF_SEL },
 ];
 
 const START: readonly Option[] = [
@@ -114,16 +118,20 @@ const START: readonly Option[] = [
   },
 ];
 
+const OF_TERMINALS = "For terminals (kind pty)";
+
 const TERMINAL: readonly Option[] = [
   {
     name: "size",
     value: "COLSxROWS",
     help: "terminal size (default: 120x40)",
+    group: OF_TERMINALS,
   },
   {
     name: "log-limit",
     value: "BYTES",
     help: "how much terminal output to keep (default: 64M)",
+    group: OF_TERMINALS,
   },
 ];
 
@@ -170,7 +178,8 @@ export const COMMANDS: readonly Command[] = [
     operands: "[--] COMMAND ARGS…",
     summary: "start any command in the background",
     details:
-      "Prints the session id as soon as the command runs, or fails if it can't start.",
+      "Prints the session id as soon as the command runs, or fails if it can't start. The session goes\n" +
+      "on when this terminal closes. Without -i or -t the command gets no input (kind exec).",
     foreign: {
       "-d": "sessions always run in the background",
       "--detach": "sessions always run in the background",
@@ -211,6 +220,9 @@ export const COMMANDS: readonly Command[] = [
     aliases: ["ls", "ps"],
     operands: "",
     summary: "list sessions, newest first",
+    details:
+      "Columns that don't fit the terminal, or $COLUMNS, are left out. STATE says how a session\n" +
+      "ended; a * marks processes that it has left over. LAST is the time since its last output.",
     foreign: {
       "-a": "list shows all",
       "--filter": "use -l KEY=VALUE or --state S",
@@ -223,14 +235,13 @@ export const COMMANDS: readonly Command[] = [
     options: [
       { name: "quiet", short: "q", help: "ids only" },
       { name: "wide", help: "all columns, lines of any length" },
-      ...FILTERS,
+      ...FILTERS.map((filter) => ({ ...filter, group: "Which sessions" })),
     ],
     examples: [
-      ["list --state running", "running sessions"],
-      [
-        "delete $(codex-session list -q --state exited)",
-        "clean up in a script",
-      ],
+      ["list", "all sessions"],
+      ["list --state running", "those that run"],
+      ["list --wide | less -S", "everything about them"],
+      ["list --json | jq -r '.[].id'", "for programs"],
     ],
   },
   {
@@ -240,7 +251,7 @@ export const COMMANDS: readonly Command[] = [
     options: FILTERS,
     completes: "sessions",
     examples: [["show 0", "the newest session"], [
-      "show fix | jq .[0].processes",
+      "show fix | jq '.[0].processes'",
       "its live processes",
     ]],
   },
@@ -410,7 +421,7 @@ export const COMMANDS: readonly Command[] = [
       ["wait fix && git diff", "after it has succeeded"],
       ["wait --timeout 10m a b c", "several sessions, for ten minutes"],
       [
-        "wait --for idle=5s fix && codex-session screen fix",
+        "wait --for idle=5s ed && codex-session screen ed",
         "after 5 s without output",
       ],
     ],
@@ -418,10 +429,11 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "stop",
     operands: "SEL…",
-    summary: "stop sessions: a signal, a grace period, SIGKILL",
+    summary: "stop sessions and all their processes",
     details:
       "Signals every process of the session and returns when all of them are gone. With SIGTERM, a\n" +
-      "process on a terminal that ignores it, such as an interactive shell, gets SIGHUP as well.",
+      "process on a terminal that ignores it, such as an interactive shell, gets SIGHUP as well.\n" +
+      "Also ends what an ended session has left over. Filters choose what runs.",
     foreign: {
       "-9": "use -s KILL",
       "-f": "use -t 0",
@@ -433,28 +445,30 @@ export const COMMANDS: readonly Command[] = [
         name: "signal",
         short: "s",
         value: "SIGNAL",
-        help: "first signal (default: TERM)",
+        help: "first signal (default: TERM); then SIGKILL",
       },
       {
         name: "time",
         short: "t",
         value: "D",
-        help: "grace period (default: 10s)",
+        help: "time between the two (default: 10s)",
       },
       ...FILTERS,
     ],
     completes: "sessions",
     live: true,
-    examples: [["stop fix", "SIGTERM, and SIGKILL after 10 s"], [
-      "stop -s INT -t 1m fix",
-      "like Ctrl-C, with a minute to finish",
-    ]],
+    examples: [
+      ["stop fix", "SIGTERM, and SIGKILL after 10 s"],
+      ["stop -s INT -t 1m fix", "like Ctrl-C, with a minute to finish"],
+      ["stop -l task=42", "all that run with this label"],
+    ],
   },
   {
     name: "delete",
     aliases: ["rm"],
     operands: "SEL…",
     summary: "delete ended sessions and their output",
+    details: "Without -f, filters choose only what has ended.",
     foreign: {
       "-r": "delete takes all of a session by itself",
     },
@@ -467,10 +481,12 @@ export const COMMANDS: readonly Command[] = [
       ...FILTERS,
     ],
     completes: "sessions",
-    examples: [["delete fix", "an ended session"], [
-      "rm -f fix",
-      "even if it is running",
-    ]],
+    examples: [
+      ["delete fix", "an ended session"],
+      ["rm -f fix", "even if it is running"],
+      ["delete --state exited", "all that have ended"],
+      ["delete -l task=42", "all that have ended, with this label"],
+    ],
   },
   {
     name: "prune",
@@ -494,7 +510,7 @@ export const COMMANDS: readonly Command[] = [
     operands: "",
     summary: "check that this machine has what sessions need",
     details:
-      "Prints one line per finding: ok; warning (sessions work, but something can be lost) or error\n" +
+      "Prints one line per finding: ok, warning (sessions work, but something can be lost), or error\n" +
       "(sessions don't work), with advice. Runs a throwaway session of each kind, start to finish.\n" +
       "Exits with status 1 on an error.",
     options: [],
@@ -513,15 +529,18 @@ export const COMMANDS: readonly Command[] = [
     summary: "print a completion script",
     foreign: { "--json": "completions prints no JSON" },
     options: [],
+    details:
+      "The script completes commands, options, and the ids of sessions. Load it when the shell\n" +
+      "starts, or write it to a file in a folder where the shell looks for completions.",
     examples: [
+      ["$ source <(codex-session completions bash)", "in ~/.bashrc"],
       [
-        "completions bash > ~/.local/share/bash-completion/completions/codex-session",
-        "bash",
+        "$ source <(codex-session completions zsh)",
+        "in ~/.zshrc, after compinit",
       ],
-      ['completions zsh > "${fpath[1]}/_codex-session"', "zsh"],
       [
-        "completions fish > ~/.config/fish/completions/codex-session.fish",
-        "fish",
+        "$ codex-session completions fish | source",
+        "in ~/.config/fish/config.fish",
       ],
     ],
   },

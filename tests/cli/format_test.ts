@@ -7,6 +7,8 @@ import {
   harmlessJson,
   parseDuration,
   parsePair,
+  parsePeriod,
+  parseSize,
   shellWord,
   widthOf,
 } from "../../cli/format.ts";
@@ -26,6 +28,13 @@ Deno.test("parseDuration() reads durations, and nothing else", () => {
   for (const text of ["", "x", "5x", "-1", "1 h", "1e3", "m"]) {
     assertThrows(() => parseDuration(text), TypeError, "Invalid duration");
   }
+});
+
+Deno.test("parsePeriod() and parseSize() refuse what the library would", () => {
+  assertThrows(() => parsePeriod("300000d"), TypeError, "ten years at most");
+  assertThrows(() => parsePeriod("0s"), TypeError, "greater than 0");
+  assertThrows(() => parseSize("999999999999G"), TypeError, "a smaller one");
+  assertEquals(parseSize("64M"), 67_108_864);
 });
 
 Deno.test("parsePair() splits at the first equals sign", () => {
