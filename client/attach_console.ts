@@ -9,7 +9,6 @@
  */
 import { kill } from "../system/libc.ts";
 import { passOutput } from "../system/pty.ts";
-import { farewell } from "../screen/modes.ts";
 import { SIGNALS } from "../system/signals.ts";
 import {
   type AttachTerminalOptions,
@@ -69,7 +68,7 @@ export async function attachConsole(
     passOutput(STDIN_FD); // Deno's raw mode leaves output processing on.
   };
   const onStop = () => {
-    stdout.writeSync(new TextEncoder().encode(farewell(consoleSize().rows)));
+    stdout.writeSync(new TextEncoder().encode(attachment.giveBack()));
     stdin.setRaw(false);
     kill(pid, SIGNALS.STOP!);
   };

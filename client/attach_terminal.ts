@@ -9,8 +9,14 @@
  * @module
  */
 import { DetachKeys } from "../screen/detach_keys.ts";
-import { farewell } from "../screen/modes.ts";
-import { decode, encode, Frame, MAX_REDRAW_BYTES } from "../relay/protocol.ts";
+import { farewell, GREETING, makeRoom } from "../screen/modes.ts";
+import {
+  clamp,
+  decode,
+  encode,
+  Frame,
+  MAX_REDRAW_BYTES,
+} from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
 import { pathsFor, type RootOptions } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
@@ -116,7 +122,7 @@ export async function attachTerminal(
   id: string,
   options: AttachTerminalOptions,
 ): Promise<TerminalAttachment> {
-  const { connected, ...attachment } = startAttaching(id, options);
+  const { connected, giveBack: _, ...attachment } = startAttaching(id, options);
   await connected;
   return attachment;
 }
@@ -125,6 +131,8 @@ export async function attachTerminal(
 export interface StartedAttachment extends TerminalAttachment {
   /** Rejects if the session can't be attached to; so does `done`. */
   readonly connected: Promise<void>;
+  /** The sequences that give the user's terminal back as it is now. */
+  giveBack(): string;
 }
 
 /** Begins what {@linkcode attachTerminal} does. */
@@ -135,7 +143,7 @@ export function startAttaching(
   const { columns, rows, readOnly = false, signal } = options;
   const leaving = Promise.withResolvers<"detached">();
   const detach = () => leaving.resolve("detached");
-  const view: View = { columns, rows, isForeign: true };
+  const view: View = { columns, rows, shown: "none", bottom: undefined };
   let relay: RelayConnection | undefined;
   const tell = (frame: Uint8Array) => void relay?.send(frame).catch(ignore);
   const resize = (columns: number, rows: number) => {
@@ -143,7 +151,7 @@ export function startAttaching(
     tell(encode(Frame.RESIZE, { columns, rows }));
   };
   const refresh = () => {
-    view.isForeign = true;
+    view.shown = "none";
     tell(encode(Frame.REFRESH));
   };
   const start = async () => {
@@ -173,7 +181,7 @@ export function startAttaching(
       return await converse(ends, view, readOnly, leaving.promise);
     } finally {
       ends.relay[Symbol.dispose](); // Nothing more is drawn behind the farewell.
-      const bytes = encoder.encode(farewell(view.rows));
+      const bytes = encoder.encode(farewellTo(view));
       await within(FAREWELL_MS, ends.output.write(bytes).catch(ignore));
     }
   };
@@ -182,7 +190,8 @@ export function startAttaching(
   // Both reject with the same: a caller that waits for one hears of it.
   connected.catch(ignore);
   done.catch(ignore);
-  return { connected, done, resize, refresh, detach };
+  const giveBack = () => farewellTo(view);
+  return { connected, done, resize, refresh, detach, giveBack };
 }
 
 /** What a client joins together. */
@@ -204,9 +213,11 @@ async function converse(
   const typing = input === undefined
     ? new Promise<never>(() => {})
     : forward(input, relay, keys, readOnly, leaving);
-  const end = await Promise.race([show(relay, output, view), typing, leaving]);
+  const showing = show(relay, output, view);
+  const end = await Promise.race([showing, typing, leaving]);
   if (end === "detached") {
-    await within(DETACH_MS, relay.send(encode(Frame.DETACH)).catch(ignore));
+    const told = relay.send(encode(Frame.DETACH)).then(() => showing);
+    await within(DETACH_MS, told.then(ignore, ignore));
     return { detached: true };
   }
   // The relay has gone. The reaper records the ending in a moment.
@@ -275,8 +286,29 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
 interface View {
   columns: number;
   rows: number;
-  /** Whether what it shows is not the session's. */
-  isForeign: boolean;
+  /** Which of its screens show the session's: `alternate` alone, or `main` as well. */
+  shown: "none" | "alternate" | "main";
+  /** The last row of the main screen that the session uses, if that is known. */
+  bottom: number | undefined;
+}
+
+/** The sequences that a terminal needs before a frame that draws. */
+function greetingOf(view: View, needsMain: boolean): string {
+  let text = "";
+  if (view.shown === "none") {
+    text += GREETING;
+    view.shown = "alternate";
+  }
+  if (needsMain && view.shown === "alternate") {
+    text += makeRoom(view.rows);
+    view.shown = "main";
+  }
+  return text;
+}
+
+function farewellTo({ shown, rows, bottom = rows }: View): string {
+  if (shown === "none") return "";
+  return farewell(shown === "main" ? Math.min(bottom, rows) : undefined);
 }
 
 /** Writes what the relay sends until it ends. */
@@ -290,21 +322,17 @@ async function show(
     if (frame === undefined) return "ended";
     switch (frame.type) {
       case Frame.REDRAW:
-        if (view.isForeign) {
-          // What was on the user's screen moves up into the scrollback.
-          const room = `\x1b[${view.rows};1H${"\n".repeat(view.rows)}`;
-          await output.write(encoder.encode(room));
-          view.isForeign = false;
-        }
+      case Frame.OUTPUT: {
+        const greeting = greetingOf(view, frame.type === Frame.REDRAW);
+        if (greeting !== "") await output.write(encoder.encode(greeting));
         await output.write(frame.payload);
         break;
-      case Frame.OUTPUT:
-        await output.write(frame.payload);
-        break;
-      case Frame.END:
-        return decode(Frame.END, frame).reason === "detached"
-          ? "detached"
-          : "ended";
+      }
+      case Frame.END: {
+        const { reason, bottom } = decode(Frame.END, frame);
+        view.bottom = clamp(bottom, view.rows);
+        return reason === "detached" ? "detached" : "ended";
+      }
     }
   }
 }
