@@ -11,7 +11,6 @@ import { messageOf } from "../errors.ts";
 import { pathsFor } from "../store.ts";
 import { kill, poll, POLLIN, POLLOUT } from "../system/libc.ts";
 import { passOutput } from "../system/pty.ts";
-import { farewell } from "../screen/modes.ts";
 import { SIGNALS } from "../system/signals.ts";
 import {
   type AttachTerminalOptions,
@@ -116,7 +115,7 @@ export async function attachConsole(
     passOutput(STDIN_FD); // Deno's raw mode leaves output processing on.
   };
   const onStop = () => {
-    stdout.writeSync(new TextEncoder().encode(farewell(consoleSize().rows)));
+    stdout.writeSync(new TextEncoder().encode(attachment.giveBack()));
     stdin.setRaw(false);
     kill(pid, SIGNALS.STOP!);
   };

@@ -10,9 +10,10 @@
  */
 import { messageOf, SessionError } from "../errors.ts";
 import { DetachKeys } from "../screen/detach_keys.ts";
-import { farewell } from "../screen/modes.ts";
+import { farewell, GREETING, makeRoom } from "../screen/modes.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
 import {
+  clamp,
   decode,
   encode,
   Frame,
@@ -128,7 +129,7 @@ export async function attachTerminal(
   id: string,
   options: AttachTerminalOptions,
 ): Promise<TerminalAttachment> {
-  const { connected, ...attachment } = startAttaching(id, options);
+  const { connected, giveBack: _, ...attachment } = startAttaching(id, options);
   await connected;
   return attachment;
 }
@@ -137,6 +138,8 @@ export async function attachTerminal(
 export interface StartedAttachment extends TerminalAttachment {
   /** Rejects if the session can't be attached to; so does `done`. */
   readonly connected: Promise<void>;
+  /** The sequences that give the user's terminal back as it is now. */
+  giveBack(): string;
 }
 
 /** Options of {@linkcode startAttaching}. */
@@ -156,7 +159,10 @@ export function startAttaching(
   const leaving = Promise.withResolvers<"detached">();
   const detach = () => leaving.resolve("detached");
   const { onConnected } = options;
-  const view: View = { columns, rows, isForeign: true, onConnected };
+  const view: View = {
+    ...{ columns, rows, shown: "none", bottom: undefined },
+    onConnected,
+  };
   let relay: RelayConnection | undefined;
   const tell = (frame: Uint8Array) => void relay?.send(frame).catch(ignore);
   const resize = (columns: number, rows: number) => {
@@ -164,7 +170,7 @@ export function startAttaching(
     tell(encode(Frame.RESIZE, { columns, rows }));
   };
   const refresh = () => {
-    view.isForeign = true;
+    view.shown = "none";
     tell(encode(Frame.REFRESH));
   };
   const start = async () => {
@@ -206,8 +212,7 @@ export function startAttaching(
       return end.result;
     } finally {
       ends.relay[Symbol.dispose](); // Nothing more is drawn behind the farewell.
-      const bottom = bottomOf(view.rows, screen);
-      const bytes = encoder.encode(farewell(bottom) + remains(screen));
+      const bytes = encoder.encode(farewellTo(view) + remains(view, screen));
       await within(FAREWELL_MS, ends.output.write(bytes).catch(ignore));
     }
   };
@@ -216,7 +221,8 @@ export function startAttaching(
   // Both reject with the same: a caller that waits for one hears of it.
   connected.catch(ignore);
   done.catch(ignore);
-  return { connected, done, resize, refresh, detach };
+  const giveBack = () => farewellTo(view);
+  return { connected, done, resize, refresh, detach, giveBack };
 }
 
 /** What a client joins together. */
@@ -289,7 +295,8 @@ async function converse(
   const end = await Promise.race([showing, typing, leaving]);
   const detached: End = { result: { detached: true } };
   if (end === "detached") {
-    await within(DETACH_MS, relay.send(encode(Frame.DETACH)).catch(ignore));
+    const told = relay.send(encode(Frame.DETACH)).then(() => showing);
+    await within(DETACH_MS, told.then(ignore, ignore));
     return detached;
   }
   // The relay has gone. The reaper records the ending in a moment.
@@ -311,16 +318,10 @@ async function lastScreen(paths: Paths): Promise<string> {
   return textOf(await readLastScreen(paths, { ansi: true, scrollback: 0 }));
 }
 
-/** The last row that the session's main screen uses; all rows if that is not known. */
-function bottomOf(rows: number, screen: ScreenText | undefined): number {
-  if (screen === undefined || screen.alternate) return rows;
-  const used = screen.lines.findLastIndex((line) => line !== "") + 1;
-  return Math.min(rows, Math.max(1, used));
-}
-
-/** What is printed behind the farewell: the screen of a program that has ended in full-screen mode. */
-function remains(screen: ScreenText | undefined): string {
-  return screen?.alternate ? textOf(screen) : "";
+/** What is printed behind the farewell: the last screen, unless the user's own still shows it. */
+function remains({ shown }: View, screen: ScreenText | undefined): string {
+  if (screen === undefined) return "";
+  return shown === "main" && !screen.alternate ? "" : textOf(screen);
 }
 
 function ignore(): void {}
@@ -380,10 +381,31 @@ function openInput(stdin: TerminalInput | undefined): Input | undefined {
 interface View {
   columns: number;
   rows: number;
-  /** Whether what it shows is not the session's. */
-  isForeign: boolean;
+  /** Which of its screens show the session's: `alternate` alone, or `main` as well. */
+  shown: "none" | "alternate" | "main";
+  /** The last row of the main screen that the session uses, if that is known. */
+  bottom: number | undefined;
   /** See {@linkcode StartAttachingOptions}. */
   readonly onConnected: (() => void) | undefined;
+}
+
+/** The sequences that a terminal needs before a frame that draws. */
+function greetingOf(view: View, needsMain: boolean): string {
+  let text = "";
+  if (view.shown === "none") {
+    text += GREETING;
+    view.shown = "alternate";
+  }
+  if (needsMain && view.shown === "alternate") {
+    text += makeRoom(view.rows);
+    view.shown = "main";
+  }
+  return text;
+}
+
+function farewellTo({ shown, rows, bottom = rows }: View): string {
+  if (shown === "none") return "";
+  return farewell(shown === "main" ? Math.min(bottom, rows) : undefined);
 }
 
 /** Writes what the relay sends until it ends; gives the last screen if the agent has ended. */
@@ -398,21 +420,17 @@ async function show(
     if (frame === undefined) return {};
     switch (frame.type) {
       case Frame.REDRAW:
+      case Frame.OUTPUT: {
         if (isFirst) view.onConnected?.();
-        if (view.isForeign) {
-          // What was on the user's screen moves up into the scrollback.
-          const room = `\x1b[${view.rows};1H${"\n".repeat(view.rows)}`;
-          await output.write(encoder.encode(room));
-          view.isForeign = false;
-        }
         isFirst = false;
+        const greeting = greetingOf(view, frame.type === Frame.REDRAW);
+        if (greeting !== "") await output.write(encoder.encode(greeting));
         await output.write(frame.payload);
         break;
-      case Frame.OUTPUT:
-        await output.write(frame.payload);
-        break;
+      }
       case Frame.END: {
-        const { reason, screen } = decode(Frame.END, frame);
+        const { reason, bottom, screen } = decode(Frame.END, frame);
+        view.bottom = clamp(bottom, view.rows);
         if (reason === "detached") return reason;
         return { screen: parseScreen(screen, { styled: true, ansi: true }) };
       }

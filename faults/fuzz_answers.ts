@@ -94,10 +94,8 @@ const NEVER_DRAWN = /[\x00-\x0d\x10-\x17\x19\x1a\x1c-\x1f\x7f-\x9f]/;
 function complainOfDrawing(screen: Screen): string[] {
   const complaints: string[] = [];
   const restored = screen.modes.restoreSequence();
-  // The title may hold the marker.
-  const said = restored.slice(0, restored.lastIndexOf("\x1b]2;"));
-  if (said.includes(MARKER)) {
-    complaints.push(`restoring repeats the marker: ${said}`);
+  if (restored.includes(MARKER)) {
+    complaints.push(`restoring repeats the marker: ${restored}`);
   }
   if (restored.length > 20_000) {
     complaints.push(`restoring takes ${restored.length} characters`);

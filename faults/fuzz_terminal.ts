@@ -17,6 +17,7 @@ import {
   PROTOCOL,
 } from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
+import { Crop } from "../screen/crop.ts";
 import { Screen } from "../screen/screen.ts";
 import { connectIn } from "../relay/socket.ts";
 import { pathsFor } from "../store.ts";
@@ -276,11 +277,43 @@ function trimmed(screen: Screen): string {
   return screen.text().lines.map((line) => line.trimEnd()).join("\n");
 }
 
+/** A window of another size. After many paintings it must show what one whole painting shows. */
+async function openWindow(random: Random) {
+  const columns = 1 + random.below(100);
+  const rows = 1 + random.below(40);
+  const open = async () => {
+    const view = new Screen(Math.max(2, columns), rows);
+    await view.load();
+    return { view, crop: new Crop() };
+  };
+  const show = (
+    screen: Screen,
+    { view, crop }: Awaited<ReturnType<typeof open>>,
+  ) => {
+    const { text } = screen.paint(crop, { columns, rows });
+    view.append(new TextEncoder().encode(text));
+    return view.text().lines.join("\n");
+  };
+  const kept = await open();
+  return {
+    paint: (screen: Screen) => void show(screen, kept),
+    async complain(screen: Screen): Promise<string[]> {
+      // A hidden cursor would leave the view where it was.
+      screen.append(new TextEncoder().encode("\x18\x1b\\\x1b[?25h"));
+      const [shown, whole] = [show(screen, kept), show(screen, await open())];
+      return shown === whole ? [] : [
+        `painted ${JSON.stringify(shown)}, as a whole ${JSON.stringify(whole)}`,
+      ];
+    },
+  };
+}
+
 /** Feeds output to a screen as a relay does, in pieces, with changing sizes; checks its text and redraw. */
 async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
   const complaints: string[] = [];
   const screen = new Screen(1 + random.below(100), 1 + random.below(40));
   if (random.below(2) === 0) await screen.load();
+  const window = await openWindow(random);
   for (let at = 0; at < bytes.length;) {
     const length = 1 + random.below(500);
     screen.append(bytes.subarray(at, at + length));
@@ -288,8 +321,10 @@ async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
     if (random.below(5) > 0) continue;
     await screen.load();
     screen.resize(1 + random.below(100), 1 + random.below(40));
+    window.paint(screen);
   }
   await screen.load();
+  complaints.push(...await window.complain(screen));
   const { lines, ...rest } = screen.text({ scrollback: 50 });
   for (const line of lines) {
     if (CONTROL.test(line)) complaints.push(`text: ${JSON.stringify(line)}`);

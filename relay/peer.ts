@@ -10,6 +10,7 @@
  */
 import { within } from "../system/async.ts";
 import { concat } from "../system/bytes.ts";
+import type { Crop } from "../screen/crop.ts";
 import { TypedInput } from "../screen/typed.ts";
 import { encode, Frame, type Size } from "./protocol.ts";
 
@@ -34,6 +35,14 @@ export class RelayClient {
   isStale = false;
   /** Its window. */
   size: Size | undefined;
+  /** Paints its window, which has another size than the session's. */
+  crop: Crop | undefined;
+  /** Whether a painting is due. */
+  isPaintDue = false;
+  /** When the next painting may come, by `performance.now()`. */
+  paintsAt = 0;
+  /** Whether the main screen of its terminal shows the session's; the user's own otherwise. */
+  hasMain = false;
   /** Which of its input was typed. */
   readonly typed: TypedInput = new TypedInput();
   /** How often it has sent input. */
@@ -85,10 +94,19 @@ export class RelayClient {
     } else this.send(frame);
   }
 
-  /** Sends the whole screen; the output after it goes on. */
-  sendRedraw(screen: Uint8Array): void {
+  /**
+   * Sends the whole screen, or what its window shows of it; the output after it goes on. If it
+   * `takesMain`, the client makes room for it on the main screen of its terminal.
+   */
+  sendScreen(screen: Uint8Array, takesMain: boolean): void {
     this.isLagging = this.isStale = false;
-    this.send(encode(Frame.REDRAW, screen));
+    this.hasMain ||= takesMain;
+    this.send(encode(takesMain ? Frame.REDRAW : Frame.OUTPUT, screen));
+  }
+
+  /** Waits until everything is sent. */
+  async drained(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
   }
 
   async #write(): Promise<void> {

@@ -24,7 +24,7 @@ export const PROTOCOL = 1;
 export const Frame = {
   /** First frame, in both directions. */
   HELLO: 1,
-  /** Starts an attachment. Answered by REDRAW, then OUTPUT. */
+  /** Starts an attachment. Answered by OUTPUT, and by REDRAW where that needs the main screen. */
   ATTACH: 2,
   /** Typed bytes. */
   INPUT: 3,
@@ -38,11 +38,11 @@ export const Frame = {
   SEND: 7,
   /** Asks for an ACTIVITY whenever there is output, instead of the output. */
   WATCH: 8,
-  /** Asks for a REDRAW: something else has drawn on the client's terminal. */
+  /** Asks for the whole screen: something else has drawn on the client's terminal. */
   REFRESH: 9,
-  /** Output, live. */
+  /** Output, live, or what draws the alternate screen. */
   OUTPUT: 32,
-  /** The whole screen, as bytes to write to a cleared terminal. */
+  /** The whole screen, the main one included, as bytes to write to a terminal with room for it. */
   REDRAW: 33,
   /** Answer to SCREEN. */
   SCREEN_REPLY: 34,
@@ -137,7 +137,9 @@ interface End {
   /** `detached`: the client asked for it; `ended`: the agent has ended. */
   readonly reason: "detached" | "ended";
   /** The last screen, with styles, if the agent has ended. */
-  readonly screen?: ScreenText;
+  readonly screen?: ScreenText | undefined;
+  /** The last row of the main screen that is in use, counted from 1; absent if all of it may be. */
+  readonly bottom?: number | undefined;
 }
 
 /** Why the relay refuses. */

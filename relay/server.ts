@@ -24,6 +24,7 @@ import { MIN_COLUMNS, type Screen } from "../screen/screen.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import { messageOf } from "../errors.ts";
 import { sleep } from "../system/async.ts";
+import { concat } from "../system/bytes.ts";
 import {
   checkHello,
   clamp,
@@ -74,6 +75,8 @@ export class RelayServer {
   readonly #window: Window;
   readonly #hasClient = Promise.withResolvers<void>();
   #isTelling = false;
+  /** How often the program had left the alternate screen before the latest output. */
+  #departures = 0;
 
   /** A server without clients. */
   constructor(options: ServerOptions) {
@@ -161,7 +164,7 @@ export class RelayServer {
   }
 
   async #handle(client: RelayClient, frame: Received): Promise<void> {
-    const { screen, writer, onChange, onWork } = this.#options;
+    const { writer, onChange, onWork } = this.#options;
     onWork();
     switch (frame.type) {
       case Frame.ATTACH: {
@@ -179,9 +182,12 @@ export class RelayServer {
           this.#sizeIn(decode(Frame.RESIZE, frame)),
         );
       case Frame.DETACH:
+        client.send(encode(Frame.END, {
+          reason: "detached",
+          bottom: this.#bottomFor(client),
+        }));
         client.isAttached = false;
         this.#window.leave(client);
-        client.send(encode(Frame.END, { reason: "detached" }));
         return onChange();
       case Frame.SCREEN:
         return await this.#sendScreen(client, decode(Frame.SCREEN, frame));
@@ -194,7 +200,8 @@ export class RelayServer {
         client.isWatching = true;
         return client.send(encode(Frame.ACTIVITY));
       case Frame.REFRESH:
-        if (client.isAttached) client.sendRedraw(screen.redrawBytes());
+        client.hasMain = false; // Its user's own is shown there.
+        if (client.isAttached) this.#window.draw(client);
         return;
       default:
         throw new ProtocolError(`a frame of unknown type ${frame.type}`);
@@ -272,21 +279,27 @@ export class RelayServer {
     offset: number,
     queries: readonly Query[],
   ): void {
+    const { screen: { modes } } = this.#options;
+    const hasLeft = modes.departures !== this.#departures;
+    this.#departures = modes.departures;
     if (this.#clients.size === 0) return;
-    let whole: Uint8Array | undefined;
+    const { leader } = this.#window;
+    let asking: Uint8Array | undefined;
     let mute: Uint8Array | undefined;
     for (const client of this.#clients) {
       if (client.isWatching) this.#inBackground(this.#tell());
-      if (!client.isAttached) continue;
-      if (queries.length > 0 && client !== this.#window.leader) {
-        mute ??= encode(
-          Frame.OUTPUT,
-          withoutQueries(bytes, offset, queries),
-        );
-        client.sendOutput(mute);
+      if (!client.isAttached || client.isLagging) continue;
+      if (client.crop !== undefined) this.#window.paint(client);
+      else if (hasLeft && !client.hasMain) {
+        // The output goes on on the main screen, where its user's own is.
+        this.#window.draw(client);
+        if (client === leader) client.sendOutput(questionsIn(queries));
+      } else if (client === leader) {
+        asking ??= encode(Frame.OUTPUT, without(bytes, offset, queries, true));
+        client.sendOutput(asking);
       } else {
-        whole ??= encode(Frame.OUTPUT, bytes);
-        client.sendOutput(whole);
+        mute ??= encode(Frame.OUTPUT, without(bytes, offset, queries, false));
+        client.sendOutput(mute);
       }
     }
   }
@@ -310,12 +323,20 @@ export class RelayServer {
       : screen.text({ scrollback: 0, ansi: true });
   }
 
+  /** The last row that the main screen of a client shows, if it shows the main screen. */
+  #bottomFor(client: RelayClient): number | undefined {
+    return client.isAttached && client.crop === undefined
+      ? this.#options.screen.bottom
+      : undefined;
+  }
+
   /** Tells all clients that the agent has ended, and lets them go, the frozen ones too. */
   async end(): Promise<void> {
     const clients = [...this.#clients];
     const screen = this.#lastScreen();
     for (const client of clients) {
-      client.send(encode(Frame.END, { reason: "ended", screen }));
+      const bottom = this.#bottomFor(client);
+      client.send(encode(Frame.END, { reason: "ended", bottom, screen }));
     }
     await Promise.all(clients.map((client) => client.flush(FLUSH_MS)));
   }
@@ -326,25 +347,37 @@ function isShort(path: unknown): path is string {
 }
 
 /** Calls off a sequence. ECMA-48. */
-const CAN = 0x18;
+const CAN = Uint8Array.of(0x18);
 
-/** Output without the questions in it. */
-function withoutQueries(
+const encoder = new TextEncoder();
+
+/** Output without the sequences that a client must not get: those withheld and, unless it asks, questions. */
+function without(
   bytes: Uint8Array,
   offset: number,
   queries: readonly Query[],
+  asks: boolean,
 ): Uint8Array {
-  const rest = new Uint8Array(bytes.length);
-  let length = 0;
+  const left = asks
+    ? queries.filter(({ instead }) => instead !== undefined)
+    : queries;
+  if (left.length === 0) return bytes;
+  const pieces: Uint8Array[] = [];
   let from = 0;
-  for (const { start, end } of queries) {
-    const piece = bytes.subarray(from, Math.max(0, start - offset));
-    rest.set(piece, length);
-    length += piece.length;
+  for (const { start, end, instead = "" } of left) {
+    pieces.push(bytes.subarray(from, Math.max(0, start - offset)));
     // Its beginning was sent before: call it off.
-    if (start < offset) rest[length++] = CAN;
+    if (start < offset) pieces.push(CAN);
+    pieces.push(encoder.encode(instead));
     from = end - offset;
   }
-  rest.set(bytes.subarray(from), length);
-  return rest.subarray(0, length + bytes.length - from);
+  pieces.push(bytes.subarray(from));
+  return concat(pieces);
+}
+
+/** A frame with nothing but questions. */
+function questionsIn(queries: readonly Query[]): Uint8Array {
+  const texts = queries.filter(({ instead }) => instead === undefined)
+    .map(({ text }) => text[1] === "[" ? text : `${text}\x1b\\`);
+  return encode(Frame.OUTPUT, encoder.encode(texts.join("")));
 }

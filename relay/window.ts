@@ -10,10 +10,15 @@
  * in its own way, so every client gets the screen once no more sizes come. A client that
  * lags gets it once it has drained.
  *
+ * A client whose window has another size does not get the output but paintings, see
+ * screen/crop.ts: at a pace of their own, and only when it has drained. They never take more than
+ * a fifth of the relay's time.
+ *
  * @module
  */
 import { sleep } from "../system/async.ts";
 import { setWindowSize } from "../system/pty.ts";
+import { Crop } from "../screen/crop.ts";
 import type { Screen } from "../screen/screen.ts";
 import type { RelayClient } from "./peer.ts";
 import type { Size } from "./protocol.ts";
@@ -24,6 +29,14 @@ const RESIZE_MS = 20;
 const SETTLE_MS = 50;
 /** A lagging client gets the screen at most this often, in milliseconds. */
 const REDRAW_MS = 50;
+/** How long output is gathered for a painting, in milliseconds. */
+const GATHER_MS = 5;
+/** A client of another size is painted at most this often, in milliseconds. */
+const PAINT_MS = 50;
+/** How many times as long as it took a painting is followed by none. */
+const PAINT_SHARE = 4;
+
+const encoder = new TextEncoder();
 
 /** A window and what it reports to. */
 export interface WindowOptions {
@@ -59,8 +72,9 @@ export class Window {
 
   /** A client has attached, and is to get the screen: it leads unless it is read-only. */
   enter(client: RelayClient): void {
-    if (!client.isReadOnly) this.lead(client);
-    client.sendRedraw(this.#options.screen.redrawBytes());
+    if (client.isReadOnly) this.#fit();
+    else this.lead(client);
+    if (client.crop === undefined) this.draw(client);
   }
 
   /** A client has typed: it leads, and the window has its size at once. */
@@ -68,15 +82,69 @@ export class Window {
     this.#leader = client;
     this.#wantedSize = undefined;
     if (client.size !== undefined) this.#applySize(client.size);
+    this.#fit();
+  }
+
+  /** Sends a client the whole screen. */
+  draw(client: RelayClient): void {
+    const { screen } = this.#options;
+    if (client.crop !== undefined) {
+      client.crop.forget();
+      return this.paint(client);
+    }
+    // Its own main screen comes back if the program never shows the session's.
+    const onlyAlternate = screen.modes.alternate && !client.hasMain;
+    client.sendScreen(screen.redrawBytes({ onlyAlternate }), !onlyAlternate);
+  }
+
+  /** Paints a client of another size soon. */
+  paint(client: RelayClient): void {
+    if (client.isPaintDue) return;
+    client.isPaintDue = true;
+    this.#inBackground(this.#paintSoon(client));
+  }
+
+  async #paintSoon(client: RelayClient): Promise<void> {
+    const leftMs = client.paintsAt - performance.now();
+    await sleep(Math.max(GATHER_MS, leftMs));
+    await client.drained();
+    client.isPaintDue = false;
+    const { crop, size } = client;
+    if (!client.isAttached || crop === undefined || size === undefined) return;
+    const start = performance.now();
+    const { text, takesMain } = this.#options.screen.paint(crop, size);
+    if (text !== "") client.sendScreen(encoder.encode(text), takesMain);
+    const now = performance.now();
+    client.paintsAt = now + Math.max(PAINT_MS, PAINT_SHARE * (now - start));
+  }
+
+  /**
+   * Decides who gets output and who gets paintings. The leader gets output even while the
+   * window follows its size.
+   */
+  #fit(): void {
+    const { screen: { columns, rows }, clients } = this.#options;
+    for (const client of clients) {
+      const { size } = client;
+      if (!client.isAttached || size === undefined) continue;
+      const isCropped = client !== this.#leader &&
+        (size.columns !== columns || size.rows !== rows);
+      if (isCropped === (client.crop !== undefined)) continue;
+      client.crop = isCropped ? new Crop() : undefined;
+      if (isCropped) client.isLagging = false;
+      this.draw(client);
+    }
   }
 
   /** A client's own window has changed its size. */
   resize(client: RelayClient, size: Size): void {
     client.size = size;
     if (!client.isAttached) return;
+    client.crop?.forget();
     // Its terminal has moved its lines in its own way, whether the session follows or not.
     this.#inBackground(this.#drawAnew(client));
     if (this.#leader === client) this.#follow(size);
+    this.#fit();
   }
 
   /** A client has detached or is gone: the client that attached last leads in its place. */
@@ -87,6 +155,7 @@ export class Window {
       if (other.isInteractive) this.#leader = other; // The last one counts.
     }
     if (this.#leader?.size) this.#follow(this.#leader.size);
+    this.#fit();
   }
 
   /** A lagging client has drained: it gets the screen as it is in a moment. */
@@ -126,6 +195,7 @@ export class Window {
     if (columns === screen.columns && rows === screen.rows) return false;
     screen.resize(columns, rows);
     setWindowSize(master, columns, rows);
+    this.#fit();
     for (const client of clients) this.#inBackground(this.#drawAnew(client));
     onChange();
     return true;
@@ -143,19 +213,18 @@ export class Window {
       await sleep(leftMs);
     }
     this.#isSettling = false;
-    let drawing: Uint8Array | undefined;
     for (const other of this.#options.clients) {
       // A lagging client gets it once it has drained.
-      if (!other.isAttached || !other.isStale || other.isLagging) continue;
-      drawing ??= this.#options.screen.redrawBytes();
-      other.sendRedraw(drawing);
+      if (other.isAttached && other.isStale && !other.isLagging) {
+        this.draw(other);
+      }
     }
   }
 
   async #redraw(client: RelayClient): Promise<void> {
     await sleep(REDRAW_MS);
     if (!client.isAttached || !client.isLagging) return;
-    client.sendRedraw(this.#options.screen.redrawBytes());
-    if (this.#leader === undefined && !client.isReadOnly) this.#leader = client;
+    this.draw(client);
+    if (this.#leader === undefined && !client.isReadOnly) this.lead(client);
   }
 }

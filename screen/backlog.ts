@@ -32,9 +32,12 @@ interface Mark {
   readonly style: Uint8Array;
 }
 
-/** A sequence that asks the terminal something, and its place in the stream. */
+/** A sequence that not every client gets, and its place in the stream. */
 export interface Query {
+  /** It asks the terminal something, unless there is an `instead`. */
   readonly text: string;
+  /** What all clients get in its place. */
+  readonly instead: string | undefined;
   readonly start: number;
   readonly end: number;
 }
@@ -42,7 +45,7 @@ export interface Query {
 /** The bytes between what the emulator knows and now. */
 export class Backlog {
   readonly modes: Modes = new Modes();
-  /** The questions since the caller last emptied this. */
+  /** The questions and withheld sequences since the caller last emptied this. */
   queries: Query[] = [];
   readonly #scanner: Scanner;
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
@@ -62,8 +65,11 @@ export class Backlog {
     this.#scanner = new Scanner({
       sequence: (text, start, end) => {
         this.#complex(end);
-        if (text !== undefined && this.modes.apply(text)) {
-          this.queries.push({ text, start, end });
+        if (text === undefined) return;
+        const asks = this.modes.apply(text);
+        const instead = this.modes.insteadOf(text);
+        if (asks || instead !== undefined) {
+          this.queries.push({ text, instead, start, end });
         }
       },
       control: (end) => this.#complex(end),

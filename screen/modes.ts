@@ -19,20 +19,25 @@ import { MAX_TITLE_LENGTH } from "./screen_text.ts";
 /** DEC private modes that are off in a fresh terminal. */
 // deno-fmt-ignore
 const OFF_BY_DEFAULT = [
-  1, 4, 5, 6, 12, 40, 45, 66, 69, 1004, 1005, 1006, 1015, 1016, 1050, 1051, 1052, 1053, 1060, 1061,
+  1, 4, 5, 6, 12, 40, 45, 66, 69, 80, 1004, 1005, 1006, 1015, 1016, 1050, 1051, 1052, 1053, 1060, 1061,
   2004, 2026, 2031, 2048, 5522, 7727, 9001,
 ];
 /** DEC private modes that are on in a fresh terminal. */
 const ON_BY_DEFAULT = new Set([7, 8, 25]);
 /**
- * The modes that are tracked. The two beyond the defaults (scrolling by cursor keys, grapheme
- * clusters) differ from terminal to terminal and do no harm: they are set again, and never reset.
+ * DEC private modes whose default differs from terminal to terminal: the wheel as cursor keys,
+ * Alt as ESC, grapheme clusters. Resetting them would change the user's own. So a client saves
+ * them before it draws, and restores them; terminals without XTSAVE ignore both.
  */
-const KEPT = new Set([...OFF_BY_DEFAULT, ...ON_BY_DEFAULT, 1007, 2027]);
+const OWN_DEFAULT = new Set([1007, 1036, 2027]);
+/** The modes that are tracked. */
+const KEPT = new Set([...OFF_BY_DEFAULT, ...ON_BY_DEFAULT, ...OWN_DEFAULT]);
 /** Modes that are not restored: they act only at once, or go with the screen. */
 const NOT_RESTORED = new Set([4, 6, 40, 2026]);
 /** Modes that show the alternate screen. */
 const SCREENS = new Set([47, 1047, 1049]);
+/** Modes that change the width of the user's window. */
+const WIDTHS = new Set(["3", "40"]);
 /** Mouse tracking: at most one of them is on. */
 const MOUSE = new Set([9, 1000, 1001, 1002, 1003]);
 /** The private modes that DECSTR, the soft reset, resets. */
@@ -76,6 +81,8 @@ export class Modes {
   title = "";
   /** Whether the program draws on the alternate screen. */
   alternate = false;
+  /** How often the program has left the alternate screen. */
+  departures = 0;
 
   /** Whether the scroll region is only a part of the screen. */
   get hasMargins(): boolean {
@@ -129,7 +136,12 @@ export class Modes {
     this.#modifyOtherKeys = this.#cursorShape = "";
     this.#palette.clear();
     this.#dynamic.clear();
-    this.alternate = false;
+    this.#show(false);
+  }
+
+  #show(alternate: boolean): void {
+    if (this.alternate && !alternate) this.departures++;
+    this.alternate = alternate;
   }
 
   #softReset(): void {
@@ -236,7 +248,7 @@ export class Modes {
   }
 
   #setPrivate(mode: number, on: boolean): void {
-    if (SCREENS.has(mode)) this.alternate = on;
+    if (SCREENS.has(mode)) this.#show(on);
     else if (MOUSE.has(mode)) {
       if (on) this.#mouse = mode;
       else this.#mouse = 0; // Any of them turns it off, in xterm.js too.
@@ -304,11 +316,39 @@ export class Modes {
     return this.#margins[this.#screen];
   }
 
+  /**
+   * What clients' terminals get in place of a sequence that has been applied; `undefined` if
+   * they get the sequence. Their stack of titles holds the user's own, and the width of their
+   * windows is not the program's to change.
+   */
+  insteadOf(text: string): string | undefined {
+    // deno-lint-ignore no-control-regex
+    const match = /^\x1b\[(?:2([23])(?:;[\d;]*)?t|\?([\d;]*)([hlsr]))$/.exec(
+      text,
+    );
+    if (match === null) return undefined;
+    const [, title, parameters = "", final] = match;
+    if (title === "2") return "";
+    if (title === "3") return this.titleSequence;
+    const all = parameters.split(";");
+    const rest = all.filter((mode) => !WIDTHS.has(mode.replace(/^0+/, "")));
+    if (rest.length === all.length) return undefined;
+    return rest.length === 0 ? "" : `\x1b[?${rest.join(";")}${final}`;
+  }
+
+  /** The sequence that sets the title; without one, the user's own, which the client has saved. */
+  get titleSequence(): string {
+    return this.title === ""
+      ? RESTORE_TITLE + SAVE_TITLE
+      : `\x1b]2;${this.title}\x1b\\`;
+  }
+
   /** The sequences that set these modes on a terminal that was reset and drawn. */
   restoreSequence(): string {
     let text = "";
     for (const [mode, on] of this.#private) {
-      if (NOT_RESTORED.has(mode) || on === ON_BY_DEFAULT.has(mode)) continue;
+      if (NOT_RESTORED.has(mode)) continue;
+      if (on === ON_BY_DEFAULT.has(mode) && !OWN_DEFAULT.has(mode)) continue;
       text += mode === 66
         ? (on ? "\x1b=" : "\x1b>")
         : `\x1b[?${mode}${on ? "h" : "l"}`;
@@ -324,7 +364,7 @@ export class Modes {
       text += `\x1b]${command};${printColor(color)}\x1b\\`;
     }
     for (const flags of this.#kittyStack) text += `\x1b[>${flags}u`;
-    return text + `\x1b]2;${this.title}\x1b\\`;
+    return text;
   }
 
   /** The kitty keyboard's stack of the main screen, while the alternate one is shown. */
@@ -342,16 +382,18 @@ export function paletteIndex(text: string): number | undefined {
     : undefined;
 }
 
-/**
- * The sequences that put a terminal into a known state before drawing: main screen,
- * no scroll region, plain text, every mode at its default. Its text stays.
- */
-export const RESET_MODES =
-  // End anything unfinished: a sequence (CAN), a string (ST), VT52 mode, printing, a synchronized update.
-  "\x18\x1b\\" + "\x1b<" + "\x1b[4i\x1b[?4i" + "\x1b[?2026l" +
-  "\x1b[<16u" + // kitty keyboard: pops all
-  "\x1b[?1049l" + "\x1b[<16u" +
-  "\x1b[0$}\x1b[0$~" + // No status line.
+const SAVE_TITLE = "\x1b[22;0t";
+const RESTORE_TITLE = "\x1b[23;0t";
+const OWN_MODES = [...OWN_DEFAULT].join(";");
+
+/** End anything unfinished: a sequence (CAN), a string (ST), VT52 mode, printing, a synchronized update. */
+const END_ANYTHING = "\x18\x1b\\" + "\x1b<" + "\x1b[4i\x1b[?4i" +
+  "\x1b[?2026l";
+/** The kitty keyboard, of which each screen has its own: pops all. */
+const POP_KEYBOARD = "\x1b[<16u";
+const LEAVE_ALTERNATE = "\x1b[?1049l" + POP_KEYBOARD;
+/** Every other mode at its default. */
+const RESET_REST = "\x1b[0$}\x1b[0$~" + // No status line.
   "\x1b]8;;\x1b\\" + // No link.
   "\x1b%G\x1b(B\x1b)B\x0f" + // UTF-8, ASCII.
   "\x1b[2l\x1b[4l\x1b[12h\x1b[20l" + // Keyboard unlocked, no insertion, no local echo, no new line mode.
@@ -362,12 +404,45 @@ export const RESET_MODES =
   '\x1b[0"q' + "\x1b[m";
 
 /**
- * The sequences that give a terminal back to its user: {@linkcode RESET_MODES}, then the
- * default colours, and a new line below the `rows` rows that were drawn.
+ * The sequences that put a terminal into a known state before drawing: main screen,
+ * no scroll region, plain text, every mode at its default. Its text stays.
  */
-export function farewell(rows: number): string {
-  return RESET_MODES +
-    [104, ...[...DYNAMIC_COLORS].map((number) => number + 100)]
-      .map((command) => `\x1b]${command}\x1b\\`).join("") +
-    `\x1b[${rows};1H\r\n`;
+export const RESET_MODES = END_ANYTHING + POP_KEYBOARD + LEAVE_ALTERNATE +
+  RESET_REST;
+
+/** The same on the alternate screen; the main one stays as it is. */
+export const RESET_ON_ALTERNATE = END_ANYTHING + POP_KEYBOARD +
+  "\x1b[?1049h" + POP_KEYBOARD + RESET_REST;
+
+/**
+ * The sequences that take a user's terminal: they save its title, the modes that are to be
+ * restored, and its main screen with the cursor. {@linkcode farewell} is the counterpart.
+ */
+export const GREETING = SAVE_TITLE + `\x1b[?${OWN_MODES}s` + "\x1b[?1049h";
+
+/**
+ * The sequences that make the main screen free after {@linkcode GREETING}: its `rows` rows move
+ * up into the scrollback.
+ */
+export function makeRoom(rows: number): string {
+  return END_ANYTHING + "\x1b[?6l\x1b[?69l\x1b[r" + "\x1b[?1049l" +
+    `\x1b[${rows};1H${"\n".repeat(rows)}`;
+}
+
+/**
+ * The sequences that give a terminal back to its user: every mode as before, the default
+ * colours, the title. If something was drawn on the main screen, the cursor goes to a new line
+ * below the row `bottom`; otherwise that screen comes back as it was.
+ */
+export function farewell(bottom: number | undefined): string {
+  const colors = [104, ...[...DYNAMIC_COLORS].map((number) => number + 100)]
+    .map((command) => `\x1b]${command}\x1b\\`).join("");
+  const own = `\x1b[?${OWN_MODES}r`;
+  const modes = bottom === undefined
+    // Leaving comes last: it restores the cursor, and some of the others move it. A terminal
+    // without a second screen needs a free line.
+    ? END_ANYTHING + POP_KEYBOARD + own + RESET_REST + colors +
+      "\x1b[999;1H" + LEAVE_ALTERNATE
+    : own + RESET_MODES + colors + `\x1b[${bottom};1H\r\n`;
+  return modes + RESTORE_TITLE;
 }

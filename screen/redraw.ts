@@ -16,7 +16,7 @@ import type {
   ScreenBuffer,
   Terminal,
 } from "./emulator.ts";
-import { type Modes, RESET_MODES } from "./modes.ts";
+import { type Modes, RESET_MODES, RESET_ON_ALTERNATE } from "./modes.ts";
 
 /** `bits`: the mode from bit 24 (1: 16 colours, 2: 256, 3: true), the value below. */
 function color(kind: 3 | 4 | 5, bits: number): string {
@@ -138,6 +138,12 @@ function isBlank(cell: Cell): boolean {
     !(cell.hasExtendedAttrs() && cell.extended.urlId);
 }
 
+/** The columns of a row that are drawn: from the first one to before the last one. */
+interface Columns {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** One row's text with styles, and whether it is full, so that the next row may wrap. */
 function drawRow(
   terminal: Terminal,
@@ -145,6 +151,7 @@ function drawRow(
   y: number,
   pen: Pen,
   cell: Cell,
+  { from, to }: Columns = { from: 0, to: terminal.cols },
 ): { readonly text: string; readonly isFull: boolean } {
   const line = buffer.getLine(y);
   if (line === undefined) return { text: "", isFull: false };
@@ -159,12 +166,19 @@ function drawRow(
     blanks = 0;
     blankStyle = "";
   };
-  let end = 0;
+  let end = from;
   // By widths: the cell after a wide character is its second half.
   let width = 1;
-  for (let x = 0; x < terminal.cols; x += width) {
+  for (let x = from; x < to; x += width) {
     const found = line.getCell(x, cell);
     width = Math.max(1, cell.getWidth());
+    const isHalf = cell.getWidth() === 0 ? x === from : x + width > to;
+    if (isHalf && to - from < terminal.cols) {
+      // Of a wide character at the edge, only one half would be seen.
+      flush();
+      text += "\x1b[C";
+      continue;
+    }
     if (found === undefined || cell.getWidth() === 0) continue;
     if (isBlank(cell)) {
       const hasStyle = cell.bg !== 0 || cell.fg !== 0;
@@ -182,7 +196,7 @@ function drawRow(
     end = x + cell.getWidth();
   }
   if (blankStyle !== "") text += `\x1b[${blanks}X`;
-  return { text, isFull: end === terminal.cols };
+  return { text, isFull: end === to };
 }
 
 function drawScreen(
@@ -274,24 +288,31 @@ function erase(rows: number): string {
 
 /**
  * A text that makes any terminal of the emulator's size look like the emulator, cursor and
- * modes included. It resets and clears the terminal first.
+ * modes included. It resets and clears the terminal first. With `onlyAlternate`, while the
+ * alternate screen is shown, it does not touch the main one.
  */
-export function redraw(terminal: Terminal, modes: Modes): string {
+export function redraw(
+  terminal: Terminal,
+  modes: Modes,
+  { onlyAlternate = false }: { readonly onlyAlternate?: boolean } = {},
+): string {
   const { normal, alternate, active } = terminal.buffer;
   const inner = terminal._core.buffers;
   const allowance = new LinkAllowance();
-  let text = RESET_MODES + erase(terminal.rows) +
-    drawScreen(terminal, normal, allowance);
-  let shown = inner.normal;
-  if (active.type === "alternate") {
+  const isAlternate = active.type === "alternate";
+  const shown = isAlternate ? inner.alt : inner.normal;
+  let text = "";
+  if (!isAlternate || !onlyAlternate) {
+    text += RESET_MODES + erase(terminal.rows) +
+      drawScreen(terminal, normal, allowance);
+  }
+  if (isAlternate) {
     const { savedX, savedY, ybase } = inner.normal;
-    text += at(
-      Math.min(savedX, terminal.cols - 1),
-      Math.max(0, savedY - ybase),
-    );
-    text += modes.restoreMainSequence() + "\x1b[?1049h\x1b[H\x1b[2J" +
-      drawScreen(terminal, alternate, allowance);
-    shown = inner.alt;
+    text += onlyAlternate
+      ? RESET_ON_ALTERNATE
+      : at(Math.min(savedX, terminal.cols - 1), Math.max(0, savedY - ybase)) +
+        modes.restoreMainSequence() + "\x1b[?1049h";
+    text += "\x1b[H\x1b[2J" + drawScreen(terminal, alternate, allowance);
   }
   text += tabStops(terminal, shown);
   if (shown.savedX !== 0 || shown.savedY !== 0) {
@@ -300,18 +321,19 @@ export function redraw(terminal: Terminal, modes: Modes): string {
       at(shown.savedX, Math.max(0, shown.savedY - shown.ybase)) + "\x1b7" +
       pen.plain();
   }
-  return text + modes.restoreSequence() +
+  return text + modes.restoreSequence() + modes.titleSequence +
     restoreCursor(terminal, active, shown, allowance);
 }
 
-/** One line with escape sequences for its styles, reset at its end. */
+/** One line, or a part of it, with escape sequences for its styles, reset at its end. */
 export function ansiLine(
   terminal: Terminal,
   buffer: ScreenBuffer,
   y: number,
   allowance: LinkAllowance,
+  columns?: Columns,
 ): string {
   const pen = new Pen(terminal, allowance);
-  const { text } = drawRow(terminal, buffer, y, pen, buffer.getNullCell());
-  return text + pen.plain();
+  const cell = buffer.getNullCell();
+  return drawRow(terminal, buffer, y, pen, cell, columns).text + pen.plain();
 }

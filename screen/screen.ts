@@ -10,6 +10,7 @@
  */
 import { concat } from "../system/bytes.ts";
 import { Backlog, MAX_COMPLEX_BYTES, type Query } from "./backlog.ts";
+import type { Crop, Painting } from "./crop.ts";
 import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
 import type { Modes } from "./modes.ts";
 import { ansiLine, LinkAllowance, redraw } from "./redraw.ts";
@@ -145,14 +146,39 @@ export class Screen {
     this.#rows = rows;
   }
 
-  /** A text that draws this screen on a terminal of its size. */
-  redraw(): string {
-    return redraw(this.catchUp(), this.modes);
+  /** A text that draws this screen on a terminal of its size; see redraw.ts. */
+  redraw(options: { readonly onlyAlternate?: boolean } = {}): string {
+    return redraw(this.catchUp(), this.modes, options);
   }
 
   /** The same as bytes, after which the output can continue, even in the middle of a sequence. */
-  redrawBytes(): Uint8Array {
-    return concat([new TextEncoder().encode(this.redraw()), this.#cut]);
+  redrawBytes(
+    options: { readonly onlyAlternate?: boolean } = {},
+  ): Uint8Array {
+    return concat([
+      new TextEncoder().encode(this.redraw(options)),
+      this.#cut,
+    ]);
+  }
+
+  /** What a window of another size gets to show this screen. */
+  paint(
+    crop: Crop,
+    window: { readonly columns: number; readonly rows: number },
+  ): Painting {
+    return crop.paint(this.catchUp(), this.modes, window);
+  }
+
+  /** The last row of the main screen with text or the cursor, counted from 1. */
+  get bottom(): number {
+    const { buffer, cols, rows } = this.catchUp();
+    const { active, normal } = buffer;
+    const least = active.type === "normal" ? normal.cursorY + 1 : 1;
+    for (let row = rows; row > least; row--) {
+      const line = normal.getLine(normal.baseY + row - 1);
+      if (line?.translateToString(true, 0, cols)) return row;
+    }
+    return least;
   }
 
   /** The screen as text. */

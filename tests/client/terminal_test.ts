@@ -199,6 +199,83 @@ Deno.test("attachTerminal() gives the terminal back however it ends", async () =
   assertEquals(killed, 137);
 });
 
+/** A window with text, a title and a prompt, in which a client is started. */
+async function openUsed(root: string, id: string): Promise<TestWindow> {
+  const before = "printf 'one\\r\\ntwo\\r\\n\\033]2;mine\\007\\033[?1007h'";
+  const command = attachCommand(root, id);
+  const script = `${before}; "$@"; read x`;
+  return await TestWindow.open(["sh", "-c", script, "sh", ...command]);
+}
+
+Deno.test("after a full-screen program the user's window is as it was before", async () => {
+  await using root = new TestRoot();
+  const wild =
+    "printf '\\033[?1049h\\033[5;5Hwild\\033]2;theirs\\007\\033[22;0t\\033[?1007l\\033[2;9r'";
+  await startTerminal(root.dir, "a", ["sh", "-c", `${wild}; read x`]);
+  await using term = await openUsed(root.dir, "a");
+  await term.shows(/wild/);
+  await until(() => term.screen.modes.title === "theirs");
+  assert(!term.screen.modes.isOn(1007));
+  term.type("\x1c");
+  await term.shows(/^one\ntwo\n\[detached from a\]\n\n/);
+  assertRestored(term);
+  assertEquals(term.screen.modes.title, "mine");
+  assert(term.screen.modes.isOn(1007));
+});
+
+Deno.test("a program that leaves its full screen shows the main one, below the user's", async () => {
+  await using root = new TestRoot();
+  const enter = "printf 'main\\033[?1049h\\033[Hfull'";
+  const leave = "printf 'bye\\033[?1049l\\033[c left\\r\\nlast'";
+  const script = `stty -echo; ${enter}; read x; ${leave}; read x`;
+  await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await using term = await openUsed(root.dir, "a");
+  await term.shows(/^full/);
+  // Nothing of it was drawn below.
+  assert(term.screen.modes.alternate && !term.output.includes("main"));
+  term.type("\r");
+  await term.shows(/^main left\nlast\n/);
+  assert(term.output.includes("\x1b[c"), "the question is asked");
+  const { lines, scrollback } = term.screen.text({ scrollback: 100 });
+  const above = lines.slice(scrollback - 24, scrollback - 21);
+  assertEquals(above, ["one", "two", ""]);
+  term.type("\x1c");
+  await term.shows(/^main left\nlast\n\[detached from a\]\n/);
+});
+
+Deno.test("a window of another size shows a part, and everything once the sizes agree", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  await startTerminal(dir, "a", ["env", "PS1=> ", "bash", "--norc"]);
+  await using big = await TestWindow.open(attachCommand(dir, "a"));
+  await big.shows(/^>/);
+  await using small = await TestWindow.open(
+    attachCommand(dir, "a", "read-only"),
+    { columns: 30, rows: 10 },
+  );
+  await small.shows(/^>/);
+  big.type("seq 40; printf '%070d' 7\r");
+  await big.shows(/0007> $/);
+  // It follows the cursor.
+  await small.shows(/0007> $/);
+  assertEquals(small.text.split("\n").length, 10);
+  assert(!/40/.test(small.text));
+  big.type("\r\rclear; printf '%070d' 8\r");
+  await until(() => /^0+8>/.test(big.text));
+  big.resize(30, 10);
+  await until(() => small.text === big.text, "the same screen");
+  assert(small.screen.modes.isOn(7));
+  big.resize(40, 12);
+  await small.shows(/./);
+  big.type("\rexec sleep 100\r");
+  await until(async () => {
+    const { lines } = await readScreen("a", { root: dir });
+    return lines.join("\n").includes("sleep");
+  });
+  small.resize(50, 15);
+  await small.shows(/│·{9}\n─{40}┘·{9}\n·{50}\n·{50}$/);
+});
+
 Deno.test("a window that is closed detaches", async () => {
   await using root = new TestRoot();
   const paths = await startTerminal(root.dir, "a", ["cat"]);

@@ -13,8 +13,9 @@ Deno.test("restoreSequence() sets no mode that RESET_MODES leaves set", () => {
       // deno-lint-ignore no-control-regex
       const set = [...modes.restoreSequence().matchAll(/\x1b\[\?(\d+)([hl])/g)];
       for (const [, number, how] of set) {
-        // Terminals differ in these, and they harm nobody.
-        if (number === "1007" || number === "2027") continue;
+        // Terminals differ in these: they are saved and restored.
+        const own = ["1007", "1036", "2027"];
+        if (own.includes(number!)) continue;
         const reset = `\x1b[?${number}${how === "h" ? "l" : "h"}`;
         assert(RESET_MODES.includes(reset), `${number} is not reset`);
       }
@@ -33,12 +34,38 @@ Deno.test("farewell() ends what a program may have left: links, a locked keyboar
     "local echo": "\x1b[12h",
     "win32 input": "\x1b[?9001l",
     "size reports": "\x1b[?2048l",
+    "margins": "\x1b[?69l",
+    "sixels": "\x1b[?80l",
+    "pastes with types": "\x1b[?5522l",
+    "modes with a default of the terminal's own": "\x1b[?1007;1036;2027r",
+    "the title": "\x1b[23;0t",
     "a palette": "\x1b]104\x1b\\",
     "a selection's colour": "\x1b]117\x1b\\",
   };
   for (const [what, end] of Object.entries(left)) {
     assert(farewell(24).includes(end), what);
+    assert(farewell(undefined).includes(end), `${what}, main screen untouched`);
   }
+});
+
+Deno.test("insteadOf() withholds what concerns the user's whole window", () => {
+  const modes = new Modes();
+  const instead = (text: string) => {
+    modes.apply(text);
+    return modes.insteadOf(text);
+  };
+  assertEquals(instead("\x1b]2;one"), undefined);
+  assertEquals(instead("\x1b[22;0t"), "");
+  assertEquals(instead("\x1b]2;two"), undefined);
+  assertEquals(instead("\x1b[23;2t"), "\x1b]2;one\x1b\\");
+  assertEquals(instead("\x1b[18t"), undefined);
+  assertEquals(instead("\x1b[?3h"), "");
+  assertEquals(instead("\x1b[?040;1006;3l"), "\x1b[?1006l");
+  assertEquals(instead("\x1b[?1006h"), undefined);
+  assertEquals(instead("\x1b[4h"), undefined);
+  modes.title = "";
+  // The user's own.
+  assertEquals(instead("\x1b[23t"), "\x1b[23;0t\x1b[22;0t");
 });
 
 Deno.test("Modes keeps a title and colours that can be printed, and a bounded number", () => {
@@ -60,7 +87,7 @@ Deno.test("Modes keeps a title and colours that can be printed, and a bounded nu
   assert(restored.length < before.length + 256 * 40, `${restored.length}`);
   const sequences =
     // deno-lint-ignore no-control-regex
-    /^(?:\x1b\[[?>]?[\d;]*[hlmu]|\x1b\[[0-6] q|\x1b\](?:4;)?\d+;rgb:[0-9a-f/]+\x1b\\|\x1b\]2;\x1b\\)*$/;
+    /^(?:\x1b\[[?>]?[\d;]*[hlmu]|\x1b\[[0-6] q|\x1b\](?:4;)?\d+;rgb:[0-9a-f/]+\x1b\\)*$/;
   assert(sequences.test(restored));
   for (const reset of ["\x1b]104;", "\x1b]110", "\x1b]111", "\x1b]112"]) {
     modes.apply(reset);
