@@ -128,7 +128,8 @@ async function main(args: readonly string[]): Promise<number> {
       throw new ArgumentError(noSuchCommand(name));
     }
     const options = [...command.options, ...COMMON];
-    const call = parseOptions(rest, options, command.verbatim);
+    const takesText = command.takesText ? command.name : undefined;
+    const call = parseOptions(rest, options, command.verbatim, takesText);
     io = newIo(call.flags.has("json"));
     if (call.flags.has("help")) {
       io.out((await import("./cli/help.ts")).commandHelp(command));

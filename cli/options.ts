@@ -39,6 +39,7 @@ export interface Parsed {
  *
  * @param verbatim From the first operand on, everything is an operand; a `--`
  * before it is dropped.
+ * @param takesText The name of a command whose operands, from the second on, are any text.
  *
  * @throws {ArgumentError} for an option that is unknown, lacks a value, takes none,
  * or is given twice.
@@ -47,6 +48,7 @@ export function parseOptions(
   args: readonly string[],
   options: readonly Option[],
   verbatim = false,
+  takesText = "",
 ): Parsed {
   const flags = new Set<string>();
   const values = new Map<string, string[]>();
@@ -70,6 +72,23 @@ export function parseOptions(
     values.set(option.name, [...given, value]);
   }
 
+  function unknown(arg: string, shown: string): ArgumentError {
+    const near = nearest(shown, options);
+    const isText = /^-+[^=]*\s/.test(arg) ||
+      takesText !== "" && operands.length > 0 && near === undefined;
+    if (isText) {
+      const shownText = `'${arg.replaceAll("'", "'\\''")}'`;
+      const words = [takesText, ...operands, "--", shownText];
+      return new ArgumentError(
+        `Text starting with "-" must follow --: ${words.join(" ").trim()}`,
+      );
+    }
+    return new ArgumentError(
+      `Unknown option ${shown}` +
+        (near === undefined ? "" : `; did you mean --${near.name}?`),
+    );
+  }
+
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (arg === "--") {
@@ -86,7 +105,7 @@ export function parseOptions(
       const [, name = "", value] = /^--([^=]*)(?:=([^]*))?$/.exec(arg) ?? [];
       const option = options.find((known) => known.name === name);
       if (option === undefined) {
-        throw new ArgumentError(unknown(`--${name}`, options));
+        throw unknown(arg, `--${name}`);
       }
       const apart = option.value !== undefined && value === undefined;
       take(option, `--${name}`, apart ? args[++i] : value);
@@ -96,7 +115,7 @@ export function parseOptions(
         const shown = `-${arg[at]}`;
         const option = options.find((known) => known.short === arg[at]);
         if (option === undefined) {
-          throw new ArgumentError(unknown(shown, options));
+          throw unknown(arg, shown);
         }
         if (option.value === undefined) take(option, shown, undefined);
         else {
@@ -110,12 +129,13 @@ export function parseOptions(
   return { flags, values, operands };
 }
 
-/** The message for an unknown option, with the one that was probably meant. */
-function unknown(given: string, options: readonly Option[]): string {
-  const near = options.find(({ name }) =>
+/** The option that was probably meant. */
+function nearest(
+  given: string,
+  options: readonly Option[],
+): Option | undefined {
+  return options.find(({ name }) =>
     given.length > 3 &&
     (name.startsWith(given.slice(2)) || given.slice(2).startsWith(name))
   );
-  return `Unknown option ${given}` +
-    (near === undefined ? "" : `; did you mean --${near.name}?`);
 }

@@ -18,10 +18,19 @@ import {
 import { resolveSelector } from "../session/find.ts";
 import { exitStatus } from "../store.ts";
 
-/** `wait --for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
-function parseCondition(text: string): Condition {
+/** What to write for a condition without its value. */
+const EXAMPLES: ReadonlyMap<unknown, string> = new Map([
+  ["idle", "idle needs a duration: --for idle=10s"],
+  ["output", "output needs a pattern: --for output='tests passed'"],
+  ["screen", "screen needs a pattern: --for screen='tests passed'"],
+]);
+
+/** `--for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
+export function parseCondition(text: string): Condition {
   const [, what, value = ""] = /^(\w+)(?:=([^]*))?$/.exec(text) ?? [];
   if (what === "exit" && value === "") return { for: "exit" };
+  const example = value === "" ? EXAMPLES.get(what) : undefined;
+  if (example !== undefined) throw new ArgumentError(example);
   if (what === "idle") return { for: "idle", idleMs: parsePeriod(value) };
   if ((what !== "output" && what !== "screen") || value === "") {
     throw new ArgumentError(

@@ -173,7 +173,12 @@ async function lockInput(to: Target): Promise<Disposable> {
       throw failure(id, "wrong_state", `it takes no input (kind ${kind})`, 0);
     }
     if (KINDS[kind].isTerminal) {
-      throw failure(id, "unsupported", `it is a terminal (kind ${kind})`, 0);
+      throw failure(
+        id,
+        "unsupported",
+        "it is a terminal session; use sendKeys",
+        0,
+      );
     }
     const deadline = performance.now() + timeoutMs;
     for (let waitMs = 1; !file.tryLock("exclusive"); waitMs *= 2) {

@@ -58,4 +58,11 @@ Deno.test("parseOptions() refuses what it does not know, with a hint", () => {
   for (const [line, words] of cases) {
     assertThrows(() => parse(line), TypeError, words);
   }
+  for (const text of ["-5", "-x", "- it's"]) {
+    assertThrows(
+      () => parseOptions(["r", text], OPTIONS, false, "send"),
+      TypeError,
+      'Text starting with "-" must follow --: send r -- \'',
+    );
+  }
 });
