@@ -89,6 +89,11 @@ export {
   type StopRequest,
 } from "./store.ts";
 export {
+  type RunResult,
+  runToEnd,
+  type RunToEndOptions,
+} from "./run/run_to_end.ts";
+export {
   type Pruned,
   type PruneOptions,
   pruneSessions,

@@ -13,6 +13,7 @@ import { SessionError } from "../errors.ts";
 import { followStreams, readLogCursor } from "../client/logs.ts";
 import { harmlessJson } from "./format.ts";
 import { type Io, OK, unknownEnding } from "./io.ts";
+import { factsOf } from "./wait.ts";
 import { exitStatus, pathsFor } from "../store.ts";
 import { abortable, startTimer } from "../system/async.ts";
 
@@ -37,16 +38,21 @@ export async function exchange(
   using _ = startTimer(timeoutMs, () => late.abort());
   const since = readLogCursor(id);
   const answer = isTerminal ? await newOnScreen(id) : newInStreams(id);
+  let sent = false;
   let found: Found | undefined;
   let failure: unknown;
   try {
     await abortable(send(late.signal), late.signal);
+    sent = true;
     const { waitFor } = await import("../client/wait.ts");
     found = await waitFor(id, condition, { since, signal: late.signal });
   } catch (error) {
     failure = late.signal.aborted ? timedOut(id, timeoutMs) : error;
   }
-  await answer.print(io, { id, sent: true, ...found && factsOf(found) });
+  // Where nothing could be sent, there is no answer; but a part may have been sent in time.
+  if (sent || late.signal.aborted) {
+    await answer.print(io, { id, sent, ...found && factsOf(found) });
+  }
   if (found === undefined) throw failure;
   if (found.for !== "exit") return OK;
   if (found.state.state !== "exited") throw unknownEnding(id, found.state);
@@ -125,24 +131,6 @@ function isNoSecondBlank(line: string, at: number, lines: string[]): boolean {
 
 function note(io: Io, text: string): void {
   io.err(`codex-session: ${text}\n`);
-}
-
-/** What has made the condition true, for JSON. */
-function factsOf(found: Found): object {
-  switch (found.for) {
-    case "exit": {
-      const { state } = found;
-      return state.state === "exited"
-        ? { exitStatus: exitStatus(state.ending), ...state.ending }
-        : { state: state.state };
-    }
-    case "output":
-      return { match: found.match, stream: found.stream };
-    case "screen":
-      return { match: found.match };
-    case "idle":
-      return {};
-  }
 }
 
 function timedOut(id: string, timeoutMs: number): SessionError {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Condition } from "../client/wait.ts";
+import type { Condition, Found } from "../client/wait.ts";
 import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parseDuration, parsePeriod } from "./format.ts";
 import {
@@ -44,6 +44,24 @@ export function parseCondition(text: string): Condition {
   }
 }
 
+/** What has made the condition true, for JSON. */
+export function factsOf(found: Found): object {
+  switch (found.for) {
+    case "exit": {
+      const { state } = found;
+      return state.state === "exited"
+        ? { exitStatus: exitStatus(state.ending), ...state.ending }
+        : { state: state.state };
+    }
+    case "output":
+      return { match: found.match, stream: found.stream };
+    case "screen":
+      return { match: found.match };
+    case "idle":
+      return {};
+  }
+}
+
 /** `wait`: prints a line per session as it ends, or as the condition comes true. */
 export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("../client/wait.ts");
@@ -56,8 +74,10 @@ export const wait: Handler = async (call, io) => {
       const { id } = await resolveSelector(selector);
       if (condition.for !== "exit") {
         const { waitFor } = await import("../client/wait.ts");
-        await waitFor(id, condition, { timeoutMs });
-        io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);
+        const found = await waitFor(id, condition, { timeoutMs });
+        io.out(
+          io.json ? harmlessJson({ id, ...factsOf(found) }) + "\n" : `${id}\n`,
+        );
         return OK;
       }
       const { state } = await waitForSession(id, { timeoutMs });

@@ -66,7 +66,8 @@ const POLL_MS = 50;
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended, takes no input, or was
  * sent an end of file; `no_reader` if its agent has closed its input; `input_full` if the agent does
- * not read; `timeout` if another sender does not finish. `written` is how many bytes were taken.
+ * not read; `timeout` if another sender does not finish; `unsupported` for a terminal, see
+ * `sendKeys`. `written` is how many bytes were taken.
  * @throws {ArgumentError} if the id is malformed; {RangeError} if the timeout is negative.
  * @throws the signal's reason, once it is aborted.
  *
