@@ -164,12 +164,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (command === undefined || load === undefined) {
       throw new ArgumentError(noSuchCommand(name, rest));
     }
-    const call = parseOptions(
-      rest,
-      optionsOf(command),
-      command.verbatim,
-      command.foreign,
-    );
+    const call = parseOptions(rest, optionsOf(command), command);
     io = newIo(call.flags.has("json"));
     if (call.flags.has("help")) {
       io.out((await import("./cli/help.ts")).commandHelp(command));

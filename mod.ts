@@ -95,6 +95,11 @@ export {
   type Times,
 } from "./store.ts";
 export {
+  type RunResult,
+  runToEnd,
+  type RunToEndOptions,
+} from "./run/run_to_end.ts";
+export {
   type Pruned,
   type PruneOptions,
   pruneSessions,

@@ -9,6 +9,7 @@
  * @module
  */
 import { ArgumentError } from "../errors.ts";
+import { shellWord } from "./format.ts";
 import { nearestOption } from "./hints.ts";
 
 /** One option of a command. */
@@ -37,12 +38,20 @@ export interface Parsed {
   readonly operands: readonly string[];
 }
 
+/** How the words of a command are read. */
+export interface Grammar {
+  /** Its name. */
+  readonly name?: string;
+  /** From the first operand on, everything is an operand; a `--` before it is dropped. */
+  readonly verbatim?: boolean;
+  /** The operands from the second on are any text. */
+  readonly takesText?: boolean;
+  /** Advice for options of other programs. */
+  readonly foreign?: Readonly<Record<string, string>>;
+}
+
 /**
  * Parses the words of a call.
- *
- * @param verbatim From the first operand on, everything is an operand; a `--`
- * before it is dropped.
- * @param foreign Advice for options of other programs.
  *
  * @throws {ArgumentError} for an option that is unknown, lacks a value, takes none,
  * or is given twice.
@@ -50,8 +59,8 @@ export interface Parsed {
 export function parseOptions(
   args: readonly string[],
   options: readonly Option[],
-  verbatim = false,
-  foreign: Readonly<Record<string, string>> = {},
+  { name = "", verbatim = false, takesText = false, foreign = {} }: Grammar =
+    {},
 ): Parsed {
   const flags = new Set<string>();
   const values = new Map<string, string[]>();
@@ -75,6 +84,22 @@ export function parseOptions(
     values.set(option.name, [...given, value]);
   }
 
+  function unknown(arg: string, shown: string): ArgumentError {
+    const near = nearestOption(shown, options.map(({ name }) => name));
+    const hint = foreign[shown] ?? (near && `did you mean ${near}?`);
+    const isText = /^-+[^=]*\s/.test(arg) ||
+      takesText && operands.length > 0 && hint === undefined;
+    if (isText) {
+      const words = [name, ...operands, "--", shellWord(arg)];
+      return new ArgumentError(
+        `Text starting with "-" must follow --: ${words.join(" ").trim()}`,
+      );
+    }
+    return new ArgumentError(
+      `Unknown option ${shown}${hint === undefined ? "" : `; ${hint}`}`,
+    );
+  }
+
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (arg === "--") {
@@ -88,21 +113,17 @@ export function parseOptions(
       }
       operands.push(arg);
     } else if (arg.startsWith("--")) {
-      const [, name = "", value] = /^--([^=]*)(?:=([^]*))?$/.exec(arg) ?? [];
-      const option = options.find((known) => known.name === name);
-      if (option === undefined) {
-        throw new ArgumentError(unknown(`--${name}`, options, foreign));
-      }
+      const [, long = "", value] = /^--([^=]*)(?:=([^]*))?$/.exec(arg) ?? [];
+      const option = options.find((known) => known.name === long);
+      if (option === undefined) throw unknown(arg, `--${long}`);
       const apart = option.value !== undefined && value === undefined;
-      take(option, `--${name}`, apart ? args[++i] : value);
+      take(option, `--${long}`, apart ? args[++i] : value);
     } else {
       // -abc: flags in one word; the first that takes a value takes the rest.
       for (let at = 1; at < arg.length; at++) {
         const shown = `-${arg[at]}`;
         const option = options.find((known) => known.short === arg[at]);
-        if (option === undefined) {
-          throw new ArgumentError(unknown(shown, options, foreign));
-        }
+        if (option === undefined) throw unknown(arg, shown);
         if (option.value === undefined) take(option, shown, undefined);
         else {
           const rest = arg.slice(at + 1).replace(/^=/, "");
@@ -113,15 +134,4 @@ export function parseOptions(
     }
   }
   return { flags, values, operands };
-}
-
-/** The message for an unknown option, with what to write instead. */
-function unknown(
-  given: string,
-  options: readonly Option[],
-  foreign: Readonly<Record<string, string>>,
-): string {
-  const near = nearestOption(given, options.map(({ name }) => name));
-  const hint = foreign[given] ?? (near && `did you mean ${near}?`);
-  return `Unknown option ${given}${hint === undefined ? "" : `; ${hint}`}`;
 }

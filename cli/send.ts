@@ -5,9 +5,10 @@
  */
 import { ArgumentError, SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration } from "./format.ts";
-import { type Handler, type Io, parsedValueOf } from "./io.ts";
+import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
 import type { Parsed } from "./options.ts";
 import { choose, forEachChosen, isFiltered } from "./selection.ts";
+import type { SendOptions } from "../client/input.ts";
 import type { Session } from "../session/find.ts";
 import { isLive, type Kind, KINDS } from "../store.ts";
 
@@ -20,10 +21,21 @@ export const send: Handler = async (call, io) => {
       "Cannot use --stdin with --label, --state or --all: it goes to one session",
     );
   }
+  if (several && call.values.has("for")) {
+    throw new ArgumentError(
+      "Cannot use --for with --label, --state or --all: it prints what one session answers",
+    );
+  }
   const keys = call.values.get("key") ?? [];
   const typed = words.length > 0 || keys.length > 0;
   const ways = [typed, call.flags.has("stdin"), call.flags.has("eof")];
-  if (ways.filter(Boolean).length !== 1) {
+  const count = ways.filter(Boolean).length;
+  if (count === 0) {
+    throw new ArgumentError(
+      "Nothing to send: give TEXT, --key, --stdin or --eof",
+    );
+  }
+  if (count > 1) {
     throw new ArgumentError(
       "Invalid input: give text or keys, or --stdin, or --eof",
     );
@@ -47,30 +59,65 @@ async function sendTo(
   words: readonly string[],
   call: Parsed,
   io: Io,
-): Promise<void> {
-  const keys = call.values.get("key") ?? [];
-  const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
-  const options = { timeoutMs };
-  const wantsEnd = !call.flags.has("no-newline");
+): Promise<number> {
   if (meta !== null) checkAccepts(id, meta.kind, call);
-  if (meta !== null && KINDS[meta.kind].isTerminal) {
-    const { sendKeys } = await import("../client/terminal.ts");
-    if (call.flags.has("stdin")) {
-      for await (const raw of io.stdin) await sendKeys(id, [{ raw }], options);
-    } else {
-      const enter = wantsEnd && keys.length === 0 ? ["enter"] : [];
-      await sendKeys(id, [
-        ...words.length > 0 ? [{ text: words.join(" ") }] : [],
-        ...[...keys, ...enter].map((key) => ({ key })),
-      ], options);
-    }
-  } else {
-    const { sendEof, sendInput } = await import("../client/input.ts");
-    if (call.flags.has("eof")) await sendEof(id, options);
-    else if (call.flags.has("stdin")) await sendInput(id, io.stdin, options);
-    else await sendInput(id, words.join(" ") + (wantsEnd ? "\n" : ""), options);
+  const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
+  const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
+  const send = async (signal?: AbortSignal) => {
+    const options = { timeoutMs, signal };
+    if (isTerminal) await type(id, words, call, { io, options });
+    else await write(id, words, call, { io, options });
+  };
+  const text = valueOf(call, "for");
+  if (text !== undefined) {
+    const { parseCondition } = await import("./wait.ts");
+    const condition = parseCondition(text);
+    const { exchange } = await import("./answer.ts");
+    return await exchange({ id, isTerminal, send, condition, timeoutMs }, io);
   }
+  await send();
   if (io.json) io.out(harmlessJson({ id, sent: true }) + "\n");
+  return OK;
+}
+
+/** Where input comes from, and how long sending it may take. */
+interface Sending {
+  readonly io: Io;
+  readonly options: SendOptions;
+}
+
+/** Types into a terminal. */
+async function type(
+  id: string,
+  words: readonly string[],
+  call: Parsed,
+  { io, options }: Sending,
+): Promise<void> {
+  const { sendKeys } = await import("../client/terminal.ts");
+  if (call.flags.has("stdin")) {
+    for await (const raw of io.stdin) await sendKeys(id, [{ raw }], options);
+    return;
+  }
+  const keys = call.values.get("key") ?? [];
+  const wantsEnd = !call.flags.has("no-newline") && keys.length === 0;
+  await sendKeys(id, [
+    ...words.length > 0 ? [{ text: words.join(" ") }] : [],
+    ...[...keys, ...wantsEnd ? ["enter"] : []].map((key) => ({ key })),
+  ], options);
+}
+
+/** Writes to the pipe of a program that reads lines, or ends it. */
+async function write(
+  id: string,
+  words: readonly string[],
+  call: Parsed,
+  { io, options }: Sending,
+): Promise<void> {
+  const { sendEof, sendInput } = await import("../client/input.ts");
+  if (call.flags.has("eof")) return await sendEof(id, options);
+  const end = call.flags.has("no-newline") ? "" : "\n";
+  const input = call.flags.has("stdin") ? io.stdin : words.join(" ") + end;
+  await sendInput(id, input, options);
 }
 
 /** Refuses what a session of this kind can't be sent, and says what can. */
@@ -80,7 +127,7 @@ function checkAccepts(id: string, kind: Kind, call: Parsed): void {
     new SessionError("unsupported", message, { id });
   if (call.values.has("key") && !accepts.includes("keys")) {
     throw unsupported(
-      `Cannot press keys in session "${id}": it is not a terminal (kind pty)`,
+      `Cannot press keys in session "${id}": it is not a terminal session; start one with run -t`,
     );
   }
   // Where nothing can be sent, the library says so.

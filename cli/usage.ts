@@ -26,6 +26,8 @@ export interface Command {
   readonly foreign?: Readonly<Record<string, string>>;
   /** Every word from the first operand on is an operand, even one that starts with a dash. */
   readonly verbatim?: boolean;
+  /** Its operands from the second on are any text. */
+  readonly takesText?: boolean;
   /** The words that complete its operands. */
   readonly completes?: "sessions" | "session" | "files";
   /** Only sessions that live complete its operands. */
@@ -356,11 +358,15 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "send",
     operands: "SEL TEXT… | SEL --key KEY… | SEL --stdin | SEL --eof",
+    takesText: true,
     summary: "send input to a session",
     details:
       "In a terminal session, the text is typed, as a paste if the program supports that, followed by\n" +
       "Enter. With --key, the keys follow the text instead of Enter. Keys: enter, tab, escape, up,\n" +
-      "pagedown, f5, ctrl-c, alt-x, shift-tab, …",
+      "pagedown, f5, ctrl-c, alt-x, shift-tab, …\n" +
+      "With --for, waits as `wait` does for what comes after the sending, and prints it: the output,\n" +
+      "or the new lines of a terminal's screen and above it. Ends with the status of `wait`.\n" +
+      "Text that starts with a dash follows --.",
     foreign: {
       "--enter": "Enter is pressed without it",
       "-t": "give the session alone: send SEL TEXT",
@@ -380,9 +386,16 @@ export const COMMANDS: readonly Command[] = [
       },
       { name: "eof", help: "close the input: the agent reads end of file" },
       {
+        name: "for",
+        value: "CONDITION",
+        help:
+          "then wait for exit, output=REGEX, idle=D or screen=REGEX; print what came",
+      },
+      {
         name: "timeout",
         value: "D",
-        help: "how long to wait if the agent doesn't read (default: 5s)",
+        help:
+          "how long to wait if the agent doesn't read (default: 5s); with --for, for all of it",
       },
       ...FILTERS,
     ],
@@ -390,6 +403,10 @@ export const COMMANDS: readonly Command[] = [
     live: true,
     examples: [
       ["send fix 'now write a test for it'", "a line"],
+      [
+        "send fix 'why did it fail?' --for idle=10s --timeout 5m",
+        "ask; print the answer",
+      ],
       ["send fix --stdin < notes.txt", "a file"],
       ["send fix --eof", "close the input"],
       ["send ed -k escape -k up", "keys in a terminal"],
@@ -402,7 +419,8 @@ export const COMMANDS: readonly Command[] = [
     details:
       "Exit status: the first agent status, in the order named, that is not 0; 124 on timeout.\n" +
       "With --for, waits for a condition and prints the id: output=REGEX (anywhere in the output so\n" +
-      "far), idle=D (no output for this time), screen=REGEX (on the screen of a terminal).",
+      "far, of either stream), idle=D (neither output nor input for this time), screen=REGEX (on the\n" +
+      "screen of a terminal). `send --for` waits for what comes after the sending.",
     options: [
       {
         name: "for",
@@ -422,7 +440,7 @@ export const COMMANDS: readonly Command[] = [
       ["wait --timeout 10m a b c", "several sessions, for ten minutes"],
       [
         "wait --for idle=5s ed && codex-session screen ed",
-        "after 5 s without output",
+        "after 5 s of silence",
       ],
     ],
   },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Condition } from "../client/wait.ts";
+import type { Condition, Found } from "../client/wait.ts";
 import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parseDuration, parsePeriod } from "./format.ts";
 import {
@@ -16,10 +16,19 @@ import {
 import { choose, forEachChosen } from "./selection.ts";
 import { exitStatus } from "../store.ts";
 
-/** `wait --for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
-function parseCondition(text: string): Condition {
+/** What to write for a condition without its value. */
+const EXAMPLES: ReadonlyMap<unknown, string> = new Map([
+  ["idle", "idle needs a duration: --for idle=10s"],
+  ["output", "output needs a pattern: --for output='tests passed'"],
+  ["screen", "screen needs a pattern: --for screen='tests passed'"],
+]);
+
+/** `--for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
+export function parseCondition(text: string): Condition {
   const [, what, value = ""] = /^(\w+)(?:=([^]*))?$/.exec(text) ?? [];
   if (what === "exit" && value === "") return { for: "exit" };
+  const example = value === "" ? EXAMPLES.get(what) : undefined;
+  if (example !== undefined) throw new ArgumentError(example);
   if (what === "idle") return { for: "idle", idleMs: parsePeriod(value) };
   if ((what !== "output" && what !== "screen") || value === "") {
     throw new ArgumentError(
@@ -33,6 +42,24 @@ function parseCondition(text: string): Condition {
   }
 }
 
+/** What has made the condition true, for JSON. */
+export function factsOf(found: Found): object {
+  switch (found.for) {
+    case "exit": {
+      const { state } = found;
+      return state.state === "exited"
+        ? { exitStatus: exitStatus(state.ending), ...state.ending }
+        : { state: state.state };
+    }
+    case "output":
+      return { match: found.match, stream: found.stream };
+    case "screen":
+      return { match: found.match };
+    case "idle":
+      return {};
+  }
+}
+
 /** `wait`: prints a line per session as it ends, or as the condition comes true. */
 export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("../client/wait.ts");
@@ -43,8 +70,10 @@ export const wait: Handler = async (call, io) => {
     forEachChosen([one], io, async ({ id }) => {
       if (condition.for !== "exit") {
         const { waitFor } = await import("../client/wait.ts");
-        await waitFor(id, condition, { timeoutMs });
-        io.out(io.json ? harmlessJson({ id }) + "\n" : `${id}\n`);
+        const found = await waitFor(id, condition, { timeoutMs });
+        io.out(
+          io.json ? harmlessJson({ id, ...factsOf(found) }) + "\n" : `${id}\n`,
+        );
         return OK;
       }
       const { state } = await waitForSession(id, { timeoutMs });

@@ -66,7 +66,8 @@ const POLL_MS = 50;
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended, takes no input, or was
  * sent an end of file; `no_reader` if its agent has closed its input; `input_full` if the agent does
- * not read; `timeout` if another sender does not finish. `written` is how many bytes were taken.
+ * not read; `timeout` if another sender does not finish; `unsupported` for a terminal, see
+ * `sendKeys`. `written` is how many bytes were taken.
  * @throws {ArgumentError} if the id is malformed; {RangeError} if the timeout is negative.
  * @throws the signal's reason, once it is aborted.
  *
@@ -173,7 +174,12 @@ async function lockInput(to: Target): Promise<Disposable> {
       throw failure(id, "wrong_state", `it takes no input (kind ${kind})`, 0);
     }
     if (KINDS[kind].isTerminal) {
-      throw failure(id, "unsupported", `it is a terminal (kind ${kind})`, 0);
+      throw failure(
+        id,
+        "unsupported",
+        "it is a terminal session; use sendKeys",
+        0,
+      );
     }
     const deadline = performance.now() + timeoutMs;
     for (let waitMs = 1; !file.tryLock("exclusive"); waitMs *= 2) {

@@ -346,11 +346,7 @@ async function fuzzOptions({ short, random, count, over }: Context) {
     const args = vector(random);
     const command = findCommand(args[0] ?? "") ?? random.pick(COMMANDS);
     try {
-      parseOptions(
-        args.slice(1),
-        optionsOf(command),
-        command.verbatim,
-      );
+      parseOptions(args.slice(1), optionsOf(command), command);
     } catch (error) {
       const { code, message } = describeError(error);
       if (code === "usage" && message !== "" && !message.includes("\n")) {

@@ -167,7 +167,7 @@ function checkIsTerminal(paths: Paths, cause: unknown): void {
   if (!exists(paths.lock)) throw noSuchSession(id, cause);
   throw new SessionError(
     "unsupported",
-    `Session "${id}" has no screen: it is no terminal (kind pty)`,
+    `Session "${id}" has no screen: it is not a terminal session; start one with run -t`,
     { id, cause },
   );
 }

@@ -23,7 +23,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["agents/"],
   ["spawn.ts", "relay/"],
   ["session/", "client/"],
-  ["doctor/"],
+  ["doctor/", "run/"],
   ["cli/", "mod.ts"],
   ["cli.ts"],
 ];

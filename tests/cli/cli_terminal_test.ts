@@ -116,13 +116,20 @@ Deno.test("what a terminal or another kind can't do is said, with what can be do
     [4, "must be a terminal", ["attach", "t"]],
     [4, "--key ctrl-d", ["send", "t", "--eof"]],
     [4, "it is not a terminal", ["send", "e", "-k", "enter"]],
-    [4, "it is no terminal", ["screen", "e"]],
+    [4, "start one with run -t", ["screen", "e"]],
+    [4, "start one with run -t", ["send", "e", "x", "--for", "screen=x"]],
     [2, "key", ["send", "t", "-k", "hyperspace"]],
     [2, "Invalid size", ["run", "-t", "--size", "0x0", "true"]],
     [2, "the session is not a terminal", ["run", "--size", "80x24", "true"]],
     [4, "must be a terminal", ["run", "-t", "-a", "true"]],
     [2, "Cannot wait for", ["wait", "--for", "world=peace", "e"]],
     [2, "Invalid regular expression", ["wait", "--for", "output=(", "e"]],
+    [2, "idle needs a duration: --for idle=10s", [
+      "wait",
+      "--for",
+      "idle",
+      "e",
+    ]],
     [124, "Timed out after 50 ms", [
       "wait",
       "--timeout",
@@ -164,6 +171,56 @@ Deno.test("wait --for works on every kind: output before and after, silence, the
   const never = await runCli(root.dir, ["wait", "--for", "output=never", "w"]);
   assertEquals(never.code, 4);
   assertStringIncludes(never.stderr, "has ended without writing /never/m");
+});
+
+Deno.test("send --for prints what came since, on its own stream, and ends as wait does", async () => {
+  await using root = new TestRoot();
+  const script =
+    'while read x; do sleep 0.1; echo "log $x" >&2; echo "got $x"; done; echo bye; exit 3';
+  await ok(root, "run", "-i", "--rm", "--id", "r", "--", "sh", "-c", script);
+  const ask = (...args: string[]) => runCli(root.dir, ["send", "r", ...args]);
+  const got = ["--for", "output=^got (.*)$"];
+  assertEquals(await ask("one", ...got), {
+    code: 0,
+    stdout: "got one\n",
+    stderr: "log one\n",
+  });
+  const { stdout } = await ask("two", ...got, "--json");
+  assertEquals(JSON.parse(stdout), {
+    id: "r",
+    sent: true,
+    match: ["got two", "two"],
+    stream: "stdout",
+    stdout: "got two\n",
+    stderr: "log two\n",
+  });
+  assertEquals((await ask("3", "--for", "idle=800ms")).stdout, "got 3\n");
+  const late = await ask("4", "--for", "output=x", "--timeout", "700ms");
+  assertEquals([late.code, late.stdout], [124, "got 4\n"]);
+  assertStringIncludes(late.stderr, "Timed out after 700 ms");
+  // It deletes itself at its end: its output was open before.
+  const end = await ask("--eof", "--for", "exit");
+  assertEquals([end.code, end.stdout], [3, "bye\n"]);
+
+  await ok(root, "run", "-i", "--id", "c", "cat");
+  const args = ["send", "c", "--eof", "--for", "output=x"];
+  assertEquals((await runCli(root.dir, args)).code, 4);
+});
+
+Deno.test("send --for prints the new lines of a terminal", async () => {
+  await using root = new TestRoot();
+  await ok(root, "run", "-t", "--id", "t", "--size", "60x4", ...SHELL);
+  await ok(root, "wait", "--for", "screen=^>", "t");
+  const ask = (...args: string[]) => runCli(root.dir, ["send", "t", ...args]);
+  const seven = await ask("seq 7", "--for", "screen=^7$");
+  assertMatch(seven.stdout, /^> seq 7\n1\n2\n3\n4\n5\n6\n7\n$/);
+  // What was there before does not count.
+  const again = await ask("seq 8", "--for", "output=^7\n(8)", "--json");
+  const { match, lines } = JSON.parse(again.stdout);
+  assertEquals([match, lines[0]], [["7\n8", "8"], "> seq 8"]);
+  const end = await ask("echo bye; exit 3", "--for", "exit");
+  assertEquals(end.code, 3);
+  assertMatch(end.stdout, /^> echo bye; exit 3\nbye\n/);
 });
 
 Deno.test("attachSession() shows a terminal session on the caller's streams, with resize()", async () => {

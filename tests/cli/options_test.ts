@@ -9,7 +9,7 @@ const OPTIONS: readonly Option[] = [
 ];
 
 function parse(line: string[], verbatim = false) {
-  const { flags, values, operands } = parseOptions(line, OPTIONS, verbatim);
+  const { flags, values, operands } = parseOptions(line, OPTIONS, { verbatim });
   return { flags: [...flags], values: Object.fromEntries(values), operands };
 }
 
@@ -58,5 +58,13 @@ Deno.test("parseOptions() refuses what it does not know, with a hint", () => {
   ];
   for (const [line, words] of cases) {
     assertThrows(() => parse(line), TypeError, words);
+  }
+  for (const text of ["-5", "-x", "- it's"]) {
+    assertThrows(
+      () =>
+        parseOptions(["r", text], OPTIONS, { name: "send", takesText: true }),
+      TypeError,
+      'Text starting with "-" must follow --: send r -- \'',
+    );
   }
 });

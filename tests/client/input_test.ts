@@ -12,6 +12,7 @@ import {
   TestRoot,
   until,
 } from "../helpers.ts";
+import { startTerminal } from "../pty.ts";
 
 function repl(root: TestRoot, script: string, id = "a") {
   const paths = pathsFor(id, { root: root.dir });
@@ -282,4 +283,15 @@ Deno.test("sendInput() throws the reason when aborted, wherever it waits", async
     }
   }
   await assertRejects(() => sendEof("b", options), TypeError, "enough");
+});
+
+Deno.test("sendInput() names sendKeys when the session is a terminal", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "t", ["sleep", "600"]);
+  const error = await assertRejects(
+    () => sendInput("t", "x\n", { root: root.dir }),
+    SessionError,
+    "use sendKeys",
+  );
+  assertEquals((error as SessionError).code, "unsupported");
 });

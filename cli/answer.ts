@@ -1,0 +1,145 @@
+/**
+ * What a session answers: everything since a moment before the input was sent, until a
+ * condition is true. `send --for` prints it.
+ *
+ * Lines and bytes of a pipe's program are its two streams, each on its own. A terminal's
+ * program draws: its answer are the lines of the screen, and of what scrolled off it, that
+ * were not there before.
+ *
+ * @module
+ */
+import type { Condition, Found } from "../client/wait.ts";
+import { SessionError } from "../errors.ts";
+import { followStreams, readLogCursor } from "../client/logs.ts";
+import { harmlessJson } from "./format.ts";
+import { type Io, OK, unknownEnding } from "./io.ts";
+import { factsOf } from "./wait.ts";
+import { exitStatus, pathsFor } from "../store.ts";
+import { abortable, startTimer } from "../system/async.ts";
+
+/** An exchange with a session. */
+export interface Exchange {
+  readonly id: string;
+  readonly isTerminal: boolean;
+  /** Sends the input; called once the starting point is taken. */
+  readonly send: (signal: AbortSignal) => Promise<void>;
+  readonly condition: Condition;
+  /** Bounds all of it, in milliseconds. */
+  readonly timeoutMs: number | undefined;
+}
+
+/** Sends, waits, and prints what came since, also if the waiting fails. Returns the exit status. */
+export async function exchange(
+  { id, isTerminal, send, condition, timeoutMs = Infinity }: Exchange,
+  io: Io,
+): Promise<number> {
+  if (condition.for === "screen" && !isTerminal) throw noScreen(id);
+  const late = new AbortController();
+  using _ = startTimer(timeoutMs, () => late.abort());
+  const since = readLogCursor(id);
+  const answer = isTerminal ? await newOnScreen(id) : newInStreams(id);
+  let sent = false;
+  let found: Found | undefined;
+  let failure: unknown;
+  try {
+    await abortable(send(late.signal), late.signal);
+    sent = true;
+    const { waitFor } = await import("../client/wait.ts");
+    found = await waitFor(id, condition, { since, signal: late.signal });
+  } catch (error) {
+    failure = late.signal.aborted ? timedOut(id, timeoutMs) : error;
+  }
+  // Where nothing could be sent, there is no answer; but a part may have been sent in time.
+  if (sent || late.signal.aborted) {
+    await answer.print(io, { id, sent, ...found && factsOf(found) });
+  }
+  if (found === undefined) throw failure;
+  if (found.for !== "exit") return OK;
+  if (found.state.state !== "exited") throw unknownEnding(id, found.state);
+  return exitStatus(found.state.ending);
+}
+
+/** Prints what is new, or JSON with these facts. */
+interface Answer {
+  readonly print: (io: Io, facts: object) => Promise<void>;
+}
+
+/** The output of both streams from now on. The logs are opened now: `--rm` may delete them. */
+function newInStreams(id: string): Answer {
+  const leave = new AbortController();
+  const chunks = followStreams(pathsFor(id), ["stdout", "stderr"], {
+    tailLines: 0,
+    leave: leave.signal,
+  });
+  const first = chunks.next();
+  first.catch(() => {}); // Reported by print().
+  return {
+    async print(io, facts) {
+      leave.abort();
+      const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+      const texts = { stdout: "", stderr: "" };
+      for (let next = await first; !next.done; next = await chunks.next()) {
+        const { stream, bytes } = next.value;
+        if (io.json) {
+          texts[stream] += decoders[stream].decode(bytes, { stream: true });
+        } else if (stream === "stderr") io.err(bytes);
+        else io.out(bytes);
+      }
+      if (io.json) io.out(harmlessJson({ ...facts, ...texts }) + "\n");
+    },
+  };
+}
+
+/** The lines of a terminal that are not there now. */
+async function newOnScreen(id: string): Promise<Answer> {
+  const { readScreen } = await import("../client/terminal.ts");
+  const { newLines } = await import("../screen/new_lines.ts");
+  const { SCROLLBACK } = await import("../screen/screen_text.ts");
+  const look = () => readScreen(id, { scrollback: SCROLLBACK });
+  const before = await look();
+  return {
+    async print(io, facts) {
+      const after = await look().catch((error) => {
+        if (!(error instanceof SessionError)) throw error;
+        note(io, `The screen of session "${id}" is gone with it`);
+        return before;
+      });
+      let lines = newLines(before.lines, after.lines);
+      const count = lines.length;
+      // Between its parts a full-screen program leaves room of any size.
+      if (after.alternate) lines = lines.filter(isNoSecondBlank);
+      if (io.json) io.out(harmlessJson({ ...facts, lines }) + "\n");
+      else io.out(lines.map((line) => `${line}\n`).join(""));
+      if (after.alternate && count > after.rows / 2) {
+        note(
+          io,
+          `Lines may be missing: a full-screen program shows what fits its window, which has ${after.rows} lines here`,
+        );
+      } else if (count >= SCROLLBACK) {
+        note(
+          io,
+          `These are the last lines; print all with: codex-session logs --plain ${id}`,
+        );
+      }
+    },
+  };
+}
+
+function isNoSecondBlank(line: string, at: number, lines: string[]): boolean {
+  return line !== "" || lines[at - 1] !== "";
+}
+
+function note(io: Io, text: string): void {
+  io.err(`codex-session: ${text}\n`);
+}
+
+function timedOut(id: string, timeoutMs: number): SessionError {
+  const message = `Timed out after ${timeoutMs} ms waiting for session "${id}"`;
+  return new SessionError("timeout", message, { id });
+}
+
+function noScreen(id: string): SessionError {
+  const message =
+    `Cannot read the screen of session "${id}": it is not a terminal session; start one with run -t`;
+  return new SessionError("unsupported", message, { id });
+}
