@@ -19,6 +19,8 @@ export interface TerminalStatus {
   readonly clients: number;
   /** When it last wrote something; `null` if it never did. */
   readonly lastOutputAt: Date | null;
+  /** Whether the program draws on the alternate screen, as full-screen ones do. */
+  readonly alternate: boolean;
   /** Whether the beginning of its output is gone, because the log has reached its limit. */
   readonly hasDropped: boolean;
 }
@@ -61,7 +63,7 @@ export function terminalStatus(
   const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
   // No terminal, or just starting, or just deleted.
   if (typeof state !== "object" || state === null) return undefined;
-  const { agent, columns, rows, clients, dropped } = state as Record<
+  const { agent, columns, rows, clients, alternate, dropped } = state as Record<
     string,
     unknown
   >;
@@ -72,6 +74,7 @@ export function terminalStatus(
     rows: count(rows, MAX_SIZE),
     clients: isRunning ? count(clients, 1_000_000) : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
+    alternate: alternate === true,
     hasDropped: dropped === true,
   };
 }
