@@ -243,7 +243,11 @@ class LineReader implements Disposable {
       });
     on("h", "?", (params) => this.#beforeSet(params));
     on("l", "?", (params) => this.#beforeReset(params));
-    on("J", undefined, ([what]) => what === 3 && this.#beforeForgetting());
+    for (const prefix of [undefined, "?"]) {
+      on("J", prefix, ([what]) => {
+        if (what === 3 && !this.#isAlternate) this.#beforeForgetting();
+      });
+    }
     terminal.parser.registerEscHandler({ final: "c" }, () => {
       if (this.#isAlternate) this.#leaveFullScreen();
       this.#beforeForgetting();
@@ -257,17 +261,29 @@ class LineReader implements Disposable {
 
   /** Takes output; returns the lines that have left the screen. */
   feed(bytes: Uint8Array): string[] {
-    const { _core, buffer: { normal } } = this.#terminal;
+    const { normal } = this.#terminal.buffer;
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      _core._inputHandler.parse(bytes.subarray(at, at + PIECE_BYTES));
-      if (this.#isAlternate && !this.#isInFrame) this.#takeFrame();
+      this.#draw(bytes.subarray(at, at + PIECE_BYTES));
+      if (this.#isAlternate) {
+        if (!this.#isInFrame) this.#takeFrame();
+        continue;
+      }
       this.#giveRows(normal.baseY);
-      // ED 3 (ECMA-48 and xterm) erases the lines above the screen.
       if (normal.baseY >= KEPT_LINES / 2) {
-        _core._inputHandler.parse(new TextEncoder().encode("\x1b[3J"));
+        this.#beforeForgetting();
+        const { _inputHandler } = this.#terminal._core;
+        _inputHandler.eraseInDisplay({ params: [3], length: 1 }); // ED 3, of xterm.
       }
     }
     return this.#found.splice(0);
+  }
+
+  #draw(bytes: Uint8Array): void {
+    try {
+      this.#terminal._core._inputHandler.parse(bytes);
+    } catch {
+      // A fault of the emulator, as in screen.ts: some of the output is missing.
+    }
   }
 
   /** The lines that are complete, unless the program changes them later. */
@@ -298,9 +314,10 @@ class LineReader implements Disposable {
   }
 
   #beforeReset(modes: readonly unknown[]): void {
-    if (modes.includes(SYNCHRONIZED)) this.#isInFrame = false;
+    const endsFrame = modes.includes(SYNCHRONIZED);
+    if (endsFrame) this.#isInFrame = false;
     if (!this.#isAlternate) return;
-    this.#takeFrame();
+    if (endsFrame) this.#takeFrame();
     if (SCREENS.some((one) => modes.includes(one))) this.#leaveFullScreen();
   }
 

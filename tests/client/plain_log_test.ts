@@ -119,9 +119,19 @@ Deno.test("readPlainLog() keeps what is erased above the screen", async () => {
   using root = new TestRoot();
   const rows = Array.from({ length: 9 }, (_, i) => `${i}`);
   const forget = "\x1b[H\x1b[2J\x1b[3J";
-  leave(root, rows.join("\r\n") + forget + "last\r\n");
+  // On the alternate screen it has no effect.
+  const other = "\x1b[?1049h\x1b[3J\x1b[?1049l";
+  leave(root, rows.join("\r\n") + forget + "last\r\n" + other);
   // Those on the screen were erased.
   assertEquals((await plain(root)).lines, ["0", "1", "2", "last"]);
+  // Many: the emulator forgets them meanwhile.
+  const count = 12_000;
+  const many = Array.from({ length: count }, (_, i) => `${i}`);
+  Deno.removeSync(`${root.dir}/t`, { recursive: true });
+  leave(root, many.join("\r\n") + "\r\n\x1b[?1049h" + "x".repeat(3000));
+  const { lines } = await plain(root);
+  assertEquals(lines.slice(0, count), many);
+  assert(lines.length < count + 10, `${lines.length}`);
 });
 
 Deno.test("readPlainLog() takes a session without a terminal, either stream", async () => {
