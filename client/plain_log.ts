@@ -23,6 +23,7 @@ import {
   readEndOfLog,
   type TailOptions,
 } from "./logs.ts";
+import type { LogStart } from "./log_files.ts";
 import { terminalStatusAt, windowSize } from "./terminal_status.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { loadEmulator, type Terminal } from "../screen/emulator.ts";
@@ -49,8 +50,8 @@ export interface ReadPlainLogOptions extends TailOptions {
   readonly stream?: LogStream;
   /**
    * Only the last so many lines. They are searched in the last 2 MiB of the output, or 1 KiB
-   * a line if that is more. A full-screen program that is still running and has drawn more
-   * than that may be shown wrongly.
+   * a line if that is more. Of a full-screen program that has drawn more than that, rows may
+   * have gaps.
    *
    * @default {Infinity}
    */
@@ -97,7 +98,8 @@ export function readPlainLog(
   const paths = existingPaths(id, options);
   const start = { bytes: bytesToRead(options) };
   const output = readEndOfLog(paths, checkStream(stream), start);
-  return linesOf(paths, output, tailLines, onNotice);
+  const whole = fromWhole(paths, stream, start, output);
+  return linesOf(paths, whole, tailLines, onNotice);
 }
 
 /**
@@ -122,12 +124,14 @@ export function followPlainLog(
 ): AsyncIterable<string> {
   const { stream = "stdout", tailLines = Infinity, onNotice, signal } = options;
   const paths = existingPaths(id, options);
+  const start = { bytes: bytesToRead(options) };
   const output = followStreams(paths, [checkStream(stream)], {
-    tailBytes: bytesToRead(options),
+    tailBytes: start.bytes,
     pauses: true,
     signal,
   });
-  return linesOf(paths, output, tailLines, onNotice);
+  const whole = fromWhole(paths, stream, start, output);
+  return linesOf(paths, whole, tailLines, onNotice);
 }
 
 function bytesToRead(options: ReadPlainLogOptions): number {
@@ -141,12 +145,12 @@ function bytesToRead(options: ReadPlainLogOptions): number {
 const BEGINNING_IS_GONE =
   "The beginning of the output is gone: it was longer than the session's log limit";
 const FULL_SCREEN =
-  "A full-screen program has drawn this: lines that left its screen are put together from what it drew; some may be missing or appear twice";
+  "A full-screen program drew this: what has left its screen is put together from its frames; lines may be missing or appear twice";
 
 /** The lines of some output: the last so many of what is there, then all. A piece without bytes is a pause. */
 async function* linesOf(
   paths: Paths,
-  output: AsyncIterable<LogEnd>,
+  output: AsyncIterable<Uint8Array>,
   tailLines: number,
   onNotice: (message: string) => void = () => {},
 ): AsyncGenerator<string, void> {
@@ -158,7 +162,7 @@ async function* linesOf(
     () => onNotice(FULL_SCREEN),
   );
   let tail = tailLines === Infinity ? undefined : new Tail(tailLines);
-  for await (const bytes of fromWhole(output)) {
+  for await (const bytes of output) {
     const found = bytes.length > 0 ? lines.feed(bytes) : lines.pause();
     if (tail === undefined) {
       yield* found;
@@ -238,7 +242,11 @@ class LineReader implements Disposable {
       });
     on("h", "?", (params) => this.#beforeSet(params));
     on("l", "?", (params) => this.#beforeReset(params));
-    on("J", undefined, ([what]) => what === 3 && this.#beforeForgetting());
+    for (const prefix of [undefined, "?"]) {
+      on("J", prefix, ([what]) => {
+        if (what === 3 && !this.#isAlternate) this.#beforeForgetting();
+      });
+    }
     terminal.parser.registerEscHandler({ final: "c" }, () => {
       if (this.#isAlternate) this.#leaveFullScreen();
       this.#beforeForgetting();
@@ -252,17 +260,29 @@ class LineReader implements Disposable {
 
   /** Takes output; returns the lines that have left the screen. */
   feed(bytes: Uint8Array): string[] {
-    const { _core, buffer: { normal } } = this.#terminal;
+    const { normal } = this.#terminal.buffer;
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      _core._inputHandler.parse(bytes.subarray(at, at + PIECE_BYTES));
-      if (this.#isAlternate && !this.#isInFrame) this.#takeFrame();
+      this.#draw(bytes.subarray(at, at + PIECE_BYTES));
+      if (this.#isAlternate) {
+        if (!this.#isInFrame) this.#takeFrame();
+        continue;
+      }
       this.#giveRows(normal.baseY);
-      // ED 3 (ECMA-48 and xterm) erases the lines above the screen.
       if (normal.baseY >= KEPT_LINES / 2) {
-        _core._inputHandler.parse(new TextEncoder().encode("\x1b[3J"));
+        this.#beforeForgetting();
+        const { _inputHandler } = this.#terminal._core;
+        _inputHandler.eraseInDisplay({ params: [3], length: 1 }); // ED 3, of xterm.
       }
     }
     return this.#found.splice(0);
+  }
+
+  #draw(bytes: Uint8Array): void {
+    try {
+      this.#terminal._core._inputHandler.parse(bytes);
+    } catch {
+      // A fault of the emulator, as in screen.ts: some of the output is missing.
+    }
   }
 
   /** The lines that are complete, unless the program changes them later. */
@@ -293,9 +313,10 @@ class LineReader implements Disposable {
   }
 
   #beforeReset(modes: readonly unknown[]): void {
-    if (modes.includes(SYNCHRONIZED)) this.#isInFrame = false;
+    const endsFrame = modes.includes(SYNCHRONIZED);
+    if (endsFrame) this.#isInFrame = false;
     if (!this.#isAlternate) return;
-    this.#takeFrame();
+    if (endsFrame) this.#takeFrame();
     if (SCREENS.some((one) => modes.includes(one))) this.#leaveFullScreen();
   }
 
@@ -368,50 +389,44 @@ class LineReader implements Disposable {
 }
 
 const NEWLINE = 10;
-/** So many pieces of a log, of 64 KiB each, are searched for a switch of screens. */
-const MAX_HELD = 128;
+const ESCAPE = 27;
 /** Longer than half of a switch, which may be cut in two. */
 const OVERLAP_LENGTH = 8;
 // deno-lint-ignore no-control-regex
 const SWITCH = /\x1b\[\?(?:1049|1047|47)([hl])/;
 
-/**
- * Output that was cut off at its beginning, from the first whole line on. If it was cut while a
- * full-screen program was drawing, it begins where that program has left its screen.
- */
+/** Output whose beginning may be gone: from a whole line on, or on the screen of the program that has drawn it. */
 async function* fromWhole(
+  paths: Paths,
+  stream: LogStream,
+  start: LogStart,
   chunks: AsyncIterable<LogEnd>,
 ): AsyncGenerator<Uint8Array, void> {
-  const held: Uint8Array[] = [];
-  let isWhole = false;
-  let before = "";
+  let isFirst = true;
   for await (const { bytes, isCut } of chunks) {
-    if (isWhole || !isCut) {
-      yield bytes;
-      continue;
+    let rest = bytes;
+    if (isFirst && (isCut || terminalStatusAt(paths, false)?.hasDropped)) {
+      if (await beginsFullScreen(paths, readEndOfLog(paths, stream, start))) {
+        yield new TextEncoder().encode("\x1b[?1049h");
+        rest = bytes.subarray(Math.max(0, bytes.indexOf(ESCAPE)));
+      } else if (isCut) rest = bytes.subarray(bytes.indexOf(NEWLINE) + 1);
     }
-    held.push(bytes);
-    const text = before + toLatin1(bytes);
-    const found = SWITCH.exec(text);
-    const isPause = bytes.length === 0;
-    if (found === null && held.length < MAX_HELD && !isPause) {
-      before = text.slice(-OVERLAP_LENGTH);
-      continue;
-    }
-    isWhole = true;
-    if (found?.[1] !== "l") yield* fromLine(held);
-    else {
-      const rest = found.index + found[0].length - before.length;
-      if (rest < bytes.length) yield bytes.subarray(rest);
-    }
+    isFirst = false;
+    if (rest.length > 0 || bytes.length === 0) yield rest;
   }
-  if (!isWhole) yield* fromLine(held);
 }
 
-/** Pieces from the first whole line on. */
-function* fromLine(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
-  const [first = new Uint8Array(0), ...others] = chunks;
-  const start = first.indexOf(NEWLINE) + 1;
-  if (start < first.length) yield first.subarray(start);
-  yield* others;
+/** Tells whether output begins in the middle of what a full-screen program draws. */
+async function beginsFullScreen(
+  paths: Paths,
+  chunks: AsyncIterable<LogEnd>,
+): Promise<boolean> {
+  let before = "";
+  for await (const { bytes } of chunks) {
+    const text = before + toLatin1(bytes);
+    const found = SWITCH.exec(text);
+    if (found !== null) return found[1] === "l";
+    before = text.slice(-OVERLAP_LENGTH);
+  }
+  return terminalStatusAt(paths, false)?.alternate ?? false;
 }

@@ -26,6 +26,8 @@ export interface TerminalStatus {
   readonly clients: number;
   /** When it last wrote something; `null` if it never did. */
   readonly lastOutputAt: Date | null;
+  /** Whether the program draws on the alternate screen, as full-screen ones do. */
+  readonly alternate: boolean;
   /** Whether the beginning of its output is gone, because the log has reached its limit. */
   readonly hasDropped: boolean;
 }
@@ -75,7 +77,7 @@ export function terminalStatusAt(
   const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
   // No terminal, or just starting, or just deleted.
   if (typeof state !== "object" || state === null) return undefined;
-  const { agent, columns, rows, clients, dropped } = state as Record<
+  const { agent, columns, rows, clients, alternate, dropped } = state as Record<
     string,
     unknown
   >;
@@ -86,6 +88,7 @@ export function terminalStatusAt(
     rows: count(rows, MAX_SIZE),
     clients: isRunning ? count(clients, 1_000_000) : 0,
     lastOutputAt: log !== undefined && log.size > 0 ? log.mtime : null,
+    alternate: alternate === true,
     hasDropped: dropped === true,
   };
 }

@@ -258,6 +258,7 @@ class Relay {
       this.#writer.close();
       this.#listener?.close();
       await this.#server.end();
+      if (this.#stateTimer) this.#writeState();
       await this.#writeScreen();
     } catch (error) {
       complain(error); // The agent's ending must be recorded all the same.
@@ -327,10 +328,14 @@ class Relay {
   async #take(bytes: Uint8Array): Promise<void> {
     const screen = this.#screen;
     const offset = screen.offset;
+    const wasAlternate = screen.modes.alternate;
     const queries = screen.append(bytes);
     const { hasDropped } = this.#journal;
     this.#journal.write(bytes, screen.isAtGround);
-    if (this.#journal.hasDropped !== hasDropped) this.#writeState();
+    if (
+      this.#journal.hasDropped !== hasDropped ||
+      screen.modes.alternate !== wasAlternate
+    ) this.#writeStateSoon();
     this.#server.broadcast(bytes, offset, queries);
     if (queries.length > 0 && !this.#server.isAnswered) {
       await this.#answer(queries.slice(0, MAX_QUESTIONS));
@@ -393,6 +398,8 @@ class Relay {
       columns,
       rows,
       clients: this.#server.attachedCount,
+      // For those who play the log: where its beginning is gone, it doesn't tell.
+      alternate: this.#screen.modes.alternate || undefined,
       dropped: this.#journal.hasDropped || undefined,
       shownIn: this.#server.shownIn,
     };

@@ -97,6 +97,11 @@ export interface Terminal {
   readonly _core: {
     readonly _inputHandler: {
       parse(data: Uint8Array): void;
+      /** ED. */
+      eraseInDisplay(params: {
+        readonly params: readonly number[];
+        readonly length: number;
+      }): boolean;
       readonly _curAttrData: Attributes;
     };
     readonly buffers: {

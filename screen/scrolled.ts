@@ -49,9 +49,10 @@ export class ScrolledLines {
     return gone;
   }
 
-  /** Ends the program: returns the last frame, without what was given of it. */
+  /** Ends the program: returns the last frame up to its last text, without what was given of it. */
   end(): readonly string[] {
-    const rest = this.#frame
+    const last = this.#frame.findLastIndex((row) => row !== "");
+    const rest = this.#frame.slice(0, last + 1)
       .filter((row, y) => y >= MAX_HEADER || !this.#header.has(row));
     this.#frame = [];
     this.#header = new Set();

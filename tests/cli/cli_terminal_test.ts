@@ -52,7 +52,12 @@ Deno.test("run -t starts a terminal session; screen, send and wait work on it", 
     screen,
     /^> stty size.*\n10 60\nxterm-256color\n\/dev\/pts\/\d+\n>/,
   );
+  // Without the blank lines at the end, unless they are asked for.
+  assertEquals(screen.split("\n").length, 6);
+  const full = await ok(root, "screen", "--full", "t");
+  assertEquals(full, screen + "\n".repeat(5));
   const json = JSON.parse(await ok(root, "screen", "--json", "t"));
+  assertEquals(json.lines.length, 10);
   assertEquals([json.columns, json.rows, json.alternate, json.cursor.row], [
     60,
     10,
@@ -72,6 +77,50 @@ Deno.test("run -t starts a terminal session; screen, send and wait work on it", 
   );
   assertStringIncludes(await ok(root, "logs", "t"), "\x1b[?2004h");
   await ok(root, "delete", "t");
+});
+
+Deno.test("logs of a terminal session prints text on a terminal, bytes with --raw or into a pipe", async () => {
+  await using root = new TestRoot();
+  const script = "printf '\\033[?1000h\\033[31mred\\033[m\\n'";
+  await ok(root, "run", "-t", "--id", "t", "sh", "-c", script);
+  await ok(root, "wait", "t");
+  const env = {
+    CODEX_SESSION_HOME: root.dir,
+    PATH: Deno.env.get("PATH") ?? "",
+    HOME: Deno.env.get("HOME") ?? "",
+  };
+  const shown = async (...options: string[]) => {
+    const argv = [...CLI, "logs", ...options, "t"];
+    await using user = await TestWindow.open(argv, { env });
+    await user.ended();
+    await user.shows(/red/);
+    // Deno itself may have shown its progress before.
+    return user.output.split("\x1b[J").at(-1);
+  };
+  const bytes = "\x1b[?1000h\x1b[31mred\x1b[m\r\n";
+  assertEquals(await shown(), "red\r\n");
+  assertEquals(await shown("-f"), "red\r\n");
+  assertEquals(await shown("--raw"), bytes.replaceAll("\r", "\r\r"));
+  assertEquals(await ok(root, "logs", "t"), bytes);
+  assertEquals(await ok(root, "logs", "-f", "--plain", "t"), "red\n");
+  const both = await runCli(root.dir, ["logs", "--plain", "--raw", "t"]);
+  assertEquals(both.code, 2);
+});
+
+Deno.test("logs tells on standard error what it can't print as text", async () => {
+  await using root = new TestRoot();
+  const script = "printf '\\033[?1049hfull\\033[?1049l'; seq 40000";
+  const limit = ["--log-limit", "16K"];
+  await ok(root, "run", "-t", "--id", "t", ...limit, "sh", "-c", script);
+  await runCli(root.dir, ["wait", "t"]);
+  const cut = await runCli(root.dir, ["logs", "--plain", "t"]);
+  assertMatch(cut.stderr, /^codex-session: The beginning .* is gone.*\n$/);
+  assertMatch(cut.stdout, /\n40000\n$/);
+  await ok(root, "run", "-t", "--id", "u", "sh", "-c", script);
+  await runCli(root.dir, ["wait", "u"]);
+  const full = await runCli(root.dir, ["logs", "--plain", "u"]);
+  assertMatch(full.stderr, /^codex-session: A full-screen program .*\n$/);
+  assertMatch(full.stdout, /^full\n1\n2\n/);
 });
 
 Deno.test("create pty starts Codex's terminal interface in one process", async () => {

@@ -44,11 +44,12 @@ Deno.test("readPlainLog() reads the last lines from the end of a long log", asyn
   await assertRejects(() => plainTail(root, -1), RangeError, "whole number");
 });
 
-Deno.test("readPlainLog() of a cut log leaves out what a full-screen program has drawn before", async () => {
+Deno.test("readPlainLog() of a cut log knows what a full-screen program has drawn", async () => {
   using root = new TestRoot();
   const drawn = "\x1b[5;5Hdrawn".repeat(1000);
   makeLog(root, 2 ** 30, `${drawn}\x1b[?1049lafter\r\n$ ls\r\n`);
-  assertEquals(await plainTail(root, 3), ["after", "$ ls"]);
+  const [drawing, ...after] = await plainTail(root, 3);
+  assertEquals([drawing!.trim(), ...after], ["drawn", "after", "$ ls"]);
   makeLog(root, 2 ** 30, `cut off\r\n$ vi\r\n\x1b[?1049h${drawn}`);
   assertEquals((await plainTail(root, 9)).at(-1)?.trim(), "drawn");
 });
@@ -107,15 +108,30 @@ Deno.test("readPlainLog() tells that the beginning is gone", async () => {
   assert(/beginning .* is gone/.test(notices.join()), notices.join());
   // The last lines are all there.
   assertEquals((await plain(root, { tailLines: 1 })).notices, []);
+  // In the middle of a program that draws on the alternate screen.
+  Deno.removeSync(`${root.dir}/t`, { recursive: true });
+  leave(root, "\x1b[Hshown", { dropped: true, alternate: true });
+  assertEquals((await plain(root)).lines, ["shown"]);
+  assertEquals((await plain(root)).notices.length, 2);
 });
 
 Deno.test("readPlainLog() keeps what is erased above the screen", async () => {
   using root = new TestRoot();
   const rows = Array.from({ length: 9 }, (_, i) => `${i}`);
   const forget = "\x1b[H\x1b[2J\x1b[3J";
-  leave(root, rows.join("\r\n") + forget + "last\r\n");
+  // On the alternate screen it has no effect.
+  const other = "\x1b[?1049h\x1b[3J\x1b[?1049l";
+  leave(root, rows.join("\r\n") + forget + "last\r\n" + other);
   // Those on the screen were erased.
   assertEquals((await plain(root)).lines, ["0", "1", "2", "last"]);
+  // Many: the emulator forgets them meanwhile.
+  const count = 12_000;
+  const many = Array.from({ length: count }, (_, i) => `${i}`);
+  Deno.removeSync(`${root.dir}/t`, { recursive: true });
+  leave(root, many.join("\r\n") + "\r\n\x1b[?1049h" + "x".repeat(3000));
+  const { lines } = await plain(root);
+  assertEquals(lines.slice(0, count), many);
+  assert(lines.length < count + 10, `${lines.length}`);
 });
 
 Deno.test("readPlainLog() takes a session without a terminal, either stream", async () => {

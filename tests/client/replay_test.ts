@@ -83,10 +83,18 @@ Deno.test("terminalStatusAt() takes numbers that can be, and no others", async (
     return rest;
   };
   const right = { agent: 5, columns: 40, rows: 3, clients: 2 };
-  assertEquals(status(JSON.stringify(right)), { ...right, hasDropped: false });
-  const dropped = JSON.stringify({ ...right, dropped: true });
-  assertEquals(status(dropped), { ...right, hasDropped: true });
-  const none = { agent: 0, columns: 0, rows: 0, clients: 0, hasDropped: false };
+  assertEquals(status(JSON.stringify(right)), {
+    ...right,
+    alternate: false,
+    hasDropped: false,
+  });
+  const more = { ...right, alternate: true };
+  const dropped = JSON.stringify({ ...more, dropped: true });
+  assertEquals(status(dropped), { ...more, hasDropped: true });
+  const none = {
+    ...{ agent: 0, columns: 0, rows: 0, clients: 0 },
+    ...{ alternate: false, hasDropped: false },
+  };
   const wrong = { agent: -1, columns: 1e9, rows: 1.5, clients: "\x1b[2J" };
   assertEquals(status(JSON.stringify(wrong)), none);
   assertEquals(status("[]"), none);

@@ -6,13 +6,14 @@ function scrolled(...frames: string[]): string {
   const lines = new ScrolledLines();
   const rows = (frame: string) => [...frame].map((row) => row.trim());
   const gone = frames.flatMap((frame) => lines.take(rows(frame)));
-  return [...gone, "|", ...lines.end()].join("");
+  return [...gone, "|", ...lines.end()].map((row) => row || "_").join("");
 }
 
 Deno.test("ScrolledLines gives the rows above those that stand higher than before", () => {
   assertEquals(scrolled("abcdef", "bcdefg", "efghij"), "abcd|efghij");
   // Erased between the frames, and before the end.
   assertEquals(scrolled("abcdef", "      ", "cdefgh", "      "), "ab|cdefgh");
+  assertEquals(scrolled(" a b  "), "|_a_b");
   // A prompt that stays below, a title that stays above and is given once.
   assertEquals(scrolled("Tabcde>", "Tbcdef>", "Tdefgh>"), "Tabc|defgh>");
 });
