@@ -132,6 +132,8 @@ export interface SendKeysOptions extends RootOptions {
    * @default {2000}
    */
   readonly timeoutMs?: number;
+  /** Stops the waiting; what the relay has got by then may still be typed. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -143,6 +145,7 @@ export interface SendKeysOptions extends RootOptions {
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is
  * no terminal; `input_full` with `written` if the program does not read its input.
  * @throws {TypeError} if there is no such key.
+ * @throws the signal's reason, once it is aborted.
  *
  * @example
  * ```ts
@@ -155,8 +158,9 @@ export async function sendKeys(
   parts: readonly TerminalInputPart[],
   options: SendKeysOptions = {},
 ): Promise<{ readonly written: number }> {
-  const { timeoutMs = 2000, root } = options;
+  const { timeoutMs = 2000, signal, root } = options;
   const paths = pathsFor(id, { root });
+  signal?.throwIfAborted();
   const encoded = parts.map((part) => {
     if ("key" in part) encodeKey(part.key); // Throws here if it is no key: the caller's mistake.
     return "raw" in part ? { raw: btoa(toLatin1(part.raw)) } : part;
@@ -166,8 +170,10 @@ export async function sendKeys(
   // The program may take `timeoutMs` for each part, and for each page of a long one.
   const pages = parts.length + Math.ceil(request.length / 4096);
   using _ = relay.giveUpAfter(ANSWER_MS + pages * timeoutMs);
+  using _closing = closeWhenAborted(relay, signal);
   for (;;) {
     const frame = await relay.next();
+    signal?.throwIfAborted();
     if (frame === undefined) throw unreachable(id, readState(paths).state);
     if (frame.type !== Frame.SEND_REPLY) continue;
     const { written, total, error } = sendReplyIn(frame, id);
@@ -178,6 +184,19 @@ export async function sendKeys(
       { id, written },
     );
   }
+}
+
+/** Closes a connection when the signal is aborted, which wakes a pending read. */
+function closeWhenAborted(
+  relay: RelayConnection | undefined,
+  signal: AbortSignal | undefined,
+): Disposable {
+  const close = () => relay?.[Symbol.dispose]();
+  if (signal?.aborted) close();
+  signal?.addEventListener("abort", close);
+  return {
+    [Symbol.dispose]: () => signal?.removeEventListener("abort", close),
+  };
 }
 
 function sendReplyIn(frame: Received, id: string): SendReply {
@@ -221,33 +240,27 @@ export async function waitForScreen(
   signal?.throwIfAborted();
   const lookAgain = encode(Frame.SCREEN, { ansi: false, scrollback: 0 });
   using relay = await connectWatching(paths);
-  // Closing wakes a pending read.
-  const abort = () => relay?.[Symbol.dispose]();
-  signal?.addEventListener("abort", abort);
+  using _ = closeWhenAborted(relay, signal);
   // The first activity is no output, it tells that the subscription is made.
   let isFirst = true;
   const isDrawn = () => since === undefined || !isAt(since.stdout, paths);
-  try {
-    while (relay !== undefined) {
-      const frame = await relay.next();
-      signal?.throwIfAborted();
-      if (frame === undefined || frame.type === Frame.END) break;
-      if (frame.type === Frame.ACTIVITY) {
-        if (isFirst && !isDrawn()) {
-          isFirst = false;
-          continue;
-        }
-        // If it ends in this instant, the next frame or the last screen tells.
-        await relay.send(lookAgain).catch((error) => {
-          if (!isGone(error)) throw error;
-        });
+  while (relay !== undefined) {
+    const frame = await relay.next();
+    signal?.throwIfAborted();
+    if (frame === undefined || frame.type === Frame.END) break;
+    if (frame.type === Frame.ACTIVITY) {
+      if (isFirst && !isDrawn()) {
+        isFirst = false;
+        continue;
       }
-      if (frame.type !== Frame.SCREEN_REPLY) continue;
-      const screen = screenIn(frame, id, false);
-      if (matchIn(screen, pattern) !== null) return screen;
+      // If it ends in this instant, the next frame or the last screen tells.
+      await relay.send(lookAgain).catch((error) => {
+        if (!isGone(error)) throw error;
+      });
     }
-  } finally {
-    signal?.removeEventListener("abort", abort);
+    if (frame.type !== Frame.SCREEN_REPLY) continue;
+    const screen = screenIn(frame, id, false);
+    if (matchIn(screen, pattern) !== null) return screen;
   }
   // Output right before its end counts as well.
   const last = await readScreen(id, { root });

@@ -537,6 +537,13 @@ Deno.test("sendKeys() tells how much was typed when the program does not read", 
     `${error.written}`,
   );
   assertEquals((await readScreen("a", { root: root.dir })).lines[0], "raw");
+  const options = { root: root.dir, timeoutMs: 600_000 };
+  const signal = AbortSignal.timeout(100);
+  await assertRejects(
+    () => sendKeys("a", [{ text: "x" }], { ...options, signal }),
+    DOMException,
+    "due to timeout",
+  );
   // A terminal that edits lines: the kernel would drop what is too long.
   await startTerminal(root.dir, "b", [
     "sh",
