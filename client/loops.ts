@@ -27,9 +27,8 @@ export function ownSession(): string | undefined {
   if (!dir) return undefined;
   try {
     return Deno.realPathSync(dir);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return undefined; // It was deleted.
+  } catch {
+    return dir; // It was deleted, or is outside of what this program may read.
   }
 }
 
@@ -50,12 +49,21 @@ export function checkNoLoop({ id, dir }: Paths): void {
   }
   const shown = [own];
   for (const at of shown) { // It grows meanwhile.
-    if (!isLive(readState(pathsIn(at, basename(at))))) continue;
-    for (const viewer of viewersOf(at)) {
+    for (const viewer of liveViewersOf(at)) {
       if (viewer === dir) throw shownAlready(id, basename(own));
       if (shown.includes(viewer) || shown.length > MAX_SEARCHED) continue;
       shown.push(viewer);
     }
+  }
+}
+
+function liveViewersOf(dir: string): readonly string[] {
+  try {
+    // The record of a killed relay is out of date.
+    return isLive(readState(pathsIn(dir, basename(dir)))) ? viewersOf(dir) : [];
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    return []; // Another root: without the permission nobody can tell.
   }
 }
 
