@@ -43,7 +43,7 @@ export function checkNoLoop({ id, dir }: Paths): void {
   if (own === dir) {
     throw new SessionError(
       "unsupported",
-      `Cannot attach to session "${id}" from inside: it would show itself without end; use another terminal`,
+      `Cannot attach to session "${id}" inside itself: it would show itself without end`,
       { id },
     );
   }
@@ -70,7 +70,7 @@ function liveViewersOf(dir: string): readonly string[] {
 function shownAlready(id: string, own: string): SessionError {
   return new SessionError(
     "unsupported",
-    `Cannot attach to session "${id}" from inside session "${own}", which it shows: they would show each other without end`,
+    `Cannot attach to session "${id}" inside session "${own}": they would show each other without end`,
     { id },
   );
 }
@@ -98,7 +98,7 @@ export function checkNoEcho(
   const { id } = paths;
   throw new SessionError(
     "unsupported",
-    `Cannot follow session "${id}" from inside: it would print its own output without end`,
+    `Cannot follow session "${id}" inside itself: it would print its own output without end`,
     { id },
   );
 }
