@@ -105,7 +105,8 @@ export interface Attachment extends Promise<AttachResult> {
  * the program alive until the next input, so a command line should call `Deno.exit` when
  * it is done.
  *
- * A terminal session (kind `pty`) is shown exactly as it is, then live. `stdin` must give the
+ * A terminal session (kind `pty`) is shown exactly as it is, then live; of one that has ended,
+ * the last screen. `stdin` must give the
  * bytes of a terminal in raw mode; the terminal behind `stdout` is restored at the end.
  *
  * Needs `--allow-read` of the root, without `root` `--allow-env`, and to send what

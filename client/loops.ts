@@ -27,9 +27,8 @@ export function ownSession(): string | undefined {
   if (!dir) return undefined;
   try {
     return Deno.realPathSync(dir);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return undefined; // It was deleted.
+  } catch {
+    return dir; // It was deleted, or is outside of what this program may read.
   }
 }
 
@@ -44,14 +43,13 @@ export function checkNoLoop({ id, dir }: Paths): void {
   if (own === dir) {
     throw new SessionError(
       "unsupported",
-      `Cannot attach to session "${id}" from inside: it would show itself without end; use another terminal`,
+      `Cannot attach to session "${id}" inside itself: it would show itself without end`,
       { id },
     );
   }
   const shown = [own];
   for (const at of shown) { // It grows meanwhile.
-    if (!isLive(readState(pathsIn(at, basename(at))))) continue;
-    for (const viewer of viewersOf(at)) {
+    for (const viewer of liveViewersOf(at)) {
       if (viewer === dir) throw shownAlready(id, basename(own));
       if (shown.includes(viewer) || shown.length > MAX_SEARCHED) continue;
       shown.push(viewer);
@@ -59,10 +57,20 @@ export function checkNoLoop({ id, dir }: Paths): void {
   }
 }
 
+function liveViewersOf(dir: string): readonly string[] {
+  try {
+    // The record of a killed relay is out of date.
+    return isLive(readState(pathsIn(dir, basename(dir)))) ? viewersOf(dir) : [];
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    return []; // Another root: without the permission nobody can tell.
+  }
+}
+
 function shownAlready(id: string, own: string): SessionError {
   return new SessionError(
     "unsupported",
-    `Cannot attach to session "${id}" from inside session "${own}", which it shows: they would show each other without end`,
+    `Cannot attach to session "${id}" inside session "${own}": they would show each other without end`,
     { id },
   );
 }
@@ -90,7 +98,7 @@ export function checkNoEcho(
   const { id } = paths;
   throw new SessionError(
     "unsupported",
-    `Cannot follow session "${id}" from inside: it would print its own output without end`,
+    `Cannot follow session "${id}" inside itself: it would print its own output without end`,
     { id },
   );
 }

@@ -41,7 +41,7 @@ Deno.test("attach refuses to show a terminal session on itself, by id and by ind
   const { type, shows } = await shell(root, "self");
   for (const words of ["attach self", "attach 0", "logs -f self"]) {
     await type(`clear; $cs ${words}; echo status $?`);
-    await shows(/from inside: it would[^]*status 4\n/);
+    await shows(/inside itself: it would[^]*status 4\n/);
   }
 });
 
@@ -59,7 +59,7 @@ Deno.test("attach refuses a session that shows this one, directly or by way of a
   await until(() => clients("c") === 1);
   for (const id of ["b", "a"]) {
     await c!.type(`clear; $cs attach ${id}; echo status $?`);
-    const loop = `to session "${id}" from inside session "c", which it shows`;
+    const loop = `to session "${id}" inside session "c": they`;
     await c!.shows(new RegExp(`${loop}[^]*status 4\n`));
   }
   await a!.shows(/status 4\n/); // By way of b.
@@ -87,7 +87,7 @@ Deno.test("attach and logs -f refuse to print the log of a session into itself",
     const { dir, stderr } = pathsFor("self", { root: root.dir });
     assertStringIncludes(
       Deno.readTextFileSync(stderr),
-      "from inside: it would",
+      "inside itself: it would",
     );
     Deno.removeSync(dir, { recursive: true });
   }
