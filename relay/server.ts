@@ -41,6 +41,7 @@ import {
   type Unchecked,
   VersionError,
 } from "./protocol.ts";
+import { isMouse } from "../screen/typed.ts";
 import { RelayClient } from "./peer.ts";
 import { passInput, type TypedTerminal, typeParts } from "./typing.ts";
 import { Window } from "./window.ts";
@@ -174,7 +175,7 @@ export class RelayServer {
       }
       case Frame.INPUT:
         if (!client.isAttached || client.isReadOnly) return;
-        this.#follow(client, frame.payload);
+        if (!this.#follow(client, frame.payload)) return;
         return await passInput(writer, frame.payload);
       case Frame.RESIZE:
         return this.#window.resize(
@@ -212,11 +213,16 @@ export class RelayServer {
    * Lets a client lead if it has typed. It must before the program reads what was typed, which
    * may look at its size because of it. Reports of its terminal don't count: two windows whose
    * terminals report their focus at each redraw would resize each other for ever.
+   *
+   * Tells whether the program gets the input. A mouse in a window of another size points at
+   * something else: a click there only leads.
    */
-  #follow(client: RelayClient, bytes: Uint8Array): void {
+  #follow(client: RelayClient, bytes: Uint8Array): boolean {
+    const isLost = client.crop !== undefined && isMouse(bytes);
     client.inputCount++;
     if (client.typed.feed(bytes)) this.#personTyped(client);
     else if (client.typed.isOpen) this.#inBackground(this.#awaitMore(client));
+    return !isLost;
   }
 
   /** What looks like the beginning of a report is the Escape key if nothing follows. */

@@ -47,8 +47,8 @@ export class Crop {
     // What changes often is set by itself: other settings make a whole painting.
     const settings = (modes.alternate ? RESET_ON_ALTERNATE : RESET_MODES) +
       modes.restoreSequence().replaceAll("\x1b[?25l", "") +
-      // Rows are painted as they stand.
-      "\x1b[4l\x1b[?7l\x1b[?69l";
+      // Rows are painted as they stand, and the window's size is not the session's.
+      "\x1b[4l\x1b[?7l\x1b[?69l\x1b[?2048l";
     const isWhole = settings !== this.#settings ||
       rows !== this.#rows.length;
     let text = "";

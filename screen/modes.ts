@@ -442,7 +442,7 @@ export function farewell(bottom: number | undefined): string {
     // Leaving comes last: it restores the cursor, and some of the others move it. A terminal
     // without a second screen needs a free line.
     ? END_ANYTHING + POP_KEYBOARD + own + RESET_REST + colors +
-      "\x1b[999;1H" + LEAVE_ALTERNATE
+      "\x1b[999;1H\x1b[?1049l"
     : own + RESET_MODES + colors + `\x1b[${bottom};1H\r\n`;
   return modes + RESTORE_TITLE;
 }

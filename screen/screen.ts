@@ -169,16 +169,14 @@ export class Screen {
     return crop.paint(this.catchUp(), this.modes, window);
   }
 
-  /** The last row of the main screen with text or the cursor, counted from 1. */
+  /** The last row of the main screen with text, counted from 1. */
   get bottom(): number {
-    const { buffer, cols, rows } = this.catchUp();
-    const { active, normal } = buffer;
-    const least = active.type === "normal" ? normal.cursorY + 1 : 1;
-    for (let row = rows; row > least; row--) {
+    const { buffer: { normal }, cols, rows } = this.catchUp();
+    for (let row = rows; row > 1; row--) {
       const line = normal.getLine(normal.baseY + row - 1);
       if (line?.translateToString(true, 0, cols)) return row;
     }
-    return least;
+    return 1;
   }
 
   /** The screen as text. */

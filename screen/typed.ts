@@ -91,3 +91,10 @@ function endOfMotion(text: string, at: number): number | undefined {
     : (code & 3) === 3 && (code & 64) === 0;
   return isRelease || (code & 32) !== 0 ? MOUSE.lastIndex : undefined;
 }
+
+/** Whether input is nothing but reports of the mouse, as today's programs ask for them (SGR). */
+export function isMouse(bytes: Uint8Array): boolean {
+  // Others are not worth a look: a paste may be long.
+  return bytes[0] === 0x1b && bytes.length < 4096 &&
+    /^(?:\x1b\[<\d+;\d+;\d+[Mm])+$/.test(toLatin1(bytes));
+}

@@ -194,7 +194,7 @@ Deno.test("redraw() with onlyAlternate draws the same and leaves the main screen
   }
 });
 
-Deno.test("bottom is the last row of the main screen that is in use", async () => {
+Deno.test("bottom is the last row of the main screen with text", async () => {
   const screen = new Screen(40, 12);
   await screen.load();
   const bottomAfter = (text: string) => {
@@ -202,7 +202,7 @@ Deno.test("bottom is the last row of the main screen that is in use", async () =
     return screen.bottom;
   };
   assertEquals(bottomAfter(""), 1);
-  assertEquals(bottomAfter("a\r\nb\r\n"), 3);
+  assertEquals(bottomAfter("a\r\nb\r\n"), 2);
   assertEquals(bottomAfter("\x1b[7;3Hx\x1b[2;1H"), 7);
   assertEquals(bottomAfter("\x1b[?1049h\x1b[12;1Hfull"), 7);
 });
