@@ -501,19 +501,15 @@ Deno.test("the window follows what is typed, not what a terminal reports by itse
   }
   const log = () => Deno.readTextFileSync(`${root.dir}/log`);
   await until(() => log().endsWith("\x07"), "the reports");
-<<<<<<< HEAD
   assertEquals(terminalStatusAt(paths, true)?.columns, 70);
-=======
-  assertEquals(terminalStatus(paths, true)?.columns, 70);
   await first.type("\x1b[<35;2;2M");
   await first.type("\x1b[<0;3;3M");
-  await until(() => terminalStatus(paths, true)?.columns === 90, "a click");
+  await until(() => terminalStatusAt(paths, true)?.columns === 90, "a click");
   await first.type("\x1b[<0;3;3m");
   await until(() => log().endsWith("m"), "the release");
   assert(!/;2M|;3M/.test(log()), "a click in a window of another size");
   await second.type("x");
-  await until(() => terminalStatus(paths, true)?.columns === 70, "a letter");
->>>>>>> ten-b1
+  await until(() => terminalStatusAt(paths, true)?.columns === 70, "a letter");
   await first.type("\x1b");
   await until(() => terminalStatusAt(paths, true)?.columns === 90, "Escape");
   await second.type("x");
