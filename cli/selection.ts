@@ -104,7 +104,7 @@ function statesOf(call: Parsed): ReadonlySet<StateName> | undefined {
   for (const name of names ?? []) {
     if ((STATES as readonly string[]).includes(name)) continue;
     throw new ArgumentError(
-      `Unknown state "${name}": use ${STATES.join(", ")}`,
+      `Unknown state "${name}": use starting, running, exited (stopped, too), lost or damaged`,
     );
   }
   return names && new Set(names as StateName[]);
