@@ -118,8 +118,11 @@ function parseLabel(text: string): [string, string?] {
   throw new ArgumentError(`Invalid label "${text}": use KEY or KEY=VALUE`);
 }
 
+/** How many sessions are worked on at the same time: each may hold a few files open. */
+const BATCH = 50;
+
 /**
- * Does the work for all sessions at the same time, so that grace periods don't add up, and reports
+ * Does the work for many sessions at the same time, so that grace periods don't add up, and reports
  * each failure. The status is that of the failures if they agree, else 1.
  */
 export async function forEachChosen(
@@ -127,15 +130,19 @@ export async function forEachChosen(
   io: Io,
   work: (session: Session) => Promise<number | void>,
 ): Promise<number> {
-  return combine(
-    await Promise.all(chosen.map(async (one) => {
-      if (one.session === undefined) return one.status;
-      try {
-        return await work(one.session) ?? OK;
-      } catch (error) {
-        if (error instanceof Deno.errors.BrokenPipe) throw error;
-        return reportError(error, io);
-      }
-    })),
-  );
+  const attempt = async (one: Chosen): Promise<number> => {
+    if (one.session === undefined) return one.status;
+    try {
+      return await work(one.session) ?? OK;
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw error;
+      return reportError(error, io);
+    }
+  };
+  const statuses: number[] = [];
+  for (let at = 0; at < chosen.length; at += BATCH) {
+    const batch = chosen.slice(at, at + BATCH);
+    statuses.push(...await Promise.all(batch.map(attempt)));
+  }
+  return combine(statuses);
 }
