@@ -20,24 +20,19 @@ import {
   forEachChosen,
   noteNone,
 } from "./selection.ts";
-import {
-  listProcesses,
-  processFinder,
-  type SessionProcess,
-} from "../process/members.ts";
+import { isEnded, isOfAgent, leftOverTest } from "./left_over.ts";
+import { listProcesses } from "../process/members.ts";
 import type { Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
   KINDS,
-  type Paths,
   promptOf,
   readPids,
   readStopRequest,
   readTimes,
   type State,
 } from "../store.ts";
-import { isGranted } from "../system/files.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
@@ -136,11 +131,6 @@ function columnsFor(widths: readonly number[], width: number): number[] {
   return kept;
 }
 
-/** Tells whether a session has ended, orderly or not. */
-function isEnded({ state: { state } }: Pick<Session, "state">): boolean {
-  return state === "exited" || state === "lost";
-}
-
 /** The number of clients attached to a terminal, as its relay has noted it. */
 function clientsOf({ meta, paths, state }: Session): number | null {
   if (meta === null || !KINDS[meta.kind].isTerminal) return null;
@@ -170,28 +160,6 @@ function stateText({ state, paths }: Session): string {
     ? `exited ${state.ending.code}`
     : `ended by ${state.ending.signal}`;
 }
-
-/**
- * Returns a function that tells whether an ended session has left processes; `null` if that can't
- * be seen without asking for a permission. It reads all processes once, at the first ended session.
- */
-function leftOverTest(): (session: Session) => boolean | null {
-  let hasProcesses: ((paths: Paths) => boolean) | null | undefined;
-  return ({ state, paths }) => {
-    if (!isEnded({ state })) return false;
-    if (hasProcesses === undefined) {
-      const mayLook = isGranted({ name: "ffi" }) &&
-        isGranted({ name: "run", command: "/bin/sh" });
-      hasProcesses = mayLook ? processFinder(true) : null;
-    }
-    return hasProcesses &&
-      hasProcesses(paths) && listProcesses(paths).some(isOfAgent);
-  };
-}
-
-/** Tells a process of the agent from the supervisor's, which ends a moment after the record. */
-const isOfAgent = ({ role }: SessionProcess) =>
-  role === "agent" || role === "child";
 
 function colorOf(state: State): (text: string) => string {
   switch (state.state) {

@@ -14,6 +14,7 @@ import {
   reportError,
   valueOf,
 } from "./io.ts";
+import { isEnded, leftOverTest } from "./left_over.ts";
 import { choose, forEachChosen } from "./selection.ts";
 import { getSession, type Session } from "../session/find.ts";
 import { formatBytes } from "../std.ts";
@@ -26,11 +27,12 @@ export const stop: Handler = async (call, io) => {
   signalNumber(signal); // A wrong one is a usage error, before anything is stopped.
   const graceMs = parsedValueOf(call, "time", parseDuration);
   const { stopSession } = await import("../session/stop.ts");
-  const { processFinder } = await import("../process/members.ts");
-  let hasProcesses: ReturnType<typeof processFinder> | undefined;
-  const chosen = await choose(call, io, ({ state, paths }) => {
-    return isLive(state) || (hasProcesses ??= processFinder())(paths);
-  });
+  const isLeftOver = leftOverTest();
+  const chosen = await choose(
+    call,
+    io,
+    (session) => isLive(session.state) || isLeftOver(session) === true,
+  );
   return await forEachChosen(chosen, io, async ({ id }) => {
     try {
       await stopSession(id, { signal, graceMs });
@@ -46,8 +48,7 @@ async function hasEnded(id: string, error: unknown): Promise<boolean> {
   if (!(error instanceof SessionError) || error.code !== "wrong_state") {
     return false;
   }
-  const { state } = (await getSession(id)).state;
-  return state === "exited" || state === "lost";
+  return isEnded(await getSession(id));
 }
 
 /** `delete`. Without `--force`, filters choose only what it can delete. */
@@ -55,10 +56,8 @@ export const delete_: Handler = async (call, io) => {
   const force = call.flags.has("force");
   const { deleteSession } = await import("../session/stop.ts");
   let spared = 0;
-  const fits = ({ state }: Session) => {
-    if (force || state.state === "exited" || state.state === "lost") {
-      return true;
-    }
+  const fits = (session: Session) => {
+    if (force || isEnded(session)) return true;
     spared++;
     return false;
   };
