@@ -51,8 +51,13 @@ export async function choose(
         }": name sessions, or use --label, --state or --all`,
       );
     }
-    const sessions = await filteredSessions(call, fits);
-    if (sessions.length === 0) noteNone(call, io);
+    let unfit = 0;
+    const sessions = await filteredSessions(call, (session) => {
+      if (fits(session)) return true;
+      unfit++;
+      return false;
+    });
+    if (sessions.length === 0) noteNone(call, io, unfit);
     return sessions.map((session) => ({ session }));
   }
   if (selectors.length === 0) {
@@ -91,10 +96,14 @@ export async function filteredSessions(
 }
 
 /** Says that there is nothing to choose, unless a program reads the results. */
-export function noteNone(call: Parsed, io: Io): void {
+export function noteNone(call: Parsed, io: Io, unfit = 0): void {
   if (io.json || call.flags.has("quiet")) return;
-  if (isFiltered(call)) io.err("codex-session: No session matches\n");
-  else if (io.columns !== undefined) {
+  if (unfit > 0) {
+    const those = unfit === 1 ? "session that matches" : "sessions that match";
+    io.err(`codex-session: Nothing to do for ${unfit} ${those}\n`);
+  } else if (isFiltered(call)) {
+    io.err("codex-session: No session matches\n");
+  } else if (io.columns !== undefined) {
     io.err("No sessions yet; start one with: codex-session run -- COMMAND\n");
   }
 }
