@@ -77,7 +77,7 @@ const COLUMNS: readonly (readonly [
   ["COMMAND", "left", commandText],
 ];
 /** What is left out where there is no room, in this order. */
-const LEFT_OUT = ["CLIENTS", "OUT", "ERR", "LAST", "KIND", "PID", "CREATED"];
+const LEFT_OUT = ["CLIENTS", "OUT ERR", "LAST", "KIND", "PID", "CREATED"];
 /** The room that commands get before columns are left out, in cells. */
 const COMMAND_CELLS = 24;
 
@@ -124,9 +124,9 @@ function columnsFor(widths: readonly number[], width: number): number[] {
       const most = i === last ? COMMAND_CELLS : Infinity;
       return sum + Math.min(widths[i]!, most) + 2;
     }, -2);
-  for (const name of LEFT_OUT) {
+  for (const names of LEFT_OUT) {
     if (needed() <= width) break;
-    kept = kept.filter((i) => COLUMNS[i]![0] !== name);
+    kept = kept.filter((i) => !names.split(" ").includes(COLUMNS[i]![0]));
   }
   return kept;
 }
