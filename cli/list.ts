@@ -20,23 +20,18 @@ import {
   forEachChosen,
   noteNone,
 } from "./selection.ts";
-import {
-  processesAt,
-  processFinder,
-  type SessionProcess,
-} from "../process/members.ts";
+import { isEnded, isOfAgent, leftOverTest } from "./left_over.ts";
+import { processesAt } from "../process/members.ts";
 import type { Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
   KINDS,
-  type Paths,
   promptOf,
   readStopRequest,
   type State,
   timesAt,
 } from "../store.ts";
-import { isGranted } from "../system/files.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
@@ -81,7 +76,7 @@ const COLUMNS: readonly (readonly [
   ["COMMAND", "left", commandText],
 ];
 /** What is left out where there is no room, in this order. */
-const LEFT_OUT = ["CLIENTS", "OUT", "ERR", "LAST", "KIND", "PID", "CREATED"];
+const LEFT_OUT = ["CLIENTS", "OUT ERR", "LAST", "KIND", "PID", "CREATED"];
 /** The room that commands get before columns are left out, in cells. */
 const COMMAND_CELLS = 24;
 
@@ -128,16 +123,11 @@ function columnsFor(widths: readonly number[], width: number): number[] {
       const most = i === last ? COMMAND_CELLS : Infinity;
       return sum + Math.min(widths[i]!, most) + 2;
     }, -2);
-  for (const name of LEFT_OUT) {
+  for (const names of LEFT_OUT) {
     if (needed() <= width) break;
-    kept = kept.filter((i) => COLUMNS[i]![0] !== name);
+    kept = kept.filter((i) => !names.split(" ").includes(COLUMNS[i]![0]));
   }
   return kept;
-}
-
-/** Tells whether a session has ended, orderly or not. */
-function isEnded({ state: { state } }: Pick<Session, "state">): boolean {
-  return state === "exited" || state === "lost";
 }
 
 /** The number of clients attached to a terminal, as its relay has noted it. */
@@ -169,28 +159,6 @@ function stateText({ state, paths }: Session): string {
     ? `exited ${state.ending.code}`
     : `ended by ${state.ending.signal}`;
 }
-
-/**
- * Returns a function that tells whether an ended session has left processes; `null` if that can't
- * be seen without asking for a permission. It reads all processes once, at the first ended session.
- */
-function leftOverTest(): (session: Session) => boolean | null {
-  let hasProcesses: ((paths: Paths) => boolean) | null | undefined;
-  return ({ state, paths }) => {
-    if (!isEnded({ state })) return false;
-    if (hasProcesses === undefined) {
-      const mayLook = isGranted({ name: "ffi" }) &&
-        isGranted({ name: "run", command: "/bin/sh" });
-      hasProcesses = mayLook ? processFinder(true) : null;
-    }
-    return hasProcesses &&
-      hasProcesses(paths) && processesAt(paths).some(isOfAgent);
-  };
-}
-
-/** Tells a process of the agent from the supervisor's, which ends a moment after the record. */
-const isOfAgent = ({ role }: SessionProcess) =>
-  role === "agent" || role === "child";
 
 function colorOf(state: State): (text: string) => string {
   switch (state.state) {

@@ -51,8 +51,13 @@ export async function choose(
         }": name sessions, or use --label, --state or --all`,
       );
     }
-    const sessions = await filteredSessions(call, fits);
-    if (sessions.length === 0) noteNone(call, io);
+    let unfit = 0;
+    const sessions = await filteredSessions(call, (session) => {
+      if (fits(session)) return true;
+      unfit++;
+      return false;
+    });
+    if (sessions.length === 0) noteNone(call, io, unfit);
     return sessions.map((session) => ({ session }));
   }
   if (selectors.length === 0) {
@@ -91,10 +96,14 @@ export async function filteredSessions(
 }
 
 /** Says that there is nothing to choose, unless a program reads the results. */
-export function noteNone(call: Parsed, io: Io): void {
+export function noteNone(call: Parsed, io: Io, unfit = 0): void {
   if (io.json || call.flags.has("quiet")) return;
-  if (isFiltered(call)) io.err("codex-session: No session matches\n");
-  else if (io.columns !== undefined) {
+  if (unfit > 0) {
+    const those = unfit === 1 ? "session that matches" : "sessions that match";
+    io.err(`codex-session: Nothing to do for ${unfit} ${those}\n`);
+  } else if (isFiltered(call)) {
+    io.err("codex-session: No session matches\n");
+  } else if (io.columns !== undefined) {
     io.err("No sessions yet; start one with: codex-session run -- COMMAND\n");
   }
 }
@@ -104,7 +113,7 @@ function statesOf(call: Parsed): ReadonlySet<StateName> | undefined {
   for (const name of names ?? []) {
     if ((STATES as readonly string[]).includes(name)) continue;
     throw new ArgumentError(
-      `Unknown state "${name}": use ${STATES.join(", ")}`,
+      `Unknown state "${name}": use starting, running, exited (stopped, too), lost or damaged`,
     );
   }
   return names && new Set(names as StateName[]);
@@ -118,8 +127,11 @@ function parseLabel(text: string): [string, string?] {
   throw new ArgumentError(`Invalid label "${text}": use KEY or KEY=VALUE`);
 }
 
+/** How many sessions are worked on at the same time: each may hold a few files open. */
+const BATCH = 50;
+
 /**
- * Does the work for all sessions at the same time, so that grace periods don't add up, and reports
+ * Does the work for many sessions at the same time, so that grace periods don't add up, and reports
  * each failure. The status is that of the failures if they agree, else 1.
  */
 export async function forEachChosen(
@@ -127,15 +139,19 @@ export async function forEachChosen(
   io: Io,
   work: (session: Session) => Promise<number | void>,
 ): Promise<number> {
-  return combine(
-    await Promise.all(chosen.map(async (one) => {
-      if (one.session === undefined) return one.status;
-      try {
-        return await work(one.session) ?? OK;
-      } catch (error) {
-        if (error instanceof Deno.errors.BrokenPipe) throw error;
-        return reportError(error, io);
-      }
-    })),
-  );
+  const attempt = async (one: Chosen): Promise<number> => {
+    if (one.session === undefined) return one.status;
+    try {
+      return await work(one.session) ?? OK;
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw error;
+      return reportError(error, io);
+    }
+  };
+  const statuses: number[] = [];
+  for (let at = 0; at < chosen.length; at += BATCH) {
+    const batch = chosen.slice(at, at + BATCH);
+    statuses.push(...await Promise.all(batch.map(attempt)));
+  }
+  return combine(statuses);
 }

@@ -15,6 +15,7 @@ import {
   reportError,
   valueOf,
 } from "./io.ts";
+import { isEnded, leftOverTest } from "./left_over.ts";
 import { choose, forEachChosen } from "./selection.ts";
 import { getSession, type Session } from "../session/find.ts";
 import { formatBytes } from "../std.ts";
@@ -27,11 +28,12 @@ export const stop: Handler = async (call, io) => {
   signalNumber(killSignal); // A wrong one is a usage error, before anything is stopped.
   const graceMs = parsedValueOf(call, "time", parseDuration);
   const { stopSession } = await import("../session/stop.ts");
-  const { processFinder } = await import("../process/members.ts");
-  let hasProcesses: ReturnType<typeof processFinder> | undefined;
-  const chosen = await choose(call, io, ({ state, paths }) => {
-    return isLive(state) || (hasProcesses ??= processFinder())(paths);
-  });
+  const isLeftOver = leftOverTest();
+  const chosen = await choose(
+    call,
+    io,
+    (session) => isLive(session.state) || isLeftOver(session) === true,
+  );
   return await forEachChosen(chosen, io, async ({ id }) => {
     try {
       const onNotice = noticeOf(id, io);
@@ -48,8 +50,7 @@ async function hasEnded(id: string, error: unknown): Promise<boolean> {
   if (!(error instanceof SessionError) || error.code !== "wrong_state") {
     return false;
   }
-  const { state } = (await getSession(id)).state;
-  return state === "exited" || state === "lost";
+  return isEnded(await getSession(id));
 }
 
 /** Prints what the user of a stopped session should know. */
@@ -67,10 +68,8 @@ export const delete_: Handler = async (call, io) => {
   const force = call.flags.has("force");
   const { deleteSession } = await import("../session/stop.ts");
   let spared = 0;
-  const fits = ({ state }: Session) => {
-    if (force || state.state === "exited" || state.state === "lost") {
-      return true;
-    }
+  const fits = (session: Session) => {
+    if (force || isEnded(session)) return true;
     spared++;
     return false;
   };

@@ -549,7 +549,8 @@ export const COMMANDS: readonly Command[] = [
     options: [],
     details:
       "The script completes commands, options, and the ids of sessions. Load it when the shell\n" +
-      "starts, or write it to a file in a folder where the shell looks for completions.",
+      "starts, after an alias for codex-session if there is one, or write it to a file in a folder\n" +
+      "where the shell looks for completions.",
     examples: [
       ["$ source <(codex-session completions bash)", "in ~/.bashrc"],
       [

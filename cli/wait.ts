@@ -65,7 +65,7 @@ export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("../client/wait.ts");
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const condition = parseCondition(valueOf(call, "for") ?? "exit");
-  const chosen = await choose(call, io, () => true);
+  const chosen = await choose(call, io, ({ meta }) => meta !== null);
   const waiting = chosen.map((one) =>
     forEachChosen([one], io, async ({ id }) => {
       if (condition.for !== "exit") {

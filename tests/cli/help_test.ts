@@ -89,7 +89,8 @@ class Scene implements AsyncDisposable {
     // The last one is the newest: its number is 0.
     for (const id of ["ed", "a", "b", "c", "hello", "fix"]) {
       const kind = id === "ed" ? "pty" : "repl";
-      const command = ends ? ["echo", "done"] : ["cat"];
+      const script = ends ? "echo done; echo an error >&2" : "cat";
+      const command = ["sh", "-c", script];
       await createSession({ root, id, kind, command });
       if (ends) await waitForSession(id, { root });
     }
@@ -154,9 +155,11 @@ Deno.test({
         : ended;
     const play = async (scene: Scene) => {
       for (const line of EXAMPLES) {
-        // doctor tells of the machine, not of its example.
-        if (sceneOf(line) !== scene || line.includes(" doctor")) continue;
-        const [code, output] = await scene.run(line.replace("=5s", "=50ms"));
+        // doctor tells of the machine, not of its example; attach alone may ask.
+        if (sceneOf(line) !== scene || / doctor|attach$/.test(line)) continue;
+        const [code, output] = await scene.run(
+          line.replace(/idle=\d+s/, "idle=50ms"),
+        );
         if (code !== 0) failed.push([line, code, output]);
       }
     };

@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { type Chosen, forEachChosen } from "../../cli/selection.ts";
+import type { Io } from "../../cli/io.ts";
+import { SessionError } from "../../errors.ts";
 import { pathsFor, readState } from "../../store.ts";
 import {
   assertEquals,
@@ -50,7 +53,11 @@ Deno.test("choose() takes labels, states and all, the same in each command", asy
   // An ended one is waited for, too: else a quick one would be missed.
   assertEquals(await call("wait -l team=y"), [3, ["done 3"], ""]);
   assertEquals(await call("stop -l team=x"), [0, ["a", "b"], ""]);
-  assertEquals(await call("stop -l team=x"), [0, [], none]);
+  assertEquals(await call("stop -l team=x"), [
+    0,
+    [],
+    "codex-session: Nothing to do for 2 sessions that match\n",
+  ]);
   assertEquals(await call("delete -l team=z"), [0, [], none]);
   assertEquals(await call("delete --all"), [
     0,
@@ -84,4 +91,23 @@ Deno.test("choose() takes each session once and refuses names together with filt
   );
   assertStringIncludes((await call("stop -l =x"))[2], "use KEY or KEY=VALUE");
   assertEquals((await call("list -q --state running"))[1], ["a", "b"]);
+});
+
+Deno.test("forEachChosen() works on many at a time, but not on so many that files run out", async () => {
+  const chosen = Array.from({ length: 200 }, (_, i) => (
+    { session: { id: `s${i}` } } as Chosen
+  ));
+  let [now, most, done] = [0, 0, 0];
+  const said: string[] = [];
+  const io = { err: (text: string) => said.push(text) } as unknown as Io;
+  const status = await forEachChosen(chosen, io, async ({ id }) => {
+    most = Math.max(most, ++now);
+    await Promise.resolve();
+    now--;
+    done++;
+    if (id === "s7") throw new SessionError("wrong_state", "no");
+  });
+  assertEquals([status, most, done, said], [4, 50, 200, [
+    "codex-session: no\n",
+  ]]);
 });
