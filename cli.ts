@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { checkArguments } from "./cli/arguments.ts";
 import {
   describeError,
   FAILED,
@@ -109,6 +110,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   let io = newIo(rest.includes("--json"));
   try {
+    checkArguments(args);
     if (["--help", "-h", "help"].includes(name)) {
       const about = findCommand(rest[0] ?? "");
       if (rest[0] !== undefined && about === undefined) {

@@ -37,13 +37,13 @@ import {
   type Scope,
   SCOPES,
 } from "../store.ts";
-import { launch, type ProcessOptions } from "../spawn.ts";
+import { directoryOf, launch, type ProcessOptions } from "../spawn.ts";
 import {
   prepare,
   type Prepared,
   requireMainThread,
 } from "../process/prepare.ts";
-import { join, resolve } from "../std.ts";
+import { join } from "../std.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
 import { remove } from "../system/files.ts";
 
@@ -177,7 +177,7 @@ export async function createSession(
   check(options);
   signal?.throwIfAborted();
   const root = openRoot(options);
-  const cwd = resolve(options.cwd ?? Deno.cwd());
+  const cwd = directoryOf(options);
   // Before the claim: between claim and start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
