@@ -15,6 +15,7 @@
  */
 import {
   ArgumentError,
+  checkString,
   checkStringRecord,
   checkStrings,
   checkType,
@@ -175,6 +176,8 @@ async function spawnAt(
   args: readonly string[],
   options: SpawnOptions,
 ): Promise<Pids> {
+  checkString("paths.id", paths?.id);
+  checkString("paths.dir", paths.dir);
   requireMainThread(paths.id);
   checkNewId(paths.id);
   const { program = [], env = {}, ...rest } = options;

@@ -21,8 +21,8 @@ import { randomName } from "./names.ts";
 import { mainPids } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
+  checkKind,
   checkNewId,
-  isKind,
   type Kind,
   KINDS,
   makeBuildDirectory,
@@ -220,7 +220,7 @@ const isSide: Check = (name, value) => checkWhole(name, value, 1, 1000);
 const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   command: checkCommand,
   root: isString,
-  kind: checkKind,
+  kind: (_, value) => value === undefined || checkKind(value),
   id: (_, value) => value === undefined || checkNewId(value as string),
   prompt: isString,
   cwd: isString,
@@ -261,12 +261,6 @@ function checkNoNul(texts: readonly string[]): void {
   throw new ArgumentError(
     "Cannot create a session: an argument or variable holds a NUL character",
   );
-}
-
-function checkKind(name: string, value: unknown): void {
-  isString(name, value);
-  if (value === undefined || isKind(value)) return;
-  throw new ArgumentError(`Unknown kind "${value}": use exec, repl or pty`);
 }
 
 function checkScope(name: string, value: unknown): void {

@@ -6,7 +6,14 @@
  *
  * @module
  */
-import { messageOf, SessionError } from "../errors.ts";
+import {
+  ArgumentError,
+  checkString,
+  checkStringRecord,
+  checkType,
+  messageOf,
+  SessionError,
+} from "../errors.ts";
 import { mainPids } from "../process/main_pids.ts";
 import { join } from "../std.ts";
 import {
@@ -24,6 +31,7 @@ import {
   type RootOptions,
   type State,
   type StateName,
+  STATES,
 } from "../store.ts";
 import { readFile, readQuickly, statOptional } from "../system/files.ts";
 
@@ -150,6 +158,7 @@ function sessionNames(root: string): string[] {
  * without `root`, `--allow-env`.
  *
  * @throws {SessionError} `root_unusable` if the root can't be read.
+ * @throws {ArgumentError} if there is no such state, or an option has the wrong type.
  *
  * @example
  * ```ts
@@ -162,6 +171,13 @@ export async function listSessions(
   options: ListOptions = {},
 ): Promise<Session[]> {
   const { state, labels = {} } = options;
+  checkType("state", state, "string");
+  if (state !== undefined && !STATES.includes(state)) {
+    throw new ArgumentError(
+      `Unknown state "${state}": use ${STATES.join(", ")}`,
+    );
+  }
+  checkStringRecord("labels", labels);
   const root = openRoot(options);
   const wanted = Object.entries(labels);
   const sessions: Session[] = [];
@@ -230,6 +246,7 @@ export async function resolveSelector(
   selector: string,
   options: RootOptions = {},
 ): Promise<Session> {
+  checkString("selector", selector);
   const root = openRoot(options);
   if (!isId(selector)) throw noSuchSession(selector);
   const exact = readSession(pathsIn(join(root, selector), selector));
