@@ -18,6 +18,7 @@ import { mainPids } from "../process/main_pids.ts";
 import { join } from "../std.ts";
 import {
   isId,
+  KINDS,
   type Meta,
   META_BYTES,
   noSuchSession,
@@ -69,7 +70,8 @@ function readSession(paths: Paths): Session | undefined {
     if (text !== undefined) {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
-      state = named(readState(paths), paths);
+      state = readState(paths);
+      if (KINDS[meta.kind].isTerminal) state = named(state, paths);
       // It was deleted between the two looks.
       if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
@@ -207,8 +209,9 @@ function newestFirst(a: Session, b: Session): number {
  *
  * @example
  * ```ts
- * import { getSession } from "./mod.ts";
- * console.log((await getSession("demo")).state);
+ * import { createSession, getSession } from "./mod.ts";
+ * const { id } = await createSession({ command: ["sleep", "100"] });
+ * console.log((await getSession(id)).state); // { state: "running", pids: { … } }
  * ```
  */
 // deno-lint-ignore require-await
