@@ -18,7 +18,7 @@ import {
 } from "../errors.ts";
 import { markersExcept } from "../agents/agents.ts";
 import { randomName } from "./names.ts";
-import { mainPids } from "../process/main_pids.ts";
+import { withAgent } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
   checkKind,
@@ -201,7 +201,13 @@ export async function createSession(
       cwd,
       scope,
     });
-    return { id: paths.id, paths, meta, pids: mainPids(paths, true) ?? pids };
+    return {
+      id: paths.id,
+      paths,
+      meta,
+      // Never read again from the files, which the agent may have written by now.
+      pids: isTerminal ? withAgent(paths, pids, true) : pids,
+    };
   } catch (error) {
     // Unless another process has deleted it already, or uses its id again.
     if (await prepared.hold.lock()) prepared.hold.remove();
