@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { checkArguments } from "./cli/arguments.ts";
 import {
   describeError,
   FAILED,
@@ -143,6 +144,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   let io = newIo(args.includes("--json"));
   try {
+    checkArguments(args);
     if (["--help", "-h", "help"].includes(name)) {
       const [topic, more] = rest;
       if (more !== undefined) throw new ArgumentError(unexpected(more));

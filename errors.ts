@@ -134,6 +134,12 @@ export function checkType(
   throw new ArgumentError(`${name} must be a ${type}, got ${shown(value)}`);
 }
 
+/** Checks that an argument is a string. */
+export function checkString(name: string, value: unknown): void {
+  if (typeof value === "string") return;
+  throw new ArgumentError(`${name} must be a string, got ${shown(value)}`);
+}
+
 /** Checks that the argument `signal` is an `AbortSignal`; `undefined` passes. */
 export function checkSignal(value: unknown): void {
   if (value === undefined || value instanceof AbortSignal) return;

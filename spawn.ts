@@ -15,8 +15,10 @@
  */
 import {
   ArgumentError,
+  checkString,
   checkStringRecord,
   checkStrings,
+  checkType,
   messageOf,
   SessionError,
 } from "./errors.ts";
@@ -145,6 +147,23 @@ export function spawnRepl(
   return spawnAt(paths, "repl", args, { program: "codex-repl", ...options });
 }
 
+/**
+ * The working directory of an agent, absolute.
+ *
+ * @throws {SessionError} `cwd_missing` if the caller's own is needed and was deleted.
+ */
+export function directoryOf({ cwd }: Pick<ProcessOptions, "cwd">): string {
+  checkType("cwd", cwd, "string");
+  try {
+    return resolve(cwd ?? Deno.cwd());
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const why = "the current directory was deleted; change to another one";
+    const message = `Cannot start a session: ${why}`;
+    throw new SessionError("cwd_missing", message, { cause: error });
+  }
+}
+
 /** Files of another session, which the new one must not be judged by. */
 const RECORDS: readonly string[] = [
   ...["lock", "meta.json", "pid", "exit", "stop.json"],
@@ -157,13 +176,15 @@ async function spawnAt(
   args: readonly string[],
   options: SpawnOptions,
 ): Promise<Pids> {
+  checkString("paths.id", paths?.id);
+  checkString("paths.dir", paths.dir);
   requireMainThread(paths.id);
   checkNewId(paths.id);
   const { program = [], env = {}, ...rest } = options;
   checkStrings("args", args);
   if (typeof program !== "string") checkStrings("program", program);
   checkStringRecord("env", env);
-  const cwd = resolve(options.cwd ?? Deno.cwd());
+  const cwd = directoryOf(options);
   const argv = [
     ...(typeof program === "string" ? [program] : program),
     ...args,

@@ -9,7 +9,13 @@
  *
  * @module
  */
-import { ArgumentError, checkType, messageOf, SessionError } from "./errors.ts";
+import {
+  ArgumentError,
+  checkString,
+  checkType,
+  messageOf,
+  SessionError,
+} from "./errors.ts";
 import { basename, dirname, isAbsolute, join, resolve } from "./std.ts";
 import { factsAt } from "./system/libc.ts";
 import { isGranted, openFile, readFile, statOptional } from "./system/files.ts";
@@ -55,6 +61,17 @@ export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
 /** Tells whether a value names a kind. */
 export function isKind(value: unknown): value is Kind {
   return typeof value === "string" && Object.hasOwn(KINDS, value);
+}
+
+/**
+ * Checks a kind.
+ *
+ * @throws {ArgumentError} if there is no such kind.
+ */
+export function checkKind(kind: unknown): void {
+  checkString("kind", kind);
+  if (isKind(kind)) return;
+  throw new ArgumentError(`Unknown kind "${kind}": use exec, repl or pty`);
 }
 
 /** The files of one session. */
@@ -163,6 +180,7 @@ export function defaultRoot(): string {
  * it, if another user's link leads to it, or if it is not a directory.
  */
 export function openRoot(options: RootOptions = {}): string {
+  checkType("root", options.root, "string");
   const asked = resolve(options.root ?? defaultRoot());
   try {
     // Tools that find processes by the lines of a listing would find others, too.
@@ -306,7 +324,7 @@ export function checkDirectory(path: string): void {
  * ```
  */
 export function checkId(id: string): string {
-  checkType("id", id, "string");
+  checkString("id", id);
   if (isId(id)) return id;
   throw invalidId(id);
 }
@@ -589,6 +607,8 @@ export function exitStatus(
 ): number | undefined {
   if ("ending" in ended) return exitStatus(ended.ending);
   if ("state" in ended) return undefined;
+  checkType("ended.code", (ended as { code?: unknown }).code, "number");
+  if (!("code" in ended)) checkString("ended.signal", ended.signal);
   return "code" in ended ? ended.code : 128 + signalNumber(ended.signal);
 }
 

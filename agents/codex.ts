@@ -15,7 +15,7 @@ import type { Agent } from "./agent.ts";
 import { splitCommandLine } from "./command_line.ts";
 import { SessionError } from "../errors.ts";
 import { basename } from "../std.ts";
-import { type Kind, KIND_NAMES, KINDS } from "../store.ts";
+import { checkKind, type Kind, KIND_NAMES, KINDS } from "../store.ts";
 import { findProgram } from "../system/files.ts";
 import { ask } from "../system/shell.ts";
 
@@ -99,7 +99,7 @@ async function withoutServer(program: string): Promise<readonly string[]> {
  * `--allow-run=/bin/sh`, to ask Codex for an option.
  *
  * @throws {SessionError} `program_not_found`, with advice.
- * @throws {ArgumentError} if the variable does not hold a command line.
+ * @throws {ArgumentError} if the variable does not hold a command line, or there is no such kind.
  *
  * @example
  * ```ts
@@ -109,6 +109,7 @@ async function withoutServer(program: string): Promise<readonly string[]> {
  * ```
  */
 export async function codexProgram(kind: Kind): Promise<readonly string[]> {
+  checkKind(kind);
   const { variable, candidates, advice } = PROGRAMS[kind];
   const override = Deno.env.get(variable);
   if (override) return splitCommandLine(override, variable);

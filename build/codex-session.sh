@@ -2,6 +2,10 @@
 # Starts codex-session.js with the Deno that npm installed as its dependency, straight away:
 # Deno's own command would start Node first.
 
+if ! [ . -ef "$PWD" ]; then # Deno would say this with a stack trace.
+  echo "codex-session: the current directory was deleted; change to another one" >&2
+  exit 1
+fi
 case $0 in
   */*) self=$0 ;;
   *) self=./$0 ;;

@@ -73,11 +73,10 @@ const POLL_MS = 50;
  *
  * @example
  * ```ts
- * import { pathsFor, sendEof, sendInput, spawnRepl } from "./mod.ts";
- * const root = Deno.makeTempDirSync();
- * await spawnRepl(pathsFor("demo", { root }), [], { program: "cat" });
- * console.log(await sendInput("demo", "hello\n", { root })); // 6
- * await sendEof("demo", { root });
+ * import { createSession, sendEof, sendInput } from "./mod.ts";
+ * const { id } = await createSession({ kind: "repl", command: ["cat"] });
+ * console.log(await sendInput(id, "hello\n")); // 6
+ * await sendEof(id);
  * ```
  */
 export async function sendInput(
@@ -103,11 +102,10 @@ export async function sendInput(
  *
  * @example
  * ```ts
- * import { pathsFor, sendEof, spawnRepl, waitForSession } from "./mod.ts";
- * const root = Deno.makeTempDirSync();
- * await spawnRepl(pathsFor("demo", { root }), [], { program: "cat" });
- * await sendEof("demo", { root });
- * console.log((await waitForSession("demo", { root })).state); // … { code: 0 }
+ * import { createSession, sendEof, waitForSession } from "./mod.ts";
+ * const { id } = await createSession({ kind: "repl", command: ["cat"] });
+ * await sendEof(id);
+ * console.log((await waitForSession(id)).state); // … { code: 0 }
  * ```
  */
 export async function sendEof(

@@ -130,11 +130,10 @@ export interface LogChunk {
  *
  * @example
  * ```ts
- * import { pathsFor, readLog, spawnExec, waitForSession } from "./mod.ts";
- * const root = Deno.makeTempDirSync();
- * await spawnExec(pathsFor("demo", { root }), ["hello"], { program: "echo" });
- * await waitForSession("demo", { root });
- * for await (const bytes of readLog("demo", { root })) Deno.stdout.writeSync(bytes);
+ * import { createSession, readLog, waitForSession } from "./mod.ts";
+ * const { id } = await createSession({ command: ["echo", "hello"] });
+ * await waitForSession(id);
+ * for await (const bytes of readLog(id)) Deno.stdout.writeSync(bytes);
  * ```
  */
 export function readLog(
@@ -207,11 +206,10 @@ function checkIsThere({ id, meta, lock, stdout }: Paths): void {
  *
  * @example
  * ```ts
- * import { followLog, pathsFor, spawnExec } from "./mod.ts";
- * const root = Deno.makeTempDirSync();
+ * import { createSession, followLog } from "./mod.ts";
  * const script = "echo one; sleep 0.2; echo two";
- * await spawnExec(pathsFor("demo", { root }), ["-c", script], { program: "sh" });
- * for await (const bytes of followLog("demo", { root })) Deno.stdout.writeSync(bytes);
+ * const { id } = await createSession({ command: ["sh", "-c", script] });
+ * for await (const bytes of followLog(id)) Deno.stdout.writeSync(bytes);
  * ```
  */
 export function followLog(

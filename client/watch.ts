@@ -87,10 +87,9 @@ export interface WatchOptions {
  *
  * @example
  * ```ts
- * import { pathsFor, spawnExec } from "./mod.ts";
+ * import { createSession } from "./mod.ts";
  * import { watchSession } from "./client/watch.ts";
- * const paths = pathsFor("demo", { root: Deno.makeTempDirSync() });
- * await spawnExec(paths, ["0.1"], { program: "sleep" });
+ * const { paths } = await createSession({ command: ["sleep", "0.1"] });
  * using watch = watchSession(paths);
  * while (watch.finalState() === undefined) await watch.next();
  * console.log(watch.finalState()); // { state: "exited", ending: { code: 0 } }

@@ -14,15 +14,23 @@ import { readEntry } from "./table.ts";
 /** More than the greatest `terminal.json`, which has a hundred bytes. */
 const MAX_BYTES = 4096;
 
-/**
- * The main processes of the session with these files; `undefined` before they are recorded. In a
- * terminal session the agent is the recorded one if it is a child of the relay and leads a kernel
- * session, or if the session is over; else the relay stands for it.
- */
+/** The main processes of the session with these files; `undefined` before they are recorded. */
 export function mainPids(paths: Paths, isRunning: boolean): Pids | undefined {
   const recorded = readPids(paths);
   if (recorded === undefined || !isTerminal(paths)) return recorded;
-  const { reaper, agent: relay } = recorded;
+  return withAgent(paths, recorded, isRunning);
+}
+
+/**
+ * The main processes of a terminal session, whose relay is known as its agent. The agent is the
+ * recorded one if it is a child of the relay and leads a kernel session, or if the session is
+ * over; else the relay stands for it.
+ */
+export function withAgent(
+  paths: Paths,
+  { reaper, agent: relay }: Pids,
+  isRunning: boolean,
+): Pids {
   const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_BYTES);
   const told = Number((state as { readonly agent?: unknown } | null)?.agent);
   const isAgent = Number.isSafeInteger(told) && told > 0 &&

@@ -367,9 +367,9 @@ export function isAlive(
  *
  * @example
  * ```ts
- * import { pathsFor } from "./store.ts";
+ * import { createSession } from "./mod.ts";
  * import { processesAt, signalProcess } from "./process/members.ts";
- * const paths = pathsFor("demo");
+ * const { paths } = await createSession({ command: ["sleep", "100"] });
  * const agent = processesAt(paths).find(({ role }) => role === "agent");
  * if (agent) signalProcess(paths, agent, 2);
  * ```

@@ -18,11 +18,11 @@ import {
 } from "../errors.ts";
 import { markersExcept } from "../agents/agents.ts";
 import { randomName } from "./names.ts";
-import { mainPids } from "../process/main_pids.ts";
+import { withAgent } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
+  checkKind,
   checkNewId,
-  isKind,
   type Kind,
   KINDS,
   makeBuildDirectory,
@@ -37,13 +37,13 @@ import {
   type Scope,
   SCOPES,
 } from "../store.ts";
-import { launch, type ProcessOptions } from "../spawn.ts";
+import { directoryOf, launch, type ProcessOptions } from "../spawn.ts";
 import {
   prepare,
   type Prepared,
   requireMainThread,
 } from "../process/prepare.ts";
-import { join, resolve } from "../std.ts";
+import { join } from "../std.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
 import { remove } from "../system/files.ts";
 
@@ -184,7 +184,7 @@ export async function createSession(
   check(options);
   signal?.throwIfAborted();
   const root = openRoot(options);
-  const cwd = resolve(options.cwd ?? Deno.cwd());
+  const cwd = directoryOf(options);
   // Before the claim: between claim and start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
@@ -208,7 +208,13 @@ export async function createSession(
       cwd,
       scope,
     });
-    return { id: paths.id, paths, meta, pids: mainPids(paths, true) ?? pids };
+    return {
+      id: paths.id,
+      paths,
+      meta,
+      // Never read again from the files, which the agent may have written by now.
+      pids: isTerminal ? withAgent(paths, pids, true) : pids,
+    };
   } catch (error) {
     // Unless another process has deleted it already, or uses its id again.
     if (await prepared.hold.lock()) prepared.hold.remove();
@@ -227,7 +233,7 @@ const isSide: Check = (name, value) => checkWhole(name, value, 1, 1000);
 const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   command: checkCommand,
   root: isString,
-  kind: checkKind,
+  kind: (_, value) => value === undefined || checkKind(value),
   id: (_, value) => value === undefined || checkNewId(value as string),
   prompt: isString,
   cwd: isString,
@@ -269,12 +275,6 @@ function checkNoNul(texts: readonly string[]): void {
   throw new ArgumentError(
     "Cannot create a session: an argument or variable holds a NUL character",
   );
-}
-
-function checkKind(name: string, value: unknown): void {
-  isString(name, value);
-  if (value === undefined || isKind(value)) return;
-  throw new ArgumentError(`Unknown kind "${value}": use exec, repl or pty`);
 }
 
 function checkScope(name: string, value: unknown): void {

@@ -6,11 +6,19 @@
  *
  * @module
  */
-import { messageOf, SessionError } from "../errors.ts";
+import {
+  ArgumentError,
+  checkString,
+  checkStringRecord,
+  checkType,
+  messageOf,
+  SessionError,
+} from "../errors.ts";
 import { mainPids } from "../process/main_pids.ts";
 import { join } from "../std.ts";
 import {
   isId,
+  KINDS,
   type Meta,
   META_BYTES,
   noSuchSession,
@@ -24,6 +32,7 @@ import {
   type RootOptions,
   type State,
   type StateName,
+  STATES,
 } from "../store.ts";
 import { readFile, readQuickly, statOptional } from "../system/files.ts";
 
@@ -61,7 +70,8 @@ function readSession(paths: Paths): Session | undefined {
     if (text !== undefined) {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
-      state = named(readState(paths), paths);
+      state = readState(paths);
+      if (KINDS[meta.kind].isTerminal) state = named(state, paths);
       // It was deleted between the two looks.
       if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
@@ -150,6 +160,7 @@ function sessionNames(root: string): string[] {
  * without `root`, `--allow-env`.
  *
  * @throws {SessionError} `root_unusable` if the root can't be read.
+ * @throws {ArgumentError} if there is no such state, or an option has the wrong type.
  *
  * @example
  * ```ts
@@ -162,6 +173,13 @@ export async function listSessions(
   options: ListOptions = {},
 ): Promise<Session[]> {
   const { state, labels = {} } = options;
+  checkType("state", state, "string");
+  if (state !== undefined && !STATES.includes(state)) {
+    throw new ArgumentError(
+      `Unknown state "${state}": use ${STATES.join(", ")}`,
+    );
+  }
+  checkStringRecord("labels", labels);
   const root = openRoot(options);
   const wanted = Object.entries(labels);
   const sessions: Session[] = [];
@@ -191,8 +209,9 @@ function newestFirst(a: Session, b: Session): number {
  *
  * @example
  * ```ts
- * import { getSession } from "./mod.ts";
- * console.log((await getSession("demo")).state);
+ * import { createSession, getSession } from "./mod.ts";
+ * const { id } = await createSession({ command: ["sleep", "100"] });
+ * console.log((await getSession(id)).state); // { state: "running", pids: { … } }
  * ```
  */
 // deno-lint-ignore require-await
@@ -230,6 +249,7 @@ export async function resolveSelector(
   selector: string,
   options: RootOptions = {},
 ): Promise<Session> {
+  checkString("selector", selector);
   const root = openRoot(options);
   if (!isId(selector)) throw noSuchSession(selector);
   const exact = readSession(pathsIn(join(root, selector), selector));

@@ -74,6 +74,7 @@ export async function pruneSessions(
 ): Promise<Pruned> {
   const { olderThanMs = 0, dryRun = false } = options;
   checkType("olderThanMs", olderThanMs, "number");
+  checkType("dryRun", dryRun, "boolean");
   checkSignal(options.signal);
   if (!(olderThanMs >= 0)) {
     throw new RangeError(`olderThanMs must be 0 or more, got ${olderThanMs}`);

@@ -121,6 +121,7 @@ export async function stopSession(
   options: StopOptions = {},
 ): Promise<Session> {
   const { killSignal = "SIGTERM", graceMs = 10_000, signal } = options;
+  checkType("by", options.by, "string");
   const number = checkHow(killSignal, graceMs, options);
   const held = holdSession(id, openRoot(options));
   using _ = held.hold;
@@ -313,6 +314,7 @@ export async function deleteSession(
 ): Promise<void> {
   const { force = false, killSignal = "SIGTERM", graceMs = 10_000, signal } =
     options;
+  checkType("force", force, "boolean");
   const number = checkHow(killSignal, graceMs, options);
   const held = holdSession(id, openRoot(options));
   using hold = held.hold;

@@ -280,6 +280,16 @@ Deno.test("createSession() with rm moves nothing to where a link of its reaper's
   ]);
 });
 
+Deno.test("createSession() gives no process ids that the agent has recorded", async () => {
+  await using root = new TestRoot();
+  const script = 'echo "4194000 4194001" >"$CODEX_SESSION_DIR/pid"; sleep 60';
+  for (let count = 0; count < 5; count++) {
+    const command = ["sh", "-c", script];
+    const { pids } = await createSession({ root: root.dir, command });
+    assert(root.strays().includes(pids.reaper), `${pids.reaper}`);
+  }
+});
+
 Deno.test("createSession() finds unused names among thousands", async () => {
   await using root = new TestRoot();
   const random = Math.random;
