@@ -269,7 +269,7 @@ export class RelayServer {
         // The output goes on on the main screen, where its user's own is.
         this.#window.draw(client);
         if (client === leader) client.sendOutput(questionsIn(queries));
-      } else if (client === leader) {
+      } else if (client === leader || queries.length === 0) {
         asking ??= encode(Frame.OUTPUT, without(bytes, offset, queries, true));
         client.sendOutput(asking);
       } else {
