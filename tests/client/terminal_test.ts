@@ -586,8 +586,12 @@ Deno.test("a frozen client slows nobody, and sees the right screen once it thaws
   });
   await using frozen = await TestWindow.open(attachCommand(root.dir, "a"));
   await using lively = await TestWindow.open(attachCommand(root.dir, "a"));
-  await frozen.shows(/^/);
-  frozen.paused = true;
+  await using small = await TestWindow.open(
+    attachCommand(root.dir, "a", "read-only"),
+    { columns: 60, rows: 20 },
+  );
+  await until(() => small.isRaw);
+  frozen.paused = small.paused = true;
   lively.type("\r");
   await lively.shows(/mark/, 30_000);
   await sendKeys("a", [{ key: "x" }], { root: root.dir });
@@ -596,6 +600,8 @@ Deno.test("a frozen client slows nobody, and sees the right screen once it thaws
   await until(() => frozen.text === lively.text);
   const direct = await readScreen("a", { root: root.dir });
   assertEquals(frozen.text.split("\n"), direct.lines);
+  small.paused = false;
+  await small.shows(/mark/);
 });
 
 Deno.test("a client killed in the middle of a repaint harms nobody", async () => {
