@@ -163,7 +163,7 @@ export class RelayServer {
           this.#sizeIn(decode(Frame.RESIZE, frame)),
         );
       case Frame.DETACH:
-        client.send(this.#endFor(client, "detached"));
+        this.#sendEnd(client, "detached");
         client.isAttached = false;
         this.#window.leave(client);
         return onChange();
@@ -290,19 +290,21 @@ export class RelayServer {
     }
   }
 
-  /** The last frame for a client, with the last row that its main screen shows. */
-  #endFor(client: RelayClient, reason: "detached" | "ended"): Uint8Array {
+  /** Lets a client go, with what its user's main screen keeps: no marks, and where that ends. */
+  #sendEnd(client: RelayClient, reason: "detached" | "ended"): void {
     const { screen } = this.#options;
-    const bottom = client.isAttached && client.crop === undefined
-      ? screen.bottom
-      : undefined;
-    return encode(Frame.END, { reason, bottom });
+    let bottom: number | undefined;
+    if (client.isAttached) {
+      if (!screen.modes.alternate) this.#window.paintNow(client, false);
+      bottom = Math.max(1, screen.bottom - (client.crop?.top ?? 0));
+    }
+    client.send(encode(Frame.END, { reason, bottom }));
   }
 
   /** Tells all clients that the agent has ended, and lets them go, the frozen ones too. */
   async end(): Promise<void> {
     const clients = [...this.#clients];
-    for (const client of clients) client.send(this.#endFor(client, "ended"));
+    for (const client of clients) this.#sendEnd(client, "ended");
     await Promise.all(clients.map((client) => client.flush(FLUSH_MS)));
   }
 }
