@@ -163,7 +163,10 @@ export class RelayServer {
           this.#sizeIn(decode(Frame.RESIZE, frame)),
         );
       case Frame.DETACH:
-        this.#sendEnd(client, "detached");
+        client.send(encode(Frame.END, {
+          reason: "detached",
+          bottom: this.#bottomFor(client),
+        }));
         client.isAttached = false;
         this.#window.leave(client);
         return onChange();
@@ -290,21 +293,21 @@ export class RelayServer {
     }
   }
 
-  /** Lets a client go, with what its user's main screen keeps: no marks, and where that ends. */
-  #sendEnd(client: RelayClient, reason: "detached" | "ended"): void {
+  /** Paints a client of another size for the last time, without marks. Returns the last row of its main screen in use. */
+  #bottomFor(client: RelayClient): number | undefined {
     const { screen } = this.#options;
-    let bottom: number | undefined;
-    if (client.isAttached) {
-      if (!screen.modes.alternate) this.#window.paintNow(client, false);
-      bottom = Math.max(1, screen.bottom - (client.crop?.top ?? 0));
-    }
-    client.send(encode(Frame.END, { reason, bottom }));
+    if (!client.isAttached) return undefined;
+    if (!screen.modes.alternate) this.#window.paintNow(client, false);
+    return Math.max(1, screen.bottom - (client.crop?.top ?? 0));
   }
 
   /** Tells all clients that the agent has ended, and lets them go, the frozen ones too. */
   async end(): Promise<void> {
     const clients = [...this.#clients];
-    for (const client of clients) this.#sendEnd(client, "ended");
+    for (const client of clients) {
+      const bottom = this.#bottomFor(client);
+      client.send(encode(Frame.END, { reason: "ended", bottom }));
+    }
     await Promise.all(clients.map((client) => client.flush(FLUSH_MS)));
   }
 }
