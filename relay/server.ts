@@ -300,7 +300,7 @@ export class RelayServer {
         // The output goes on on the main screen, where its user's own is.
         this.#window.draw(client);
         if (client === leader) client.sendOutput(questionsIn(queries));
-      } else if (client === leader) {
+      } else if (client === leader || queries.length === 0) {
         asking ??= encode(Frame.OUTPUT, without(bytes, offset, queries, true));
         client.sendOutput(asking);
       } else {
@@ -329,11 +329,12 @@ export class RelayServer {
       : screen.text({ scrollback: 0, ansi: true });
   }
 
-  /** The last row that the main screen of a client shows, if it shows the main screen. */
+  /** Paints a client of another size for the last time, without marks. Returns the last row of its main screen in use. */
   #bottomFor(client: RelayClient): number | undefined {
-    return client.isAttached && client.crop === undefined
-      ? this.#options.screen.bottom
-      : undefined;
+    const { screen } = this.#options;
+    if (!client.isAttached) return undefined;
+    if (!screen.modes.alternate) this.#window.paintNow(client, false);
+    return Math.max(1, screen.bottom - (client.crop?.top ?? 0));
   }
 
   /** Tells all clients that the agent has ended, and lets them go, the frozen ones too. */

@@ -109,13 +109,19 @@ export class Window {
     await sleep(Math.max(GATHER_MS, leftMs));
     await client.drained();
     client.isPaintDue = false;
-    const { crop, size } = client;
-    if (!client.isAttached || crop === undefined || size === undefined) return;
+    if (!client.isAttached) return;
     const start = performance.now();
-    const { text, takesMain } = this.#options.screen.paint(crop, size);
-    if (text !== "") client.sendScreen(encoder.encode(text), takesMain);
+    this.paintNow(client, true);
     const now = performance.now();
     client.paintsAt = now + Math.max(PAINT_MS, PAINT_SHARE * (now - start));
+  }
+
+  /** Paints a client of another size now; `marked` where the screen ends. */
+  paintNow(client: RelayClient, marked: boolean): void {
+    const { crop, size } = client;
+    if (crop === undefined || size === undefined) return;
+    const { text, takesMain } = this.#options.screen.paint(crop, size, marked);
+    if (text !== "") client.sendScreen(encoder.encode(text), takesMain);
   }
 
   /**

@@ -41,8 +41,18 @@ export class Crop {
     this.#settings = "";
   }
 
-  /** What a window of this size gets to show the screen as it is. */
-  paint(terminal: Terminal, modes: Modes, window: Size): Painting {
+  /** The screen's first row that the window shows, counted from 0. */
+  get top(): number {
+    return this.#top;
+  }
+
+  /** What a window of this size gets to show the screen as it is, `marked` where it ends. */
+  paint(
+    terminal: Terminal,
+    modes: Modes,
+    window: Size,
+    marked = true,
+  ): Painting {
     const { columns, rows } = window;
     // What changes often is set by itself: other settings make a whole painting.
     const settings = (modes.alternate ? RESET_ON_ALTERNATE : RESET_MODES) +
@@ -60,7 +70,8 @@ export class Crop {
     }
     this.#follow(terminal, modes, window);
     let painted = "";
-    for (const [row, line] of this.#draw(terminal, columns, rows).entries()) {
+    const lines = this.#draw(terminal, columns, rows, marked);
+    for (const [row, line] of lines.entries()) {
       if (line === this.#rows[row] && !isWhole) continue;
       this.#rows[row] = line;
       painted += `\x1b[${row + 1};1H\x1b[2K${line}`;
@@ -100,14 +111,19 @@ export class Crop {
   }
 
   /** The rows of a window, each with its styles, plain at its end. */
-  #draw(terminal: Terminal, columns: number, rows: number): string[] {
+  #draw(
+    terminal: Terminal,
+    columns: number,
+    rows: number,
+    marked: boolean,
+  ): string[] {
     const { cols, rows: height, buffer: { active } } = terminal;
     const allowance = new LinkAllowance();
     const from = this.#left;
     const to = Math.min(cols, from + columns);
     const part = { from, to };
     const width = to - from;
-    const isNarrower = width < columns;
+    const isNarrower = marked && width < columns;
     const rest = "·".repeat(Math.max(0, columns - width - 1));
     return Array.from({ length: rows }, (_, row) => {
       const y = this.#top + row;
@@ -117,6 +133,7 @@ export class Crop {
         const border = `\x1b[${row + 1};${width + 1}H\x1b[2m│${rest}\x1b[m`;
         return text + (isNarrower ? border : "");
       }
+      if (!marked) return "";
       const [line, end] = y === height ? ["─", "┘"] : ["·", "·"];
       return `\x1b[2m${line.repeat(width)}${
         isNarrower ? end + rest : ""

@@ -161,12 +161,13 @@ export class Screen {
     ]);
   }
 
-  /** What a window of another size gets to show this screen. */
+  /** What a window of another size gets to show this screen; see {@linkcode Crop.paint}. */
   paint(
     crop: Crop,
     window: { readonly columns: number; readonly rows: number },
+    marked?: boolean,
   ): Painting {
-    return crop.paint(this.catchUp(), this.modes, window);
+    return crop.paint(this.catchUp(), this.modes, window, marked);
   }
 
   /** The last row of the main screen with text, counted from 1. */

@@ -235,7 +235,7 @@ Deno.test("a program that leaves its full screen shows the main one, below the u
   assert(term.screen.modes.alternate && !term.output.includes("main"));
   term.type("\r");
   await term.shows(/^main left\nlast\n/);
-  assert(term.output.includes("\x1b[c"), "the question is asked");
+  await until(() => term.output.includes("\x1b[c"), "the question");
   const { lines, scrollback } = term.screen.text({ scrollback: 100 });
   const above = lines.slice(scrollback - 24, scrollback - 21);
   assertEquals(above, ["one", "two", ""]);
@@ -274,6 +274,9 @@ Deno.test("a window of another size shows a part, and everything once the sizes 
   });
   small.resize(50, 15);
   await small.shows(/│·{9}\n─{40}┘·{9}\n·{50}\n·{50}$/);
+  small.type("\x1c");
+  await small.shows(/sleep 100\n\[detached from a\]\n/);
+  assert(!/[│─·]/.test(small.text), "no marks are left");
 });
 
 Deno.test("a window that is closed detaches", async () => {
@@ -586,8 +589,12 @@ Deno.test("a frozen client slows nobody, and sees the right screen once it thaws
   });
   await using frozen = await TestWindow.open(attachCommand(root.dir, "a"));
   await using lively = await TestWindow.open(attachCommand(root.dir, "a"));
-  await frozen.shows(/^/);
-  frozen.paused = true;
+  await using small = await TestWindow.open(
+    attachCommand(root.dir, "a", "read-only"),
+    { columns: 60, rows: 20 },
+  );
+  await until(() => small.isRaw);
+  frozen.paused = small.paused = true;
   lively.type("\r");
   await lively.shows(/mark/, 30_000);
   await sendKeys("a", [{ key: "x" }], { root: root.dir });
@@ -596,6 +603,8 @@ Deno.test("a frozen client slows nobody, and sees the right screen once it thaws
   await until(() => frozen.text === lively.text);
   const direct = await readScreen("a", { root: root.dir });
   assertEquals(frozen.text.split("\n"), direct.lines);
+  small.paused = false;
+  await small.shows(/mark/);
 });
 
 Deno.test("a client killed in the middle of a repaint harms nobody", async () => {
