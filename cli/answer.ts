@@ -10,7 +10,11 @@
  */
 import type { Condition, Found } from "../client/wait.ts";
 import { SessionError } from "../errors.ts";
-import { followStreams, readLogCursor } from "../client/logs.ts";
+import {
+  followStreams,
+  type LogCursor,
+  readLogCursor,
+} from "../client/logs.ts";
 import { harmlessJson } from "./format.ts";
 import { type Io, OK, unknownEnding } from "./io.ts";
 import { factsOf } from "./wait.ts";
@@ -37,7 +41,7 @@ export async function exchange(
   const late = new AbortController();
   using _ = startTimer(timeoutMs, () => late.abort());
   const since = readLogCursor(id);
-  const answer = isTerminal ? await newOnScreen(id) : newInStreams(id);
+  const answer = isTerminal ? await newOnScreen(id) : newInStreams(id, since);
   let sent = false;
   let found: Found | undefined;
   let failure: unknown;
@@ -64,11 +68,11 @@ interface Answer {
   readonly print: (io: Io, facts: object) => Promise<void>;
 }
 
-/** The output of both streams from now on. The logs are opened now: `--rm` may delete them. */
-function newInStreams(id: string): Answer {
+/** The output of both streams. The logs are opened now: `--rm` may delete them. */
+function newInStreams(id: string, since: LogCursor): Answer {
   const leave = new AbortController();
   const chunks = followStreams(pathsFor(id), ["stdout", "stderr"], {
-    tailLines: 0,
+    since,
     leave: leave.signal,
   });
   const first = chunks.next();

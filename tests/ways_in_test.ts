@@ -207,7 +207,13 @@ const PERMISSIONS: readonly {
       ["attach", "--read-only", "ended"],
     ],
   },
-  { flags: [ENV, USER, ROOT_READ, FFI], calls: [["send", "live", "hello"]] },
+  {
+    flags: [ENV, USER, ROOT_READ, FFI],
+    calls: [
+      ["send", "live", "hello"],
+      ["send", "live", "hello", "--for", "output=hello"],
+    ],
+  },
   { flags: [ENV, USER, ROOT_READ, FFI, SHELL], calls: [["show", "live"]] },
   {
     flags: [ENV, USER, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL],
