@@ -308,8 +308,8 @@ export const COMMANDS: readonly Command[] = [
     summary: "print the output of a session",
     details:
       "Prints standard output on standard output, and standard error on standard error; one that is\n" +
-      "chosen alone goes to standard output. Bytes stay as they were written. Only of a terminal\n" +
-      "session, and if standard output is a terminal, logs prints text, as with --plain.",
+      "chosen alone goes to standard output. Bytes stay as they were written, except that logs of a\n" +
+      "terminal session prints text, as with --plain, if standard output is a terminal.",
     foreign: {
       "--json": "logs prints no JSON",
       "--since": "use -n N",

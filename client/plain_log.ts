@@ -247,6 +247,12 @@ class LineReader implements Disposable {
         if (what === 3 && !this.#isAlternate) this.#beforeForgetting();
       });
     }
+    // Pagers scroll by line feeds, and by more than a screen between two pieces.
+    let lineFeeds = 0;
+    terminal.onLineFeed(() => {
+      if (!this.#isAlternate || this.#isInFrame) return;
+      if (++lineFeeds % Math.ceil(terminal.rows / 4) === 0) this.#takeFrame();
+    });
     terminal.parser.registerEscHandler({ final: "c" }, () => {
       if (this.#isAlternate) this.#leaveFullScreen();
       this.#beforeForgetting();

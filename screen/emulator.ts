@@ -92,6 +92,8 @@ export interface Terminal {
       handler: () => boolean,
     ): unknown;
   };
+  /** Calls back after each line feed. */
+  onLineFeed(listener: () => void): unknown;
   resize(columns: number, rows: number): void;
   dispose(): void;
   readonly _core: {

@@ -104,6 +104,21 @@ Deno.test("attachSession() leaves at the end of stdin, and the session runs on",
   assertEquals(last.text, "<two!>\n");
 });
 
+Deno.test("attachSession() ends the agent's input with its own where that is asked for", async () => {
+  await using root = new TestRoot();
+  const options = { root: root.dir };
+  await repl(root, "cat; echo end; exit 3");
+  const out = sink();
+  const result = attachSession("a", {
+    ...options,
+    stdin: ReadableStream.from([new TextEncoder().encode("one\ntwo")]),
+    stdinEnd: "eof",
+    stdout: out.stream,
+  });
+  assertEquals(await result, exited(3));
+  assertEquals(out.text, "one\ntwoend\n");
+});
+
 Deno.test("attachSession() sends a line without its end after a moment", async () => {
   await using root = new TestRoot();
   const options = { root: root.dir };

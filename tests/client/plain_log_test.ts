@@ -100,6 +100,14 @@ Deno.test("readPlainLog() puts together what a full-screen program has scrolled 
   assert(notices[0]!.includes("full-screen"), notices[0]);
 });
 
+Deno.test("readPlainLog() gives what a pager has scrolled through, however fast", async () => {
+  using root = new TestRoot();
+  const rows = Array.from({ length: 99 }, (_, i) => `row ${i}`);
+  const paged = rows.map((row) => `\r\x1b[K${row}\r\n:`).join("");
+  leave(root, `\x1b[?1049h\x1b[H${paged}\x1b[?1049l`, { rows: 12 });
+  assertEquals((await plain(root)).lines, [...rows, ":"]);
+});
+
 Deno.test("readPlainLog() tells that the beginning is gone", async () => {
   using root = new TestRoot();
   leave(root, "the end\r\n", { dropped: true });
