@@ -21,6 +21,7 @@ import { ArgumentError } from "./errors.ts";
 import { parseOptions } from "./cli/options.ts";
 import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
 import { nearestCommand, withWords } from "./cli/hints.ts";
+import { isKind } from "./store.ts";
 import { COMMANDS, findCommand, optionsOf } from "./cli/usage.ts";
 
 /** This version. */
@@ -203,9 +204,10 @@ function noSuchCommand(name: string, rest: readonly string[]): string {
   const names = COMMANDS.flatMap((
     { name, aliases = [] },
   ) => [name, ...aliases]);
-  const near = findCommand(nearestCommand(name, names) ?? "");
+  const near = findCommand(nearestCommand(name, names) ?? "")?.name;
+  const meant = isKind(name) ? `create ${name}` : near;
   return `Unknown command "${name}"` +
-    (near === undefined ? "" : `; did you mean "${near.name}"?`);
+    (meant === undefined ? "" : `; did you mean "${meant}"?`);
 }
 
 /** Runs the call of this process and ends the process. */

@@ -15,14 +15,15 @@ const DESTROYS: ReadonlySet<string> = new Set([
 
 /** Words of other programs, by the command that they mean. */
 const SYNONYMS: Readonly<Record<string, string>> = {
-  run: "start new new-session exec spawn launch up",
+  run: "start new new-session spawn launch up",
+  create: "codex",
   list: "status stat sessions top jobs list-sessions ls-sessions",
   show: "info inspect describe get",
   logs: "log tail cat output",
-  attach: "connect resume reattach attach-session a open join",
+  attach: "connect resume reattach attach-session a open join watch",
   screen: "view capture capture-pane snapshot",
   send: "input type write say send-keys",
-  wait: "wait-for watch",
+  wait: "wait-for",
   stop: "kill terminate kill-session",
   delete: "remove del",
   doctor: "check diagnose",

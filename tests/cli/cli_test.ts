@@ -141,6 +141,7 @@ Deno.test("each kind of failure has its exit status", async () => {
     [1, "is not a directory", ["run", "--cwd", "/etc/passwd", "true"]],
     [2, "Unknown command", ["frobnicate"]],
     [2, 'Unknown command "a(b"', ["a(b"]],
+    [2, 'did you mean "create exec"', ["exec", "fix it"]],
     [2, 'did you mean "list"', ["lst"]],
     [2, "codex-session list --json", ["--json", "list"]],
     [2, 'Unexpected argument "x"', ["--version", "x"]],

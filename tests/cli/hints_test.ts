@@ -18,6 +18,7 @@ Deno.test("nearestCommand() knows typos and other programs' words, and suggests 
     comp: "completions",
     start: "run",
     status: "list",
+    codex: "create",
     top: "list",
     log: "logs",
     "send-keys": "send",
@@ -49,4 +50,5 @@ Deno.test("nearestOption() and editDistance() count swapped neighbours as one ed
   assertEquals(nearestOption("--forse", options), "--force");
   assertEquals(nearestOption("--for", options), undefined);
   assertEquals(nearestOption("-t", options), undefined);
+  assertEquals(nearestOption("--labels", ["label", "all"]), "--label");
 });
