@@ -9,7 +9,7 @@
 import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { checkSymbols } from "../system/ffi.ts";
 import { geteuid, readSystemFile } from "../system/libc.ts";
-import { readOwner, scan, statusOf } from "../process/table.ts";
+import { isForeignProc, readOwner, scan, statusOf } from "../process/table.ts";
 import { OS } from "../system/os.ts";
 import { ask, valueIn } from "../system/shell.ts";
 import {
@@ -88,6 +88,12 @@ export function checkProcessTable(): Finding {
     return bad(
       "cannot read /proc, so cannot find the processes of sessions",
       "mount /proc",
+    );
+  }
+  if (isForeignProc()) {
+    return bad(
+      "/proc shows another PID namespace, so its numbers are other processes here",
+      "mount one of its own: unshare --mount-proc",
     );
   }
   if (readOwner(Deno.pid) === null) {

@@ -2,8 +2,8 @@
  * Ending all processes of a session, and no other process.
  *
  * They get a signal, then a grace period. With SIGTERM, a process that ignores it and has a
- * terminal, as interactive shells do, gets SIGHUP as well, as if its window were closed. No other
- * process does: a hangup would cut short its own way of ending. What is left is stopped (SIGSTOP) before it is
+ * terminal, as interactive shells do, gets SIGHUP as well, as if its window were closed. Shells
+ * pass that on. So they get it only when all others have ended, in their own way, or ignore it. What is left is stopped (SIGSTOP) before it is
  * killed: a stopped process can't fork, and its children can still be found through it. The
  * reaper and its helpers get time to record how the agent ended and to end by themselves, but
  * no more: an agent can look like one of them. After each step the processes are listed
@@ -14,6 +14,7 @@
 import { messageOf, SessionError } from "../errors.ts";
 import {
   awaitsHangup,
+  ignores,
   isAlive,
   processesAt,
   type SessionProcess,
@@ -143,7 +144,7 @@ async function askAll(
   graceMs: number,
 ): Promise<readonly SessionProcess[]> {
   const asked = new Set<string>();
-  const hungUp = new Set<string>();
+  const shells = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
     // A child that an asked process starts belongs to its way of ending: it is not asked.
     const busy = new Set(
@@ -152,18 +153,22 @@ async function askAll(
     for (const process of targets) {
       if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
       asked.add(keyOf(process));
+      // Before the signal: a program may ignore more of them while it handles the first one.
+      if (signal === TERM && awaitsHangup(process)) shells.add(keyOf(process));
       // A helper without its reaper has no work left, and ignores most signals.
       scene.send(process, process.role === "helper" ? KILL : signal);
       // A stopped process handles no signal but SIGKILL until it goes on.
       if (process.stopped && signal !== STOP) scene.send(process, CONT);
     }
-    if (signal === TERM) targets.forEach(hangUp);
+    if (shells.size > 0) hangUp(targets);
   };
-  // On each look: a shell may begin to ignore SIGTERM only now.
-  const hangUp = (process: SessionProcess): void => {
-    if (hungUp.has(keyOf(process)) || !awaitsHangup(process)) return;
-    hungUp.add(keyOf(process));
-    scene.send(process, HUP);
+  const hangUp = (targets: readonly SessionProcess[]): void => {
+    const isBusy = targets.some((one) =>
+      one.role !== "relay" && !shells.has(keyOf(one)) && !ignores(one, HUP)
+    );
+    if (isBusy) return;
+    for (const one of targets) if (shells.has(keyOf(one))) scene.send(one, HUP);
+    shells.clear();
   };
   const graceEnd = performance.now() + graceMs;
   let all = first;

@@ -407,13 +407,25 @@ export function signalProcess(
 }
 
 /**
- * Tells whether a process waits for a hangup of its terminal: it has one, and ignores SIGTERM, as
- * interactive shells do. `false` without `/proc`. proc_pid_status(5)
+ * Tells whether a process ignores a signal, one of the first 31; `false` without `/proc`.
+ * proc_pid_status(5)
  */
-export function awaitsHangup({ pid }: Pick<SessionProcess, "pid">): boolean {
-  if (!OS.hasProc || readEntry(pid)?.hasTerminal !== true) return false;
+export function ignores(
+  { pid }: Pick<SessionProcess, "pid">,
+  signalNumber: number,
+): boolean {
+  if (!OS.hasProc) return false;
   const ignored = parseInt(statusOf(pid, "SigIgn").slice(-8), 16);
-  return (ignored & (1 << (SIGNALS.TERM! - 1))) !== 0;
+  return (ignored & (1 << (signalNumber - 1))) !== 0;
+}
+
+/**
+ * Tells whether a process waits for a hangup of its terminal: it has one, and ignores SIGTERM, as
+ * interactive shells do. `false` without `/proc`.
+ */
+export function awaitsHangup(process: Pick<SessionProcess, "pid">): boolean {
+  return ignores(process, SIGNALS.TERM!) &&
+    readEntry(process.pid)?.hasTerminal === true;
 }
 
 /** Waits until a process has ended, but no longer than `timeoutMs`; the caller checks which. */

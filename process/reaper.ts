@@ -116,10 +116,9 @@ done
 // whether there were any.
 //
 // inside: those of its kernel session, without a fork.
-// outside: all others that "look" has found, by number and start, in $kin; with HUP, those of them
-// that ignore TERM on a terminal, as interactive shells do. Right before its
-// signal each is checked again: another session's directory in its environment, as a whole
-// variable (newlines within values go), makes it that session's.
+// outside: all others that "look" has found, by number and start, in $kin, or those that it is
+// given. Right before its signal each is checked again: another session's directory in its
+// environment, as a whole variable (newlines within values go), makes it that session's.
 //
 // look finds the processes that carry the session's directory in their environment, run as its
 // user and see the same directory at that path: a container may have another one there. A
@@ -143,21 +142,16 @@ const SIGNALLING = `inside() {
     kill -s "$1" "$p" && [ "$state" != Z ] && found=y
   done
 }
+is_outside() {
+  p=\${one%:*}; facts "$p"
+  [ "$start" = "\${one#*:}" ] && [ "$session" != "$reaper" ] && [ "$state" != Z ]
+}
 outside() {
-  for one in $kin; do
-    p=\${one%:*}; facts "$p"
-    [ "$start" = "\${one#*:}" ] && [ "$session" != "$reaper" ] && [ "$state" != Z ] || continue
-    [ "$1" != HUP ] || awaits_hangup "$p" || continue
+  for one in \${2-$kin}; do
+    is_outside || continue
     [ "$1" = 0 ] || { ! is_foreign "$p" && kill -s "$1" "$p"; } || continue
     found=y
   done
-}
-awaits_hangup() { # It has a terminal and ignores SIGTERM: bit 15 of a mask in hexadecimal.
-  [ "$terminal" != 0 ] || return
-  while read -r key mask; do
-    case $key:$mask in SigIgn:*[4567cdef]???) return 0 ;; esac
-  done <"/proc/$1/status"
-  return 1
 }
 is_own() {
   ${VARIABLES} | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"
@@ -237,15 +231,36 @@ quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TE
 // kills the sleep. date(1) records the request, in the place of a subshell: one fork, not two.
 //
 // Then one call signals the group. All other processes are signalled, get time, are stopped so
-// that they can't fork, and are killed. The numbers of kernel session and group can't become a
+// that they can't fork, and are killed. Those that ignore TERM on a terminal, as interactive shells
+// do, get HUP once all others have ended or ignore that: shells pass it on. The numbers of kernel session and group can't become a
 // stranger's, because the watchdog is in both.
 const WATCHDOG = `
 request() { # as the last thing that a process does
   umask 077
   mine && ours "$_dir/stop.json" && exec "$date" -u '+{"by":"timeout","at":"%Y-%m-%dT%H:%M:%SZ","signal":"SIGTERM"}' 1<>"$_dir/stop.json"
 }
+ignores() { # PID PATTERN: of a mask in hexadecimal
+  while read -r key mask; do
+    case $key:$mask in SigIgn:$2) return 0 ;; esac
+  done <"/proc/$1/status"
+  return 1
+}
+find_shells() {
+  shells=
+  for one in $kin; do
+    is_outside && [ "$terminal" != 0 ] && ignores "$p" '*[4567cdef]???' && shells="$shells $one"
+  done
+}
+hang_up() {
+  [ -n "$shells" ] || return
+  for one in $kin; do
+    case "$shells " in *" $one "*) continue ;; esac
+    ! is_outside || ignores "$p" '*[13579bdf]' || return
+  done
+  outside HUP "$shells"; shells=
+}
 if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-GRACE KIN
-  token=$2 reaper=$3 step=$4 time=$5 left=$6 grace=$6 kin=$7 hurry= uptime=0.00; quiet
+  token=$2 reaper=$3 step=$4 time=$5 left=$6 grace=$6 kin=$7 hurry= shells= uptime=0.00; quiet
   [ "$step" != LAST ] || hurry=y
   tenths; since=$now
   trap ': # In bash, the first command of this trap fails.
@@ -268,10 +283,10 @@ if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFT
   trap '' USR2
   [ "$step" != FIRST ] || { kill -s TERM -- "-$reaper"; step=TERM; }
   [ "$left" -gt 0 ] || case $step in TERM | GRACE) step=KILL ;; esac
-  [ "$step" != TERM ] || { inside TERM; requested; outside TERM; outside HUP; step=GRACE; }
+  [ "$step" != TERM ] || { find_shells; inside TERM; requested; outside TERM; step=GRACE; }
   in_grace() { tenths; [ "$left" -gt 0 ] && [ $((now - since)) -lt $((grace * 2)) ]; }
   while [ "$step" = GRACE ] && in_grace && { found=; look; outside 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do
-    command -p sleep 0.2; left=$((left - 1))
+    hang_up; command -p sleep 0.2; left=$((left - 1))
   done
   n=0
   while found=; inside STOP; [ -n "$found" ] && [ $n -lt 50 ]; do n=$((n + 1)); done

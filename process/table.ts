@@ -116,14 +116,21 @@ function readStat(pid: number): Omit<Entry, "owner"> | undefined {
 }
 
 /**
- * Refuses a `/proc` that shows another PID namespace, as after `unshare -p -f`: its numbers are
+ * Tells whether `/proc` shows another PID namespace, as after `unshare -p -f`: its numbers are
  * other processes' here. pid_namespaces(7)
+ */
+export function isForeignProc(): boolean {
+  const self = OS.hasProc ? readLink("/proc/self") : undefined;
+  return self !== undefined && self !== `${Deno.pid}`;
+}
+
+/**
+ * Refuses a `/proc` that shows another PID namespace.
  *
  * @throws {SessionError} `unsupported`.
  */
 export function checkProc(): void {
-  const self = OS.hasProc ? readLink("/proc/self") : undefined;
-  if (self === undefined || self === `${Deno.pid}`) return;
+  if (!isForeignProc()) return;
   throw new SessionError(
     "unsupported",
     "Cannot tell which processes are a session's: /proc shows another PID namespace; mount one of its own (unshare --mount-proc)",

@@ -3,45 +3,48 @@
  *
  * @module
  */
-import { waitForScreen } from "../../client/terminal.ts";
+import { sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { waitForSession } from "../../client/wait.ts";
 import { createSession } from "../../session/create.ts";
 import { stopSession } from "../../session/stop.ts";
-import { pathsFor, readStopRequest } from "../../store.ts";
-import { assertEquals } from "../helpers.ts";
+import { readStopRequest } from "../../store.ts";
+import { assertEquals, assertStringIncludes } from "../helpers.ts";
 import { test } from "../process_helpers.ts";
+
+/** Handles SIGTERM in its own time, in which it ignores the signal. */
+const SAVES =
+  `sh -c 'trap "trap \\"\\" TERM; sleep 0.3; echo sav""ed; exit 3" TERM
+   echo rea""dy; while :; do sleep 0.01; done'`;
+
+/** Starts a program that saves at its end in an interactive shell; returns the session's id. */
+async function startShell(at: { root: string }, options: object) {
+  const session = await createSession({
+    ...at,
+    ...options,
+    kind: "pty",
+    command: ["sh", "-i"],
+  });
+  await sendKeys(session.id, [{ text: SAVES }, { key: "enter" }], at);
+  await waitForScreen(session.id, /ready/, at);
+  return session;
+}
+
+const HUNG_UP = { state: "exited", ending: { signal: "SIGHUP" } };
 
 test("stopSession() hangs up on an interactive shell, and cuts short nothing that handles SIGTERM", async (root) => {
   const at = { root: root.dir };
-  const saves =
-    "trap 'sleep 0.1; exit 3' TERM; echo ready; while :; do :; done";
-  const commands = [["sh", "-i"], ["sh", "-c", saves]];
-  const [shell = "", saving = ""] = await Promise.all(
-    commands.map(async (command) =>
-      (await createSession({ ...at, kind: "pty", command })).id
-    ),
-  );
-  await waitForScreen(shell, /[$#]/, at);
-  await waitForScreen(saving, /ready/, at);
-  const endings = await Promise.all(
-    [shell, saving].map((id) => stopSession(id, at)),
-  );
-  assertEquals(endings.map(({ state }) => state), [
-    { state: "exited", ending: { signal: "SIGHUP" } },
-    { state: "exited", ending: { code: 3 } },
-  ]);
-  assertEquals(readStopRequest(pathsFor(shell, at))?.signal, "SIGTERM");
+  const { id, paths } = await startShell(at, {});
+  const { state } = await stopSession(id, { ...at, graceMs: 5_000 });
+  assertEquals(state, HUNG_UP as typeof state);
+  assertStringIncludes(Deno.readTextFileSync(paths.stdout), "saved");
+  assertEquals(readStopRequest(paths)?.signal, "SIGTERM");
 });
 
-test("a timeout hangs up on a terminal's program that ignores SIGTERM", async (root) => {
+test("a timeout hangs up on an interactive shell, and cuts short nothing that handles SIGTERM", async (root) => {
   const at = { root: root.dir };
-  const { id, paths } = await createSession({
-    ...at,
-    kind: "pty",
-    command: ["sh", "-c", "trap '' TERM; sleep 60"],
-    timeoutMs: 500,
-  });
-  const { state } = await waitForSession(id, { ...at, timeoutMs: 5_000 });
-  assertEquals(state, { state: "exited", ending: { signal: "SIGHUP" } });
+  const { id, paths } = await startShell(at, { timeoutMs: 1_000 });
+  const { state } = await waitForSession(id, { ...at, timeoutMs: 6_000 });
+  assertEquals(state, HUNG_UP as typeof state);
+  assertStringIncludes(Deno.readTextFileSync(paths.stdout), "saved");
   assertEquals(readStopRequest(paths)?.signal, "SIGTERM");
 });
