@@ -43,6 +43,11 @@ export class RelayClient {
   paintsAt = 0;
   /** Whether the main screen of its terminal shows the session's; the user's own otherwise. */
   hasMain = false;
+  /**
+   * The blank screen of a program that has written nothing yet: it waits for the first output,
+   * which may go to the alternate screen and leave the user's own as it is.
+   */
+  blank: Uint8Array | undefined;
   /** Which of its input was typed. */
   readonly typed: TypedInput = new TypedInput();
   /** How often it has sent input. */
@@ -100,6 +105,7 @@ export class RelayClient {
    */
   sendScreen(screen: Uint8Array, takesMain: boolean): void {
     this.isLagging = this.isStale = false;
+    this.blank = undefined;
     this.hasMain ||= takesMain;
     this.send(encode(takesMain ? Frame.REDRAW : Frame.OUTPUT, screen));
   }

@@ -295,9 +295,12 @@ export class RelayServer {
     for (const client of this.#clients) {
       if (client.isWatching) this.#inBackground(this.#tell());
       if (!client.isAttached || client.isLagging) continue;
+      const { blank } = client;
+      // All of the output follows: what scrolls off is the user's to keep.
+      if (blank && !modes.alternate) client.sendScreen(blank, true);
       if (client.crop !== undefined) this.#window.paint(client);
-      else if (hasLeft && !client.hasMain) {
-        // The output goes on on the main screen, where its user's own is.
+      else if (client.blank || hasLeft && !client.hasMain) {
+        // The first output, full-screen; or it goes on on the main screen, where its user's own is.
         this.#window.draw(client);
         if (client === leader) client.sendOutput(questionsIn(queries));
       } else if (client === leader || queries.length === 0) {

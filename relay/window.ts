@@ -92,6 +92,10 @@ export class Window {
       client.crop.forget();
       return this.paint(client);
     }
+    if (screen.offset === 0 && !client.hasMain) {
+      client.blank = screen.redrawBytes();
+      return;
+    }
     // Its own main screen comes back if the program never shows the session's.
     const onlyAlternate = screen.modes.alternate && !client.hasMain;
     client.sendScreen(screen.redrawBytes({ onlyAlternate }), !onlyAlternate);

@@ -365,6 +365,17 @@ Deno.test("attach leaves what a full-screen program drew last on the screen when
   await term.shows(/^drawn\n+Session t was ended by SIGKILL$/m);
 });
 
+Deno.test("run -t -a of a full-screen program leaves the user's own screen as it was", async () => {
+  await using root = new TestRoot();
+  const draw =
+    "printf '\\033[?1049h\\033[Hdrawn'; read x; printf '\\033[?1049l'";
+  await using term = await openCli(root, "run", "-t", "-a", "sh", "-c", draw);
+  await term.shows(/^drawn/);
+  assertEquals(term.screen.modes.alternate, true);
+  term.type("\x1c");
+  await term.shows(/^Session .*to detach\n+Detached/);
+});
+
 Deno.test("attach says that a session was stopped", async () => {
   await using root = new TestRoot();
   await ok(
