@@ -232,6 +232,9 @@ export class RelayServer {
     await this.#options.screen.load();
     client.size = this.#sizeIn(size);
     client.isReadOnly = isReadOnly;
+    // It may have been attached before, on another terminal.
+    client.crop = undefined;
+    client.hasMain = false;
     // From here to the end nothing is awaited: the cut between screen and live output.
     client.isAttached = true;
     this.#window.enter(client);
