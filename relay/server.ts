@@ -257,6 +257,9 @@ export class RelayServer {
     await this.#options.screen.load();
     client.size = this.#sizeIn(size);
     client.isReadOnly = isReadOnly;
+    // It may have been attached before, on another terminal.
+    client.crop = undefined;
+    client.hasMain = false;
     // From here to the end nothing is awaited: the cut between screen and live output.
     client.isAttached = true;
     // Before it gets anything: it looks whether two sessions show each other now.
