@@ -144,7 +144,7 @@ interface View {
   readonly stdinEnd?: AttachStreamOptions["stdinEnd"];
   readonly tailLines?: number;
   readonly readOnly?: boolean;
-  /** Holds the output back until then. */
+  /** Holds output and notices back until then. */
   readonly begin?: Promise<void>;
 }
 
@@ -170,7 +170,11 @@ export function attacher(
       stdout: streamFor("stdout"),
       stderr: streamFor("stderr"),
       signal: AbortSignal.any([io.interrupted(), closed]),
-      onNotice: (message) => io.err(`codex-session: ${harmless(message)}\n`),
+      onNotice: (message) => {
+        const print = () => io.err(`codex-session: ${harmless(message)}\n`);
+        if (begin === undefined) print();
+        else begin.then(print).catch(() => {}); // Nobody reads it any more.
+      },
     });
     closed.throwIfAborted();
     return afterwards(id, result, io);

@@ -298,7 +298,7 @@ async function* follow(
   using stack = new DisposableStack();
   const watch = stack.use(
     watchSession(paths, {
-      files: watchedFiles(paths, starts.map(({ stream }) => stream)),
+      files: starts.map(({ stream }) => paths[stream]),
       signal,
     }),
   );
@@ -346,20 +346,6 @@ async function* follow(
     }
     await watch.next();
   }
-}
-
-/**
- * The files whose changes matter. A terminal's log is replaced by a new file now and then, so
- * there it is the directory; but not while the creator's named pipe is in it, see watch.ts.
- */
-function watchedFiles(
-  paths: Paths,
-  streams: readonly LogStream[],
-): readonly string[] {
-  const { dir } = paths;
-  return exists(`${dir}/terminal.json`) && !exists(`${dir}/ready.pipe`)
-    ? [dir]
-    : streams.map((stream) => paths[stream]);
 }
 
 /** Checks the name of a stream. */

@@ -67,8 +67,8 @@ export interface SessionWatch extends Disposable {
 /** Options of {@linkcode watchSession}. */
 export interface WatchOptions {
   /**
-   * Files to watch besides the lock file; the tick covers those that don't exist. May be
-   * a directory if no named pipe is in it.
+   * Files to watch besides the lock file. The tick covers those that don't exist, and finds
+   * those that have appeared or were replaced.
    *
    * @default {[]}
    */
@@ -111,24 +111,33 @@ export function watchSession(
     rung = true;
     wake?.();
   };
-  const events: Subscription[] = [];
+  const events = new Map<string, Subscription>();
   const dispose = () => {
     wake?.(); // Ends a pending next() and its timer.
-    for (const subscription of events) subscription.close();
+    for (const subscription of events.values()) subscription.close();
     lock?.[Symbol.dispose]();
   };
   let tickMs = TICK_MS;
-  try {
-    for (const file of lock ? [paths.lock, ...files] : []) {
-      events.push(subscribe(file, key!, ring));
+  const watchFiles = () => {
+    try {
+      for (const file of lock ? [paths.lock, ...files] : []) {
+        const identity = identityAt(file);
+        const before = events.get(file);
+        if (before?.identity === identity && before !== undefined) continue;
+        before?.close();
+        events.set(file, subscribe(file, identity, key!, ring));
+        rung = true; // It may have changed before it was watched.
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) {
+        dispose();
+        throw error;
+      }
+      tickMs = TICK_WITHOUT_EVENTS_MS; // inotify's limits, for example.
     }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) {
-      dispose();
-      throw error;
-    }
-    tickMs = TICK_WITHOUT_EVENTS_MS; // inotify's limits, for example.
-  }
+  };
+  watchFiles();
+  rung = false; // The caller looks after this.
 
   function look(): FinalState | undefined {
     const state = readState(paths);
@@ -149,9 +158,10 @@ export function watchSession(
     finalState: () => final ??= look(),
     async next(timeoutMs = Infinity) {
       signal?.throwIfAborted();
+      watchFiles();
       if (!rung) {
         const { promise, resolve, reject } = Promise.withResolvers<void>();
-        for (const subscription of events) {
+        for (const subscription of events.values()) {
           if (!subscription.ask()) tickMs = TICK_WITHOUT_EVENTS_MS;
         }
         const longestMs = ending ? TICK_WHILE_ENDING_MS : tickMs;
@@ -187,7 +197,7 @@ function readRecord(lock: OpenFile): Ending | undefined {
 
 /** One file's watcher, shared by all its subscriptions in this program. */
 interface Shared {
-  /** The identity of its session's lock file. */
+  /** The identities of its session's lock file and of the file itself. */
   readonly key: string;
   readonly watcher: Deno.FsWatcher;
   readonly events: AsyncIterator<Deno.FsEvent>;
@@ -204,6 +214,8 @@ const watched = new Map<string, Shared>();
 
 /** A share in a file's watcher. */
 interface Subscription {
+  /** The file that is watched; `undefined` if there was none. */
+  readonly identity: string | undefined;
   /** Asks for the next event; `false` if there will be none. */
   ask(): boolean;
   close(): void;
@@ -211,23 +223,26 @@ interface Subscription {
 
 function subscribe(
   file: string,
-  key: string,
+  identity: string | undefined,
+  lock: string,
   listener: () => void,
 ): Subscription {
+  const none = { identity, ask: () => true, close() {} };
   let path: string;
   let shared: Shared;
   // No link, whose target others write to, and no pipe: the tick is enough.
-  if (!statOptional(file)?.isFile) return { ask: () => true, close() {} };
+  if (!statOptional(file)?.isFile) return none;
   try {
     path = Deno.realPathSync(file);
-    shared = watchFile(path, key);
+    shared = watchFile(path, `${lock} ${identity}`);
   } catch (error) {
     // The log is missing, or being deleted: the tick is enough.
-    if (isAbsence(error)) return { ask: () => true, close() {} };
+    if (isAbsence(error)) return none;
     throw error;
   }
   shared.listeners.add(listener);
   return {
+    identity,
     ask() {
       if (!shared.over && !shared.asked) ask(shared);
       return !shared.over;
@@ -244,7 +259,7 @@ function subscribe(
 function watchFile(path: string, key: string): Shared {
   const existing = watched.get(path);
   if (existing?.key === key && !existing.over) return existing;
-  // Another session has this path now. Deno watches the new file only once the old watcher
+  // Another session has this path now, or another file. Deno watches the new file only once the old watcher
   // is closed.
   if (existing !== undefined) closeWatcher(existing);
   const watcher = Deno.watchFs(path, { recursive: false });

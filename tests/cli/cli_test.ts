@@ -639,6 +639,11 @@ Deno.test("run -i -a gives the agent all input from a pipe, and its end", async 
     stdin: "x".repeat(100_000) + "\nno newline",
   });
   assertEquals([sum.code, sum.stdout.trim()], [0, "100011"]);
+  const failed = await runCli(root.dir, ["run", "-i", "-a", "no-such-one"], {
+    stdin: "text\n",
+  });
+  assertEquals(failed.code, 127);
+  assertMatch(failed.stderr, /^codex-session: Cannot start .*\n$/);
   const none = await runCli(root.dir, ["run", "-i", "-a", "--rm", "true"]);
   assertEquals(none.code, 0);
   assertMatch(none.stderr, /^Session \S+\n$/);

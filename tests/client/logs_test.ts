@@ -367,6 +367,29 @@ Deno.test("readLog() and followLog() go on where a terminal's journal has put ou
   assertEquals(text(20, 41).endsWith(seen), true);
 });
 
+Deno.test("followLog() gives a terminal's output within milliseconds, whichever file it is in", async () => {
+  await using root = new TestRoot();
+  await start(root, "exec sleep 600");
+  const paths = pathsFor("a", { root: root.dir });
+  Deno.writeTextFileSync(`${paths.dir}/terminal.json`, "{}");
+  const leave = new AbortController();
+  const options = { root: root.dir, signal: leave.signal };
+  const seen = collect(followLog("a", options));
+  let expected = "";
+  for (let i = 0; i < 12; i++) {
+    const line = `line ${i}\n`;
+    expected += line;
+    Deno.writeTextFileSync(paths.stdout, line, { append: true });
+    // Sooner than the tick that covers what makes no event.
+    await until(() => seen.text === expected, `line ${i}`, 800);
+    if (i % 4 > 0) continue;
+    Deno.renameSync(paths.stdout, `${paths.stdout}.1`);
+    Deno.writeTextFileSync(paths.stdout, "");
+  }
+  leave.abort(new Error("enough"));
+  await assertRejects(() => seen.done, Error, "enough");
+});
+
 Deno.test("followLog() is not blocked by the creator's pipe of a terminal that is starting", async () => {
   await using root = new TestRoot();
   await start(root, "exec sleep 600");
