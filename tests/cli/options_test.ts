@@ -64,7 +64,7 @@ Deno.test("parseOptions() refuses what it does not know, with a hint", () => {
       () =>
         parseOptions(["r", text], OPTIONS, { name: "send", takesText: true }),
       TypeError,
-      'Text starting with "-" must follow --: send r -- \'',
+      'Text starting with "-" must follow --: send r -- ',
     );
   }
 });

@@ -50,7 +50,7 @@ Deno.test({
     await Promise.all(calls.map(async (args) => {
       const { code, stderr } = await runCli(root.dir, args, { prefix });
       const said = /^codex-session: .*another PID namespace.*\n$/.test(stderr);
-      assertEquals([code, said], [1, true], stderr);
+      assertEquals([code, said], [4, true], stderr);
     }));
     assertEquals([...Deno.readDirSync(root.dir)].length, 1);
   },
