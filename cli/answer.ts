@@ -18,8 +18,12 @@ import {
 import { harmlessJson } from "./format.ts";
 import { type Io, OK, unknownEnding } from "./io.ts";
 import { factsOf } from "./wait.ts";
+import type { ScreenText } from "../screen/screen_text.ts";
 import { exitStatus, pathsFor } from "../store.ts";
 import { abortable, startTimer } from "../system/async.ts";
+
+/** A full-screen program's last output is played, at most this much of it. */
+const MAX_REPLAY_BYTES = 16 * 1024 * 1024;
 
 /** An exchange with a session. */
 export interface Exchange {
@@ -41,7 +45,9 @@ export async function exchange(
   const late = new AbortController();
   using _ = startTimer(timeoutMs, () => late.abort());
   const since = readLogCursor(id);
-  const answer = isTerminal ? await newOnScreen(id) : newInStreams(id, since);
+  const answer = isTerminal
+    ? await newOnScreen(id, since)
+    : newInStreams(id, since);
   let sent = false;
   let found: Found | undefined;
   let failure: unknown;
@@ -95,11 +101,10 @@ function newInStreams(id: string, since: LogCursor): Answer {
 }
 
 /** The lines of a terminal that are not there now. */
-async function newOnScreen(id: string): Promise<Answer> {
+async function newOnScreen(id: string, since: LogCursor): Promise<Answer> {
   const { readScreen } = await import("../client/terminal.ts");
-  const { newLines } = await import("../screen/new_lines.ts");
   const { SCROLLBACK } = await import("../screen/screen_text.ts");
-  const look = () => readScreen(id, { scrollback: SCROLLBACK });
+  const look = () => readScreen(id, { ansi: true, scrollback: SCROLLBACK });
   const before = await look();
   return {
     async print(io, facts) {
@@ -108,18 +113,15 @@ async function newOnScreen(id: string): Promise<Answer> {
         note(io, `The screen of session "${id}" is gone with it`);
         return before;
       });
-      let lines = newLines(before.lines, after.lines);
-      const count = lines.length;
-      // Between its parts a full-screen program leaves room of any size.
-      if (after.alternate) lines = lines.filter(isNoSecondBlank);
+      const lines = await linesBetween(id, since, { before, after });
       if (io.json) io.out(harmlessJson({ ...facts, lines }) + "\n");
       else io.out(lines.map((line) => `${line}\n`).join(""));
-      if (after.alternate && count > after.rows / 2) {
+      if (after.alternate && isLong(lines, after)) {
         note(
           io,
-          `Lines may be missing: a full-screen program shows what fits its window, which has ${after.rows} lines here`,
+          "What has left a full-screen program's screen is put together from its frames; lines may be missing or appear twice",
         );
-      } else if (count >= SCROLLBACK) {
+      } else if (lines.length >= SCROLLBACK) {
         note(
           io,
           `These are the last lines; print all with: codex-session logs --plain ${id}`,
@@ -129,8 +131,37 @@ async function newOnScreen(id: string): Promise<Answer> {
   };
 }
 
-function isNoSecondBlank(line: string, at: number, lines: string[]): boolean {
-  return line !== "" || lines[at - 1] !== "";
+/** Tells whether more may have been on a full-screen program's screen than is on it now. */
+function isLong(lines: readonly string[], { rows }: ScreenText): boolean {
+  return lines.length > rows / 2;
+}
+
+/** The lines of a terminal that are new since a moment `before`. */
+async function linesBetween(
+  id: string,
+  since: LogCursor,
+  { before, after }: {
+    readonly before: ScreenText;
+    readonly after: ScreenText;
+  },
+): Promise<string[]> {
+  const { newLines } = await import("../screen/new_lines.ts");
+  const { unstyledText } = await import("../screen/clean_text.ts");
+  const earlier = before.lines.map(unstyledText);
+  const shown = after.lines.map(unstyledText);
+  if (after === before || !after.alternate) return newLines(earlier, shown);
+  let lines = newLines(earlier, shown);
+  if (before.alternate && isLong(lines, after)) {
+    const { readPlainLog } = await import("../client/plain_log.ts");
+    const options = { since, screen: before, maxBytes: MAX_REPLAY_BYTES };
+    const drawn = await Array.fromAsync(readPlainLog(id, options));
+    // Not if the screen is another one: it was drawn in a way that only the relay knows.
+    if (newLines(drawn, shown).length === 0) {
+      lines = newLines(earlier.slice(before.scrollback), drawn);
+    }
+  }
+  // Between its parts a full-screen program leaves room of any size.
+  return lines.filter((line, at) => line !== "" || lines[at - 1] !== "");
 }
 
 function note(io: Io, text: string): void {

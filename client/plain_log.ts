@@ -27,6 +27,7 @@ import type { LogStart } from "./log_files.ts";
 import { terminalStatusAt, windowSize } from "./terminal_status.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { loadEmulator, type Terminal } from "../screen/emulator.ts";
+import type { ScreenText } from "../screen/screen_text.ts";
 import { ScrolledLines } from "../screen/scrolled.ts";
 import { isTerminal, type Paths } from "../store.ts";
 import { toLatin1 } from "../system/bytes.ts";
@@ -62,6 +63,12 @@ export interface ReadPlainLogOptions extends TailOptions {
    * @default {Infinity}
    */
   readonly maxBytes?: number;
+  /**
+   * The screen at `since`, read with `ansi`: a full-screen program draws only what it changes.
+   *
+   * @default {an empty screen}
+   */
+  readonly screen?: ScreenText;
   /** Called with a line of text if the lines can't be all of the output, at most once for each reason. */
   readonly onNotice?: (message: string) => void;
 }
@@ -94,12 +101,14 @@ export function readPlainLog(
   id: string,
   options: ReadPlainLogOptions = {},
 ): AsyncIterable<string> {
-  const { stream = "stdout", tailLines = Infinity, onNotice } = options;
+  const { stream = "stdout", since, screen } = options;
   const paths = existingPaths(id, options);
-  const start = { bytes: bytesToRead(options) };
+  const start = { bytes: bytesToRead(options), from: since?.[stream] };
   const output = readEndOfLog(paths, checkStream(stream), start);
-  const whole = fromWhole(paths, stream, start, output);
-  return linesOf(paths, whole, tailLines, onNotice);
+  const whole = since === undefined
+    ? fromWhole(paths, stream, start, output)
+    : onScreen(screen, output);
+  return linesOf(paths, whole, options);
 }
 
 /**
@@ -122,16 +131,19 @@ export function followPlainLog(
   id: string,
   options: FollowPlainLogOptions = {},
 ): AsyncIterable<string> {
-  const { stream = "stdout", tailLines = Infinity, onNotice, signal } = options;
+  const { stream = "stdout", since, screen, signal } = options;
   const paths = existingPaths(id, options);
   const start = { bytes: bytesToRead(options) };
   const output = followStreams(paths, [checkStream(stream)], {
     tailBytes: start.bytes,
+    since,
     pauses: true,
     signal,
   });
-  const whole = fromWhole(paths, stream, start, output);
-  return linesOf(paths, whole, tailLines, onNotice);
+  const whole = since === undefined
+    ? fromWhole(paths, stream, start, output)
+    : onScreen(screen, output);
+  return linesOf(paths, whole, options);
 }
 
 function bytesToRead(options: ReadPlainLogOptions): number {
@@ -151,10 +163,11 @@ const FULL_SCREEN =
 async function* linesOf(
   paths: Paths,
   output: AsyncIterable<Uint8Array>,
-  tailLines: number,
-  onNotice: (message: string) => void = () => {},
+  options: ReadPlainLogOptions,
 ): AsyncGenerator<string, void> {
-  if (tailLines === Infinity && terminalStatusAt(paths, false)?.hasDropped) {
+  const { tailLines = Infinity, since, onNotice = () => {} } = options;
+  const wantsAll = tailLines === Infinity && since === undefined;
+  if (wantsAll && terminalStatusAt(paths, false)?.hasDropped) {
     onNotice(BEGINNING_IS_GONE);
   }
   using lines = new LineReader(
@@ -420,6 +433,23 @@ async function* fromWhole(
     isFirst = false;
     if (rest.length > 0 || bytes.length === 0) yield rest;
   }
+}
+
+/** Output that goes on where a screen was: a full-screen program's is drawn first. */
+async function* onScreen(
+  screen: ScreenText | undefined,
+  chunks: AsyncIterable<LogEnd>,
+): AsyncGenerator<Uint8Array, void> {
+  if (screen?.alternate) {
+    const { lines, scrollback, cursor: { column, row } } = screen;
+    const rows = lines.slice(scrollback)
+      .map((line, y) => `\x1b[${y + 1};1H\x1b[m${line}`);
+    const frame = `${rows.join("")}\x1b[m\x1b[${row + 1};${column + 1}H`;
+    yield new TextEncoder().encode(
+      `\x1b[?2026h\x1b[?1049h${frame}\x1b[?2026l`,
+    );
+  }
+  for await (const { bytes } of chunks) yield bytes;
 }
 
 /** Tells whether output begins in the middle of what a full-screen program draws. */

@@ -272,6 +272,26 @@ Deno.test("send --for prints the new lines of a terminal", async () => {
   assertMatch(end.stdout, /^> echo bye; exit 3\nbye\n/);
 });
 
+Deno.test("send --for prints also what a full-screen program has scrolled away", async () => {
+  await using root = new TestRoot();
+  const script = `stty -echo; printf '\\033[?1049h\\033[Hready'; read x
+    i=0; while [ $i -lt 20 ]; do
+      i=$((i + 1)); r=2; printf '\\033[?2026h'
+      while [ $r -le 10 ]; do
+        printf '\\033[%d;1Hline %d\\033[K' $r $((i + r - 2)); r=$((r + 1))
+      done
+      printf '\\033[?2026l'
+    done; read x`;
+  const size = ["--size", "60x10"];
+  await ok(root, "run", "-t", "--id", "t", ...size, "--", "sh", "-c", script);
+  await ok(root, "wait", "--for", "screen=ready", "t");
+  const args = ["send", "t", "go", "--for", "screen=^line 28$"];
+  const { stdout, stderr } = await runCli(root.dir, args);
+  const lines = Array.from({ length: 28 }, (_, i) => `line ${i + 1}\n`);
+  assertEquals(stdout, lines.join(""));
+  assertStringIncludes(stderr, "put together from its frames");
+});
+
 Deno.test("attachSession() shows a terminal session on the caller's streams, with resize()", async () => {
   await using root = new TestRoot();
   const { id } = await createSession({

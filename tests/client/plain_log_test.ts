@@ -3,6 +3,7 @@ import {
   readPlainLog,
   type ReadPlainLogOptions,
 } from "../../client/plain_log.ts";
+import { readLogCursor } from "../../client/logs.ts";
 import { newMeta, type Paths, pathsFor } from "../../store.ts";
 import { prepare } from "../../process/prepare.ts";
 import { spawnExec } from "../../spawn.ts";
@@ -223,4 +224,26 @@ Deno.test("followPlainLog() starts with the last lines", async () => {
   session.end();
   await Promise.all([done, first.done]);
   assertEquals(lines, ["three", "four"]);
+});
+
+Deno.test("readPlainLog() and followPlainLog() begin at a cursor, on the screen that was there", async () => {
+  using root = new TestRoot();
+  const at = { root: root.dir };
+  makeLog(root, 0, "\x1b[?1049hold\r\n");
+  const since = readLogCursor("plain", at);
+  const { stdout } = pathsFor("plain", at);
+  Deno.writeTextFileSync(stdout, "\x1b[3;1Hnew", { append: true });
+  for (const read of [readPlainLog, followPlainLog]) {
+    const bare = await Array.fromAsync(read("plain", { ...at, since }));
+    assertEquals(bare.filter((line) => line !== ""), ["new"]);
+    const screen = {
+      ...{ columns: 120, rows: 40, lines: ["old"], scrollback: 0, title: "" },
+      cursor: { column: 0, row: 1, visible: true },
+      alternate: true,
+    };
+    const lines = await Array.fromAsync(
+      read("plain", { ...at, since, screen }),
+    );
+    assertEquals(lines, ["old", "", "new"]);
+  }
 });
