@@ -21,6 +21,7 @@ import { SessionError } from "../errors.ts";
 import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import type { LogStream } from "../client/logs.ts";
+import { withoutBlankEnd } from "../screen/screen_text.ts";
 import { sleep } from "../system/async.ts";
 import {
   listSessions,
@@ -101,8 +102,7 @@ async function printLastScreen(
 ): Promise<number> {
   const { readScreen } = await import("../client/terminal.ts");
   const { lines } = await readScreen(id, { ansi: io.color });
-  const count = lines.findLastIndex((line) => line !== "") + 1;
-  io.out(lines.slice(0, count).map((line) => `${line}\n`).join(""));
+  io.out(withoutBlankEnd(lines).map((line) => `${line}\n`).join(""));
   return afterwards(id, { state }, io);
 }
 

@@ -17,6 +17,7 @@ import {
 import { type Parsed } from "./options.ts";
 import type { LogStream } from "../client/logs.ts";
 import { resolveSelector } from "../session/find.ts";
+import { withoutBlankEnd } from "../screen/screen_text.ts";
 import { KINDS, pathsFor } from "../store.ts";
 
 /** `screen`: the current screen of a terminal. */
@@ -31,11 +32,10 @@ export const screen: Handler = async (call, io) => {
     io.out(harmlessJson(shown, 2) + "\n");
     return OK;
   }
-  const { lines } = shown;
-  const last = call.flags.has("full")
-    ? lines.length
-    : lines.findLastIndex((line) => line !== "") + 1;
-  io.out(lines.slice(0, last).map((line) => `${line}\n`).join(""));
+  const lines = call.flags.has("full")
+    ? shown.lines
+    : withoutBlankEnd(shown.lines);
+  io.out(lines.map((line) => `${line}\n`).join(""));
   return OK;
 };
 

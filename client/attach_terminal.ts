@@ -11,7 +11,11 @@
 import { messageOf, SessionError } from "../errors.ts";
 import { DetachKeys } from "../screen/detach_keys.ts";
 import { farewell, GREETING, makeRoom } from "../screen/modes.ts";
-import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
+import {
+  parseScreen,
+  type ScreenText,
+  withoutBlankEnd,
+} from "../screen/screen_text.ts";
 import {
   clamp,
   decode,
@@ -308,8 +312,7 @@ async function converse(
 
 /** The text of a screen up to its last line that is not blank. */
 function textOf({ lines }: ScreenText): string {
-  const count = lines.findLastIndex((line) => line !== "") + 1;
-  return lines.slice(0, count).map((line) => `${line}\r\n`).join("");
+  return withoutBlankEnd(lines).map((line) => `${line}\r\n`).join("");
 }
 
 /** The last screen of a session that has ended, as text. */

@@ -30,6 +30,11 @@ export interface ScreenText {
   readonly alternate: boolean;
 }
 
+/** The lines of a screen without the blank ones at its end. */
+export function withoutBlankEnd(lines: readonly string[]): readonly string[] {
+  return lines.slice(0, lines.findLastIndex((line) => line !== "") + 1);
+}
+
 /** The greatest width and height of a terminal. */
 export const MAX_SIZE = 1000;
 /** Lines that are kept above the screen. */
