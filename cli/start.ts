@@ -74,7 +74,7 @@ async function start(
     : attachment?.attacher(io, {
       streams: ["stdout", "stderr"],
       takesInput: accepts.length > 0,
-      // Who starts it with a pipe gives it all of its input, as with `docker run -i`.
+      // A pipe holds all of the agent's input, as with `docker run -i`.
       stdinEnd: io.stdinIsTerminal ? "detach" : "eof",
       begin: started.promise,
     });

@@ -2,8 +2,8 @@
  * The output of a session as lines of text, with the help of the emulator: no escape sequence
  * is left in a line, and no character that reorders or hides text.
  *
- * Lines are what scrolls off the normal screen, and what is on it at the end. While output is
- * followed, a line is given as soon as the cursor has left it downwards. A program that
+ * A line is given when it scrolls off the normal screen; at the end, all that are on it. While
+ * output is followed, a line is given as soon as the cursor has left it downwards. A program that
  * then draws it anew (a progress display, say) shows that this is too early: from then on
  * its lines are given when they scroll off.
  *
@@ -157,7 +157,7 @@ function bytesToRead(options: ReadPlainLogOptions): number {
 const BEGINNING_IS_GONE =
   "The beginning of the output is gone: it was longer than the session's log limit";
 const FULL_SCREEN =
-  "A full-screen program drew this: what has left its screen is put together from its frames; lines may be missing or appear twice";
+  "A full-screen program drew this: its text is put together from its frames; lines may be missing or appear twice";
 
 /** The lines of some output: the last so many of what is there, then all. A piece without bytes is a pause. */
 async function* linesOf(

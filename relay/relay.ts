@@ -398,7 +398,7 @@ class Relay {
       columns,
       rows,
       clients: this.#server.attachedCount,
-      // For those who play the log: where its beginning is gone, it doesn't tell.
+      // A log whose beginning is gone doesn't tell either; client/plain_log.ts needs them.
       alternate: this.#screen.modes.alternate || undefined,
       dropped: this.#journal.hasDropped || undefined,
       shownIn: this.#server.shownIn,
