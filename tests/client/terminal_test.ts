@@ -211,11 +211,17 @@ Deno.test("after a full-screen program the user's window is as it was before", a
   await using root = new TestRoot();
   const wild =
     "printf '\\033[?1049h\\033[5;5Hwild\\033]2;theirs\\007\\033[22;0t\\033[?1007l\\033[2;9r'";
-  await startTerminal(root.dir, "a", ["sh", "-c", `${wild}; read x`]);
+  // It begins once the client is attached, on a main screen without text, as `run -a` has it.
+  const script = `stty -echo; read x; ${wild}; read x; printf '\\033[?1049l'`;
+  await startTerminal(root.dir, "a", ["sh", "-c", `${script}; read x`]);
   await using term = await openUsed(root.dir, "a");
+  await until(() => term.screen.modes.alternate, "the client");
+  term.type("\r");
   await term.shows(/wild/);
   await until(() => term.screen.modes.title === "theirs");
   assert(!term.screen.modes.isOn(1007));
+  term.type("\r");
+  await term.shows(/^\n+$/);
   term.type("\x1c");
   await term.shows(/^one\ntwo\n\[detached from a\]\n\n/);
   assertRestored(term);
@@ -229,6 +235,7 @@ Deno.test("a program that leaves its full screen shows the main one, below the u
   const leave = "printf 'bye\\033[?1049l\\033[c left\\r\\nlast'";
   const script = `stty -echo; ${enter}; read x; ${leave}; read x`;
   await startTerminal(root.dir, "a", ["sh", "-c", script]);
+  await shows(root.dir, "a", /full/);
   await using term = await openUsed(root.dir, "a");
   await term.shows(/^full/);
   // Nothing of it was drawn below.
