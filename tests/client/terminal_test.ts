@@ -215,7 +215,8 @@ Deno.test("after a full-screen program the user's window is as it was before", a
   const script = `stty -echo; read x; ${wild}; read x; printf '\\033[?1049l'`;
   await startTerminal(root.dir, "a", ["sh", "-c", `${script}; read x`]);
   await using term = await openUsed(root.dir, "a");
-  await until(() => term.screen.modes.alternate, "the client");
+  const paths = pathsFor("a", { root: root.dir });
+  await until(() => terminalStatusAt(paths, true)?.clients === 1, "the client");
   term.type("\r");
   await term.shows(/wild/);
   await until(() => term.screen.modes.title === "theirs");
