@@ -71,8 +71,8 @@ export class RelayServer {
   readonly #clients = new Set<RelayClient>();
   readonly #window: Window;
   #isTelling = false;
-  /** How often the program had switched screens before the latest output. */
-  #switches = 0;
+  /** How often the program had left the alternate screen before the latest output. */
+  #departures = 0;
 
   /** A server without clients. */
   constructor(options: ServerOptions) {
@@ -260,9 +260,9 @@ export class RelayServer {
     offset: number,
     queries: readonly Query[],
   ): void {
-    const { screen } = this.#options;
-    const hasSwitched = screen.modes.switches !== this.#switches;
-    this.#switches = screen.modes.switches;
+    const { screen: { modes } } = this.#options;
+    const hasLeft = modes.departures !== this.#departures;
+    this.#departures = modes.departures;
     if (this.#clients.size === 0) return;
     const { leader } = this.#window;
     let asking: Uint8Array | undefined;
@@ -271,8 +271,8 @@ export class RelayServer {
       if (client.isWatching) this.#inBackground(this.#tell());
       if (!client.isAttached || client.isLagging) continue;
       if (client.crop !== undefined) this.#window.paint(client);
-      else if (!client.hasMain && (hasSwitched || screen.isOnMain)) {
-        // The client's terminal is on its alternate screen, wherever the program draws.
+      else if (hasLeft && !client.hasMain) {
+        // The output goes on on the main screen, where its user's own is.
         this.#window.draw(client);
         if (client === leader) client.sendOutput(questionsIn(queries));
       } else if (client === leader || queries.length === 0) {
