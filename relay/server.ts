@@ -76,8 +76,8 @@ export class RelayServer {
   readonly #window: Window;
   readonly #hasClient = Promise.withResolvers<void>();
   #isTelling = false;
-  /** How often the program had switched screens before the latest output. */
-  #switches = 0;
+  /** How often the program had left the alternate screen before the latest output. */
+  #departures = 0;
 
   /** A server without clients. */
   constructor(options: ServerOptions) {
@@ -288,9 +288,9 @@ export class RelayServer {
     offset: number,
     queries: readonly Query[],
   ): void {
-    const { screen } = this.#options;
-    const hasSwitched = screen.modes.switches !== this.#switches;
-    this.#switches = screen.modes.switches;
+    const { screen: { modes } } = this.#options;
+    const hasLeft = modes.departures !== this.#departures;
+    this.#departures = modes.departures;
     if (this.#clients.size === 0) return;
     const { leader } = this.#window;
     let asking: Uint8Array | undefined;
@@ -300,12 +300,10 @@ export class RelayServer {
       if (!client.isAttached || client.isLagging) continue;
       const { blank } = client;
       // All of the output follows: what scrolls off is the user's to keep.
-      if (blank && screen.isOnMain) client.sendScreen(blank, true);
+      if (blank && !modes.alternate) client.sendScreen(blank, true);
       if (client.crop !== undefined) this.#window.paint(client);
-      else if (
-        client.blank || !client.hasMain && (hasSwitched || screen.isOnMain)
-      ) {
-        // The client's terminal shows its user's screen, or its alternate screen.
+      else if (client.blank || hasLeft && !client.hasMain) {
+        // The first output, full-screen; or it goes on on the main screen, where its user's own is.
         this.#window.draw(client);
         if (client === leader) client.sendOutput(questionsIn(queries));
       } else if (client === leader || queries.length === 0) {

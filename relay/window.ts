@@ -96,8 +96,8 @@ export class Window {
       client.blank = screen.redrawBytes();
       return;
     }
-    // Its own main screen comes back if the session never shows anything on its main screen.
-    const onlyAlternate = !client.hasMain && !screen.isOnMain;
+    // Its own main screen comes back if the program never shows the session's.
+    const onlyAlternate = screen.modes.alternate && !client.hasMain;
     client.sendScreen(screen.redrawBytes({ onlyAlternate }), !onlyAlternate);
   }
 

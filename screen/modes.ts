@@ -81,8 +81,8 @@ export class Modes {
   title = "";
   /** Whether the program draws on the alternate screen. */
   alternate = false;
-  /** How often the program has gone from one screen to the other. */
-  switches = 0;
+  /** How often the program has left the alternate screen. */
+  departures = 0;
 
   /** Whether the scroll region is only a part of the screen. */
   get hasMargins(): boolean {
@@ -140,7 +140,7 @@ export class Modes {
   }
 
   #show(alternate: boolean): void {
-    if (this.alternate !== alternate) this.switches++;
+    if (this.alternate && !alternate) this.departures++;
     this.alternate = alternate;
   }
 

@@ -288,8 +288,8 @@ function erase(rows: number): string {
 
 /**
  * A text that makes any terminal of the emulator's size look like the emulator, cursor and
- * modes included. It resets and clears the terminal first. With `onlyAlternate`, it draws on the
- * terminal's alternate screen, and does not touch the main one.
+ * modes included. It resets and clears the terminal first. With `onlyAlternate`, while the
+ * alternate screen is shown, it does not touch the main one.
  */
 export function redraw(
   terminal: Terminal,
@@ -302,19 +302,17 @@ export function redraw(
   const isAlternate = active.type === "alternate";
   const shown = isAlternate ? inner.alt : inner.normal;
   let text = "";
-  if (onlyAlternate) {
-    text += RESET_ON_ALTERNATE + "\x1b[H\x1b[2J" +
-      drawScreen(terminal, active, allowance);
-  } else {
+  if (!isAlternate || !onlyAlternate) {
     text += RESET_MODES + erase(terminal.rows) +
       drawScreen(terminal, normal, allowance);
-    if (isAlternate) {
-      const { savedX, savedY, ybase } = inner.normal;
-      text +=
-        at(Math.min(savedX, terminal.cols - 1), Math.max(0, savedY - ybase)) +
-        modes.restoreMainSequence() + "\x1b[?1049h\x1b[H\x1b[2J" +
-        drawScreen(terminal, alternate, allowance);
-    }
+  }
+  if (isAlternate) {
+    const { savedX, savedY, ybase } = inner.normal;
+    text += onlyAlternate
+      ? RESET_ON_ALTERNATE
+      : at(Math.min(savedX, terminal.cols - 1), Math.max(0, savedY - ybase)) +
+        modes.restoreMainSequence() + "\x1b[?1049h";
+    text += "\x1b[H\x1b[2J" + drawScreen(terminal, alternate, allowance);
   }
   text += tabStops(terminal, shown);
   if (shown.savedX !== 0 || shown.savedY !== 0) {

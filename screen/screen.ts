@@ -170,20 +170,14 @@ export class Screen {
     return crop.paint(this.catchUp(), this.modes, window, marked);
   }
 
-  /** The last row of the main screen with text, counted from 1; 0 if there is none. */
+  /** The last row of the main screen with text, counted from 1. */
   get bottom(): number {
     const { buffer: { normal }, cols, rows } = this.catchUp();
-    for (let row = rows; row > 0; row--) {
+    for (let row = rows; row > 1; row--) {
       const line = normal.getLine(normal.baseY + row - 1);
       if (line?.translateToString(true, 0, cols)) return row;
     }
-    return 0;
-  }
-
-  /** Whether there is anything to see on the main screen, while the program draws there. */
-  get isOnMain(): boolean {
-    if (this.modes.alternate) return false;
-    return this.bottom > 0 || this.catchUp().buffer.normal.baseY > 0;
+    return 1;
   }
 
   /** The screen as text. */

@@ -211,18 +211,12 @@ Deno.test("after a full-screen program the user's window is as it was before", a
   await using root = new TestRoot();
   const wild =
     "printf '\\033[?1049h\\033[5;5Hwild\\033]2;theirs\\007\\033[22;0t\\033[?1007l\\033[2;9r'";
-  // It begins once the client is attached, on a main screen without text, as `run -a` has it.
-  const script = `stty -echo; read x; ${wild}; read x; printf '\\033[?1049l'`;
-  await startTerminal(root.dir, "a", ["sh", "-c", `${script}; read x`]);
+  await startTerminal(root.dir, "a", ["sh", "-c", `${wild}; read x`]);
+  await shows(root.dir, "a", /wild/);
   await using term = await openUsed(root.dir, "a");
-  const paths = pathsFor("a", { root: root.dir });
-  await until(() => terminalStatusAt(paths, true)?.clients === 1, "the client");
-  term.type("\r");
   await term.shows(/wild/);
   await until(() => term.screen.modes.title === "theirs");
   assert(!term.screen.modes.isOn(1007));
-  term.type("\r");
-  await term.shows(/^\n+$/);
   term.type("\x1c");
   await term.shows(/^one\ntwo\n\[detached from a\]\n\n/);
   assertRestored(term);
