@@ -288,7 +288,8 @@ export class RelayServer {
     offset: number,
     queries: readonly Query[],
   ): void {
-    const { screen: { modes } } = this.#options;
+    const { screen } = this.#options;
+    const { modes } = screen;
     const hasLeft = modes.departures !== this.#departures;
     this.#departures = modes.departures;
     if (this.#clients.size === 0) return;
@@ -299,10 +300,13 @@ export class RelayServer {
       if (client.isWatching) this.#inBackground(this.#tell());
       if (!client.isAttached || client.isLagging) continue;
       const { blank } = client;
+      const isUnused = blank !== undefined && screen.isUnused;
       // All of the output follows: what scrolls off is the user's to keep.
-      if (blank && !modes.alternate) client.sendScreen(blank, true);
+      if (blank && !isUnused && !modes.alternate) {
+        client.sendScreen(blank, true);
+      }
       if (client.crop !== undefined) this.#window.paint(client);
-      else if (client.blank || hasLeft && !client.hasMain) {
+      else if (client.blank && !isUnused || hasLeft && !client.hasMain) {
         // The first output, full-screen; or it goes on on the main screen, where its user's own is.
         this.#window.draw(client);
         if (client === leader) client.sendOutput(questionsIn(queries));
@@ -313,6 +317,8 @@ export class RelayServer {
         mute ??= encode(Frame.OUTPUT, without(bytes, offset, queries, false));
         client.sendOutput(mute);
       }
+      // Questions and modes don't take the user's screen: a full-screen program begins with them.
+      if (isUnused && client.blank) client.blank = screen.redrawBytes();
     }
   }
 

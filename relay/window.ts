@@ -92,7 +92,7 @@ export class Window {
       client.crop.forget();
       return this.paint(client);
     }
-    if (screen.offset === 0 && !client.hasMain) {
+    if (!client.hasMain && screen.isUnused) {
       client.blank = screen.redrawBytes();
       return;
     }

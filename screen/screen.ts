@@ -180,6 +180,18 @@ export class Screen {
     return 1;
   }
 
+  /** Whether the program has shown nothing yet: its output so far has no text, and it is on the main screen. */
+  get isUnused(): boolean {
+    const { modes } = this;
+    if (modes.alternate || modes.departures > 0) return false;
+    const { buffer: { normal }, cols, rows } = this.catchUp();
+    if (normal.baseY > 0) return false;
+    for (let row = 0; row < rows; row++) {
+      if (normal.getLine(row)?.translateToString(true, 0, cols)) return false;
+    }
+    return true;
+  }
+
   /** The screen as text. */
   text(options: { scrollback?: number; ansi?: boolean } = {}): ScreenText {
     const { scrollback = 0, ansi = false } = options;

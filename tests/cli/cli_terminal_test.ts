@@ -387,9 +387,12 @@ Deno.test("attach leaves what a full-screen program drew last on the screen when
 
 Deno.test("run -t -a of a full-screen program leaves the user's own screen as it was", async () => {
   await using root = new TestRoot();
+  // As Codex and Claude Code do, it asks and sets modes before it changes screens.
   const draw =
-    "printf '\\033[?1049h\\033[Hdrawn'; read x; printf '\\033[?1049l'";
+    "stty -echo; printf '\\033[?2004h\\033[c'; read x; printf '\\033[?1049h\\033[Hdrawn'; read x";
   await using term = await openCli(root, "run", "-t", "-a", "sh", "-c", draw);
+  await until(() => term.output.includes("\x1b[c"), "the question");
+  term.type("\r");
   await term.shows(/^drawn/);
   assertEquals(term.screen.modes.alternate, true);
   term.type("\x1c");
