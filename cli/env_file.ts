@@ -14,7 +14,8 @@ import { ArgumentError } from "../errors.ts";
 
 /** Blank lines, comments, and the white space before a name. */
 const SPACE = /(?:[ \t\r\n]|#.*)*/y;
-const NAME = /(?:export[ \t]+)?([^\s='"\0]+)[ \t]*=[ \t]*/y;
+/** Narrow: a line of a secret that has lost its quotes must not become a name, which is stored. */
+const NAME = /(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*=[ \t]*/y;
 const SINGLE = /'([^']*)'/y;
 const DOUBLE = /"((?:[^"\\]|\\[^])*)"/y;
 /** Up to the end of the line, or a `#` after a blank. */

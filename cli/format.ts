@@ -144,12 +144,21 @@ export function harmless(text: string): string {
   });
 }
 
+/** The words that begin or join commands in bash and zsh. */
+const RESERVED = new Set(
+  "case coproc do done elif else end esac fi for foreach function if in nocorrect noglob repeat select then time until while"
+    .split(" "),
+);
+
 /**
  * A word as a shell reads it back: plain, in single quotes, or, with characters that
  * {@linkcode harmless} replaces, in `$'…'` of bash and zsh.
  */
 export function shellWord(word: string): string {
-  if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word)) return word;
+  // As a whole line it is a word only in quotes: an assignment, a word of the shell's own, a job.
+  const isPlain = /^[\w@+:,./-][\w@%+:,./-]*$/.test(word) &&
+    !RESERVED.has(word);
+  if (isPlain || /^-[\w@%+=:,./-]*$/.test(word)) return word;
   if (word.search(HARMFUL) < 0) return `'${word.replaceAll("'", "'\\''")}'`;
   const escaped = word.replace(/[\\']/g, "\\$&").replace(HARMFUL, (char) => {
     const named: Record<string, string> = {

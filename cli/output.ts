@@ -19,6 +19,7 @@ import type { LogStream } from "../client/logs.ts";
 import { resolveSelector } from "../session/find.ts";
 import { withoutBlankEnd } from "../screen/screen_text.ts";
 import { KINDS, pathsFor } from "../store.ts";
+import { exists } from "../system/files.ts";
 
 /** `screen`: the current screen of a terminal. */
 export const screen: Handler = async (call, io) => {
@@ -54,8 +55,11 @@ export const logs: Handler = async (call, io) => {
     const { checkNoEcho } = await import("../client/loops.ts");
     checkNoEcho(paths, streams, io.columns !== undefined);
   }
-  // The bytes of a terminal would switch modes of the caller's own, and ask it questions.
-  const harmless = isTerminal && io.columns !== undefined && !flags.has("raw");
+  // The bytes of a terminal would switch modes of the caller's own, and ask it questions. An agent
+  // may have damaged the record of its kind.
+  const wasTerminal = isTerminal || meta === null ||
+    exists(`${paths.dir}/terminal.json`);
+  const harmless = wasTerminal && io.columns !== undefined && !flags.has("raw");
   if (flags.has("plain") || harmless) await printLines(id, streams, call, io);
   else await printBytes(id, streams, call, io);
   return OK;

@@ -82,10 +82,16 @@ function startOf(
 ): LogStart {
   checkTailLines(tailLines);
   if (since === undefined) return { lines: tailLines };
-  if (typeof since === "object" && since !== null) {
-    return { from: since[stream] };
-  }
+  const from: unknown = since?.[stream];
+  if (from === null || isPosition(from)) return { from };
   throw new ArgumentError("since must be what readLogCursor returns");
+}
+
+/** Tells whether a value, which may have been kept as JSON, is a place in a log. */
+function isPosition(value: unknown): value is LogPosition {
+  const { file, offset } = (value ?? {}) as Partial<LogPosition>;
+  return typeof file === "string" && Number.isSafeInteger(offset) &&
+    offset! >= 0;
 }
 
 /** Options of {@linkcode readLog}. */

@@ -99,11 +99,15 @@ export function windowSize(paths: Paths): { columns: number; rows: number } {
   return { columns: columns || 120, rows: rows || 40 };
 }
 
+function isPath(text: string): boolean {
+  return text.startsWith("/") && !text.includes("\0");
+}
+
 /** The directories of the sessions on whose terminals a session is shown, by its relay's record. */
 export function viewersOf(dir: string): readonly string[] {
   const state = readJsonFile(`${dir}/terminal.json`, MAX_STATUS_BYTES);
   const { shownIn } = (state ?? {}) as { readonly shownIn?: unknown };
   return Array.isArray(shownIn)
-    ? shownIn.filter((path) => typeof path === "string")
+    ? shownIn.filter((path) => typeof path === "string" && isPath(path))
     : [];
 }
