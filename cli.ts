@@ -197,6 +197,7 @@ function unexpected(word: string): string {
 }
 
 function noSuchCommand(name: string, rest: readonly string[]): string {
+  if (name === "-v") return "Unknown option -v; use --version";
   if (name.startsWith("-")) {
     const command = rest.find((word) => findCommand(word)) ?? "COMMAND";
     return `Unknown option ${name}; options follow the command: codex-session ${command} ${name}`;

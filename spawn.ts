@@ -154,6 +154,7 @@ export function spawnRepl(
  */
 export function directoryOf({ cwd }: Pick<ProcessOptions, "cwd">): string {
   checkType("cwd", cwd, "string");
+  if (cwd === "") throw new ArgumentError("cwd must not be empty");
   try {
     return resolve(cwd ?? Deno.cwd());
   } catch (error) {

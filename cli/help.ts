@@ -120,7 +120,8 @@ function wordsHelp(command: Command): string[] {
   const lines: string[] = [];
   if (command.operands.includes("SEL")) {
     lines.push(
-      "SEL: an id, its number in `list` (0 is the newest), or its beginning.",
+      "SEL: an id, its number in `list` (0 is the newest), or its beginning;\n" +
+        "'=ID' is that id only.",
     );
   }
   if (command.options.some(({ value }) => value === "D")) {

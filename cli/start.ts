@@ -17,7 +17,7 @@ import {
   createSession,
 } from "../session/create.ts";
 import { parseEnvFile } from "./env_file.ts";
-import { ArgumentError } from "../errors.ts";
+import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
@@ -150,8 +150,11 @@ function readEnvFile(file: string): string {
     if (error instanceof TypeError) {
       throw new ArgumentError(`Cannot read "${file}": it is not UTF-8`);
     }
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new ArgumentError(`Cannot read "${file}": the file does not exist`);
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const why = error instanceof Deno.errors.NotFound
+      ? "the file does not exist"
+      : messageOf(error).split(": ")[0];
+    throw new ArgumentError(`Cannot read "${file}": ${why}`);
   }
 }
 

@@ -235,7 +235,7 @@ export function sessionAt(paths: Paths): Session {
 
 /**
  * The session for a selector: an exact id, else an index into the newest-first list (0 is the
- * newest), else a unique prefix. Needs `--allow-read` of the root.
+ * newest), else a unique prefix; `=ID` is that id only. Needs `--allow-read` of the root.
  *
  * @throws {SessionError} `not_found`, or `ambiguous` with the `candidates`.
  *
@@ -251,9 +251,12 @@ export async function resolveSelector(
 ): Promise<Session> {
   checkString("selector", selector);
   const root = openRoot(options);
-  if (!isId(selector)) throw noSuchSession(selector);
-  const exact = readSession(pathsIn(join(root, selector), selector));
+  const isExact = selector.startsWith("=");
+  const id = isExact ? selector.slice(1) : selector;
+  if (!isId(id)) throw noSuchSession(id);
+  const exact = readSession(pathsIn(join(root, id), id));
   if (exact !== undefined) return exact;
+  if (isExact) throw noSuchSession(id);
   if (/^\d{1,9}$/.test(selector)) {
     const session = (await listSessions({ root }))[Number(selector)];
     if (session !== undefined) return session;

@@ -367,6 +367,7 @@ Deno.test("resolveSelector() takes an id, then an index, then a unique prefix", 
   assertEquals(await idOf("3"), "alpha");
   assertEquals(await idOf("7"), "7");
   assertEquals(await idOf("99"), "99x");
+  assertEquals(await idOf("=alpha"), "alpha");
   const ambiguous = await assertRejects(
     () => idOf("al"),
     SessionError,
@@ -376,7 +377,9 @@ Deno.test("resolveSelector() takes an id, then an index, then a unique prefix", 
     "alpine",
     "alpha",
   ]]);
-  for (const selector of ["nobody", "8", "..", "", "-x", "a/b"]) {
+  for (
+    const selector of ["nobody", "8", "..", "", "-x", "a/b", "=alph", "=0", "="]
+  ) {
     const error = await assertRejects(
       () => idOf(selector),
       SessionError,
