@@ -157,9 +157,10 @@ is_own() {
   ${VARIABLES} | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"
 }
 is_foreign() {
+  user_of "$1"
   ${VARIABLES} | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | {
     while read -r other; do
-      case $other in CODEX_SESSION_DIR=*) [ ! -e "\${other#*=}/${SCRIPT}" ] || exit 0 ;; esac
+      case $other in CODEX_SESSION_DIR=*) [ "$user" = "$own" ] && [ ! -e "\${other#*=}/${SCRIPT}" ] || exit 0 ;; esac
     done
     exit 1
   }
@@ -176,7 +177,7 @@ user_of() {
 }
 look() {
   LC_ALL=C; export LC_ALL
-  user_of $$; own=$user old=$kin kin=' '
+  old=$kin kin=' '
   for one in $reaper: $old; do
     p=\${one%:*}; facts "$p"
     case $one in "$reaper:" | "$p:$start") add "$p:$start" ;; esac
@@ -223,7 +224,7 @@ end_all() {
     if [ -n "$found" ]; then clear=0; command -p sleep 0.1; else clear=$((clear + 1)); fi
   done
 }
-quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TERM USR1 PIPE ALRM; }
+quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TERM USR1 PIPE ALRM; user_of $$; own=$user; }
 `;
 
 // The watchdog waits for a sleep(1), which ignores the signals that an agent may send to its group

@@ -310,6 +310,49 @@ rootTest(
   },
 );
 
+rootTest(
+  "processesAt() and processFinder() touch no path that another user's process names",
+  async (root) => {
+    // Reading a link changes its time of access, which is old here.
+    const link = `${root.dir}/link`;
+    Deno.symlinkSync(root.dir, link);
+    const day = 86_400_000;
+    const longAgo = new Date(Date.now() - 9 * day);
+    const touch = ["-h", "-a", "-d", longAgo.toISOString(), link];
+    assert((await new Deno.Command("touch", { args: touch }).output()).success);
+    const theirs = [
+      ...["setpriv", "--reuid", "54321", "--clear-groups"],
+      ...["env", `CODEX_SESSION_DIR=${link}/a`, "sleep", "101"],
+    ];
+    const stranger = new Deno.Command(theirs[0]!, { args: theirs.slice(1) })
+      .spawn();
+    const { paths } = await start(
+      root,
+      "a",
+      `setsid ${theirs.join(" ")} & echo $!; exec sleep 102`,
+    );
+    await sleeper(paths, 102);
+    const pids = [stranger.pid, Number(Deno.readTextFileSync(paths.stdout))];
+    try {
+      const named = (pid: number) =>
+        Deno.readTextFileSync(`/proc/${pid}/comm`) === "sleep\n";
+      await until(() => pids.every(named));
+      assertEquals(processFinder(true)(paths), true);
+      const [reaper, ...rest] = processesAt(paths);
+      const { atime } = Deno.lstatSync(link);
+      assert(Date.now() - atime!.getTime() > 8 * day);
+      assertEquals(rest.map(({ role }) => role), ["agent"]);
+      assertEquals(
+        signalProcess(paths, { ...reaper!, pid: pids[1]! }, 9),
+        false,
+      );
+    } finally {
+      for (const pid of pids) Deno.kill(pid, "SIGKILL");
+      await stranger.status;
+    }
+  },
+);
+
 test("processesAt() takes no role from the record", async (root) => {
   const paths = pathsFor("a", { root: root.dir });
   const pids = await spawnRepl(paths, [], { program: "cat" });
