@@ -19,18 +19,19 @@
  */
 import {
   close,
-  factsAt,
   geteuid,
   kill,
   pidfdOpen,
   pidfdSendSignal,
   poll,
   POLLIN,
+  readLink,
 } from "../system/libc.ts";
 import {
   bytewise,
   type Entry,
   fromBytes,
+  locationOf,
   lockHolders,
   readArgv,
   readEntry,
@@ -48,7 +49,7 @@ import {
   readEnding,
   readPids,
 } from "../store.ts";
-import { exists, identityOf, statOptional } from "../system/files.ts";
+import { exists, statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 import { SIGNALS } from "../system/signals.ts";
 
@@ -134,14 +135,18 @@ function realPathOf(owner: string): string | undefined {
 
 /**
  * Tells whether a process sees the session's directory at its path. In a container, or with
- * mounts of its own, the same path may name another session.
+ * mounts of its own, the same path may name another session. The path is not looked up there: a
+ * process can mount a file system over it that never answers.
  */
 function sees(pid: number, dir: string): boolean {
   if (!OS.hasProc) return true;
-  const seen = factsAt(`/proc/${pid}/root${dir}`); // By libc: Deno wants --allow-all for /proc.
-  const own = factsAt(dir);
-  return seen !== undefined && own !== undefined &&
-    identityOf(seen) === identityOf(own);
+  const namespace = (one: number | "self") => readLink(`/proc/${one}/ns/mnt`);
+  if (
+    namespace(pid) === namespace("self") &&
+    readLink(`/proc/${pid}/root`) === "/"
+  ) return true;
+  const seen = locationOf(pid, dir);
+  return seen !== undefined && seen === locationOf("self", dir);
 }
 
 /**

@@ -121,11 +121,11 @@ done
 // environment, as a whole variable (newlines within values go), makes it that session's.
 //
 // look finds the processes that carry the session's directory in their environment, run as its
-// user and see the same directory at that path: a container may have another one there. A
-// grep finds them, in parts because an exec takes a limited number of arguments. To these and
-// to the reaper it adds descendants and the kernel sessions that one of them leads, until
-// there are no more. $kin holds a number with its start, so that a later process with the same
-// number does not count.
+// user and have the same mounts: a container may have another directory at that path. (The path
+// is not looked up there: a file system over it may never answer.) A grep finds them, in parts
+// because an exec takes a limited number of arguments. To these and to the reaper it adds
+// descendants and the kernel sessions that one of them leads, until there are no more. $kin
+// holds a number with its start, so that a later process with the same number does not count.
 //
 // A shell that can't fork starts again, in a hurry: look kills what it finds by its environment.
 //
@@ -165,6 +165,9 @@ is_foreign() {
     exit 1
   }
 }
+sees() {
+  [ "/proc/$1/ns/mnt" -ef /proc/$$/ns/mnt ] && [ "$(command -p readlink "/proc/$1/root")" = / ]
+}
 add() {
   case $1 in *:) return ;; esac # It has ended meanwhile.
   case $kin in *" $1 "*) ;; *) kin="$kin$1 " ;; esac
@@ -188,7 +191,7 @@ look() {
     for p in \${list%.}; do
       p=\${p#/proc/}; p=\${p%/*}
       user_of "$p"; facts "$p"; one=$p:$start
-      [ "$user" = "$own" ] && [ "/proc/$p/root$_dir" -ef "$_dir" ] &&
+      [ "$user" = "$own" ] && sees "$p" &&
         is_own "$p" && [ -f "$0" ] && mine && add "$one" && [ -n "$hurry" ] && [ "$session" != "$reaper" ] && kill -s KILL "$p" && found=y
     done
   done
