@@ -19,18 +19,19 @@
  */
 import {
   close,
-  factsAt,
   geteuid,
   kill,
   pidfdOpen,
   pidfdSendSignal,
   poll,
   POLLIN,
+  readLink,
 } from "../system/libc.ts";
 import {
   bytewise,
   type Entry,
   fromBytes,
+  locationOf,
   lockHolders,
   readArgv,
   readEntry,
@@ -48,7 +49,7 @@ import {
   readEnding,
   readPids,
 } from "../store.ts";
-import { exists, identityOf, statOptional } from "../system/files.ts";
+import { exists, statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 import { SIGNALS } from "../system/signals.ts";
 
@@ -92,19 +93,25 @@ interface ProcessesOptions {
 /** The processes that {@linkcode processesAt} has found, with their session's directory. */
 const found = new WeakMap<object, string>();
 
-/** Tells whether a process that carries this directory, bytewise, is the session's. */
-type OwnerTest = (owner: string | undefined | null) => boolean;
+/** A process and the directory that it carries, bytewise. */
+type Carrier = Pick<Entry, "pid" | "owner">;
+
+/** Tells whether a process carries the session's directory. */
+type OwnerTest = (process: Carrier) => boolean;
 
 /**
  * All code uses one path for a session's directory. Earlier versions used the path that they were
- * given, with links or double slashes: such an owner is resolved.
+ * given, with links or double slashes: such an owner is resolved, if its process runs as the
+ * session's user. Other users may name a path that never answers, such as a dead network disk.
  */
-function ownerTest({ dir, id }: Paths): OwnerTest {
+function ownerTest(paths: Paths, user = userOf(paths)): OwnerTest {
+  const { dir, id } = paths;
   const own = bytewise(dir);
-  const known = new Map<unknown, boolean>();
-  return (owner) => {
+  const known = new Map<string, boolean>();
+  return ({ pid, owner }) => {
     if (owner === own) return true;
     if (typeof owner !== "string" || !owner.endsWith(`/${id}`)) return false;
+    if (!runsAs(pid, user)) return false;
     if (!known.has(owner)) known.set(owner, realPathOf(owner) === dir);
     return known.get(owner)!;
   };
@@ -113,7 +120,8 @@ function ownerTest({ dir, id }: Paths): OwnerTest {
 /** Tells whether this process itself belongs to the session, by its environment. */
 export function isWithin(paths: Paths): boolean {
   const dir = Deno.env.get("CODEX_SESSION_DIR");
-  return dir !== undefined && ownerTest(paths)(bytewise(dir));
+  return dir !== undefined &&
+    ownerTest(paths)({ pid: Deno.pid, owner: bytewise(dir) });
 }
 
 /** The real path of a directory that is given bytewise; `undefined` if it can't be found out. */
@@ -127,22 +135,28 @@ function realPathOf(owner: string): string | undefined {
 
 /**
  * Tells whether a process sees the session's directory at its path. In a container, or with
- * mounts of its own, the same path may name another session.
+ * mounts of its own, the same path may name another session. The path is not looked up there: a
+ * process can mount a file system over it that never answers.
  */
 function sees(pid: number, dir: string): boolean {
   if (!OS.hasProc) return true;
-  const seen = factsAt(`/proc/${pid}/root${dir}`); // By libc: Deno wants --allow-all for /proc.
-  const own = factsAt(dir);
-  return seen !== undefined && own !== undefined &&
-    identityOf(seen) === identityOf(own);
+  const namespace = (one: number | "self") => readLink(`/proc/${one}/ns/mnt`);
+  if (
+    namespace(pid) === namespace("self") &&
+    readLink(`/proc/${pid}/root`) === "/"
+  ) return true;
+  const seen = locationOf(pid, dir);
+  return seen !== undefined && seen === locationOf("self", dir);
 }
 
-/** Tells whether a process carries the directory of a session that is not this one. */
-function isForeign(
-  owner: string | undefined | null,
-  isOwn: OwnerTest,
-): boolean {
-  if (typeof owner !== "string" || isOwn(owner)) return false;
+/**
+ * Tells whether a process carries the directory of a session that is not this one. Of another
+ * user's process, the path is not touched: any other directory counts as a session's.
+ */
+function isForeign(process: Carrier, isOwn: OwnerTest, user: number): boolean {
+  const { pid, owner } = process;
+  if (typeof owner !== "string" || isOwn(process)) return false;
+  if (!runsAs(pid, user)) return true;
   try {
     return exists(`${fromBytes(owner)}/${SCRIPT}`);
   } catch {
@@ -170,8 +184,8 @@ function membersOf(
   table: readonly Entry[],
   known: ReadonlyMap<number, number>,
 ): Map<number, Entry> {
-  const isOwn = ownerTest(paths);
   const user = userOf(paths);
+  const isOwn = ownerTest(paths, user);
   const byPid = new Map(table.map((entry) => [entry.pid, entry]));
   const members = new Map<number, Entry>();
   const orphanedSids = new Set<number>();
@@ -179,7 +193,7 @@ function membersOf(
   for (const entry of table) {
     const { pid, sid, owner, startTicks } = entry;
     const isKnown = known.get(pid) === startTicks;
-    const isSeed = isOwn(owner)
+    const isSeed = isOwn(entry)
       ? isKnown || runsAs(pid, user) && sees(pid, paths.dir)
       : typeof owner !== "string" && (isKnown || entry === hidden);
     if (!isSeed || pid === 1) continue;
@@ -194,18 +208,18 @@ function membersOf(
   for (let before = -1; before !== members.size;) {
     before = members.size;
     for (const entry of table) {
-      const { pid, ppid, sid, owner } = entry;
+      const { pid, ppid, sid } = entry;
       if (members.has(pid) || pid === 1) continue;
       if (isOf(entry, members.get(sid))) members.set(pid, entry);
       else if (isOf(entry, members.get(ppid)) || orphanedSids.has(sid)) {
-        if (!isForeign(owner, isOwn)) members.set(pid, entry);
+        if (!isForeign(entry, isOwn, user)) members.set(pid, entry);
       }
     }
   }
   members.delete(Deno.pid);
   for (let pid = byPid.get(Deno.pid)?.ppid; pid !== undefined;) {
     const entry = byPid.get(pid);
-    if (!isOwn(entry?.owner)) members.delete(pid);
+    if (entry === undefined || !isOwn(entry)) members.delete(pid);
     byPid.delete(pid); // A snapshot that was not taken at once may hold a circle.
     pid = entry?.ppid;
   }
@@ -294,7 +308,9 @@ function rolesOf(
   const isOwn = ownerTest(paths);
   const told = (pid: number) => {
     const call = scriptCall(argvs.get(pid)!.map(bytewise));
-    return call && isOwn(dirname(call.path)) ? call.args : undefined;
+    return call && isOwn({ pid, owner: dirname(call.path) })
+      ? call.args
+      : undefined;
   };
   // A process without arguments is in the middle of an exec.
   const isScript = (pid: number) =>
@@ -341,13 +357,17 @@ function rolesOf(
  * {@linkcode processesAt}.
  */
 export function processFinder(visibleOnly = false): (paths: Paths) => boolean {
-  const found = new Set(scan().map((entry) => entry.owner));
-  const owners = new Set<string>();
-  for (const owner of found) {
-    if (owner) owners.add(realPathOf(owner) ?? fromBytes(owner));
+  const carriers = new Map<string, Entry[]>();
+  let hides = false;
+  for (const entry of scan()) {
+    if (entry.owner === null) hides ||= !visibleOnly;
+    if (!entry.owner) continue;
+    const id = entry.owner.slice(entry.owner.lastIndexOf("/") + 1);
+    carriers.set(id, [...carriers.get(id) ?? [], entry]);
   }
-  const hides = !visibleOnly && found.has(null);
-  return (paths) => owners.has(paths.dir) || hides && isLockHeld(paths);
+  return (paths) =>
+    carriers.get(paths.id)?.some(ownerTest(paths)) ||
+    hides && isLockHeld(paths);
 }
 
 /** Tells whether exactly this process still lives; a zombie doesn't. */
@@ -386,10 +406,12 @@ export function signalProcess(
     // The descriptor first, so that the checked process is the one that is signalled.
     pidfd = pidfdOpen(pid);
     if (!isAlive(process)) return false;
-    const isOwn = ownerTest(paths);
-    if (isForeign(readOwner(pid), isOwn)) {
+    const user = userOf(paths);
+    const isOwn = ownerTest(paths, user);
+    const carrier = (pid: number) => ({ pid, owner: readOwner(pid) });
+    if (isForeign(carrier(pid), isOwn, user)) {
       const leader = readEntry(pid)?.sid;
-      if (leader === undefined || !isOwn(readOwner(leader))) return false;
+      if (leader === undefined || !isOwn(carrier(leader))) return false;
     }
     if (found.get(process) !== paths.dir) {
       // Not from processesAt(): the caller may be wrong.

@@ -121,11 +121,11 @@ done
 // environment, as a whole variable (newlines within values go), makes it that session's.
 //
 // look finds the processes that carry the session's directory in their environment, run as its
-// user and see the same directory at that path: a container may have another one there. A
-// grep finds them, in parts because an exec takes a limited number of arguments. To these and
-// to the reaper it adds descendants and the kernel sessions that one of them leads, until
-// there are no more. $kin holds a number with its start, so that a later process with the same
-// number does not count.
+// user and have the same mounts: a container may have another directory at that path. (The path
+// is not looked up there: a file system over it may never answer.) A grep finds them, in parts
+// because an exec takes a limited number of arguments. To these and to the reaper it adds
+// descendants and the kernel sessions that one of them leads, until there are no more. $kin
+// holds a number with its start, so that a later process with the same number does not count.
 //
 // A shell that can't fork starts again, in a hurry: look kills what it finds by its environment.
 //
@@ -157,12 +157,16 @@ is_own() {
   ${VARIABLES} | command -p grep -qxF "CODEX_SESSION_DIR=$_dir"
 }
 is_foreign() {
+  user_of "$1"
   ${VARIABLES} | command -p grep -vxF "CODEX_SESSION_DIR=$_dir" | {
     while read -r other; do
-      case $other in CODEX_SESSION_DIR=*) [ ! -e "\${other#*=}/${SCRIPT}" ] || exit 0 ;; esac
+      case $other in CODEX_SESSION_DIR=*) [ "$user" = "$own" ] && [ ! -e "\${other#*=}/${SCRIPT}" ] || exit 0 ;; esac
     done
     exit 1
   }
+}
+sees() {
+  [ "/proc/$1/ns/mnt" -ef /proc/$$/ns/mnt ] && [ "$(command -p readlink "/proc/$1/root")" = / ]
 }
 add() {
   case $1 in *:) return ;; esac # It has ended meanwhile.
@@ -176,7 +180,7 @@ user_of() {
 }
 look() {
   LC_ALL=C; export LC_ALL
-  user_of $$; own=$user old=$kin kin=' '
+  old=$kin kin=' '
   for one in $reaper: $old; do
     p=\${one%:*}; facts "$p"
     case $one in "$reaper:" | "$p:$start") add "$p:$start" ;; esac
@@ -187,7 +191,7 @@ look() {
     for p in \${list%.}; do
       p=\${p#/proc/}; p=\${p%/*}
       user_of "$p"; facts "$p"; one=$p:$start
-      [ "$user" = "$own" ] && [ "/proc/$p/root$_dir" -ef "$_dir" ] &&
+      [ "$user" = "$own" ] && sees "$p" &&
         is_own "$p" && [ -f "$0" ] && mine && add "$one" && [ -n "$hurry" ] && [ "$session" != "$reaper" ] && kill -s KILL "$p" && found=y
     done
   done
@@ -223,7 +227,7 @@ end_all() {
     if [ -n "$found" ]; then clear=0; command -p sleep 0.1; else clear=$((clear + 1)); fi
   done
 }
-quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TERM USR1 PIPE ALRM; }
+quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TERM USR1 PIPE ALRM; user_of $$; own=$user; }
 `;
 
 // The watchdog waits for a sleep(1), which ignores the signals that an agent may send to its group

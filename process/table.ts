@@ -226,6 +226,54 @@ export function lockHolders(inode: number): number[] | undefined {
   return [...new Set([...found].map(([, pid]) => Number(pid)))];
 }
 
+/**
+ * Where a path lies for a process: the file system and the path within it, by the process's table
+ * of mounts. `undefined` if that can't be told. Nothing is looked up in a file system.
+ * proc_pid_mountinfo(5)
+ */
+export function locationOf(
+  pid: number | "self",
+  path: string,
+): string | undefined {
+  const bytes = readSystemBytes(`/proc/${pid}/mountinfo`);
+  const lines = (bytes ? latin1.decode(bytes) : "").trim().split("\n");
+  const mounts = lines.map((line) => {
+    const [id, parent, device, root = "", point = ""] = line.split(" ")
+      .map(unescaped);
+    return { id, parent, device, root: bare(root), point: bare(point) };
+  });
+  const ids = new Set(mounts.map(({ id }) => id));
+  const own = `${bytewise(path)}/`;
+  // From a mount to the one that covers the path next, as the kernel does.
+  let place: typeof mounts[number] | undefined;
+  let next = mounts.find(({ id, parent, point }) =>
+    point === "" && (id === parent || !ids.has(parent))
+  );
+  while (next !== undefined) {
+    place = next;
+    const { id } = next;
+    next = mounts
+      .filter((one) => one.parent === id && one.id !== id)
+      .filter(({ point }) => own.startsWith(`${point}/`))
+      .sort((a, b) => a.point.length - b.point.length)[0];
+  }
+  return place &&
+    `${place.device} ${place.root}${own.slice(place.point.length)}`;
+}
+
+/** A field of a table of mounts, where blanks and backslashes are octal numbers. */
+function unescaped(field: string): string {
+  return field.replace(
+    /\\([0-7]{3})/g,
+    (_, octal) => String.fromCharCode(parseInt(octal, 8)),
+  );
+}
+
+/** A path without the slash at its end. */
+function bare(path: string): string {
+  return path.replace(/\/$/, "");
+}
+
 /** The arguments of a process; `undefined` if it has none, or is gone. */
 export function readArgv(pid: number): string[] | undefined {
   const bytes = readSystemBytes(`/proc/${pid}/cmdline`);

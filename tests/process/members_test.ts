@@ -8,13 +8,14 @@ import {
 import { mkfifo } from "../../system/libc.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { stopSession } from "../../session/stop.ts";
-import { type Paths, pathsFor, pathsIn } from "../../store.ts";
+import { type Paths, pathsFor, pathsIn, readState } from "../../store.ts";
 import {
   assert,
   assertEquals,
   assertStringIncludes,
   isRunning,
   PROJECT,
+  runCli,
   type TestRoot,
   until,
 } from "../helpers.ts";
@@ -307,6 +308,106 @@ rootTest(
       "setsid setpriv --reuid 54321 --clear-groups sleep 101 & exec sleep 102",
     );
     assertEquals((await sleeper(paths, 101)).role, "child");
+  },
+);
+
+rootTest(
+  "processesAt() and processFinder() touch no path that another user's process names",
+  async (root) => {
+    // Reading a link changes its time of access, which is old here.
+    const link = `${root.dir}/link`;
+    Deno.symlinkSync(root.dir, link);
+    const day = 86_400_000;
+    const longAgo = new Date(Date.now() - 9 * day);
+    const touch = ["-h", "-a", "-d", longAgo.toISOString(), link];
+    assert((await new Deno.Command("touch", { args: touch }).output()).success);
+    const theirs = [
+      ...["setpriv", "--reuid", "54321", "--clear-groups"],
+      ...["env", `CODEX_SESSION_DIR=${link}/a`, "sleep", "101"],
+    ];
+    const stranger = new Deno.Command(theirs[0]!, { args: theirs.slice(1) })
+      .spawn();
+    const { paths } = await start(
+      root,
+      "a",
+      `setsid ${theirs.join(" ")} & echo $!; exec sleep 102`,
+    );
+    await sleeper(paths, 102);
+    const pids = [stranger.pid, Number(Deno.readTextFileSync(paths.stdout))];
+    try {
+      const named = (pid: number) =>
+        Deno.readTextFileSync(`/proc/${pid}/comm`) === "sleep\n";
+      await until(() => pids.every(named));
+      assertEquals(processFinder(true)(paths), true);
+      const [reaper, ...rest] = processesAt(paths);
+      const { atime } = Deno.lstatSync(link);
+      assert(Date.now() - atime!.getTime() > 8 * day);
+      assertEquals(rest.map(({ role }) => role), ["agent"]);
+      assertEquals(
+        signalProcess(paths, { ...reaper!, pid: pids[1]! }, 9),
+        false,
+      );
+    } finally {
+      for (const pid of pids) Deno.kill(pid, "SIGKILL");
+      await stranger.status;
+    }
+  },
+);
+
+// Covers its session's directory, in mounts of its own, by a file system that nobody serves.
+const COVER = `import ctypes, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x20000) == 0
+assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
+options = f"fd={os.open('/dev/fuse', os.O_RDWR)},rootmode=40000,user_id=0,group_id=0"
+covered = libc.mount(b"x", os.environb[b"CODEX_SESSION_DIR"], b"fuse", 0, options.encode())
+print("covered" if covered == 0 else "no FUSE here", flush=True)
+signal.pause()
+`;
+
+rootTest(
+  "processesAt() and the reaper wait for no file system that covers the directory elsewhere",
+  async (root) => {
+    const { createSession } = await import("../../session/create.ts");
+    const command = ["python3", "-c", COVER];
+    const start = (id: string, timeoutMs?: number) =>
+      createSession({ root: root.dir, id, command, timeoutMs, graceMs: 100 });
+    const { paths, pids } = await start("a");
+    const said = () => Deno.readTextFileSync(paths.stdout);
+    await until(() => said() !== "");
+    try {
+      if (said() !== "covered\n") return;
+      const { paths: late } = await start("late", 300);
+      const prefix = ["timeout", "-s", "KILL", "5"];
+      const { stdout, stderr } = await runCli(root.dir, ["stop", "a"], {
+        prefix,
+      });
+      assertEquals([stdout, stderr], ["a\n", ""]);
+      await until(() => readState(late).state === "exited");
+    } finally {
+      // Its death ends the waiting for that file system.
+      if (isRunning(pids.agent)) Deno.kill(pids.agent, "SIGKILL");
+    }
+  },
+);
+
+rootTest(
+  "processesAt() finds a process with mounts of its own that sees the directory",
+  async (root) => {
+    const script =
+      `mount -t tmpfs none "$1/.m t" && env -i CODEX_SESSION_DIR="$1/a" setsid -f sleep 101`;
+    Deno.mkdirSync(`${root.dir}/.m t`);
+    const paths = pathsFor("a", { root: root.dir });
+    const args = [
+      "-c",
+      `unshare -m sh -c "$0" sh "$1"; exec sleep 102`,
+      script,
+      root.dir,
+    ];
+    await spawnExec(paths, args, { program: "sh" });
+    await sleeper(paths, 102);
+    const { ppid } = await sleeper(paths, 101);
+    assert(!processesAt(paths).some(({ pid }) => pid === ppid));
   },
 );
 
