@@ -62,7 +62,13 @@ import {
   type Paths,
   type Pids,
 } from "./store.ts";
-import { isGranted, makeFile, readFile, remove } from "./system/files.ts";
+import {
+  exists,
+  isGranted,
+  makeFile,
+  readFile,
+  remove,
+} from "./system/files.ts";
 import { factsAt, readLink, setCloseOnExec } from "./system/libc.ts";
 import { OS } from "./system/os.ts";
 import { SIGNALS } from "./system/signals.ts";
@@ -346,8 +352,23 @@ async function start(
   await endedWithin(reaper, RECORD_MS);
   const report = result.outcome === "failed" ? result.report : "";
   const status = Number(report || exitCodeOf(paths));
+  if (status < 0) checkUnstopped(paths, prepared.hold, program);
   const why = attempt.relay ? await relayError(paths) : report;
   throw startError(paths.id, program, cwd, status, why);
+}
+
+/**
+ * Tells why a start has failed without a status.
+ *
+ * @throws {SessionError} if the session was stopped or deleted before its program ran.
+ */
+function checkUnstopped(paths: Paths, hold: Hold, program: string): void {
+  const isDeleted = !hold.isStill();
+  if (!isDeleted && !exists(paths.stop)) return;
+  const message = `Cannot start "${program}": session "${paths.id}" was ${
+    isDeleted ? "deleted" : "stopped"
+  } before it ran`;
+  throw new SessionError("spawn_failed", message, { id: paths.id });
 }
 
 /** Ends the processes of a session that failed to start. */

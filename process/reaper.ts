@@ -296,6 +296,9 @@ if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFT
   while found=; inside STOP; [ -n "$found" ] && [ $n -lt 50 ]; do n=$((n + 1)); done
   [ "$step" = LAST ] || { step=LAST; look; }
   kill -s CONT "$reaper"; inside KILL; requested; end_all
+  until requested; [ -s "$_dir/stop.json" ] || [ -s "$_dir/exit" ] || [ ! -d "$_dir" ] || ! mine || ! kill -s 0 "$reaper"; do
+    command -p sleep 0.2 # On a full disk: it asks as long as the reaper tries to record the end.
+  done
   trap - EXIT; exit
 fi
 `;

@@ -12,7 +12,8 @@
  * the screen's backlog, which the emulator draws only on demand. The loop never waits for a
  * client, nor for the agent to read.
  *
- * It ends as the agent ended. Signals don't end it: stopping a session signals all its
+ * It ends as the agent ended. Until it starts the agent, any signal ends it, and nothing is
+ * started. From then on signals don't end it: stopping a session signals all its
  * processes, and the agent has a grace period. SIGKILL does; that closes the terminal,
  * and the agent gets SIGHUP.
  *
@@ -44,11 +45,13 @@ import {
   poll,
   POLLIN,
   readNow,
+  resetSignal,
   setCloseOnExec,
   trimMemory,
   write,
 } from "../system/libc.ts";
 import { eraseCharacters, openPty, setWindowSize } from "../system/pty.ts";
+import { SIGNALS } from "../system/signals.ts";
 
 /** The descriptor on which the reaper waits for the report about the exec. */
 const REPORT_FD = 9;
@@ -160,8 +163,8 @@ export async function runRelay(args: readonly string[]): Promise<never> {
     const options = parse(args);
     // Before the agent starts: if this fails, nothing has happened yet.
     await fetchEmulator();
-    // A handler, not "ignore", which the agent would inherit.
-    for (const signal of SURVIVED) Deno.addSignalListener(signal, () => {});
+    // Ignored so far, see spawn.ts; every signal ends a relay that has not started its agent.
+    resetSignal(SIGNALS.HUP!);
     relay = new Relay(options);
     const started = await relay.start();
     if ("failure" in started) {
@@ -195,6 +198,9 @@ class Relay {
   #isIdle = false;
   #saving = false;
   #over = false;
+  /** The first signal since it survives them: somebody wants the session to end. */
+  readonly #asked = Promise.withResolvers<void>();
+  #askedBy: Deno.Signal | undefined;
 
   constructor(options: RelayOptions) {
     const { dir, columns, rows, logLimitBytes } = options;
@@ -239,10 +245,35 @@ class Relay {
     if (awaitClient && hasProgram(argv, environment)) {
       await within(CLIENT_MS, this.#server.hasClient);
     }
+    this.#surviveSignals();
     const started = await startAgent(this.#slavePath, argv, environment);
-    if ("child" in started) this.#agentPid = started.child.pid;
+    if ("child" in started) {
+      this.#agentPid = started.child.pid;
+      this.#passOn(started.child);
+    }
     this.#writeState();
     return started;
+  }
+
+  /** Handles signals. It doesn't ignore them: the agent would inherit that. */
+  #surviveSignals(): void {
+    for (const signal of SURVIVED) {
+      Deno.addSignalListener(signal, () => {
+        if (signal === "SIGXFSZ") return; // Caused by a write of its own.
+        this.#askedBy ??= signal;
+        this.#asked.resolve();
+      });
+    }
+  }
+
+  /** Sends the agent a signal that came while it was started: its sender may not have seen it. */
+  #passOn(child: Deno.ChildProcess): void {
+    if (this.#askedBy === undefined) return;
+    try {
+      child.kill(this.#askedBy);
+    } catch {
+      // It has ended already.
+    }
   }
 
   /** Relays until the agent has ended. */
@@ -415,10 +446,12 @@ class Relay {
       await screen.load();
       const last = screen.text({ scrollback: SCROLLBACK, ansi: true });
       const json = JSON.stringify(last);
-      // On a full disk the session ends once there is room, as its record does.
-      while (this.#writeFile("screen.json", json) === "full") {
-        await sleep(RETRY_MS);
-      }
+      // On a full disk the session ends once there is room. A stop doesn't wait for that: it
+      // would kill this process, and with it the report of how the agent has ended.
+      while (
+        this.#writeFile("screen.json", json) === "full" &&
+        this.#askedBy === undefined
+      ) await within(RETRY_MS, this.#asked.promise);
     } catch (error) {
       complain(error);
     }

@@ -10,6 +10,7 @@ import { relayCommand } from "../../relay/command.ts";
 import { concat } from "../../system/bytes.ts";
 import { connectIn } from "../../relay/socket.ts";
 import { pathsFor, readState } from "../../store.ts";
+import { createSession } from "../../session/create.ts";
 import { stopSession } from "../../session/stop.ts";
 import { exists } from "../../system/files.ts";
 import {
@@ -164,6 +165,33 @@ Deno.test("relay outlives the signals that a stop sends to all processes; the ag
   Deno.kill(agent, "SIGTERM");
   assertEquals(await ending(paths), { code: 7 });
   assertStringIncludes(Deno.readTextFileSync(paths.stdout), "got it");
+});
+
+Deno.test("relay that is stopped while it awaits its client ends at once and starts nothing", async () => {
+  await using root = new TestRoot();
+  for (const [id, signal] of [["a", "SIGTERM"], ["b", "SIGHUP"]] as const) {
+    const file = `${root.dir}/${id}.started`;
+    const paths = pathsFor(id, { root: root.dir });
+    const created = assertRejects(
+      () =>
+        createSession({
+          ...{ id, root: root.dir, kind: "pty", awaitClient: true },
+          command: ["sh", "-c", `echo started >'${file}'; exec sleep 60`],
+        }),
+      SessionError,
+      `session "${id}" was stopped before it ran`,
+    );
+    await until(() => exists(`${paths.dir}/attach.sock`));
+    const since = performance.now();
+    const { state } = await stopSession(id, {
+      root: root.dir,
+      killSignal: signal,
+    });
+    assert(performance.now() - since < 3000);
+    assertEquals(state, { state: "exited", ending: { signal } });
+    await created;
+    assert(!exists(file) && !exists(paths.dir));
+  }
 });
 
 Deno.test("relay killed: the agent goes with its terminal, and the session says so", async () => {
@@ -404,6 +432,47 @@ Deno.test({
       (await readScreen("a", { root: dir })).lines.join("\n"),
       "got three",
     );
+  },
+});
+
+Deno.test({
+  name:
+    "relay on a full disk tells how the agent has ended when it is stopped, and keeps the screen otherwise",
+  ignore: geteuid() !== 0, // Only root can mount one.
+  async fn() {
+    await using root = new TestRoot();
+    await using disk = await SmallDisk.mount(`${root.dir}/disk`, "1m");
+    if (disk === undefined) return;
+    const { dir } = disk;
+    const script = "trap 'exit 5' TERM; echo set; read x && exit 6";
+    const start = async (id: string) => {
+      const paths = await startTerminal(dir, id, ["sh", "-c", script]);
+      await shows(dir, id, /set/); // It has loaded the emulator.
+      return paths;
+    };
+    const [waits, stopped, ended] = [
+      await start("waits"),
+      await start("stopped"),
+      await start("ended"),
+    ];
+    disk.fill();
+    for (const { id } of [waits, ended]) {
+      const { agent } = terminalStatusAt(pathsFor(id, { root: dir }), true)!;
+      await sendKeys(id, [{ key: "enter" }], { root: dir });
+      await until(() => !isRunning(agent), "the agent's end");
+    }
+    for (const { id } of [stopped, ended]) {
+      await assertRejects(
+        () => stopSession(id, { root: dir, graceMs: 2000 }),
+        SessionError,
+        "its end can't be recorded",
+      );
+    }
+    disk.empty();
+    assertEquals(await ending(stopped), { code: 5 });
+    assertEquals(await ending(ended), { code: 6 });
+    assertEquals(await ending(waits), { code: 6 });
+    assert(exists(`${waits.dir}/screen.json`));
   },
 });
 
