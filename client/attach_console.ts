@@ -17,7 +17,7 @@ import {
   startAttaching,
   type TerminalResult,
 } from "./attach_terminal.ts";
-import { checkNoLoop, ownSession } from "./loops.ts";
+import { checkNoLoop, checkNoLoopRecorded, ownSession } from "./loops.ts";
 
 /** Options of {@linkcode attachConsole}. */
 export type AttachConsoleOptions = Omit<
@@ -102,7 +102,7 @@ export async function attachConsole(
         patiently(STDOUT_FD, POLLOUT, () => stdout.write(bytes)),
     },
     within: ownSession(),
-    onConnected: () => checkNoLoop(paths),
+    onConnected: () => checkNoLoopRecorded(paths),
     signal,
   });
   const onLeave = () => leave.abort();

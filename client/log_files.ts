@@ -25,13 +25,19 @@ export interface LogPosition {
   readonly file: string;
   /** Bytes from the beginning of that file. */
   readonly offset: number;
+  /**
+   * When the file was last written, in milliseconds, if this was its end. A terminal's output
+   * changes it also where the file can't grow: a full disk, `ulimit -f`.
+   */
+  readonly writtenAt?: number;
 }
 
 /** The end of the log at `path` as it is now; `null` if there is no log. */
 export function endOfLog(path: string): LogPosition | null {
   try {
     const info = Deno.lstatSync(path);
-    return { file: keyOf(info), offset: info.size };
+    const writtenAt = info.mtime?.getTime() ?? 0;
+    return { file: keyOf(info), offset: info.size, writtenAt };
   } catch (error) {
     if (isAbsence(error)) return null;
     throw error;

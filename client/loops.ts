@@ -57,6 +57,26 @@ export function checkNoLoop({ id, dir }: Paths): void {
   }
 }
 
+/**
+ * The same once the relay knows of this client. Refuses also if the relay has not recorded it, on
+ * a full disk for example: then the other sessions of a loop can't see it either.
+ *
+ * @throws {SessionError} `unsupported`.
+ */
+export function checkNoLoopRecorded(paths: Paths): void {
+  checkNoLoop(paths);
+  const own = ownSession();
+  const { id, dir } = paths;
+  if (own === undefined || viewersOf(dir).includes(own)) return;
+  throw new SessionError(
+    "unsupported",
+    `Cannot attach to session "${id}" inside session "${
+      basename(own)
+    }": its relay can't record it, so they might show each other without end`,
+    { id },
+  );
+}
+
 function liveViewersOf(dir: string): readonly string[] {
   try {
     // The record of a killed relay is out of date.

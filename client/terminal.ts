@@ -298,5 +298,9 @@ export function matchIn(
 /** Tells whether a terminal's output ends at a position. */
 function isAt(position: LogPosition | null, { stdout }: Paths): boolean {
   const end = endOfLog(stdout);
-  return end?.file === position?.file && end?.offset === position?.offset;
+  if (end?.file !== position?.file || end?.offset !== position?.offset) {
+    return false;
+  }
+  const { writtenAt = end?.writtenAt } = position ?? {};
+  return writtenAt === end?.writtenAt;
 }

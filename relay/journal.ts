@@ -55,8 +55,8 @@ export class Journal {
   }
 
   /**
-   * Appends. On a full disk the log loses output; the session goes on. `canEnd` tells
-   * whether the file may end after these bytes.
+   * Appends. On a full disk the log loses output; the session goes on, and the log's time still
+   * tells when there was output. `canEnd` tells whether the file may end after these bytes.
    */
   write(bytes: Uint8Array, canEnd: boolean): void {
     try {
@@ -76,6 +76,16 @@ export class Journal {
         this.#complain(`Cannot write "${this.#path}": ${messageOf(error)}`);
       }
       this.#failed = true;
+      this.#touch();
+    }
+  }
+
+  #touch(): void {
+    try {
+      const now = new Date();
+      this.#file.utimeSync(now, now);
+    } catch {
+      // The file system is read-only, for example.
     }
   }
 

@@ -52,9 +52,12 @@ const ACTIVITY_MS = 20;
 const ACCEPT_MS = 50;
 /** How long the rest of a report may take that was cut, in milliseconds. */
 const ESCAPE_MS = 100;
-/** The longest path that a client may name, and how many are recorded. */
+/**
+ * The longest path that a client may name, and how many are recorded. A client that is not
+ * recorded does not show this session, see client/loops.ts.
+ */
 const MAX_PATH_LENGTH = 1000;
-const MAX_SHOWN_IN = 8;
+const MAX_SHOWN_IN = 32;
 /** How long a client that is let go may take its last frames, in milliseconds. */
 const FLUSH_MS = 1000;
 
@@ -262,6 +265,9 @@ export class RelayServer {
     client.hasMain = false;
     // From here to the end nothing is awaited: the cut between screen and live output.
     client.isAttached = true;
+    // To the end, so that it takes no other's place in the record.
+    this.#clients.delete(client);
+    this.#clients.add(client);
     // Before it gets anything: it looks whether two sessions show each other now.
     this.#options.onChange(client.within !== undefined);
     this.#window.enter(client);

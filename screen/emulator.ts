@@ -12,6 +12,7 @@
  */
 // deno-lint-ignore-file no-explicit-any
 import { isLink, isLinkId, MAX_LINK_LENGTH } from "./clean_text.ts";
+import { Modes } from "./modes.ts";
 
 /** Colours and attributes of a cell, or of the next text. */
 export interface Attributes {
@@ -140,6 +141,7 @@ async function load(): Promise<(options: object) => Terminal> {
     limitWork(terminal, scrollback);
     limitMarks(terminal);
     keepNoStrings(terminal);
+    restoreModes(terminal);
     return terminal;
   };
 }
@@ -405,6 +407,42 @@ function limitMarks(terminal: any): void {
       this.getString(index).length >= MAX_CELL_LENGTH;
     if (!isFull) add.call(this, index, ...more);
   };
+}
+
+/** xterm.js knows neither XTSAVE nor XTRESTORE: here modes.ts tells what they set. */
+function restoreModes(terminal: any): void {
+  const { _inputHandler } = terminal._core;
+  const modes = new Modes();
+  for (const final of ["h", "l", "s"]) {
+    terminal.parser.registerCsiHandler(
+      { prefix: "?", final },
+      (numbers: (number | number[])[]) => {
+        modes.apply(`\x1b[?${numbers.join(";")}${final}`);
+        return false;
+      },
+    );
+  }
+  const reset = (text: string) => () => {
+    modes.apply(text);
+    return false;
+  };
+  const softReset = { intermediates: "!", final: "p" };
+  terminal.parser.registerCsiHandler(softReset, reset("\x1b[!p"));
+  terminal.parser.registerEscHandler({ final: "c" }, reset("\x1bc"));
+  terminal.parser.registerCsiHandler(
+    { prefix: "?", final: "r" },
+    (numbers: (number | number[])[]) => {
+      const text = `\x1b[?${numbers.join(";")}r`;
+      modes.apply(text);
+      const set = modes.insteadOf(text) ?? "";
+      for (const [, mode, how] of set.matchAll(/(\d+)([hl])/g)) {
+        const params = { params: [Number(mode)], length: 1 };
+        if (how === "h") _inputHandler.setModePrivate(params);
+        else _inputHandler.resetModePrivate(params);
+      }
+      return true;
+    },
+  );
 }
 
 /** How many links are kept; older ones are forgotten. */

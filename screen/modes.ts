@@ -35,7 +35,8 @@ const KEPT = new Set([...OFF_BY_DEFAULT, ...ON_BY_DEFAULT, ...OWN_DEFAULT]);
 /** Modes that are not restored: they act only at once, or go with the screen. */
 const NOT_RESTORED = new Set([4, 6, 40, 2026]);
 /** Modes that show the alternate screen. */
-const SCREENS = new Set([47, 1047, 1049]);
+const ALTERNATE = 1049;
+const SCREENS = new Set([47, 1047, ALTERNATE]);
 /** Modes that change the width of the user's window. */
 const WIDTHS = new Set(["3", "40"]);
 /** Mouse tracking: at most one of them is on. */
@@ -63,7 +64,10 @@ export interface Margins {
 /** A terminal's modes. */
 export class Modes {
   readonly #private = new Map<number, boolean>();
-  readonly #saved = new Map<number, boolean>();
+  /** What the program has saved; `undefined` stands for the terminal's own. */
+  readonly #saved = new Map<number, boolean | undefined>();
+  /** What the latest XTRESTORE has set. */
+  #restored = "";
   #insert = false;
   #newline = false;
   #mouse = 0;
@@ -165,17 +169,10 @@ export class Modes {
         for (const mode of numbers) this.#setPrivate(mode, final === "h");
         return false;
       case "?s":
-        for (const mode of numbers) {
-          if (KEPT.has(mode) || MOUSE.has(mode) || SCREENS.has(mode)) {
-            this.#saved.set(mode, this.isOn(mode));
-          }
-        }
+        for (const mode of numbers) this.#save(mode);
         return false;
       case "?r":
-        for (const mode of numbers) {
-          const saved = this.#saved.get(mode);
-          if (saved !== undefined) this.#setPrivate(mode, saved);
-        }
+        this.#restored = numbers.map((mode) => this.#restore(mode)).join("");
         return false;
       case "h":
       case "l":
@@ -245,6 +242,29 @@ export class Modes {
     const stack = this.#kittyStack;
     const now = stack.pop() ?? 0;
     stack.push(how === 2 ? now | flags : how === 3 ? now & ~flags : flags);
+  }
+
+  #save(mode: number): void {
+    if (OWN_DEFAULT.has(mode)) this.#saved.set(mode, this.#private.get(mode));
+    else if (SCREENS.has(mode)) this.#saved.set(ALTERNATE, this.alternate);
+    else if (KEPT.has(mode) || MOUSE.has(mode)) {
+      this.#saved.set(mode, this.isOn(mode));
+    }
+  }
+
+  /** Restores a mode as the program has saved it. Returns the sequence that does so on a terminal. */
+  #restore(mode: number): string {
+    if (SCREENS.has(mode)) mode = ALTERNATE;
+    if (!this.#saved.has(mode)) return "";
+    const on = this.#saved.get(mode);
+    if (on === undefined) {
+      this.#private.delete(mode);
+      return `\x1b[?${mode}r`; // The client has saved it.
+    }
+    if (!on && MOUSE.has(mode)) mode = this.#mouse;
+    if (this.isOn(mode) === on) return ""; // Setting some again moves the cursor.
+    this.#setPrivate(mode, on);
+    return WIDTHS.has(`${mode}`) ? "" : `\x1b[?${mode}${on ? "h" : "l"}`;
   }
 
   #setPrivate(mode: number, on: boolean): void {
@@ -317,19 +337,21 @@ export class Modes {
   }
 
   /**
-   * What clients' terminals get in place of a sequence that has been applied; `undefined` if
-   * they get the sequence. Their stack of titles holds the user's own, and the width of their
-   * windows is not the program's to change.
+   * What clients' terminals get in place of the sequence that was applied last; `undefined` if
+   * they get the sequence. Their stack of titles and their saved modes are the user's own, and
+   * the width of their windows is not the program's to change.
    */
   insteadOf(text: string): string | undefined {
     // deno-lint-ignore no-control-regex
-    const match = /^\x1b\[(?:2([23])(?:;[\d;]*)?t|\?([\d;]*)([hlsr]))$/.exec(
+    const match = /^\x1b\[(?:2([23])(?:;[\d;]*)?t|\?([\d;:]*)([hlsr]))$/.exec(
       text,
     );
     if (match === null) return undefined;
     const [, title, parameters = "", final] = match;
     if (title === "2") return "";
     if (title === "3") return this.titleSequence;
+    if (final === "s") return "";
+    if (final === "r") return this.#restored;
     const all = parameters.split(";");
     const rest = all.filter((mode) => !WIDTHS.has(mode.replace(/^0+/, "")));
     if (rest.length === all.length) return undefined;

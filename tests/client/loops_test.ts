@@ -2,6 +2,8 @@
  * Sessions that would show themselves, tried from inside.
  */
 import { createSession } from "../../session/create.ts";
+import { encode, Frame, PROTOCOL } from "../../relay/protocol.ts";
+import { connectIn } from "../../relay/socket.ts";
 import { sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { terminalStatusAt } from "../../client/terminal_status.ts";
 import { waitForSession } from "../../client/wait.ts";
@@ -13,6 +15,7 @@ import {
   TestRoot,
   until,
 } from "../helpers.ts";
+import { startTerminal } from "../pty.ts";
 
 const COMMAND = CLI.join(" ");
 
@@ -68,6 +71,33 @@ Deno.test("attach refuses a session that shows this one, directly or by way of a
   await until(() => clients("b") === 0);
   await c!.type("clear; $cs attach a");
   await until(() => clients("a") === 1);
+});
+
+Deno.test("attach inside a session is refused where the relay can't record it", async () => {
+  await using root = new TestRoot();
+  const { type, shows } = await shell(root, "a");
+  const b = await startTerminal(root.dir, "b", ["sh", "-c", "echo hi; cat"]);
+  const isRefused = async (hint: string) => {
+    await type(`clear; $cs attach b; echo ${hint} $?`);
+    await shows(
+      new RegExp(`to session "b" inside session "a": its[^]*^${hint} 4\n`, "m"),
+    );
+  };
+  const conns = await Promise.all(Array.from({ length: 32 }, async (_, i) => {
+    const conn = await connectIn(b.dir);
+    const size = { columns: 80, rows: 24, readOnly: true };
+    await conn.write(encode(Frame.HELLO, { protocol: PROTOCOL }));
+    await conn.write(encode(Frame.ATTACH, { ...size, within: `/v${i}` }));
+    return conn;
+  }));
+  await until(() => terminalStatusAt(b, true)?.clients === 32);
+  await isRefused("crowded");
+  for (const conn of conns) conn.close();
+  await until(() => terminalStatusAt(b, true)?.clients === 0);
+  // As on a full disk.
+  Deno.removeSync(`${b.dir}/terminal.json`);
+  Deno.mkdirSync(`${b.dir}/terminal.json`);
+  await isRefused("unwritable");
 });
 
 Deno.test("attach and logs -f refuse to print the log of a session into itself", async () => {

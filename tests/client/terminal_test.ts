@@ -211,12 +211,15 @@ Deno.test("after a full-screen program the user's window is as it was before", a
   await using root = new TestRoot();
   const wild =
     "printf '\\033[?1049h\\033[5;5Hwild\\033]2;theirs\\007\\033[22;0t\\033[?1007l\\033[2;9r'";
-  await startTerminal(root.dir, "a", ["sh", "-c", `${wild}; read x`]);
+  const save = "read x; printf '\\033[?1007ssaved'; read x";
+  await startTerminal(root.dir, "a", ["sh", "-c", `${wild}; ${save}`]);
   await shows(root.dir, "a", /wild/);
   await using term = await openUsed(root.dir, "a");
   await term.shows(/wild/);
   await until(() => term.screen.modes.title === "theirs");
   assert(!term.screen.modes.isOn(1007));
+  term.type("\r");
+  await term.shows(/saved/);
   term.type("\x1c");
   await term.shows(/^one\ntwo\n\[detached from a\]\n\n/);
   assertRestored(term);

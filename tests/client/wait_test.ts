@@ -13,6 +13,7 @@ import {
   TestRoot,
   until,
 } from "../helpers.ts";
+import { relayCommand } from "../../relay/command.ts";
 import { attachCommand, startTerminal, TestWindow } from "../pty.ts";
 
 function start(root: TestRoot, id: string, script: string) {
@@ -265,4 +266,35 @@ Deno.test("waitFor() screen counts once something was drawn behind the starting 
   assertEquals(await codeOf(waitFor("t", ready, soon)), "timeout");
   await sendKeys("t", [{ key: "enter" }], at);
   await waitFor("t", ready, { ...at, since });
+});
+
+Deno.test("waitFor() screen and idle count output that the log of a terminal can't take", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const relay = relayCommand({ dir: "/d", argv: ["x"] });
+  const script = "seq 3000; read x; echo answer; " +
+    "read x; while sleep 0.02; do echo more; done";
+  await startTerminal(dir, "a", ["sh", "-c", script], {
+    launcher: [
+      ...["sh", "-c", 'ulimit -f 16; exec "$@"', "sh"],
+      ...relay.slice(0, relay.indexOf("/d")),
+    ],
+  });
+  const within = { root: dir, timeoutMs: 10_000 };
+  await waitFor("a", { for: "screen", pattern: /^3000$/m }, within);
+  const since = readLogCursor("a", { root: dir });
+  const { size } = Deno.statSync(pathsFor("a", { root: dir }).stdout);
+  await sendKeys("a", [{ key: "enter" }], { root: dir });
+  const condition = { for: "screen", pattern: /^answer$/m } as const;
+  await waitFor("a", condition, { ...within, since });
+  await sendKeys("a", [{ key: "enter" }], { root: dir });
+  const idle = waitFor("a", { for: "idle", idleMs: 200 }, {
+    ...{ root: dir, timeoutMs: 400 },
+    since: readLogCursor("a", { root: dir }),
+  });
+  assertEquals(await codeOf(idle), "timeout");
+  assertEquals(
+    Deno.statSync(pathsFor("a", { root: dir }).stdout).size,
+    size,
+  );
 });

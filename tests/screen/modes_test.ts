@@ -68,6 +68,29 @@ Deno.test("insteadOf() withholds what concerns the user's whole window", () => {
   assertEquals(instead("\x1b[23t"), "\x1b[23;0t\x1b[22;0t");
 });
 
+Deno.test("insteadOf() withholds saving and restoring of modes, and sets what was saved", () => {
+  const modes = new Modes();
+  const instead = (text: string) => {
+    modes.apply(text);
+    return modes.insteadOf(text);
+  };
+  const set = (...sequences: string[]) =>
+    sequences.forEach((text) => modes.apply(`\x1b[?${text}`));
+  assertEquals(instead("\x1b[?1007r"), "");
+  set("1;1002h");
+  assertEquals(instead("\x1b[?1;6;25;1002;1007;1049;4711s"), "");
+  set("6;1007;1049h", "1;25;1002l");
+  const all = "\x1b[?6l\x1b[?25h\x1b[?1002h\x1b[?1007r\x1b[?1049l";
+  assertEquals(instead("\x1b[?6;25;1002;1007;1049;4711r"), all);
+  assertEquals(instead("\x1b[?6;25;1002;1049r"), "");
+  // What the program itself had set.
+  set("1007l", "1002l");
+  assertEquals(instead("\x1b[?1007;1001;3:1s"), "");
+  set("1007;1002h");
+  assertEquals(instead("\x1b[?1007;1001r"), "\x1b[?1007l\x1b[?1002l");
+  assert(modes.restoreSequence().includes("\x1b[?1007l"));
+});
+
 Deno.test("Modes keeps a title and colours that can be printed, and a bounded number", () => {
   const modes = new Modes();
   modes.apply(`\x1b]2;a\u202e\u{e0041}b`);

@@ -493,3 +493,14 @@ Deno.test("Screen is as new after a reset, whatever was written before", async (
     assertEquals(cells(screen.catchUp()), cells(other.catchUp()));
   }
 });
+
+Deno.test("Screen restores what a program has saved: wrapping, the other screen", async () => {
+  const screen = new Screen(10, 3);
+  await screen.load();
+  const write = (text: string) => screen.append(new TextEncoder().encode(text));
+  write("main\x1b[?7;1049s\x1b[?7l\x1b[?1049hother");
+  assertEquals(screen.text().lines, ["    other", "", ""]);
+  write("\x1b[?7;1049r\r\nabcdefghijkl");
+  assertEquals(screen.text().lines, ["main", "abcdefghij", "kl"]);
+  assertEquals(screen.text().alternate, false);
+});
