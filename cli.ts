@@ -105,6 +105,9 @@ function newIo(json: boolean): Io {
     get stdinIsTerminal() {
       return Deno.stdin.isTerminal();
     },
+    get stderrIsTerminal() {
+      return Deno.stderr.isTerminal();
+    },
     interrupted: () => {
       if (interrupt === undefined) {
         const controller = new AbortController();

@@ -124,7 +124,7 @@ export interface Meta {
   readonly env: readonly string[];
   /** The user's labels. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The command or prompt for lists, shortened to one line. */
+  /** What it is to do: the command or a prompt, shortened to one line. */
   readonly prompt: string;
   /** When it was created: RFC 3339, UTC. */
   readonly createdAt: string;
@@ -531,7 +531,7 @@ export function textOfMeta(meta: Meta): string {
 }
 
 /** A prompt, or a command, as the metadata hold it: a line of bounded length. */
-export function promptOf(text: string): string {
+function promptOf(text: string): string {
   return text.replace(/\s+/g, " ").slice(0, 200);
 }
 

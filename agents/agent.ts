@@ -23,7 +23,8 @@ export interface Agent {
   readonly packages: RegExp;
   /**
    * Variables by which its tool calls know their agent, and by which a nested agent would take
-   * itself for a part of it. Sessions don't inherit them. Not the user's settings.
+   * itself for a part of it. Sessions don't inherit them. Not the user's settings. `NAME_*` means
+   * all that begin so.
    */
   readonly markers: readonly string[];
   /**

@@ -38,7 +38,7 @@ import {
 import type { EndState, FinalState } from "../client/watch.ts";
 
 /** How long a user may read how to leave, before the screen comes, in milliseconds. */
-const HINT_MS = 400;
+const HINT_MS = 250;
 
 /** `attach`: live output and typed lines, or a screen. */
 export const attach: Handler = async (call, io) => {
@@ -51,8 +51,10 @@ export const attach: Handler = async (call, io) => {
       return await printLastScreen(id, state, io);
     }
     checkConsole(io);
-    sayHowToDetach(id, io, valueOf(call, "detach-keys"));
-    await sleep(HINT_MS);
+    const keys = valueOf(call, "detach-keys");
+    sayHowToDetach(id, io, keys);
+    // A user who chose the keys knows them.
+    if (keys === undefined && io.stderrIsTerminal) await sleep(HINT_MS);
     return await attachScreen(id, io, call);
   }
   if (io.stdinIsTerminal && isLive(state)) {
@@ -76,9 +78,15 @@ async function liveSession(io: Io): Promise<Session> {
   );
   const [first, second] = live;
   if (first === undefined) {
+    const self = sessions.find(({ state, paths }) =>
+      isLive(state) && paths.dir === own
+    );
+    const none = self === undefined
+      ? "No session is running"
+      : `No other session is running, only this one, "${self.id}"`;
     throw new SessionError(
       "not_found",
-      "No session is running; start one with: codex-session run -t -a -- COMMAND",
+      `${none}; start one with: codex-session run -t -a -- COMMAND`,
     );
   }
   if (second === undefined) return first;

@@ -2,7 +2,7 @@
  * What was probably meant by a wrong word.
  *
  * A suggestion is only text, but people follow it without thinking. So a command or option that
- * destroys is suggested for a typo of its own name only, or for a word that means the same.
+ * destroys is never suggested for its spelling, only for a word that means the same.
  *
  * @module
  */
@@ -51,20 +51,15 @@ export function nearestOption(
   return near && `--${near}`;
 }
 
-/** The most similar name that is similar enough; one that destroys only without another. */
+/** The most similar name that is similar enough and doesn't destroy. */
 function nearest(word: string, names: readonly string[]): string | undefined {
-  const found = names.map((name) => {
-    const most = DESTROYS.has(name)
-      ? 1
-      : Math.max(1, Math.floor(word.length / 3));
-    const isBeginning = word.length > 1 && !DESTROYS.has(name) &&
-      (name.startsWith(word) || word.startsWith(`${name}-`));
-    const edits = isBeginning ? 0 : editDistance(word, name);
-    return { name, edits: edits > most ? Infinity : edits };
-  }).filter(({ edits }) => word.length > 1 && edits < Infinity);
-  const rank = ({ name, edits }: { name: string; edits: number }) =>
-    edits + (DESTROYS.has(name) ? 100 : 0);
-  return found.sort((a, b) => rank(a) - rank(b))[0]?.name;
+  if (word.length < 2) return undefined;
+  const most = Math.max(1, Math.floor(word.length / 3));
+  return names.filter((name) => !DESTROYS.has(name)).map((name) => {
+    const isBeginning = name.startsWith(word) || word.startsWith(`${name}-`);
+    return { name, edits: isBeginning ? 0 : editDistance(word, name) };
+  }).filter(({ edits }) => edits <= most)
+    .sort((a, b) => a.edits - b.edits)[0]?.name;
 }
 
 /** How many letters to insert, delete, replace, or swap with their neighbour. */

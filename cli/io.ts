@@ -36,6 +36,8 @@ export interface Io {
   readonly stdin: ReadableStream<Uint8Array>;
   /** Standard input is a terminal. */
   readonly stdinIsTerminal: boolean;
+  /** Standard error is a terminal. */
+  readonly stderrIsTerminal: boolean;
   /** A signal that Ctrl-C aborts, from the first call on. */
   readonly interrupted: () => AbortSignal;
   /** A signal that is aborted, with `BrokenPipe`, once nobody reads standard output any more. */

@@ -27,7 +27,6 @@ import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
   KINDS,
-  promptOf,
   readStopRequest,
   type State,
   timesAt,
@@ -141,12 +140,10 @@ function ageOf(now: number, then: Date | null): string {
   return then === null ? "-" : formatAge(Math.max(0, now - then.getTime()));
 }
 
-/** The prompt; without one, the command as it can be pasted into a shell. */
+/** The command as it can be pasted into a shell; of a damaged session, what is wrong. */
 export function commandText({ meta, state }: Session): string {
   if (state.state === "damaged") return harmless(state.reason);
-  const { prompt = "", argv = [] } = meta ?? {};
-  const isCommand = prompt === "" || prompt === promptOf(argv.join(" "));
-  return isCommand ? argv.map(shellWord).join(" ") : harmless(prompt);
+  return (meta?.argv ?? []).map(shellWord).join(" ");
 }
 
 /** A state in a word or two: `running`, `exited 3`, `stopped`, `ended by SIGKILL`. */

@@ -5,6 +5,7 @@
  */
 import type { Io } from "./io.ts";
 import { formatTable, harmless } from "./format.ts";
+import { commandText } from "./list.ts";
 import { SessionError } from "../errors.ts";
 import type { Session } from "../session/find.ts";
 
@@ -27,7 +28,7 @@ export async function chooseSession(
   }));
   const rows = numbered.slice(0, MAX_LINES).map(({ session, number }) => {
     const { id, meta } = session;
-    return [number, id, meta?.kind ?? "-", harmless(meta?.prompt ?? "")];
+    return [number, id, meta?.kind ?? "-", commandText(session)];
   });
   const lines = formatTable(rows, [0], io.columns);
   io.err(lines.map((line) => `${line}\n`).join(""));

@@ -9,6 +9,7 @@ import {
   labelsOf,
   OK,
   parsedValueOf,
+  streamsOf,
   valueOf,
 } from "./io.ts";
 import {
@@ -18,7 +19,7 @@ import {
 } from "../session/create.ts";
 import { parseEnvFile } from "./env_file.ts";
 import { ArgumentError, messageOf } from "../errors.ts";
-import { harmlessJson, parsePeriod, parseSize } from "./format.ts";
+import { harmlessJson, parsePeriod, parseSize, shellWord } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
 
@@ -33,10 +34,40 @@ export const create: Handler = async (call, io) => {
     );
   }
   const args = rest[0] === "--" ? rest.slice(1) : rest;
+  if (args === rest) noteOwnOption(kind, rest, io);
   const { codexProgram } = await import("../agents/codex.ts");
   const command = [...await codexProgram(kind), ...args];
   return await start(call, io, { kind, command, prompt: args.join(" ") });
 };
+
+/** Options of `create` that Codex doesn't have. */
+// deno-fmt-ignore
+const NOT_OF_CODEX = [
+  "id", "label", "rm", "timeout", "scope", "size", "log-limit", "env-file", "attach",
+];
+
+/** Says where an option of ours goes that stands among the arguments of the agent. */
+function noteOwnOption(kind: Kind, args: readonly string[], io: Io): void {
+  const end = args.indexOf("--");
+  const at = args.findIndex((arg, i) =>
+    (end < 0 || i < end) && NOT_OF_CODEX.includes(nameOf(arg))
+  );
+  const option = args[at];
+  if (option === undefined) return;
+  const takesValue = !["rm", "attach"].includes(nameOf(option)) &&
+    !option.includes("=");
+  const words = args.slice(at, at + (takesValue ? 2 : 1)).map(shellWord);
+  const line = ["create", ...words, kind].join(" ");
+  const name = `--${nameOf(option)}`;
+  io.err(
+    `codex-session: ${name} after the kind goes to the agent; for codex-session put it before: ${line}\n`,
+  );
+}
+
+/** The name in `--name` or `--name=value`; nothing of any other word. */
+function nameOf(arg: string): string {
+  return /^--([a-z-]+)(?:=|$)/.exec(arg)?.[1] ?? "";
+}
 
 /** `run`: any command. */
 export const run: Handler = async (call, io) => {
@@ -60,6 +91,7 @@ async function start(
 ): Promise<number> {
   const terminal = terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
+  checkStreams(call, attaching, what.kind);
   // Attached before the agent starts: it may have ended, and with --rm be gone, at once.
   const attachment = attaching ? await import("./attach.ts") : undefined;
   const { isTerminal, accepts } = KINDS[what.kind];
@@ -72,7 +104,7 @@ async function start(
       return attachment?.attachScreen(id, io, call);
     }
     : attachment?.attacher(io, {
-      streams: ["stdout", "stderr"],
+      streams: streamsOf(call),
       takesInput: accepts.length > 0,
       // A pipe holds all of the agent's input, as with `docker run -i`.
       stdinEnd: io.stdinIsTerminal ? "detach" : "eof",
@@ -114,6 +146,18 @@ async function start(
       : `${id}\n`,
   );
   return OK;
+}
+
+/** Refuses to choose streams where there is no effect. */
+function checkStreams(call: Parsed, attaching: boolean, kind: Kind): void {
+  if (!call.flags.has("stdout") && !call.flags.has("stderr")) return;
+  const why = !attaching
+    ? "they choose what -a shows"
+    : KINDS[kind].isTerminal
+    ? "a terminal has one stream"
+    : undefined;
+  if (why === undefined) return;
+  throw new ArgumentError(`Cannot use --stdout or --stderr: ${why}`);
 }
 
 /** The options for terminals; other kinds refuse them, so that nobody waits for an effect. */

@@ -120,6 +120,17 @@ const START: readonly Option[] = [
   },
 ];
 
+const STREAMS: readonly Option[] = [
+  { name: "stdout", help: "standard output only" },
+  { name: "stderr", help: "standard error only, on standard output" },
+];
+
+/** Those of `attach`, for the commands that can attach. */
+const ATTACHED: readonly Option[] = STREAMS.map((option) => ({
+  ...option,
+  help: `with -a: ${option.help}`,
+}));
+
 const OF_TERMINALS = "For terminals (kind pty)";
 
 const TERMINAL: readonly Option[] = [
@@ -135,11 +146,6 @@ const TERMINAL: readonly Option[] = [
     help: "how much terminal output to keep (default: 64M)",
     group: OF_TERMINALS,
   },
-];
-
-const STREAMS: readonly Option[] = [
-  { name: "stdout", help: "standard output only" },
-  { name: "stderr", help: "standard error only, on standard output" },
 ];
 
 /** All commands, in the order of the help. */
@@ -163,7 +169,7 @@ export const COMMANDS: readonly Command[] = [
       "--workdir": "use --cwd",
       "-C": "use --cwd",
     },
-    options: [...START, ...TERMINAL],
+    options: [...START, ...ATTACHED, ...TERMINAL],
     verbatim: true,
     examples: [
       ["create exec 'fix the failing test'", "one turn in the background"],
@@ -193,6 +199,7 @@ export const COMMANDS: readonly Command[] = [
     },
     options: [
       ...START,
+      ...ATTACHED,
       {
         name: "interactive",
         short: "i",

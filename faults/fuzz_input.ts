@@ -124,6 +124,7 @@ function fakeIo(said: string[], json: boolean): Io {
     json,
     stdin: new ReadableStream({ start: (controller) => controller.close() }),
     stdinIsTerminal: false,
+    stderrIsTerminal: false,
     interrupted: () => new AbortController().signal,
   } as Io;
 }

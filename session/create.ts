@@ -70,7 +70,7 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly labels?: Readonly<Record<string, string>>;
   /**
-   * The text that lists show for it.
+   * What it is to do, in a line, for programs that list sessions.
    *
    * @default {the command}
    */

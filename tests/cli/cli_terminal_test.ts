@@ -152,7 +152,10 @@ Deno.test("create pty starts Codex's terminal interface in one process", async (
     "output=daemon_auto_start=false -m x y",
     "c",
   );
-  assertMatch(await ok(root, "list"), /\bc +\d+ +pty +running +0 .* -m x y\n/);
+  assertMatch(
+    await ok(root, "list"),
+    /\bc +\d+ +pty +running +0 .* -m 'x y'\n/,
+  );
   await ok(root, "stop", "-t", "1s", "c");
   assertEquals(root.strays(), []);
 });
@@ -432,7 +435,10 @@ Deno.test("attach without a session takes the only live one, or asks, or names t
   assertEquals(script.code, 3);
   assertStringIncludes(script.stderr, "name one: new, old\n");
   await using term = await openCli(root, "attach");
-  await term.shows(/^1 +new +pty[^]*\n2 +old +pty[^]*session\? \[1\] /);
+  // The commands as in `list`.
+  await term.shows(
+    /^1 +new +pty +sh -c 'echo this is new; [^]*\n2 +old +pty +sh -c 'echo [^]*session\? \[1\] /,
+  );
   term.type("7\n");
   await term.shows(/no "7" in the list\n.*\? /);
   term.type("2\n");

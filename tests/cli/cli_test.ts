@@ -101,26 +101,21 @@ Deno.test("create starts the Codex agent with everything after the kind verbatim
   await using root = new TestRoot();
   const env = {
     CODEX_SESSION_EXEC: "printf '%s|'",
-    CODEX_SESSION_REPL: "cat -A",
+    CODEX_SESSION_REPL: "sh -c 'cat -A'",
   };
   const run = (...args: string[]) => runCli(root.dir, args, { env });
+  const words = ["--json", "-x", "--id=z", "do it"];
+  const { stdout, stderr } = await run("create", "--id", "e", "exec", ...words);
+  assertEquals(stdout, "e\n");
   assertEquals(
-    (await run(
-      "create",
-      "--id",
-      "e",
-      "exec",
-      "--json",
-      "-x",
-      "--id=z",
-      "do it",
-    )).stdout,
-    "e\n",
+    stderr,
+    "codex-session: --id after the kind goes to the agent; for codex-session put it before: create --id=z exec\n",
   );
   await ended(root, "e");
   assertEquals(await ok(root, "logs", "e"), "--json|-x|--id=z|do it|");
-  assertStringIncludes(await ok(root, "list"), "--json -x --id=z do it");
-  assertEquals((await run("create", "--id", "r", "repl")).code, 0);
+  assertStringIncludes(await ok(root, "list"), "--json -x --id=z 'do it'");
+  const repl = await run("create", "--id", "r", "repl", "--", "--rm");
+  assertEquals([repl.code, repl.stderr], [0, ""]);
   await ok(root, "send", "r", "a\tb");
   await until(async () => await ok(root, "logs", "r") === "a^Ib$\n");
   const none = { env: { PATH: "/nowhere" } };
@@ -592,6 +587,19 @@ Deno.test("run -a shows the output and ends with the agent's status", async () =
   await until(() =>
     ![...Deno.readDirSync(root.dir)].some(({ name }) => name !== "p")
   );
+  const script = ["sh", "-c", "echo out; echo err >&2"];
+  const chosen = async (...options: string[]) => {
+    const args = ["run", ...options, "--", ...script];
+    const { code, stdout, stderr } = await runCli(root.dir, args);
+    return [code, stdout, stderr.replace(/Session \S+\n/, "")];
+  };
+  assertEquals(await chosen("-a", "--stdout"), [0, "out\n", ""]);
+  assertEquals(await chosen("-a", "--stderr"), [0, "err\n", ""]);
+  for (const options of [["--stderr"], ["-t", "-a", "--stdout"]]) {
+    const [code, , stderr] = await chosen(...options);
+    assertEquals(code, 2);
+    assertMatch(String(stderr), /Cannot use --stdout or --stderr/);
+  }
   const again = await runCli(root.dir, ["attach", "p"]);
   assertEquals(again, { code: 5, stdout: "out\n", stderr: "err\n" });
   assertEquals(

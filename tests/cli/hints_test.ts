@@ -6,7 +6,7 @@ import {
 import { COMMANDS } from "../../cli/usage.ts";
 import { assertEquals } from "../helpers.ts";
 
-Deno.test("nearestCommand() knows typos and other programs' words, and suggests what destroys for no other", () => {
+Deno.test("nearestCommand() knows typos and other programs' words, and suggests what destroys for no typo", () => {
   const names = COMMANDS.flatMap(({ name, aliases = [] }) => [
     name,
     ...aliases,
@@ -22,12 +22,15 @@ Deno.test("nearestCommand() knows typos and other programs' words, and suggests 
     top: "list",
     log: "logs",
     "send-keys": "send",
-    // Their own typos, and words that mean the same.
-    stpo: "stop",
-    stopp: "stop",
-    delte: "delete",
+    // What destroys: for a word that means the same, not for a similar one.
     kill: "stop",
     remove: "delete",
+    stpo: undefined,
+    sto: undefined,
+    stopp: undefined,
+    delet: undefined,
+    purne: undefined,
+    rmi: undefined,
     // Near, but not near enough.
     st: undefined,
     store: undefined,
@@ -47,8 +50,9 @@ Deno.test("nearestOption() and editDistance() count swapped neighbours as one ed
   const options = ["timeout", "force"];
   assertEquals(nearestOption("--tiemout", options), "--timeout");
   assertEquals(nearestOption("--time", options), "--timeout");
-  assertEquals(nearestOption("--forse", options), "--force");
+  assertEquals(nearestOption("--forse", options), undefined);
   assertEquals(nearestOption("--for", options), undefined);
   assertEquals(nearestOption("-t", options), undefined);
+  assertEquals(nearestOption("--al", ["all"]), undefined);
   assertEquals(nearestOption("--labels", ["label", "all"]), "--label");
 });

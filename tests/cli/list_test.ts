@@ -107,14 +107,14 @@ Deno.test("list leaves out columns for the command, and takes its width from COL
   }
 });
 
-Deno.test("list shows a prompt as it is, and no colours on a dumb terminal", async () => {
+Deno.test("list shows the command, not the prompt, and no colours on a dumb terminal", async () => {
   await using root = new TestRoot();
   await createSession({
     root: root.dir,
     // It would be found before the state.
     id: "exited",
-    command: ["true"],
-    prompt: "fix it; don't ask",
+    command: ["true", "fix it"],
+    prompt: "fix it",
   });
   await ended(root, "exited");
   const shown = async (TERM: string) => {
@@ -131,7 +131,7 @@ Deno.test("list shows a prompt as it is, and no colours on a dumb terminal", asy
     return new TextDecoder().decode(stdout);
   };
   const dumb = await shown("dumb");
-  assertMatch(dumb, /exited 0 .* fix it; don't ask\r\n$/);
+  assertMatch(dumb, /exited 0 .* true 'fix it'\r\n$/);
   assert(!dumb.includes("\x1b"));
   // deno-lint-ignore no-control-regex
   assertMatch(await shown("xterm"), /0 +exited +- +exec +\x1b\[2mexited 0/);

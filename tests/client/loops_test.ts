@@ -39,13 +39,15 @@ async function shell(root: TestRoot, id: string) {
   return { type, shows };
 }
 
-Deno.test("attach refuses to show a terminal session on itself, by id and by index", async () => {
+Deno.test("attach refuses to show a terminal session on itself, by id, by index and as the only one", async () => {
   await using root = new TestRoot();
   const { type, shows } = await shell(root, "self");
   for (const words of ["attach self", "attach 0", "logs -f self"]) {
     await type(`clear; $cs ${words}; echo status $?`);
     await shows(/inside itself: it would[^]*status 4\n/);
   }
+  await type("clear; $cs attach; echo status $?");
+  await shows(/only this one, "self"; start one[^]*status 3\n/);
 });
 
 Deno.test("attach refuses a session that shows this one, directly or by way of another", async () => {
