@@ -446,8 +446,12 @@ export function ignores(
  * interactive shells do. `false` without `/proc`.
  */
 export function awaitsHangup(process: Pick<SessionProcess, "pid">): boolean {
-  return ignores(process, SIGNALS.TERM!) &&
-    readEntry(process.pid)?.hasTerminal === true;
+  return ignores(process, SIGNALS.TERM!) && hasTerminal(process);
+}
+
+/** Tells whether a process has a controlling terminal; `false` without `/proc`. */
+export function hasTerminal({ pid }: Pick<SessionProcess, "pid">): boolean {
+  return readEntry(pid)?.hasTerminal === true;
 }
 
 /** Waits until a process has ended, but no longer than `timeoutMs`; the caller checks which. */
