@@ -92,6 +92,7 @@ interface Scene {
 function sceneOf(paths: Paths, options: EndingOptions): Scene {
   const { evenReaper = false, isStill, signal } = options;
   const known = new Map<number, number>();
+  const earlier = new Map<number, number>();
   const denied = new Set<string>();
   const overdue = patience(paths, evenReaper);
   const send = (process: SessionProcess, signalNumber: number): void => {
@@ -105,7 +106,7 @@ function sceneOf(paths: Paths, options: EndingOptions): Scene {
   return {
     send,
     look() {
-      let all = processesAt(paths, { known });
+      let all = processesAt(paths, { known, earlier });
       // After the listing: processes seen while the path still meant this session are its own.
       if (!isStill()) {
         all = all.filter(({ pid, startTicks }) =>
