@@ -3,17 +3,19 @@
  *
  * They get a signal, then a grace period. With SIGTERM, a process that ignores it and has a
  * terminal, as interactive shells do, gets SIGHUP as well, as if its window were closed. Shells
- * pass that on. So they get it only when all others have ended, in their own way, or ignore it. What is left is stopped (SIGSTOP) before it is
- * killed: a stopped process can't fork, and its children can still be found through it. The
- * reaper and its helpers get time to record how the agent ended and to end by themselves, but
- * no more: an agent can look like one of them. After each step the processes are listed
- * again, until none is left.
+ * pass that on. So they get it only when all others have ended, in their own way, or ignore it, or
+ * are stuck: a background job that wants to reset its terminal is stopped again and again, until
+ * its shell has ended. What is left is stopped (SIGSTOP) before it is killed: a stopped process
+ * can't fork, and its children can still be found through it. The reaper and its helpers get time
+ * to record how the agent ended and to end by themselves, but no more: an agent can look like one
+ * of them. After each step the processes are listed again, until none is left.
  *
  * @module
  */
 import { messageOf, SessionError } from "../errors.ts";
 import {
   awaitsHangup,
+  hasTerminal,
   ignores,
   isAlive,
   processesAt,
@@ -90,6 +92,7 @@ interface Scene {
 function sceneOf(paths: Paths, options: EndingOptions): Scene {
   const { evenReaper = false, isStill, signal } = options;
   const known = new Map<number, number>();
+  const earlier = new Map<number, number>();
   const denied = new Set<string>();
   const overdue = patience(paths, evenReaper);
   const send = (process: SessionProcess, signalNumber: number): void => {
@@ -103,7 +106,7 @@ function sceneOf(paths: Paths, options: EndingOptions): Scene {
   return {
     send,
     look() {
-      let all = processesAt(paths, { known });
+      let all = processesAt(paths, { known, earlier });
       // After the listing: processes seen while the path still meant this session are its own.
       if (!isStill()) {
         all = all.filter(({ pid, startTicks }) =>
@@ -150,6 +153,11 @@ async function askAll(
     const busy = new Set(
       targets.filter((one) => asked.has(keyOf(one))).map((one) => one.pid),
     );
+    // They went on after the signal, and their terminal has stopped them again.
+    const stuck = targets.filter((one) =>
+      signal === TERM && one.stopped && asked.has(keyOf(one)) &&
+      hasTerminal(one)
+    );
     for (const process of targets) {
       if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
       asked.add(keyOf(process));
@@ -160,14 +168,21 @@ async function askAll(
       // A stopped process handles no signal but SIGKILL until it goes on.
       if (process.stopped && signal !== STOP) scene.send(process, CONT);
     }
-    if (shells.size > 0) hangUp(targets);
+    if (shells.size > 0) hangUp(targets.filter((one) => !stuck.includes(one)));
+    for (const process of stuck) {
+      scene.send(process, HUP);
+      scene.send(process, CONT);
+    }
   };
   const hangUp = (targets: readonly SessionProcess[]): void => {
     const isBusy = targets.some((one) =>
       one.role !== "relay" && !shells.has(keyOf(one)) && !ignores(one, HUP)
     );
     if (isBusy) return;
-    for (const one of targets) if (shells.has(keyOf(one))) scene.send(one, HUP);
+    for (const one of targets) {
+      // It may have become another program since.
+      if (shells.has(keyOf(one)) && awaitsHangup(one)) scene.send(one, HUP);
+    }
     shells.clear();
   };
   const graceEnd = performance.now() + graceMs;

@@ -1,8 +1,9 @@
 /**
  * The main processes of a session, for people: the agent of a terminal, and not its relay.
  *
- * The `pid` file names the relay in the agent's place, and `terminal.json` the agent. Any process
- * of the session may have written both: of a running session, the process table must agree.
+ * The `pid` file names the relay in the agent's place, and `terminal.json` the agent. The table of
+ * processes must agree that the one is the other's parent. No more is checked: a process of the
+ * session that writes both files can have a stranger's number shown. Nothing is signalled by it.
  *
  * @module
  */

@@ -88,6 +88,13 @@ interface ProcessesOptions {
    * @default {new Map()}
    */
   readonly known?: ReadonlyMap<number, number>;
+  /**
+   * Reapers of earlier sessions with the same path, start times by pid: they and their processes
+   * are left out. Those that are found are added.
+   *
+   * @default {new Map()}
+   */
+  readonly earlier?: Map<number, number>;
 }
 
 /** The processes that {@linkcode processesAt} has found, with their session's directory. */
@@ -183,6 +190,7 @@ function membersOf(
   paths: Paths,
   table: readonly Entry[],
   known: ReadonlyMap<number, number>,
+  earlier: Map<number, number>,
 ): Map<number, Entry> {
   const user = userOf(paths);
   const isOwn = ownerTest(paths, user);
@@ -191,13 +199,20 @@ function membersOf(
   const orphanedSids = new Set<number>();
   const hidden = hiddenAgent(paths, byPid, user);
   for (const entry of table) {
-    const { pid, sid, owner, startTicks } = entry;
+    const { pid, owner, startTicks } = entry;
     const isKnown = known.get(pid) === startTicks;
     const isSeed = isOwn(entry)
       ? isKnown || runsAs(pid, user) && sees(pid, paths.dir)
       : typeof owner !== "string" && (isKnown || entry === hidden);
-    if (!isSeed || pid === 1) continue;
-    members.set(pid, entry);
+    if (isSeed && pid !== 1) members.set(pid, entry);
+  }
+  const isReaper = ({ pid, sid }: Entry) => {
+    if (pid !== sid) return false;
+    const call = scriptCall((readArgv(pid) ?? []).map(bytewise));
+    return call !== undefined && isOwn({ pid, owner: dirname(call.path) });
+  };
+  removeEarlier(members, byPid, isReaper, paths, earlier);
+  for (const { sid } of members.values()) {
     // 0: its leader is outside of this process's pid namespace, and not dead.
     if (sid > 0 && !byPid.has(sid)) orphanedSids.add(sid);
   }
@@ -227,6 +242,60 @@ function membersOf(
 }
 
 /**
+ * Removes the processes of an earlier session with the same path, whose directory was removed while
+ * it ran, and notes its reaper in `earlier`. That reaper is older than this session's, which holds
+ * the lock, as each reaper holds its own session's all its life. With it goes what is in its
+ * kernel session or descends from it. Once this session's reaper has ended, nothing tells the
+ * sessions apart but that note.
+ */
+function removeEarlier(
+  members: Map<number, Entry>,
+  byPid: ReadonlyMap<number, Entry>,
+  isReaper: (entry: Entry) => boolean,
+  paths: Paths,
+  earlier: Map<number, number>,
+): void {
+  const reapers = [...members.values()].filter(isReaper).sort(byAge);
+  let own: number | undefined;
+  if (reapers.length > 1) {
+    const holders = lockHolders(statOptional(paths.lock)?.ino ?? 0) ?? [];
+    const first = reapers.findIndex(({ pid }) => holders.includes(pid));
+    own = reapers[first]?.pid;
+    for (const { pid, startTicks } of reapers.slice(0, Math.max(0, first))) {
+      earlier.set(pid, startTicks);
+    }
+  }
+  if (earlier.size === 0) return;
+  const isEarlier = (pid: number) =>
+    earlier.has(pid) &&
+    [undefined, earlier.get(pid)].includes(byPid.get(pid)?.startTicks);
+  for (const entry of [...members.values()]) {
+    for (const { pid, sid } of withAncestors(entry, byPid)) {
+      if (sid === own) break;
+      if (isEarlier(pid) || isEarlier(sid)) members.delete(entry.pid);
+    }
+  }
+}
+
+function byAge(a: Entry, b: Entry): number {
+  return a.startTicks - b.startTicks || a.pid - b.pid;
+}
+
+/** A process, its parent, and so on. */
+function* withAncestors(
+  entry: Entry,
+  byPid: ReadonlyMap<number, Entry>,
+): Generator<Entry> {
+  const seen = new Set<number>(); // The table may hold a circle.
+  let at: Entry | undefined = entry;
+  while (at !== undefined && !seen.has(at.pid)) {
+    yield at;
+    seen.add(at.pid);
+    at = byPid.get(at.ppid);
+  }
+}
+
+/**
  * The agent, if it hides its environment (Codex does, see PR_SET_DUMPABLE in prctl(2)) and its
  * reaper is dead. The record only names a candidate, because any process of the session may
  * have written it. The kernel must agree: the process runs as the session's user, in the
@@ -245,16 +314,10 @@ function hiddenAgent(
   if (byPid.has(pids.reaper) || !runsAs(agent.pid, user)) return undefined;
   if (readEnding(paths) !== undefined || !isLockHeld(paths)) return undefined;
   const holders = lockHolders(statOptional(paths.lock)?.ino ?? 0);
-  const descends = (pid: number): boolean => {
-    const seen = new Set<number>(); // The table may hold a circle.
-    for (let at = byPid.get(pid); at && !seen.has(at.pid);) {
-      if (at === agent) return true;
-      seen.add(at.pid);
-      at = byPid.get(at.ppid);
-    }
-    return false;
-  };
-  return holders?.every((pid) => !byPid.has(pid) || descends(pid))
+  return holders?.every((pid) =>
+      !byPid.has(pid) ||
+      withAncestors(byPid.get(pid)!, byPid).some((one) => one === agent)
+    )
     ? agent
     : undefined;
 }
@@ -268,8 +331,8 @@ export function processesAt(
   paths: Paths,
   options: ProcessesOptions = {},
 ): SessionProcess[] {
-  const { known = new Map<number, number>() } = options;
-  const members = membersOf(paths, scan(), known);
+  const { known = new Map<number, number>(), earlier = new Map() } = options;
+  const members = membersOf(paths, scan(), known, earlier);
   if (members.size === 0) return [];
   const argvs = new Map<number, readonly string[]>();
   for (const pid of members.keys()) argvs.set(pid, readArgv(pid) ?? []);
@@ -320,7 +383,7 @@ function rolesOf(
     .filter(({ pid, ppid, sid }) =>
       pid === sid && !members.has(ppid) && isScript(pid)
     )
-    .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid)[0];
+    .sort(byAge)[0];
   // It removes the session, and the agent has ended.
   const isRemoving = reaper && told(reaper.pid)?.[0] === "-r";
   // What the reaper starts in the agent's place. It starts the agent in a kernel session.
@@ -415,7 +478,9 @@ export function signalProcess(
     }
     if (found.get(process) !== paths.dir) {
       // Not from processesAt(): the caller may be wrong.
-      if (!membersOf(paths, scan(), new Map()).has(pid)) return false;
+      if (!membersOf(paths, scan(), new Map(), new Map()).has(pid)) {
+        return false;
+      }
     }
     if (pidfd === undefined) kill(pid, signalNumber);
     else pidfdSendSignal(pidfd, signalNumber);
@@ -446,8 +511,12 @@ export function ignores(
  * interactive shells do. `false` without `/proc`.
  */
 export function awaitsHangup(process: Pick<SessionProcess, "pid">): boolean {
-  return ignores(process, SIGNALS.TERM!) &&
-    readEntry(process.pid)?.hasTerminal === true;
+  return ignores(process, SIGNALS.TERM!) && hasTerminal(process);
+}
+
+/** Tells whether a process has a controlling terminal; `false` without `/proc`. */
+export function hasTerminal({ pid }: Pick<SessionProcess, "pid">): boolean {
+  return readEntry(pid)?.hasTerminal === true;
 }
 
 /** Waits until a process has ended, but no longer than `timeoutMs`; the caller checks which. */

@@ -235,8 +235,9 @@ quiet() { unset FUNCNEST GREP_OPTIONS; exec 2>/dev/null; trap '' HUP INT QUIT TE
 // kills the sleep. date(1) records the request, in the place of a subshell: one fork, not two.
 //
 // Then one call signals the group. All other processes are signalled, get time, are stopped so
-// that they can't fork, and are killed. Those that ignore TERM on a terminal, as interactive shells
-// do, get HUP once all others have ended or ignore that: shells pass it on. The numbers of kernel session and group can't become a
+// that they can't fork, and are killed. Those that ignore TERM on a terminal, as interactive
+// shells do, get HUP, which they pass on: once all others have ended, or ignore that, or are jobs
+// that their terminal has stopped again. The numbers of kernel session and group can't become a
 // stranger's, because the watchdog is in both.
 const WATCHDOG = `
 request() { # as the last thing that a process does
@@ -249,19 +250,36 @@ ignores() { # PID PATTERN: of a mask in hexadecimal
   done <"/proc/$1/status"
   return 1
 }
+awaits_hangup() { # the process in $one
+  is_outside && [ "$terminal" != 0 ] && ignores "$p" '*[4567cdef]???'
+}
 find_shells() {
   shells=
   for one in $kin; do
-    is_outside && [ "$terminal" != 0 ] && ignores "$p" '*[4567cdef]???' && shells="$shells $one"
+    awaits_hangup && shells="$shells $one"
+  done
+}
+wake() {
+  for one in $kin; do
+    is_outside && [ "$state" = T ] && outside CONT "$one"
   done
 }
 hang_up() {
   [ -n "$shells" ] || return
+  stuck=
   for one in $kin; do
     case "$shells " in *" $one "*) continue ;; esac
-    ! is_outside || ignores "$p" '*[13579bdf]' || return
+    is_outside || continue
+    case $state:$terminal in
+      T:0) return ;;
+      T:*) stuck="$stuck $one" ;;
+      *) ignores "$p" '*[13579bdf]' || return ;;
+    esac
   done
-  outside HUP "$shells"; shells=
+  for one in $shells; do
+    awaits_hangup && outside HUP "$one" # It may have become another program since.
+  done
+  shells=; outside HUP "$stuck"; outside CONT "$stuck"
 }
 if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFTHS-OF-GRACE KIN
   token=$2 reaper=$3 step=$4 time=$5 left=$6 grace=$6 kin=$7 hurry= shells= uptime=0.00; quiet
@@ -287,7 +305,7 @@ if [ "$1" = -w ]; then # -w TOKEN REAPER STEP TENTHS-OF-A-SECOND-UNTIL-THEN FIFT
   trap '' USR2
   [ "$step" != FIRST ] || { kill -s TERM -- "-$reaper"; step=TERM; }
   [ "$left" -gt 0 ] || case $step in TERM | GRACE) step=KILL ;; esac
-  [ "$step" != TERM ] || { find_shells; inside TERM; requested; outside TERM; step=GRACE; }
+  [ "$step" != TERM ] || { find_shells; inside TERM; requested; outside TERM; wake; step=GRACE; }
   in_grace() { tenths; [ "$left" -gt 0 ] && [ $((now - since)) -lt $((grace * 2)) ]; }
   while [ "$step" = GRACE ] && in_grace && { found=; look; outside 0; [ -n "$found" ] || inside 0; [ -n "$found" ]; }; do
     hang_up; command -p sleep 0.2; left=$((left - 1))

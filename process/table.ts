@@ -235,9 +235,7 @@ export function locationOf(
   pid: number | "self",
   path: string,
 ): string | undefined {
-  const bytes = readSystemBytes(`/proc/${pid}/mountinfo`);
-  const lines = (bytes ? latin1.decode(bytes) : "").trim().split("\n");
-  const mounts = lines.map((line) => {
+  const mounts = mountLines(pid).map((line) => {
     const [id, parent, device, root = "", point = ""] = line.split(" ")
       .map(unescaped);
     return { id, parent, device, root: bare(root), point: bare(point) };
@@ -259,6 +257,17 @@ export function locationOf(
   }
   return place &&
     `${place.device} ${place.root}${own.slice(place.point.length)}`;
+}
+
+function mountLines(pid: number | "self"): string[] {
+  try {
+    const bytes = readSystemBytes(`/proc/${pid}/mountinfo`);
+    return bytes ? latin1.decode(bytes).trim().split("\n") : [];
+  } catch (error) {
+    // A process that has just ended has no mounts any more.
+    if ((error as { code?: unknown }).code === "EINVAL") return [];
+    throw error;
+  }
 }
 
 /** A field of a table of mounts, where blanks and backslashes are octal numbers. */

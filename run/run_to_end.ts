@@ -9,6 +9,7 @@ import { readLog } from "../client/logs.ts";
 import { waitForSession } from "../client/wait.ts";
 import { SessionError } from "../errors.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
+import { getSession } from "../session/find.ts";
 import { deleteSession, stopSession } from "../session/stop.ts";
 import { describeState, type Ending, type RootOptions } from "../store.ts";
 
@@ -40,6 +41,9 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+/** The longest string of V8; no UTF-8 has more characters than bytes. */
+const MAX_BYTES = 2 ** 29 - 24;
+
 /**
  * Runs a command as a session of kind `exec` to its end, and returns how it ended and what it
  * wrote. No session is left behind, nor a process that the command has left, unless `keep` is
@@ -50,7 +54,9 @@ export interface RunResult {
  *
  * @throws {SessionError} as `createSession` does; `wrong_state` if its end is unknown, since its
  * supervisor was killed; `not_found` if somebody else has deleted it.
- * @throws {ArgumentError} and {RangeError} as `createSession` does.
+ * @throws {ArgumentError} and {RangeError} as `createSession` does; {RangeError} also if the
+ * command has written 512 MiB or more to a stream: a string can't hold it. With `keep`,
+ * `readLog` reads it.
  * @throws the signal's reason, once it is aborted; the session has been stopped then.
  *
  * @example
@@ -74,15 +80,34 @@ export async function runToEnd(options: RunToEndOptions): Promise<RunResult> {
         { id },
       );
     }
+    const { sizes } = await getSession(id, { root });
+    checkSize(id, "stdout", sizes.stdout);
+    checkSize(id, "stderr", sizes.stderr);
     const stdout = await readText(id, "stdout", { root });
     const stderr = await readText(id, "stderr", { root });
     return { id, ending: state.ending, stdout, stderr };
   } catch (error) {
-    if (keep && signal?.aborted) await stopSession(id, session);
+    if (keep && signal?.aborted) {
+      // It may just have ended.
+      await unless(
+        ["not_found", "wrong_state"],
+        () => stopSession(id, session),
+      );
+    }
     throw error;
   } finally {
-    if (!keep) await deleteAnyway(id, session);
+    if (!keep) {
+      const how = { ...session, force: true };
+      await unless(["not_found"], () => deleteSession(id, how));
+    }
   }
+}
+
+function checkSize(id: string, stream: string, bytes: number): void {
+  if (bytes <= MAX_BYTES) return;
+  throw new RangeError(
+    `Cannot return the ${stream} of session "${id}": it has ${bytes} bytes, a string holds ${MAX_BYTES}; use keep and readLog()`,
+  );
 }
 
 async function readText(
@@ -98,16 +123,15 @@ async function readText(
   return text + decoder.decode();
 }
 
-async function deleteAnyway(
-  id: string,
-  options: RootOptions & { readonly graceMs?: number },
+/** Does some work; errors with these codes mean that somebody else has done it. */
+async function unless(
+  codes: readonly SessionError["code"][],
+  work: () => Promise<unknown>,
 ): Promise<void> {
   try {
-    await deleteSession(id, { ...options, force: true });
+    await work();
   } catch (error) {
-    // Somebody else was faster.
-    if (!(error instanceof SessionError) || error.code !== "not_found") {
-      throw error;
-    }
+    const isDone = error instanceof SessionError && codes.includes(error.code);
+    if (!isDone) throw error;
   }
 }

@@ -6,9 +6,10 @@
 import { sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { waitForSession } from "../../client/wait.ts";
 import { createSession } from "../../session/create.ts";
+import { processesAt } from "../../process/members.ts";
 import { stopSession } from "../../session/stop.ts";
 import { readStopRequest } from "../../store.ts";
-import { assertEquals, assertStringIncludes } from "../helpers.ts";
+import { assertEquals, assertStringIncludes, until } from "../helpers.ts";
 import { test } from "../process_helpers.ts";
 
 /** Handles SIGTERM in its own time, in which it ignores the signal. */
@@ -16,18 +17,26 @@ const SAVES =
   `sh -c 'trap "trap \\"\\" TERM; sleep 0.3; echo sav""ed; exit 3" TERM
    echo rea""dy; while :; do sleep 0.01; done'`;
 
-/** Starts a program that saves at its end in an interactive shell; returns the session's id. */
-async function startShell(at: { root: string }, options: object) {
+/** Starts a program in a session that is an interactive shell. */
+async function startShell(
+  at: { root: string },
+  options: object,
+  program = SAVES,
+) {
   const session = await createSession({
     ...at,
     ...options,
     kind: "pty",
     command: ["sh", "-i"],
   });
-  await sendKeys(session.id, [{ text: SAVES }, { key: "enter" }], at);
+  await sendKeys(session.id, [{ text: program }, { key: "enter" }], at);
   await waitForScreen(session.id, /ready/, at);
   return session;
 }
+
+/** Wants to reset its terminal, as vim does. In the background, its terminal stops it for that. */
+const RESETS = `sh -c 'trap "stty sane; exit 3" TERM
+   echo rea""dy; while :; do sleep 0.01; done'`;
 
 const HUNG_UP = { state: "exited", ending: { signal: "SIGHUP" } };
 
@@ -48,3 +57,17 @@ test("a timeout hangs up on an interactive shell, and cuts short nothing that ha
   assertStringIncludes(Deno.readTextFileSync(paths.stdout), "saved");
   assertEquals(readStopRequest(paths)?.signal, "SIGTERM");
 });
+
+for (const timeoutMs of [undefined, 1_000]) {
+  const what = timeoutMs ? "a timeout" : "stopSession()";
+  test(`${what} hangs up on a shell whose stopped job resets the terminal`, async (root) => {
+    const at = { root: root.dir };
+    const session = await startShell(at, { timeoutMs }, RESETS);
+    const { id, paths } = session;
+    await sendKeys(id, [{ key: "ctrl-z" }], at);
+    await until(() => processesAt(paths).some(({ stopped }) => stopped));
+    if (!timeoutMs) await stopSession(id, { ...at, graceMs: 5_000 });
+    const { state } = await waitForSession(id, { ...at, timeoutMs: 6_000 });
+    assertEquals(state, HUNG_UP as typeof state);
+  });
+}

@@ -5,6 +5,7 @@ import {
   type SessionProcess,
   signalProcess,
 } from "../../process/members.ts";
+import { locationOf } from "../../process/table.ts";
 import { mkfifo } from "../../system/libc.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { stopSession } from "../../session/stop.ts";
@@ -410,6 +411,15 @@ rootTest(
     assert(!processesAt(paths).some(({ pid }) => pid === ppid));
   },
 );
+
+test("locationOf() tells nothing of a process that has just ended", async (root) => {
+  const { paths } = await start(root, "a", "sleep 0 & echo $!; exec sleep 101");
+  await sleeper(paths, 101);
+  const pid = Number(Deno.readTextFileSync(paths.stdout));
+  await until(() => !isRunning(pid));
+  assertEquals(locationOf(pid, paths.dir), undefined);
+  assertEquals(locationOf("self", paths.dir)?.endsWith("/a/"), true);
+});
 
 test("processesAt() takes no role from the record", async (root) => {
   const paths = pathsFor("a", { root: root.dir });

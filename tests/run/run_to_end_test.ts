@@ -1,7 +1,13 @@
 import { runToEnd } from "../../run/run_to_end.ts";
 import { SessionError } from "../../errors.ts";
 import { listSessions } from "../../session/find.ts";
-import { assertEquals, assertRejects, TestRoot, until } from "../helpers.ts";
+import {
+  assertEquals,
+  assertRejects,
+  isRunning,
+  TestRoot,
+  until,
+} from "../helpers.ts";
 
 Deno.test("runToEnd() gives ending and output, and leaves nothing behind unless asked", async () => {
   await using root = new TestRoot();
@@ -37,4 +43,36 @@ Deno.test("runToEnd() ends with the error of the start, and stops when aborted",
     assertEquals(root.strays(), []);
     assertEquals((await listSessions(at)).length, keep ? 1 : 0);
   }
+});
+
+Deno.test("runToEnd() ends with the signal's reason when the command has just ended", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const stop = new AbortController();
+  const { signal } = stop;
+  const command = ["sleep", "600"];
+  const running = runToEnd({ ...at, id: "a", command, keep: true, signal });
+  const state = await until(async () => {
+    const state = (await listSessions(at))[0]?.state;
+    return state?.state === "running" ? state : undefined;
+  });
+  // In one go, so that it can't have noticed the end before the abort.
+  Deno.kill(state.pids.agent, "SIGKILL");
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; isRunning(state.pids.reaper) && tries < 5000; tries++) {
+    Atomics.wait(pause, 0, 0, 1);
+  }
+  stop.abort(new TypeError("enough"));
+  await assertRejects(() => running, TypeError, "enough");
+});
+
+Deno.test("runToEnd() says that a string can't hold the output when it is too long", async () => {
+  await using root = new TestRoot();
+  const script = 'truncate -s 600M "$CODEX_SESSION_DIR/stderr.log"';
+  await assertRejects(
+    () => runToEnd({ root: root.dir, command: ["sh", "-c", script] }),
+    RangeError,
+    "Cannot return the stderr of session",
+  );
+  assertEquals([...Deno.readDirSync(root.dir)], []);
 });

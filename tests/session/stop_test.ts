@@ -657,3 +657,22 @@ test("stopSession() ends a watchdog without its reaper at once", async (root) =>
   assert(performance.now() - startedAt < 3_000);
   assertEquals(root.strays(), []);
 });
+
+test("stopSession() leaves the processes of a removed session with the same id alone", async (root) => {
+  const script = "setsid sleep 101 & echo ready; exec sleep 102";
+  const old = await start(root, "a", script);
+  const child = await sleeper(old.paths, 101);
+  await sleeper(old.paths, 102);
+  Deno.removeSync(old.paths.dir, { recursive: true });
+  const { paths, pids } = await start(root, "a", script);
+  await sleeper(paths, 101);
+  const all = processesAt(paths);
+  assertEquals(all.map(({ role }) => role), ["reaper", "agent", "child"]);
+  assertEquals([all[0]!.pid, all[1]!.pid], [pids.reaper, pids.agent]);
+  const { state } = await stopSession("a", { root: root.dir, graceMs: 500 });
+  const ending = { signal: "SIGTERM" };
+  assertEquals(state as unknown, { state: "exited", ending });
+  for (const pid of [old.pids.reaper, old.pids.agent, child.pid]) {
+    assert(isRunning(pid));
+  }
+});
