@@ -30,6 +30,7 @@ import { endAs, hasProgram, startAgent } from "./agent.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
 import { RelayServer } from "./server.ts";
 import { listenIn, SOCKET } from "./socket.ts";
+import { Turns } from "./typing.ts";
 import { PtyWriter } from "./writer.ts";
 import type { Query } from "../screen/backlog.ts";
 import { fetchEmulator } from "../screen/emulator.ts";
@@ -225,6 +226,7 @@ class Relay {
       slave,
       screen: this.#screen,
       writer: this.#writer,
+      turns: new Turns(),
       onChange: (isUrgent) =>
         isUrgent ? this.#writeState() : this.#writeStateSoon(),
       onInput: () => this.#noteInput(),

@@ -168,7 +168,7 @@ export class RelayServer {
   }
 
   async #handle(client: RelayClient, frame: Received): Promise<void> {
-    const { writer, onChange, onWork } = this.#options;
+    const { onChange, onWork } = this.#options;
     onWork();
     switch (frame.type) {
       case Frame.ATTACH: {
@@ -178,8 +178,7 @@ export class RelayServer {
       }
       case Frame.INPUT:
         if (!client.isAttached || client.isReadOnly) return;
-        if (!this.#follow(client, frame.payload)) return;
-        return await passInput(writer, frame.payload);
+        return await this.#pass(client, frame.payload);
       case Frame.RESIZE:
         return this.#window.resize(
           client,
@@ -213,19 +212,20 @@ export class RelayServer {
   }
 
   /**
-   * Lets a client lead if it has typed. It must before the program reads what was typed, which
-   * may look at its size because of it. Reports of its terminal don't count: two windows whose
-   * terminals report their focus at each redraw would resize each other for ever.
+   * Passes a client's input on. A client that has typed leads, and must before the program reads
+   * that: it may look at its size because of it. Reports of its terminal don't count: two windows
+   * whose terminals report their focus at each redraw would resize each other for ever.
    *
-   * Tells whether the program gets the input. A mouse in a window of another size points at
-   * something else: a click there only leads.
+   * A mouse in a window of another size points at something else: a click there only leads.
    */
-  #follow(client: RelayClient, bytes: Uint8Array): boolean {
+  async #pass(client: RelayClient, bytes: Uint8Array): Promise<void> {
     const isLost = client.crop !== undefined && isMouse(bytes);
     client.inputCount++;
-    if (client.typed.feed(bytes)) this.#personTyped(client);
+    const isTyped = client.typed.feed(bytes);
+    if (isTyped) this.#personTyped(client);
     else if (client.typed.isOpen) this.#inBackground(this.#awaitMore(client));
-    return !isLost;
+    if (isLost) return;
+    await passInput(this.#options, bytes, isTyped || client.typed.isOpen);
   }
 
   /** What looks like the beginning of a report is the Escape key if nothing follows. */

@@ -23,7 +23,7 @@ export class PtyWriter {
   readonly #fd: number;
   readonly #jobs: Job[] = [];
   /** Bytes that the kernel has taken so far. */
-  #taken = 0;
+  takenBytes = 0;
   /** Bytes that wait in the queue. */
   waitingBytes = 0;
   #running = false;
@@ -48,6 +48,7 @@ export class PtyWriter {
     if (bytes.length === 0 || this.#closed) return Promise.resolve(0);
     if (this.#jobs.length === 0) {
       const count = writeNow(this.#fd, bytes as Uint8Array<ArrayBuffer>);
+      if (count > 0) this.takenBytes += count;
       if (count === bytes.length) return Promise.resolve(count);
       if (count > 0) return this.#enqueue(bytes, count, idleMs);
     }
@@ -60,11 +61,11 @@ export class PtyWriter {
     idleMs: number,
   ): Promise<number> {
     return new Promise((resolve) => {
-      let seen = this.#taken;
+      let seen = this.takenBytes;
       this.waitingBytes += bytes.length - written;
       // It may take up to twice as long; that is exact enough.
       const timer = setInterval(() => {
-        if (this.#taken > seen) seen = this.#taken;
+        if (this.takenBytes > seen) seen = this.takenBytes;
         else {
           const at = this.#jobs.indexOf(job);
           if (at >= 0) this.#jobs.splice(at, 1);
@@ -95,7 +96,7 @@ export class PtyWriter {
       if (count === -2) break;
       if (count > 0) {
         job.written += count;
-        this.#taken += count;
+        this.takenBytes += count;
         this.waitingBytes -= count;
       }
       if (job.written === job.bytes.length) {

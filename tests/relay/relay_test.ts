@@ -613,6 +613,13 @@ Deno.test("sendKeys() tells how much was typed when the program does not read", 
     DOMException,
     "due to timeout",
   );
+  // It still has its turn; others don't wait for that longer than they want to.
+  const late = await assertRejects(
+    () => sendKeys("a", [{ text: "x" }], { ...options, timeoutMs: 50 }),
+    SessionError,
+    "does not read",
+  );
+  assertEquals(late.written, 0);
   // A terminal that edits lines: the kernel would drop what is too long.
   await startTerminal(root.dir, "b", [
     "sh",

@@ -2,11 +2,11 @@
  * What clients do to a session: storms of sizes from several windows while a program
  * draws, and more input than it reads.
  */
-import { readScreen, waitForScreen } from "../../client/terminal.ts";
+import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { attachTerminal } from "../../client/attach_terminal.ts";
 import type { Paths } from "../../store.ts";
 import { terminalStatusAt } from "../../client/terminal_status.ts";
-import { assertEquals, TestRoot, until } from "../helpers.ts";
+import { assert, assertEquals, TestRoot, until } from "../helpers.ts";
 import { attachCommand, startTerminal, TestWindow } from "../pty.ts";
 
 /** A file with long lines, which wrap or are cut according to the size. */
@@ -180,4 +180,32 @@ os.read(0, 1)
   await waitForScreen("a", /^1000000$/m, { root: dir, signal });
   attached.detach();
   await attached.done;
+});
+
+Deno.test("sendKeys() types each request whole when several come at once, and people between them", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const script = "stty -echo; echo set; exec cat";
+  const paths = await startTerminal(dir, "a", ["sh", "-c", script]);
+  await waitForScreen("a", /set/, { root: dir });
+  const { attached, writer } = await attachStream(dir, "a");
+  const texts = ["1", "2", "3", "4"].map((digit) => digit.repeat(20));
+  const sending = Promise.all(
+    texts.map((text) =>
+      sendKeys("a", [{ text }, { key: "enter" }], { root: dir })
+    ),
+  );
+  let isOver = false;
+  sending.finally(() => isOver = true);
+  await until(async () => {
+    await writer.write(new TextEncoder().encode("x\r"));
+    return isOver;
+  });
+  await sending;
+  await writer.write(new TextEncoder().encode("end\r\x1c"));
+  await attached.done;
+  await waitForScreen("a", /end/, { root: dir });
+  const lines = Deno.readTextFileSync(paths.stdout).split("\r\n");
+  assertEquals(lines.filter((line) => /\d/.test(line)).sort(), texts);
+  assert(lines.includes("x"));
 });
