@@ -124,51 +124,76 @@ export function messageOf(error: unknown): string {
   return text.replace(/\s*[\r\n]+\s*/g, " ").trim();
 }
 
+/** The name of a simple type. */
+type TypeName = "string" | "number" | "boolean" | "function";
+/** A class, of which a value can be an instance. */
+type Class = abstract new (...args: never[]) => unknown;
+
+function wrongType(name: string, wanted: string, value: unknown): Error {
+  return new ArgumentError(`${name} must be ${wanted}, got ${shown(value)}`);
+}
+
 /** Checks the type of an argument; `undefined` passes. */
-export function checkType(
-  name: string,
-  value: unknown,
-  type: "string" | "number" | "boolean" | "function",
-): void {
+export function checkType(name: string, value: unknown, type: TypeName): void {
   if (value === undefined || typeof value === type) return;
-  throw new ArgumentError(`${name} must be a ${type}, got ${shown(value)}`);
+  throw wrongType(name, `a ${type}`, value);
 }
 
 /** Checks that an argument is a string. */
 export function checkString(name: string, value: unknown): void {
-  if (typeof value === "string") return;
-  throw new ArgumentError(`${name} must be a string, got ${shown(value)}`);
+  if (typeof value !== "string") throw wrongType(name, "a string", value);
 }
 
-/** Checks that the argument `signal` is an `AbortSignal`; `undefined` passes. */
-export function checkSignal(value: unknown): void {
-  if (value === undefined || value instanceof AbortSignal) return;
-  throw new ArgumentError(`signal must be an AbortSignal, got ${shown(value)}`);
+/** Checks that an argument is an instance of a class. */
+export function checkInstance(name: string, value: unknown, type: Class): void {
+  if (value instanceof type) return;
+  const article = /^[AEIO]/.test(type.name) ? "an" : "a";
+  throw wrongType(name, `${article} ${type.name}`, value);
+}
+
+/** Checks that an argument is an object, and no array. */
+export function checkObject(name: string, value: unknown): void {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return;
+  }
+  throw wrongType(name, "an object", value);
+}
+
+/**
+ * Checks that the argument `options` is an object, and the types of these options, of `root` and
+ * of `signal`; those that are missing pass.
+ */
+export function checkOptions(
+  options: unknown,
+  types: Readonly<Record<string, TypeName | Class>> = {},
+): void {
+  checkObject("options", options);
+  const values = options as Readonly<Record<string, unknown>>;
+  const all = { root: "string", signal: AbortSignal, ...types } as const;
+  for (const [name, type] of Object.entries<TypeName | Class>(all)) {
+    const value = values[name];
+    if (typeof type === "string") checkType(name, value, type);
+    else if (value !== undefined) checkInstance(name, value, type);
+  }
 }
 
 /** Checks that an argument is an array of strings. */
 export function checkStrings(name: string, value: unknown): void {
   if (!Array.isArray(value)) {
-    throw new ArgumentError(
-      `${name} must be an array of strings, got ${shown(value)}`,
-    );
+    throw wrongType(name, "an array of strings", value);
   }
   // Not forEach(), which skips holes.
   for (const [index, item] of value.entries()) {
     if (typeof item === "string") continue;
-    throw new ArgumentError(
-      `${name}[${index}] must be a string, got ${shown(item)}`,
-    );
+    throw wrongType(`${name}[${index}]`, "a string", item);
   }
 }
 
 /** Checks that an argument is an object with strings as values; `undefined` passes. */
 export function checkStringRecord(name: string, value: unknown): void {
   if (value === undefined) return;
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new ArgumentError(`${name} must be an object, got ${shown(value)}`);
-  }
-  for (const [key, item] of Object.entries(value)) {
+  checkObject(name, value);
+  for (const [key, item] of Object.entries(value as object)) {
     if (typeof item === "string") continue;
     throw new ArgumentError(
       `${name} must have strings as values: that of ${JSON.stringify(key)} is ${

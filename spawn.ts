@@ -15,6 +15,8 @@
  */
 import {
   ArgumentError,
+  checkObject,
+  checkOptions,
   checkString,
   checkStringRecord,
   checkStrings,
@@ -127,7 +129,7 @@ export function spawnExec(
   args: readonly string[],
   options: SpawnOptions = {},
 ): Promise<Pids> {
-  return spawnAt(paths, "exec", args, { program: "codex-exec", ...options });
+  return spawnAt(paths, "exec", args, "codex-exec", options);
 }
 
 /**
@@ -150,7 +152,7 @@ export function spawnRepl(
   args: readonly string[],
   options: SpawnOptions = {},
 ): Promise<Pids> {
-  return spawnAt(paths, "repl", args, { program: "codex-repl", ...options });
+  return spawnAt(paths, "repl", args, "codex-repl", options);
 }
 
 /**
@@ -181,13 +183,16 @@ async function spawnAt(
   paths: Paths,
   kind: Kind,
   args: readonly string[],
+  codex: string,
   options: SpawnOptions,
 ): Promise<Pids> {
-  checkString("paths.id", paths?.id);
+  checkObject("paths", paths);
+  checkString("paths.id", paths.id);
   checkString("paths.dir", paths.dir);
   requireMainThread(paths.id);
   checkNewId(paths.id);
-  const { program = [], env = {}, ...rest } = options;
+  checkOptions(options, { cwd: "string", clearEnv: "boolean" });
+  const { program = codex, env = {}, ...rest } = options;
   checkStrings("args", args);
   if (typeof program !== "string") checkStrings("program", program);
   checkStringRecord("env", env);

@@ -11,6 +11,8 @@
  */
 import {
   ArgumentError,
+  checkObject,
+  checkOptions,
   checkString,
   checkType,
   messageOf,
@@ -180,7 +182,7 @@ export function defaultRoot(): string {
  * it, if another user's link leads to it, or if it is not a directory.
  */
 export function openRoot(options: RootOptions = {}): string {
-  checkType("root", options.root, "string");
+  checkOptions(options);
   const asked = resolve(options.root ?? defaultRoot());
   try {
     // Tools that find processes by the lines of a listing would find others, too.
@@ -605,6 +607,7 @@ export function exitStatus(
 export function exitStatus(
   ended: Ending | State | { readonly state: "deleted" },
 ): number | undefined {
+  checkObject("ended", ended);
   if ("ending" in ended) return exitStatus(ended.ending);
   if ("state" in ended) return undefined;
   checkType("ended.code", (ended as { code?: unknown }).code, "number");

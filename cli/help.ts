@@ -65,7 +65,7 @@ A first session:
 
 Exit status:
 ${columns(statuses)}
-  attach and wait: the agent's own status; 128+n if signal n ended it
+  attach, run -a, wait: the agent's own status; 128+n if signal n ended it
 
 Sessions are stored in $CODEX_SESSION_HOME, else $XDG_STATE_HOME/codex-session,
 else ~/.local/state/codex-session.
@@ -109,10 +109,12 @@ function optionsHelp(command: Command): string {
   }));
   const width = Math.max(...[...lefts.values()].map(({ length }) => length));
   const groups = Map.groupBy(options, ({ group = "Options" }) => group);
-  return [...groups].map(([title, members]) => {
-    const rows = members.map((one) => [lefts.get(one)!, one.help] as const);
-    return `${title}:\n${columns(rows, width)}`;
-  }).join("\n");
+  const isOther = ([title]: readonly [string, unknown]) => title !== "Options";
+  return [...groups].sort((a, b) => Number(isOther(a)) - Number(isOther(b)))
+    .map(([title, members]) => {
+      const rows = members.map((one) => [lefts.get(one)!, one.help] as const);
+      return `${title}:\n${columns(rows, width)}`;
+    }).join("\n");
 }
 
 /** What the words in capitals stand for. */
@@ -120,7 +122,7 @@ function wordsHelp(command: Command): string[] {
   const lines: string[] = [];
   if (command.operands.includes("SEL")) {
     lines.push(
-      "SEL: an id, its number in `list` (0 is the newest), or its beginning;\n" +
+      "SEL: an id, its number in `list` (0 is the newest), or a unique beginning;\n" +
         "'=ID' is that id only.",
     );
   }

@@ -155,9 +155,10 @@ export const COMMANDS: readonly Command[] = [
     operands: "exec|repl|pty [--] ARGS…",
     summary: "start a Codex agent in the background",
     details:
-      "Prints the session id. All arguments after the kind go to the agent unchanged.\n" +
+      "Prints the session id. Options for codex-session stand before the kind; all arguments after it\n" +
+      "go to the agent unchanged.\n\n" +
       "Kinds: exec runs one turn and takes no input; repl is interactive and takes input from `send`\n" +
-      "and `attach`; pty is the full terminal interface.\n" +
+      "and `attach`; pty is the full terminal interface.\n\n" +
       "Programs: codex-exec (or `codex exec`), codex-repl and codex on PATH, or the command lines in\n" +
       "CODEX_SESSION_EXEC, CODEX_SESSION_REPL and CODEX_SESSION_PTY.",
     foreign: {
@@ -203,12 +204,12 @@ export const COMMANDS: readonly Command[] = [
       {
         name: "interactive",
         short: "i",
-        help: "kind repl: take input through a named pipe",
+        help: "take input from send and attach (kind repl)",
       },
       {
         name: "tty",
         short: "t",
-        help: "kind pty: run in a terminal of its own; -it is the same",
+        help: "run in a terminal of its own (kind pty); -it is the same",
       },
       ...TERMINAL,
     ],
@@ -270,14 +271,14 @@ export const COMMANDS: readonly Command[] = [
     operands: "[SEL]",
     summary: "watch a session and send it input",
     details:
-      "Prints the output from the beginning, follows it, and sends each line that you type.\n" +
-      "Standard error goes to standard error. Press Ctrl-C or Ctrl-D to detach; the session keeps\n" +
-      "running. When the session ends, attach says how, and ends with the agent's exit status.\n" +
-      "Without SEL it takes the only running session, or asks which one.\n" +
+      "Prints the output from the beginning, follows it, and sends each line that you type. Press\n" +
+      "Ctrl-C or Ctrl-D to detach; the session keeps running. When the session ends, attach says how,\n" +
+      "and ends with the agent's exit status. Without SEL it takes the only running session, or asks\n" +
+      "which one.\n\n" +
       "In a terminal session you see its screen, and every key goes to the program; press ctrl-\\ to\n" +
-      "detach (press it twice to send it). Of one that has ended, attach prints the last screen.\n" +
-      "Input from a file or a pipe is sent, then attach detaches: it shows the output until then.\n" +
-      "To follow to the end instead, use --read-only, or logs -f. With `run -i -a` and `create -a repl`\n" +
+      "detach (press it twice to send it). After the session has ended, attach prints its last screen.\n\n" +
+      "Input from a file or a pipe is sent; then attach shows the output so far and detaches. To\n" +
+      "follow to the end instead, use --read-only, or logs -f. With `run -i -a` and `create -a repl`\n" +
       "the end of a file or pipe is also the end of the agent's input.",
     foreign: {
       "--json": "attach prints no JSON",
@@ -314,9 +315,9 @@ export const COMMANDS: readonly Command[] = [
     operands: "SEL",
     summary: "print the output of a session",
     details:
-      "Prints standard output on standard output, and standard error on standard error; one that is\n" +
-      "chosen alone goes to standard output. Bytes stay as they were written, except that logs of a\n" +
-      "terminal session prints text, as with --plain, if standard output is a terminal.",
+      "Prints the session's standard output on standard output and its standard error on standard\n" +
+      "error, each byte as it was written. On a terminal, it prints a terminal session as text, as\n" +
+      "with --plain.",
     foreign: {
       "--json": "logs prints no JSON",
       "--since": "use -n N",
@@ -370,10 +371,10 @@ export const COMMANDS: readonly Command[] = [
     details:
       "In a terminal session, the text is typed, as a paste if the program supports that, followed by\n" +
       "Enter. With --key, the keys follow the text instead of Enter. Keys: enter, tab, escape, up,\n" +
-      "pagedown, f5, ctrl-c, alt-x, shift-tab, …\n" +
-      "With --for, waits as `wait` does for what comes after the sending, and prints it: the output,\n" +
-      "or the new lines of a terminal's screen and above it. Ends with the status of `wait`.\n" +
-      "Text that starts with a dash follows --.",
+      "pagedown, f5, ctrl-c, alt-x, shift-tab, …\n\n" +
+      "Text that starts with a dash follows --.\n\n" +
+      "With --for, it then waits, as `wait` does, and prints what came after the sending: the output,\n" +
+      "or the new lines of a terminal. It ends with the status of `wait`.",
     foreign: {
       "--enter": "Enter is pressed without it",
       "-t": "give the session alone: send SEL TEXT",
@@ -424,10 +425,10 @@ export const COMMANDS: readonly Command[] = [
     operands: "SEL…",
     summary: "wait for sessions to end; print id and exit status of each",
     details:
-      "Exit status: the first agent status, in the order named, that is not 0; 124 on timeout.\n" +
-      "With --for, waits for a condition and prints the id: output=REGEX (anywhere in the output so\n" +
+      "Ends with the first exit status, in the order named, that is not 0; on timeout with 124.\n\n" +
+      "With --for, it waits for a condition and prints the id: output=REGEX (anywhere in the output so\n" +
       "far, of either stream), idle=D (neither output nor input for this time), screen=REGEX (on the\n" +
-      "screen of a terminal). `send --for` waits for what comes after the sending.",
+      "screen of a terminal). To wait for what comes after some input, use `send --for`.",
     options: [
       {
         name: "for",
@@ -458,7 +459,7 @@ export const COMMANDS: readonly Command[] = [
     details:
       "Signals every process of the session and returns when all of them are gone. With SIGTERM, a\n" +
       "process on a terminal that ignores it, such as an interactive shell, gets SIGHUP as well.\n" +
-      "Also ends what an ended session has left over. Filters choose what runs.",
+      "Also ends what an ended session has left over. Filters choose sessions that have processes.",
     foreign: {
       "-9": "use -s KILL",
       "-f": "use -t 0",
@@ -493,7 +494,7 @@ export const COMMANDS: readonly Command[] = [
     aliases: ["rm"],
     operands: "SEL…",
     summary: "delete ended sessions and their output",
-    details: "Without -f, filters choose only what has ended.",
+    details: "Without -f, filters choose only sessions that have ended.",
     foreign: {
       "-r": "delete takes all of a session by itself",
     },
@@ -523,7 +524,7 @@ export const COMMANDS: readonly Command[] = [
         value: "D",
         help: "only if ended longer ago than this, such as 7d",
       },
-      { name: "dry-run", help: "only list them" },
+      { name: "dry-run", help: "only list what would be deleted" },
     ],
     examples: [[
       "prune --older-than 7d",

@@ -8,10 +8,15 @@
  * @module
  */
 import { sendEof, sendInput, type SendOptions } from "./input.ts";
-import { followStreams } from "./logs.ts";
+import { checkTailLines, followStreams } from "./logs.ts";
 import { startAttaching, type StartedAttachment } from "./attach_terminal.ts";
 import type { FinalState } from "./watch.ts";
-import { messageOf, SessionError } from "../errors.ts";
+import {
+  checkInstance,
+  checkOptions,
+  messageOf,
+  SessionError,
+} from "../errors.ts";
 import { isTerminal, pathsFor, type RootOptions } from "../store.ts";
 import { concat } from "../system/bytes.ts";
 import {
@@ -130,9 +135,11 @@ export function attachSession(
   id: string,
   options: AttachOptions,
 ): Attachment {
-  const { columns = 80, rows = 24, root } = options;
   let terminal: StartedAttachment | undefined;
   const attach = async (): Promise<AttachResult> => {
+    checkAttach(options);
+    checkInstance("stdout", options.stdout, WritableStream);
+    const { columns = 80, rows = 24, root } = options;
     if (!isTerminal(pathsFor(id, { root }))) {
       return await attachStreams(id, options);
     }
@@ -146,6 +153,25 @@ export function attachSession(
   });
 }
 
+function checkAttach(options: Partial<AttachOptions>): void {
+  checkOptions(options, {
+    stdin: ReadableStream,
+    stdout: WritableStream,
+    stderr: WritableStream,
+    stdinEnd: "string",
+    readOnly: "boolean",
+    onNotice: "function",
+    columns: "number",
+    rows: "number",
+    detachKeys: "string",
+  });
+  const { tailLines, noticeAfterMs } = options;
+  if (tailLines !== undefined) checkTailLines(tailLines);
+  if (noticeAfterMs !== undefined) {
+    checkTimeoutMs(noticeAfterMs, "noticeAfterMs");
+  }
+}
+
 /** Attaches to a session without a terminal; see {@linkcode attachSession}. */
 export async function attachStreams(
   id: string,
@@ -153,6 +179,7 @@ export async function attachStreams(
     & Omit<AttachStreamOptions, "stdout">
     & Partial<Pick<AttachStreamOptions, "stdout">>,
 ): Promise<AttachResult> {
+  checkAttach(options);
   const {
     stdin,
     stdinEnd = "detach",
@@ -165,7 +192,6 @@ export async function attachStreams(
     root,
     signal,
   } = options;
-  checkTimeoutMs(noticeAfterMs);
   const streams = (["stdout", "stderr"] as const).filter((stream) =>
     stream === "stdout" ? stdout : stderr
   );

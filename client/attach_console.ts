@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { messageOf } from "../errors.ts";
+import { checkOptions, messageOf } from "../errors.ts";
 import { pathsFor } from "../store.ts";
 import { kill, poll, POLLIN, POLLOUT } from "../system/libc.ts";
 import { passOutput } from "../system/pty.ts";
@@ -79,6 +79,7 @@ export async function attachConsole(
   id: string,
   options: AttachConsoleOptions = {},
 ): Promise<TerminalResult> {
+  checkOptions(options, { detachKeys: "string", readOnly: "boolean" });
   const { pid, stdin, stdout } = Deno;
   const paths = pathsFor(id, options);
   if (!stdin.isTerminal() || !stdout.isTerminal()) {

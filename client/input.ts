@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { ArgumentError, SessionError } from "../errors.ts";
+import { ArgumentError, checkOptions, SessionError } from "../errors.ts";
 import { close, factsOf, open, poll, POLLOUT, write } from "../system/libc.ts";
 import {
   describeState,
@@ -84,6 +84,7 @@ export async function sendInput(
   input: Input,
   options: SendOptions = {},
 ): Promise<number> {
+  checkInput(input);
   const to = targetOf(id, options);
   using _lock = await lockInput(to);
   using pipe = await openPipe(to, to.paths.stdin);
@@ -136,6 +137,7 @@ interface Target {
 }
 
 function targetOf(id: string, options: SendOptions): Target {
+  checkOptions(options);
   const { timeoutMs = 5000, signal } = options;
   return {
     paths: pathsFor(id, options),
@@ -302,6 +304,16 @@ async function broken(to: Target): Promise<SessionError> {
     await sleep(5, to.signal);
   }
   return noReader(to);
+}
+
+function checkInput(input: unknown): void {
+  if (typeof input === "string") return;
+  const isStream = typeof input === "object" && input !== null &&
+    Symbol.asyncIterator in input;
+  if (input instanceof Uint8Array || isStream) return;
+  throw new ArgumentError(
+    "input must be a string, a Uint8Array or a stream of them",
+  );
 }
 
 const encoder = new TextEncoder();

@@ -8,7 +8,12 @@
  *
  * @module
  */
-import { ArgumentError, checkType } from "../errors.ts";
+import {
+  ArgumentError,
+  checkOptions,
+  checkString,
+  checkType,
+} from "../errors.ts";
 import { exists } from "../system/files.ts";
 import {
   noSuchSession,
@@ -81,9 +86,16 @@ function startOf(
   { tailLines = Infinity, since }: TailOptions,
 ): LogStart {
   checkTailLines(tailLines);
-  if (since === undefined) return { lines: tailLines };
-  const from: unknown = since?.[stream];
-  if (from === null || isPosition(from)) return { from };
+  checkCursor(since);
+  return since === undefined ? { lines: tailLines } : { from: since[stream] };
+}
+
+/** Checks a starting point; `undefined` passes. */
+export function checkCursor(since: unknown): void {
+  if (since === undefined) return;
+  const { stdout, stderr } = (since ?? {}) as Partial<LogCursor>;
+  const isPlace = (at: unknown) => at === null || isPosition(at);
+  if (isPlace(stdout) && isPlace(stderr)) return;
   throw new ArgumentError("since must be what readLogCursor returns");
 }
 
@@ -146,9 +158,10 @@ export function readLog(
   id: string,
   options: ReadLogOptions = {},
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  checkOptions(options);
   const { stream = "stdout" } = options;
-  const paths = existingPaths(id, options);
-  return readNow(paths, stream, startOf(checkStream(stream), options));
+  const start = startOf(checkStream(stream), options);
+  return readNow(existingPaths(id, options), stream, start);
 }
 
 async function* readNow(
@@ -222,8 +235,10 @@ export function followLog(
   id: string,
   options: FollowLogOptions = {},
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  checkOptions(options);
   const { stream = "stdout", tailLines, since, signal } = options;
   const streams = [checkStream(stream)];
+  startOf(stream, options); // Wrong arguments are told before a missing session.
   return bytesOf(
     followStreams(existingPaths(id, options), streams, {
       tailLines,
@@ -257,8 +272,10 @@ export function followLogs(
   id: string,
   options: FollowLogsOptions = {},
 ): AsyncIterable<LogChunk> {
+  checkOptions(options);
   const { tailLines, since, signal } = options;
   const streams = ["stdout", "stderr"] as const;
+  startOf("stdout", options);
   const paths = existingPaths(id, options);
   return followStreams(paths, streams, { tailLines, since, signal });
 }
@@ -356,6 +373,7 @@ async function* follow(
 
 /** Checks the name of a stream. */
 export function checkStream(stream: LogStream): LogStream {
+  checkString("stream", stream);
   if (stream === "stdout" || stream === "stderr") return stream;
   throw new ArgumentError(
     `Unknown stream "${stream}": use "stdout" or "stderr"`,

@@ -12,7 +12,9 @@
  *
  * @module
  */
+import { checkObject, checkOptions } from "../errors.ts";
 import {
+  checkCursor,
   checkMaxBytes,
   checkStream,
   checkTailLines,
@@ -101,10 +103,11 @@ export function readPlainLog(
   id: string,
   options: ReadPlainLogOptions = {},
 ): AsyncIterable<string> {
+  checkPlain(options);
   const { stream = "stdout", since, screen } = options;
   const paths = existingPaths(id, options);
   const start = { bytes: bytesToRead(options), from: since?.[stream] };
-  const output = readEndOfLog(paths, checkStream(stream), start);
+  const output = readEndOfLog(paths, stream, start);
   const whole = since === undefined
     ? fromWhole(paths, stream, start, output)
     : onScreen(screen, output);
@@ -131,10 +134,11 @@ export function followPlainLog(
   id: string,
   options: FollowPlainLogOptions = {},
 ): AsyncIterable<string> {
+  checkPlain(options);
   const { stream = "stdout", since, screen, signal } = options;
   const paths = existingPaths(id, options);
   const start = { bytes: bytesToRead(options) };
-  const output = followStreams(paths, [checkStream(stream)], {
+  const output = followStreams(paths, [stream], {
     tailBytes: start.bytes,
     since,
     pauses: true,
@@ -144,6 +148,15 @@ export function followPlainLog(
     ? fromWhole(paths, stream, start, output)
     : onScreen(screen, output);
   return linesOf(paths, whole, options);
+}
+
+function checkPlain(options: FollowPlainLogOptions): void {
+  checkOptions(options, { onNotice: "function" });
+  const { stream = "stdout", since, screen } = options;
+  checkStream(stream);
+  checkCursor(since);
+  if (screen !== undefined) checkObject("screen", screen);
+  bytesToRead(options);
 }
 
 function bytesToRead(options: ReadPlainLogOptions): number {

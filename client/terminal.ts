@@ -8,7 +8,14 @@
  */
 import { endOfLog, type LogPosition } from "./log_files.ts";
 import type { LogCursor } from "./logs.ts";
-import { SessionError } from "../errors.ts";
+import {
+  ArgumentError,
+  checkInstance,
+  checkObject,
+  checkOptions,
+  checkString,
+  SessionError,
+} from "../errors.ts";
 import {
   connectRelay,
   isGone,
@@ -27,6 +34,7 @@ import { plainText } from "../screen/clean_text.ts";
 import { encodeKey } from "../screen/keys.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
 import { type Paths, pathsFor, readState, type RootOptions } from "../store.ts";
+import { checkTimeoutMs } from "../system/async.ts";
 import { toLatin1 } from "../system/bytes.ts";
 
 /** How long a relay may take to answer. A stopped relay (SIGSTOP) answers once it continues. */
@@ -71,6 +79,7 @@ export async function readScreen(
   id: string,
   options: ReadScreenOptions = {},
 ): Promise<ScreenText> {
+  checkOptions(options, { ansi: "boolean", scrollback: "number" });
   const { ansi = false, scrollback = 0, root } = options;
   const paths = pathsFor(id, { root });
   try {
@@ -144,7 +153,8 @@ export interface SendKeysOptions extends RootOptions {
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is
  * no terminal; `input_full` with `written` if the program does not read its input.
- * @throws {TypeError} if there is no such key.
+ * @throws {ArgumentError} if a part is malformed, or there is no such key; {RangeError} if the
+ * timeout is negative.
  * @throws the signal's reason, once it is aborted.
  *
  * @example
@@ -158,7 +168,10 @@ export async function sendKeys(
   parts: readonly TerminalInputPart[],
   options: SendKeysOptions = {},
 ): Promise<{ readonly written: number }> {
+  checkOptions(options);
+  checkParts(parts);
   const { timeoutMs = 2000, signal, root } = options;
+  checkTimeoutMs(timeoutMs);
   const paths = pathsFor(id, { root });
   signal?.throwIfAborted();
   const encoded = parts.map((part) => {
@@ -183,6 +196,19 @@ export async function sendKeys(
       `Cannot send to session "${id}": ${error}; ${written} of ${total} bytes were typed`,
       { id, written },
     );
+  }
+}
+
+function checkParts(parts: unknown): void {
+  if (!Array.isArray(parts)) {
+    throw new ArgumentError("parts must be an array of what to type");
+  }
+  for (const [index, part] of parts.entries()) {
+    const name = `parts[${index}]`;
+    checkObject(name, part);
+    if ("key" in part) checkString(`${name}.key`, part.key);
+    else if ("raw" in part) checkInstance(`${name}.raw`, part.raw, Uint8Array);
+    else checkString(`${name}.text`, part.text);
   }
 }
 

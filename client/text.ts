@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../errors.ts";
 import { isTerminal } from "../store.ts";
 import {
   checkMaxBytes,
@@ -49,12 +50,13 @@ export async function readText(
   id: string,
   options: ReadTextOptions = {},
 ): Promise<string> {
+  checkOptions(options);
   const { stream = "stdout", tailLines = Infinity, maxBytes = Infinity } =
     options;
-  const paths = existingPaths(id, options);
   checkStream(stream);
   checkTailLines(tailLines);
   checkMaxBytes(maxBytes);
+  const paths = existingPaths(id, options);
   if (stream === "stdout" && isTerminal(paths)) {
     const { readPlainLog } = await import("./plain_log.ts");
     const lines = await Array.fromAsync(readPlainLog(id, options));

@@ -7,6 +7,7 @@
  * @module
  */
 import {
+  checkCursor,
   followLogs,
   type LogCursor,
   type LogStream,
@@ -14,7 +15,13 @@ import {
 } from "./logs.ts";
 import { OutputSearch } from "./output_search.ts";
 import { type EndState, watchSession } from "./watch.ts";
-import { ArgumentError, SessionError } from "../errors.ts";
+import {
+  ArgumentError,
+  checkInstance,
+  checkObject,
+  checkOptions,
+  SessionError,
+} from "../errors.ts";
 import {
   noSuchSession,
   type Paths,
@@ -68,6 +75,7 @@ export async function waitForSession(
   id: string,
   options: WaitOptions = {},
 ): Promise<WaitResult> {
+  checkOptions(options);
   const { timeoutMs = Infinity, signal } = options;
   const deadline = performance.now() + checkTimeoutMs(timeoutMs);
   using watch = watchSession(pathsFor(id, options), { signal });
@@ -166,6 +174,8 @@ export async function waitFor<C extends Condition>(
   options: WaitForOptions = {},
 ): Promise<Extract<Found, { readonly for: C["for"] }>> {
   checkCondition(condition);
+  checkOptions(options);
+  checkCursor(options.since);
   const { timeoutMs = Infinity, signal } = options;
   const late = new AbortController();
   using _ = startTimer(checkTimeoutMs(timeoutMs), () => late.abort());
@@ -221,16 +231,19 @@ async function find(
 }
 
 function checkCondition(condition: Condition): void {
-  const asked: unknown = condition?.for;
+  checkObject("condition", condition);
+  const asked: unknown = condition.for;
   if (asked === "exit") return;
   if (asked === "idle") {
-    checkTimeoutMs((condition as { readonly idleMs: number }).idleMs);
+    const { idleMs } = condition as { readonly idleMs: number };
+    checkTimeoutMs(idleMs, "idleMs");
   } else if (asked !== "output" && asked !== "screen") {
     throw new ArgumentError(
       "Unknown condition: wait for exit, output, idle or screen",
     );
-  } else if (!("pattern" in condition && condition.pattern instanceof RegExp)) {
-    throw new ArgumentError("pattern must be a regular expression");
+  } else {
+    const { pattern } = condition as { readonly pattern?: unknown };
+    checkInstance("pattern", pattern, RegExp);
   }
 }
 

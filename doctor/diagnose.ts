@@ -26,7 +26,12 @@ import {
   checkShell,
 } from "./machine.ts";
 import { endTrial, trySession } from "./trial.ts";
-import { messageOf, SessionError } from "../errors.ts";
+import {
+  checkOptions,
+  checkStrings,
+  messageOf,
+  SessionError,
+} from "../errors.ts";
 import { bad, type Finding, type FindingStatus } from "./finding.ts";
 import { join } from "../std.ts";
 import { exists } from "../system/files.ts";
@@ -82,7 +87,9 @@ type Work = () => Finding | Finding[] | Promise<Finding | Finding[]>;
 export async function diagnose(
   options: DiagnoseOptions = {},
 ): Promise<Diagnosis[]> {
+  checkOptions(options, { timeoutMs: "number" });
   const { timeoutMs = 30_000, relayCommand } = options;
+  if (relayCommand !== undefined) checkStrings("relayCommand", relayCommand);
   if (!(timeoutMs > 0)) {
     throw new RangeError(`timeoutMs must be positive, got ${timeoutMs}`);
   }

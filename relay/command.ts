@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { SessionError } from "../errors.ts";
+import { checkStrings, SessionError } from "../errors.ts";
 import { OS } from "../system/os.ts";
 
 /** Options of {@linkcode relayCommand}. */
@@ -82,6 +82,7 @@ export function setRelayProgram(url: string): void {
  * ends the process with it.
  */
 export async function runRelay(args: readonly string[]): Promise<never> {
+  checkStrings("args", args);
   return await (await import("./relay.ts")).runRelay(args);
 }
 

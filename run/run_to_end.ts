@@ -7,7 +7,7 @@
  */
 import { readLog } from "../client/logs.ts";
 import { waitForSession } from "../client/wait.ts";
-import { SessionError } from "../errors.ts";
+import { checkOptions, SessionError } from "../errors.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
 import { getSession } from "../session/find.ts";
 import { deleteSession, stopSession } from "../session/stop.ts";
@@ -67,6 +67,7 @@ const MAX_BYTES = 2 ** 29 - 24;
  * ```
  */
 export async function runToEnd(options: RunToEndOptions): Promise<RunResult> {
+  checkOptions(options, { keep: "boolean" });
   const { keep = false, root, signal, graceMs } = options;
   const { id } = await createSession({ ...options, kind: "exec", rm: false });
   const session = { root, graceMs };

@@ -9,7 +9,8 @@
  */
 import {
   ArgumentError,
-  checkSignal,
+  checkInstance,
+  checkObject,
   checkStringRecord,
   checkStrings,
   checkType,
@@ -179,6 +180,7 @@ export interface CreatedSession {
 export async function createSession(
   options: CreateOptions,
 ): Promise<CreatedSession> {
+  checkObject("options", options);
   const { kind = "exec", command, signal } = options;
   requireMainThread(options.id);
   check(options);
@@ -252,7 +254,8 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   relayCommand: (name, value) =>
     value === undefined || checkStrings(name, value),
   beforeStart: (name, value) => checkType(name, value, "function"),
-  signal: (_, value) => checkSignal(value),
+  signal: (name, value) =>
+    value === undefined || checkInstance(name, value, AbortSignal),
 };
 
 function check(options: CreateOptions): void {

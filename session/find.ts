@@ -8,9 +8,9 @@
  */
 import {
   ArgumentError,
+  checkOptions,
   checkString,
   checkStringRecord,
-  checkType,
   messageOf,
   SessionError,
 } from "../errors.ts";
@@ -172,8 +172,8 @@ function sessionNames(root: string): string[] {
 export async function listSessions(
   options: ListOptions = {},
 ): Promise<Session[]> {
+  checkOptions(options, { state: "string" });
   const { state, labels = {} } = options;
-  checkType("state", state, "string");
   if (state !== undefined && !STATES.includes(state)) {
     throw new ArgumentError(
       `Unknown state "${state}": use ${STATES.join(", ")}`,

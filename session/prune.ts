@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkSignal, checkType, SessionError } from "../errors.ts";
+import { checkOptions, SessionError } from "../errors.ts";
 import { processFinder } from "../process/members.ts";
 import { listSessions, type Session } from "./find.ts";
 import { SIGNALS } from "../system/signals.ts";
@@ -72,10 +72,8 @@ const BATCH = 250;
 export async function pruneSessions(
   options: PruneOptions = {},
 ): Promise<Pruned> {
+  checkOptions(options, { olderThanMs: "number", dryRun: "boolean" });
   const { olderThanMs = 0, dryRun = false } = options;
-  checkType("olderThanMs", olderThanMs, "number");
-  checkType("dryRun", dryRun, "boolean");
-  checkSignal(options.signal);
   if (!(olderThanMs >= 0)) {
     throw new RangeError(`olderThanMs must be 0 or more, got ${olderThanMs}`);
   }

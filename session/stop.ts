@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { checkSignal, checkType, SessionError } from "../errors.ts";
+import { checkOptions, SessionError } from "../errors.ts";
 import { type EndingOptions, endProcesses } from "../process/ending.ts";
 import { Hold } from "../process/hold.ts";
 import { mainPids } from "../process/main_pids.ts";
@@ -120,9 +120,9 @@ export async function stopSession(
   id: string,
   options: StopOptions = {},
 ): Promise<Session> {
+  checkOptions(options, { ...HOW, by: "string" });
   const { killSignal = "SIGTERM", graceMs = 10_000, signal } = options;
-  checkType("by", options.by, "string");
-  const number = checkHow(killSignal, graceMs, options);
+  const number = checkHow(killSignal, graceMs, signal);
   const held = holdSession(id, openRoot(options));
   using _ = held.hold;
   return await stopHeld(held, {
@@ -183,17 +183,20 @@ async function stopHeld(
   return afterwards(session, hold, lock);
 }
 
-/** Checks the options for ending a session; returns the number of the first signal. */
+/** The types of the options for ending a session. */
+const HOW = {
+  killSignal: "string",
+  graceMs: "number",
+  onNotice: "function",
+} as const;
+
+/** Checks how to end a session; returns the number of the first signal. */
 function checkHow(
   killSignal: string,
   graceMs: number,
-  { onNotice, signal }: Pick<EndOptions, "onNotice" | "signal">,
+  signal: AbortSignal | undefined,
 ): number {
-  checkType("onNotice", onNotice, "function");
-  checkSignal(signal);
   signal?.throwIfAborted();
-  checkType("killSignal", killSignal, "string");
-  checkType("graceMs", graceMs, "number");
   if (!(graceMs >= 0)) {
     throw new RangeError(`graceMs must not be negative, got ${graceMs}`);
   }
@@ -312,10 +315,10 @@ export async function deleteSession(
   id: string,
   options: DeleteOptions = {},
 ): Promise<void> {
+  checkOptions(options, { ...HOW, force: "boolean" });
   const { force = false, killSignal = "SIGTERM", graceMs = 10_000, signal } =
     options;
-  checkType("force", force, "boolean");
-  const number = checkHow(killSignal, graceMs, options);
+  const number = checkHow(killSignal, graceMs, signal);
   const held = holdSession(id, openRoot(options));
   using hold = held.hold;
   const { paths, state } = held.session;

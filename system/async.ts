@@ -54,8 +54,8 @@ export async function within<T>(
 }
 
 /** Checks a number of milliseconds; `Infinity` is allowed. */
-export function checkTimeoutMs(timeoutMs: number): number {
-  checkType("timeoutMs", timeoutMs, "number");
+export function checkTimeoutMs(timeoutMs: number, name = "timeoutMs"): number {
+  checkType(name, timeoutMs ?? null, "number");
   if (timeoutMs >= 0) return timeoutMs;
   throw new RangeError(`Cannot wait for ${timeoutMs} ms: give 0 or more`);
 }

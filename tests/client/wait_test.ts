@@ -144,7 +144,7 @@ Deno.test("waitFor() waits as long as it is told, also for longer than a timer t
   await assertRejects(
     () => waitFor("a", text, { root: root.dir }),
     TypeError,
-    "regular expression",
+    "pattern must be a RegExp",
   );
   assertEquals(
     await codeOf(waitFor("a", { for: "output", pattern: /never/ }, {
