@@ -71,3 +71,32 @@ for (const timeoutMs of [undefined, 1_000]) {
     assertEquals(state, HUNG_UP as typeof state);
   });
 }
+
+/** Ignores SIGTERM until its child, which takes its time to end, has got one. */
+const CHANGES = `import os, signal, time
+agent = os.getpid()
+def change(*_):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(6))
+    signal.signal(signal.SIGHUP, lambda *_: os._exit(7))
+signal.signal(signal.SIGUSR1, change)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    def end(*_):
+        os.kill(agent, signal.SIGUSR1)
+        time.sleep(0.3)
+        os._exit(0)
+    signal.signal(signal.SIGTERM, end)
+    print("ready", flush=True)
+    while True: signal.pause()
+os.wait()
+time.sleep(0.3)
+os._exit(5)`;
+
+test("stopSession() hangs up on nothing that has stopped ignoring SIGTERM", async (root) => {
+  const at = { root: root.dir };
+  const command = ["python3", "-c", CHANGES];
+  const { id } = await createSession({ ...at, kind: "pty", command });
+  await waitForScreen(id, /ready/, at);
+  const { state } = await stopSession(id, { ...at, graceMs: 5_000 });
+  assertEquals(state as unknown, { state: "exited", ending: { code: 5 } });
+});
