@@ -9,7 +9,8 @@
  *
  * @module
  */
-import { close, open } from "../system/libc.ts";
+import { isGranted } from "../system/files.ts";
+import { close, factsOf, open, openPlace } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 
 /** The name of the socket in a session's directory. */
@@ -55,16 +56,43 @@ export function listenIn(dir: string): Deno.Listener {
   }
 }
 
+/** Tells whether Deno may let this process connect by way of a descriptor; asking it would prompt. */
+function mayReachDescriptors(): boolean {
+  const names = ["ffi", "read", "write", "net"] as const;
+  return OS.hasProc && names.every((name) => isGranted({ name }));
+}
+
 /**
- * Connects to the socket in `dir`.
+ * Connects to the socket in `dir`. With all permissions, and where there is `/proc`, it connects
+ * to what it has looked at, even if the agent puts a link in its place at that moment.
  *
  * @throws {Deno.errors.NotFound} or `ConnectionRefused` if no relay listens.
+ * @throws {Deno.errors.PermissionDenied} if a link is in its place.
  */
 export async function connectIn(dir: string): Promise<Deno.Conn> {
   const path = `${dir}/${SOCKET}`;
-  if (Deno.lstatSync(path).isSymlink) {
-    throw new Deno.errors.PermissionDenied(`"${path}" is a link`);
+  if (mayReachDescriptors()) {
+    const fd = openPlace(path);
+    try {
+      checkNoLink(factsOf(fd, path), path);
+      const own = `/proc/self/fd/${fd}`;
+      return await Deno.connect({ transport: "unix", path: own });
+    } catch (error) {
+      // Newer versions of Deno want --allow-all, not all permissions one by one.
+      if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    } finally {
+      close(fd);
+    }
   }
+  checkNoLink(Deno.lstatSync(path), path);
   using socket = socketPath(dir);
   return await Deno.connect({ transport: "unix", path: socket.path });
+}
+
+function checkNoLink(
+  { isSymlink }: { readonly isSymlink: boolean },
+  path: string,
+): void {
+  if (!isSymlink) return;
+  throw new Deno.errors.PermissionDenied(`"${path}" is a link`);
 }

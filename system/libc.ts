@@ -83,6 +83,12 @@ export function openItself(path: string): number {
   throw systemError(-fd, `Cannot open "${path}"`);
 }
 
+/** Opens what is at `path`, of whatever type and a link itself, only to refer to it. O_PATH, Linux only. */
+export function openPlace(path: string): number {
+  const flags = OS.open.PATH | OS.open.NOFOLLOW | OS.open.CLOEXEC;
+  return call("open", `Cannot open "${path}"`, cString(path), flags);
+}
+
 /** Facts about a file, named as Deno names them. */
 export type Facts =
   & Pick<

@@ -40,6 +40,8 @@ interface System {
     readonly CLOEXEC: number;
     readonly NOFOLLOW: number;
     readonly DIRECTORY: number;
+    /** Linux only. */
+    readonly PATH: number;
   };
   /** A command of fcntl(2). */
   readonly F_DUPFD_CLOEXEC: number;
@@ -85,6 +87,7 @@ const LINUX: System = {
     CLOEXEC: 0o2000000,
     NOFOLLOW: isArm ? 0o100000 : 0o400000,
     DIRECTORY: isArm ? 0o40000 : 0o200000,
+    PATH: 0o10000000,
   },
   F_DUPFD_CLOEXEC: 1030,
   errno: { EAGAIN: 11, ELOOP: 40, ETIMEDOUT: 110 },
@@ -114,6 +117,7 @@ const MACOS: System = {
     CLOEXEC: 0x1000000,
     NOFOLLOW: 0x100,
     DIRECTORY: 0x100000,
+    PATH: 0,
   },
   F_DUPFD_CLOEXEC: 67,
   errno: { EAGAIN: 35, ELOOP: 62, ETIMEDOUT: 60 },

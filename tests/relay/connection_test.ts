@@ -3,7 +3,9 @@
  */
 import { encodeFrame, Frame, PROTOCOL } from "../../relay/protocol.ts";
 import { connectRelay } from "../../relay/connection.ts";
+import { connectIn } from "../../relay/socket.ts";
 import { pathsFor } from "../../store.ts";
+import { within } from "../../system/async.ts";
 import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { assert, assertEquals, assertRejects, TestRoot } from "../helpers.ts";
 
@@ -55,6 +57,33 @@ Deno.test("readScreen() and waitForScreen() give clean text, whatever the relay 
   assertEquals((await waitForScreen("a", /6nbc/, { root })).lines, [clean]);
   const styled = await readScreen("a", { root, ansi: true });
   assertEquals(styled.lines, ["a]52;c;AAAA6nbc"]);
+});
+
+Deno.test({
+  name:
+    "connectIn() connects to what it has looked at when a link takes its place",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using own = new Liar(HELLO);
+    await using other = new Liar();
+    const path = `${own.paths.dir}/attach.sock`;
+    const { connect } = Deno;
+    // Right after the look, as fast as an agent can ever be.
+    Deno.connect = ((options: Deno.UnixConnectOptions) => {
+      Deno.renameSync(path, `${path}.real`);
+      Deno.symlinkSync(`${other.paths.dir}/attach.sock`, path);
+      return connect(options);
+    }) as typeof connect;
+    try {
+      using conn = await connectIn(own.paths.dir);
+      const answer = await within(5000, conn.read(new Uint8Array(100)));
+      assertEquals(answer, HELLO.length);
+    } finally {
+      Deno.connect = connect;
+    }
+    const refused = () => connectIn(own.paths.dir);
+    await assertRejects(refused, Deno.errors.PermissionDenied, "is a link");
+  },
 });
 
 Deno.test("readScreen() and sendKeys() tell nonsense of a relay from an answer, in clean words", async () => {
