@@ -3,8 +3,8 @@
  * condition is true. `send --for` prints it.
  *
  * Lines and bytes of a pipe's program are its two streams, each on its own. A terminal's
- * program draws: its answer are the lines of the screen, and of what scrolled off it, that
- * were not there before.
+ * program draws: what it has written since is played on the screen as it was, and its answer
+ * are the lines that were not there.
  *
  * @module
  */
@@ -18,12 +18,21 @@ import {
 import { harmlessJson } from "./format.ts";
 import { type Io, OK, unknownEnding } from "./io.ts";
 import { factsOf } from "./wait.ts";
+import type { ReadPlainLogOptions } from "../client/plain_log.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import { exitStatus, pathsFor } from "../store.ts";
 import { abortable, startTimer } from "../system/async.ts";
 
-/** A full-screen program's last output is played, at most this much of it. */
+/** A terminal's last output is played, at most this much of it. */
 const MAX_REPLAY_BYTES = 16 * 1024 * 1024;
+/** It is played so long in any case, also if the time is up: what came until then is printed. */
+const LEAST_REPLAY_MS = 2000;
+/** The last lines of an answer are kept, so many UTF-16 units. */
+const MAX_ANSWER_LENGTH = 16 * 1024 * 1024;
+/** What a line costs beside its text. */
+const LINE_COST = 50;
+/** So often a screen is read, until nothing is written meanwhile. */
+const MOST_LOOKS = 20;
 
 /** An exchange with a session. */
 export interface Exchange {
@@ -44,10 +53,10 @@ export async function exchange(
   if (condition.for === "screen" && !isTerminal) throw noScreen(id);
   const late = new AbortController();
   using _ = startTimer(timeoutMs, () => late.abort());
-  const since = readLogCursor(id);
-  const answer = isTerminal
-    ? await newOnScreen(id, since)
-    : newInStreams(id, since);
+  const deadline = performance.now() + timeoutMs;
+  const { since, answer } = isTerminal
+    ? await newOnScreen(id, deadline)
+    : newInStreams(id);
   let sent = false;
   let found: Found | undefined;
   let failure: unknown;
@@ -69,13 +78,20 @@ export async function exchange(
   return exitStatus(found.state.ending);
 }
 
+/** A starting point, and what comes since. */
+interface Beginning {
+  readonly since: LogCursor;
+  readonly answer: Answer;
+}
+
 /** Prints what is new, or JSON with these facts. */
 interface Answer {
   readonly print: (io: Io, facts: object) => Promise<void>;
 }
 
 /** The output of both streams. The logs are opened now: `--rm` may delete them. */
-function newInStreams(id: string, since: LogCursor): Answer {
+function newInStreams(id: string): Beginning {
+  const since = readLogCursor(id);
   const leave = new AbortController();
   const chunks = followStreams(pathsFor(id), ["stdout", "stderr"], {
     since,
@@ -83,7 +99,7 @@ function newInStreams(id: string, since: LogCursor): Answer {
   });
   const first = chunks.next();
   first.catch(() => {}); // Reported by print().
-  return {
+  const answer: Answer = {
     async print(io, facts) {
       leave.abort();
       const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
@@ -98,68 +114,100 @@ function newInStreams(id: string, since: LogCursor): Answer {
       if (io.json) io.out(harmlessJson({ ...facts, ...texts }) + "\n");
     },
   };
+  return { since, answer };
 }
 
-/** The lines of a terminal that are not there now. */
-async function newOnScreen(id: string, since: LogCursor): Promise<Answer> {
+/** The lines of a terminal that are not there now; they are put together until `deadline`. */
+async function newOnScreen(id: string, deadline: number): Promise<Beginning> {
   const { readScreen } = await import("../client/terminal.ts");
-  const { SCROLLBACK } = await import("../screen/screen_text.ts");
-  const look = () => readScreen(id, { ansi: true, scrollback: SCROLLBACK });
-  const before = await look();
-  return {
+  const look = () => readScreen(id, { ansi: true });
+  // A screen that shows output behind the starting point would get it twice.
+  let since = readLogCursor(id);
+  let before = await look();
+  for (let looks = 1; looks < MOST_LOOKS; looks++) {
+    const now = readLogCursor(id);
+    if (now.stdout?.offset === since.stdout?.offset) break;
+    since = now;
+    before = await look();
+  }
+  const answer: Answer = {
     async print(io, facts) {
       const after = await look().catch((error) => {
         if (!(error instanceof SessionError)) throw error;
         note(io, `The screen of session "${id}" is gone with it`);
-        return before;
       });
-      const lines = await linesBetween(id, since, { before, after });
+      const workMs = Math.max(LEAST_REPLAY_MS, deadline - performance.now());
+      const play = async () =>
+        await played(id, { since, screen: before, workMs }, io);
+      const lines = after ? await linesBetween(before, after, play, io) : [];
       if (io.json) io.out(harmlessJson({ ...facts, lines }) + "\n");
-      else io.out(lines.map((line) => `${line}\n`).join(""));
-      if (after.alternate && isLong(lines, after)) {
-        note(
-          io,
-          "What has left a full-screen program's screen is put together from its frames; lines may be missing or appear twice",
-        );
-      } else if (lines.length >= SCROLLBACK) {
-        note(
-          io,
-          `These are the last lines; print all with: codex-session logs --plain ${id}`,
-        );
-      }
+      else for (const line of lines) io.out(`${line}\n`);
     },
   };
+  return { since, answer };
 }
 
-/** Tells whether more may have been on a full-screen program's screen than is on it now. */
-function isLong(lines: readonly string[], { rows }: ScreenText): boolean {
-  return lines.length > rows / 2;
+/** What was written since, as lines; the last ones, if they are too many. */
+async function played(
+  id: string,
+  options: ReadPlainLogOptions,
+  io: Io,
+): Promise<string[]> {
+  const { FULL_SCREEN, readPlainLog } = await import("../client/plain_log.ts");
+  const lines: string[] = [];
+  let first = 0;
+  let length = 0;
+  const all = readPlainLog(id, {
+    ...options,
+    maxBytes: MAX_REPLAY_BYTES,
+    // Of what is still on the screen, nothing is put together.
+    onNotice: (message) => {
+      if (message !== FULL_SCREEN) note(io, message);
+    },
+  });
+  for await (const line of all) {
+    length += line.length + LINE_COST;
+    lines.push(line);
+    while (length > MAX_ANSWER_LENGTH) {
+      length -= lines[first]!.length + LINE_COST;
+      lines[first++] = "";
+    }
+  }
+  if (first > 0) {
+    note(
+      io,
+      `These are the last lines; print all with: codex-session logs --plain ${id}`,
+    );
+  }
+  return lines.slice(first);
 }
 
 /** The lines of a terminal that are new since a moment `before`. */
 async function linesBetween(
-  id: string,
-  since: LogCursor,
-  { before, after }: {
-    readonly before: ScreenText;
-    readonly after: ScreenText;
-  },
+  before: ScreenText,
+  after: ScreenText,
+  play: () => Promise<string[]>,
+  io: Io,
 ): Promise<string[]> {
+  if (!before.alternate && !after.alternate) return await play();
+  const { FULL_SCREEN } = await import("../client/plain_log.ts");
   const { newLines } = await import("../screen/new_lines.ts");
   const { unstyledText } = await import("../screen/clean_text.ts");
   const earlier = before.lines.map(unstyledText);
   const shown = after.lines.map(unstyledText);
-  if (after === before || !after.alternate) return newLines(earlier, shown);
-  let lines = newLines(earlier, shown);
-  if (before.alternate && isLong(lines, after)) {
-    const { readPlainLog } = await import("../client/plain_log.ts");
-    const options = { since, screen: before, maxBytes: MAX_REPLAY_BYTES };
-    const drawn = await Array.fromAsync(readPlainLog(id, options));
-    // Not if the screen is another one: it was drawn in a way that only the relay knows.
-    if (newLines(drawn, shown).length === 0) {
-      lines = newLines(earlier.slice(before.scrollback), drawn);
-    }
-  }
+  const drawn = await play();
+  const known = new Set(["", ...drawn.map((line) => line.trimEnd())]);
+  let lines = before.alternate ? newLines(earlier, drawn) : drawn;
+  if (
+    after.alternate && !shown.every((line) => known.has(line.trimEnd()))
+  ) {
+    // It was drawn in a way that only the relay knows.
+    note(
+      io,
+      "Only what is on the screen now is shown: its frames don't lead to it",
+    );
+    lines = newLines(earlier, shown);
+  } else if (lines.length > after.rows / 2) note(io, FULL_SCREEN);
   // Between its parts a full-screen program leaves room of any size.
   return lines.filter((line, at) => line !== "" || lines[at - 1] !== "");
 }

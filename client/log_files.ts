@@ -44,6 +44,21 @@ export function endOfLog(path: string): LogPosition | null {
   }
 }
 
+/** How many bytes the log at `path` has behind a position; `undefined` if it no longer goes back so far. */
+export function bytesSince(
+  path: string,
+  from: LogPosition | null,
+): number | undefined {
+  const log = endOfLog(path);
+  const older = endOfLog(`${path}.1`);
+  const length = log?.offset ?? 0;
+  const isOlder = older !== null && older.file !== log?.file &&
+    older.file === from?.file;
+  if (!isOlder && log?.file !== from?.file) return undefined;
+  const bytes = length - (from?.offset ?? 0) + (isOlder ? older.offset : 0);
+  return bytes < 0 ? undefined : bytes;
+}
+
 /** Tells files apart, also one that was deleted from one that has got its inode since. */
 function keyOf(info: Deno.FileInfo): string {
   return `${identityOf(info)}:${info.birthtime?.getTime() ?? ""}`;

@@ -25,10 +25,15 @@ import {
   readEndOfLog,
   type TailOptions,
 } from "./logs.ts";
-import type { LogStart } from "./log_files.ts";
+import { bytesSince, type LogStart } from "./log_files.ts";
 import { terminalStatusAt, windowSize } from "./terminal_status.ts";
-import { plainText } from "../screen/clean_text.ts";
-import { loadEmulator, type Terminal } from "../screen/emulator.ts";
+import { plainText, unstyledText } from "../screen/clean_text.ts";
+import {
+  type Cell,
+  loadEmulator,
+  type ScreenBuffer,
+  type Terminal,
+} from "../screen/emulator.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import { ScrolledLines } from "../screen/scrolled.ts";
 import { isTerminal, type Paths } from "../store.ts";
@@ -38,6 +43,13 @@ import { toLatin1 } from "../system/bytes.ts";
 const KEPT_LINES = 20_000;
 /** The emulator is fed this much at a time: less than two frames of most programs. */
 const PIECE_BYTES = 1024;
+/**
+ * Each byte of output allows for so many cells to be looked at, in frames and in comparing
+ * them: output of nothing but frames would take hours otherwise.
+ */
+const CELLS_PER_BYTE = 16;
+/** So many cells can be saved up: the frames of real programs have more bytes than they cost. */
+const SAVED_CELLS = 1_000_000;
 /** A few last lines are searched in the last so many bytes. */
 const LEAST_TAIL_BYTES = 2 * 1024 * 1024;
 /** Many last lines are searched in so many bytes for each. */
@@ -66,11 +78,19 @@ export interface ReadPlainLogOptions extends TailOptions {
    */
   readonly maxBytes?: number;
   /**
-   * The screen at `since`, read with `ansi`: a full-screen program draws only what it changes.
+   * The screen at `since`, read with `ansi`: a program draws only what it changes. Of the main
+   * screen, the lines that were there already are left out, and so is what the program has drawn
+   * again below the new ones, such as a prompt.
    *
    * @default {an empty screen}
    */
   readonly screen?: ScreenText;
+  /**
+   * How long the output may be looked at, in milliseconds; the rest is left out.
+   *
+   * @default {Infinity}
+   */
+  readonly workMs?: number;
   /** Called with a line of text if the lines can't be all of the output, at most once for each reason. */
   readonly onNotice?: (message: string) => void;
 }
@@ -104,14 +124,11 @@ export function readPlainLog(
   options: ReadPlainLogOptions = {},
 ): AsyncIterable<string> {
   checkPlain(options);
-  const { stream = "stdout", since, screen } = options;
+  const { stream = "stdout", since } = options;
   const paths = existingPaths(id, options);
   const start = { bytes: bytesToRead(options), from: since?.[stream] };
   const output = readEndOfLog(paths, stream, start);
-  const whole = since === undefined
-    ? fromWhole(paths, stream, start, output)
-    : onScreen(screen, output);
-  return linesOf(paths, whole, options);
+  return linesOf(paths, { stream, start, output }, options);
 }
 
 /**
@@ -135,7 +152,7 @@ export function followPlainLog(
   options: FollowPlainLogOptions = {},
 ): AsyncIterable<string> {
   checkPlain(options);
-  const { stream = "stdout", since, screen, signal } = options;
+  const { stream = "stdout", since, signal } = options;
   const paths = existingPaths(id, options);
   const start = { bytes: bytesToRead(options) };
   const output = followStreams(paths, [stream], {
@@ -144,10 +161,7 @@ export function followPlainLog(
     pauses: true,
     signal,
   });
-  const whole = since === undefined
-    ? fromWhole(paths, stream, start, output)
-    : onScreen(screen, output);
-  return linesOf(paths, whole, options);
+  return linesOf(paths, { stream, start, output }, options);
 }
 
 function checkPlain(options: FollowPlainLogOptions): void {
@@ -169,26 +183,53 @@ function bytesToRead(options: ReadPlainLogOptions): number {
 
 const BEGINNING_IS_GONE =
   "The beginning of the output is gone: it was longer than the session's log limit";
-const FULL_SCREEN =
+/** The notice for lines that were put together from frames. */
+export const FULL_SCREEN =
   "A full-screen program drew this: its text is put together from its frames; lines may be missing or appear twice";
+
+const PART_IS_GONE =
+  "Only the last part of the output is shown: there was too much of it";
+const TOOK_TOO_LONG =
+  "Only the first part of the output is shown: there was no time for more";
+
+/** Output of a stream, and where it was to begin. */
+interface Output {
+  readonly stream: LogStream;
+  readonly start: LogStart;
+  readonly output: AsyncIterable<LogEnd>;
+}
 
 /** The lines of some output: the last so many of what is there, then all. A piece without bytes is a pause. */
 async function* linesOf(
   paths: Paths,
-  output: AsyncIterable<Uint8Array>,
+  { stream, start, output }: Output,
   options: ReadPlainLogOptions,
 ): AsyncGenerator<string, void> {
-  const { tailLines = Infinity, since, onNotice = () => {} } = options;
+  const { tailLines = Infinity, workMs = Infinity, since } = options;
+  const { onNotice = () => {} } = options;
+  const deadline = performance.now() + workMs;
   const wantsAll = tailLines === Infinity && since === undefined;
   if (wantsAll && terminalStatusAt(paths, false)?.hasDropped) {
     onNotice(BEGINNING_IS_GONE);
   }
+  const left = since && bytesSince(paths[stream], since[stream] ?? null);
+  const goesOn = left !== undefined && left <= start.bytes!;
+  if (since !== undefined && !goesOn) onNotice(PART_IS_GONE);
+  const screen = goesOn ? options.screen : undefined;
   using lines = new LineReader(
-    await emulatorFor(paths),
+    await emulatorFor(paths, screen),
     () => onNotice(FULL_SCREEN),
+    screen,
   );
   let tail = tailLines === Infinity ? undefined : new Tail(tailLines);
-  for await (const bytes of output) {
+  const whole = goesOn
+    ? bytesOf(output)
+    : fromWhole(paths, stream, start, output);
+  for await (const bytes of whole) {
+    if (performance.now() > deadline) {
+      onNotice(TOOK_TOO_LONG);
+      break;
+    }
     const found = bytes.length > 0 ? lines.feed(bytes) : lines.pause();
     if (tail === undefined) {
       yield* found;
@@ -204,11 +245,21 @@ async function* linesOf(
   yield* tail.lines();
 }
 
-async function emulatorFor(paths: Paths): Promise<Terminal> {
+async function* bytesOf(
+  chunks: AsyncIterable<LogEnd>,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const { bytes } of chunks) yield bytes;
+}
+
+async function emulatorFor(
+  paths: Paths,
+  screen: ScreenText | undefined,
+): Promise<Terminal> {
   // Without a terminal between, a line ends in a mere LF.
   const convertEol = !isTerminal(paths);
-  const size = windowSize(paths);
-  return await loadEmulator({ ...size, scrollback: KEPT_LINES, convertEol });
+  const { columns, rows } = screen ?? windowSize(paths);
+  const scrollback = KEPT_LINES;
+  return await loadEmulator({ columns, rows, scrollback, convertEol });
 }
 
 /** The last lines of many. */
@@ -235,6 +286,9 @@ const SCREENS = [47, 1047, 1049];
 /** A frame that is to be shown at once, https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036 */
 const SYNCHRONIZED = 2026;
 
+/** The emulator's number for the first link that it sees. */
+const FIRST_LINK = 1;
+
 /** Feeds output to an emulator and finds the lines that are complete. */
 class LineReader implements Disposable {
   readonly #terminal: Terminal;
@@ -244,6 +298,8 @@ class LineReader implements Disposable {
   readonly #found: string[] = [];
   /** The rows of the normal screen before this one were given. */
   #row = 0;
+  /** An endless line goes on at least to this row: so it is not searched from its beginning each time. */
+  #goesOnTo = 0;
   /** What was given of the rows from there on, which may still change. */
   #early = new Map<number, string>();
   /** Blank lines that count only if something follows. */
@@ -252,8 +308,17 @@ class LineReader implements Disposable {
   #redraws = false;
   #isInFrame = false;
   #hasToldOfFullScreen = false;
+  /** So many cells may be looked at before more output has come. */
+  #allowance = SAVED_CELLS;
+  /** The main screen at the start, if there was one. */
+  readonly #earlier: EarlierScreen | undefined;
+  #hasGiven = false;
 
-  constructor(terminal: Terminal, onFullScreen: () => void) {
+  constructor(
+    terminal: Terminal,
+    onFullScreen: () => void,
+    screen: ScreenText | undefined,
+  ) {
     this.#terminal = terminal;
     this.#onFullScreen = onFullScreen;
     // These see a sequence before the emulator obeys it.
@@ -284,6 +349,9 @@ class LineReader implements Disposable {
       this.#beforeForgetting();
       return false;
     });
+    if (screen === undefined) return;
+    if (!screen.alternate) this.#earlier = new EarlierScreen(screen);
+    this.#draw(new TextEncoder().encode(drawn(screen)));
   }
 
   get #isAlternate(): boolean {
@@ -294,7 +362,12 @@ class LineReader implements Disposable {
   feed(bytes: Uint8Array): string[] {
     const { normal } = this.#terminal.buffer;
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      this.#draw(bytes.subarray(at, at + PIECE_BYTES));
+      const piece = bytes.subarray(at, at + PIECE_BYTES);
+      this.#allowance = Math.min(
+        Math.max(SAVED_CELLS, 4 * this.#frameCost),
+        this.#allowance + piece.length * CELLS_PER_BYTE,
+      );
+      this.#draw(piece);
       if (this.#isAlternate) {
         if (!this.#isInFrame) this.#takeFrame();
         continue;
@@ -325,9 +398,14 @@ class LineReader implements Disposable {
 
   /** All that is left. */
   end(): string[] {
-    if (this.#isAlternate) this.#leaveFullScreen();
+    const isAlternate = this.#isAlternate;
+    if (isAlternate) {
+      this.#allowance = Infinity;
+      this.#leaveFullScreen();
+    }
     this.#giveRows(this.#terminal.buffer.normal.length);
-    return this.#found.splice(0);
+    const lines = this.#found.splice(0);
+    return isAlternate ? lines : this.#earlier?.withoutEnd(lines) ?? lines;
   }
 
   [Symbol.dispose](): void {
@@ -357,12 +435,22 @@ class LineReader implements Disposable {
     const { baseY } = this.#terminal.buffer.normal;
     this.#giveRows(baseY, true);
     this.#row = 0;
+    this.#goesOnTo = 0;
     this.#early = new Map(
       [...this.#early].map(([row, text]) => [row - baseY, text]),
     );
   }
 
-  #takeFrame(): void {
+  /** What it costs to read a frame and to compare it with another one. */
+  get #frameCost(): number {
+    const { cols, rows } = this.#terminal;
+    return rows * (cols + rows);
+  }
+
+  /** Takes a frame, unless the allowance is spent down to a reserve. */
+  #takeFrame(reserve = SAVED_CELLS / 2): void {
+    if (this.#allowance < reserve) return;
+    this.#allowance -= this.#frameCost;
     const { alternate } = this.#terminal.buffer;
     const frame: string[] = [];
     for (let y = 0; y < alternate.length; y++) {
@@ -372,7 +460,7 @@ class LineReader implements Disposable {
   }
 
   #leaveFullScreen(): void {
-    this.#takeFrame();
+    this.#takeFrame(0);
     for (const line of this.#scrolled.end()) this.#give(line);
   }
 
@@ -389,17 +477,26 @@ class LineReader implements Disposable {
    */
   #giveRows(limit: number, isLastChance = false): void {
     const { normal } = this.#terminal.buffer;
+    const goesOn = (y: number) => normal.getLine(y)?.isWrapped ?? false;
     let row = this.#row;
     while (row < limit) {
-      let end = row;
-      let line = "";
-      for (let isBroken = true; isBroken && !(isLastChance && end === limit);) {
-        isBroken = normal.getLine(end + 1)?.isWrapped ?? false;
-        line += normal.getLine(end++)?.translateToString(!isBroken) ?? "";
+      let end = Math.max(row + 1, this.#goesOnTo);
+      while (end < limit && goesOn(end)) end++;
+      const isBroken = goesOn(end);
+      if (end > limit || (isBroken && !isLastChance)) {
+        if (limit <= normal.baseY) this.#goesOnTo = end;
+        break;
       }
-      if (end > limit) break;
+      let line = "";
+      for (let y = row; y < end; y++) {
+        const isWhole = y < end - 1 || isBroken;
+        line += normal.getLine(y)?.translateToString(!isWhole) ?? "";
+      }
       const before = this.#early.get(row);
-      if (before !== line) this.#give(line);
+      if (before !== line) {
+        if (this.#earlier?.has(normal, row, end)) this.#blank = 0;
+        else this.#give(line);
+      }
       if (before !== undefined && before !== line) this.#redraws = true;
       this.#early.set(row, line);
       row = end;
@@ -412,12 +509,85 @@ class LineReader implements Disposable {
   }
 
   #give(line: string): void {
-    if (line === "") this.#blank++;
-    else {
+    if (line.trimEnd() === "" && this.#earlier !== undefined) line = "";
+    if (line !== "") this.#hasGiven = true;
+    if (line === "") {
+      // At the top of what is new, blank lines are of the screen that was there.
+      if (this.#hasGiven || this.#earlier === undefined) this.#blank++;
+    } else {
       for (; this.#blank > 0; this.#blank--) this.#found.push("");
       this.#found.push(plainText(line));
     }
   }
+}
+
+/**
+ * The main screen that output began on. Its text is marked with a link whose name no program
+ * knows: so the emulator itself keeps account of what was there and what is new, wherever it
+ * moves to. To compare text instead would lose output that repeats what was there.
+ */
+class EarlierScreen {
+  /** The rows with text. */
+  readonly #rows: readonly string[];
+  /** How many of them are above the cursor and the frame that a prompt may have. */
+  readonly #above: number;
+  #kept = 0;
+  #cell: Cell | undefined;
+
+  constructor({ lines, scrollback, cursor }: ScreenText) {
+    const rows = lines.slice(scrollback)
+      .map((line) => unstyledText(line).trimEnd());
+    let above = cursor.row;
+    while (above > 0 && !/[\p{L}\p{N}]/u.test(rows[above - 1]!)) above--;
+    const hasText = (row: string) => row !== "";
+    this.#rows = rows.filter(hasText);
+    this.#above = rows.slice(0, above).filter(hasText).length;
+  }
+
+  /** Tells whether rows of a screen hold old text only, and counts them. */
+  has(buffer: ScreenBuffer, start: number, end: number): boolean {
+    if (this.#kept === this.#rows.length) return false;
+    let hasText = false;
+    for (let y = start; y < end; y++) {
+      const line = buffer.getLine(y);
+      for (let x = 0; x < (line?.length ?? 0); x++) {
+        const cell = this.#cell = line!.getCell(x, this.#cell)!;
+        if (cell.getChars().trim() === "") continue;
+        const { urlId } = cell.extended;
+        if (!cell.hasExtendedAttrs() || urlId !== FIRST_LINK) return false;
+        hasText = true;
+      }
+    }
+    if (hasText) this.#kept++;
+    return hasText;
+  }
+
+  /**
+   * Leaves out the rows at the end that the program has drawn as they were. It may be a prompt or
+   * a prompt's box: what has not stayed of this screen. If nothing has stayed, the program has
+   * erased everything, and has answered on the same rows: then only what was at the cursor.
+   */
+  withoutEnd(lines: readonly string[]): string[] {
+    const drawn = this.#rows.slice(this.#kept || this.#above);
+    const left: string[] = [];
+    for (const line of lines.toReversed()) {
+      if (line !== "" && line.trimEnd() === drawn.pop()) continue;
+      if (line !== "" || left.length > 0) left.push(line);
+    }
+    return left.reverse();
+  }
+}
+
+/** What draws a screen. */
+function drawn(screen: ScreenText): string {
+  const { lines, scrollback, cursor: { column, row }, alternate } = screen;
+  const rows = lines.slice(scrollback).map((line, y) =>
+    `\x1b[${y + 1};1H${alternate ? `\x1b[m${line}` : unstyledText(line)}`
+  ).join("");
+  const cursor = `\x1b[${row + 1};${column + 1}H`;
+  return alternate
+    ? `\x1b[?2026h\x1b[?1049h${rows}\x1b[m${cursor}\x1b[?2026l`
+    : `\x1b]8;id=${crypto.randomUUID()};earlier:\x07${rows}\x1b]8;;\x07${cursor}`;
 }
 
 const NEWLINE = 10;
@@ -446,23 +616,6 @@ async function* fromWhole(
     isFirst = false;
     if (rest.length > 0 || bytes.length === 0) yield rest;
   }
-}
-
-/** Output that goes on where a screen was: a full-screen program's is drawn first. */
-async function* onScreen(
-  screen: ScreenText | undefined,
-  chunks: AsyncIterable<LogEnd>,
-): AsyncGenerator<Uint8Array, void> {
-  if (screen?.alternate) {
-    const { lines, scrollback, cursor: { column, row } } = screen;
-    const rows = lines.slice(scrollback)
-      .map((line, y) => `\x1b[${y + 1};1H\x1b[m${line}`);
-    const frame = `${rows.join("")}\x1b[m\x1b[${row + 1};${column + 1}H`;
-    yield new TextEncoder().encode(
-      `\x1b[?2026h\x1b[?1049h${frame}\x1b[?2026l`,
-    );
-  }
-  for await (const { bytes } of chunks) yield bytes;
 }
 
 /** Tells whether output begins in the middle of what a full-screen program draws. */

@@ -29,13 +29,20 @@ export function newLines(
   );
 }
 
+/** So many pairs of lines are compared at most, from the top. What is below them is new. */
+const MAX_PAIRS = 4_000_000;
+
 /** What is left of `after` without its longest common subsequence with `before`. */
 function added(before: readonly string[], after: readonly string[]): string[] {
-  const width = after.length + 1;
-  // lengths[i * width + j]: of that of before[i…] and after[j…]; at most 2000 lines each.
+  const compared = Math.min(
+    after.length,
+    Math.floor(MAX_PAIRS / (before.length + 1)),
+  );
+  const width = compared + 1;
+  // lengths[i * width + j]: of that of before[i…] and after[j…].
   const lengths = new Uint16Array((before.length + 1) * width);
   for (let i = before.length - 1; i >= 0; i--) {
-    for (let j = after.length - 1; j >= 0; j--) {
+    for (let j = compared - 1; j >= 0; j--) {
       const at = i * width + j;
       lengths[at] = before[i] === after[j]
         ? lengths[at + width + 1]! + 1
@@ -47,12 +54,13 @@ function added(before: readonly string[], after: readonly string[]): string[] {
   let blanks: string[] | undefined;
   for (let i = 0, j = 0; j < after.length;) {
     const at = i * width + j;
-    if (i < before.length && before[i] === after[j]) {
+    const isCompared = i < before.length && j < compared;
+    if (isCompared && before[i] === after[j]) {
       blanks = undefined;
       i++;
       j++;
     } else if (
-      i < before.length && lengths[at + width]! > lengths[at + 1]!
+      isCompared && lengths[at + width]! > lengths[at + 1]!
     ) i++;
     else {
       const line = after[j++]!;

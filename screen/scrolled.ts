@@ -60,11 +60,23 @@ export class ScrolledLines {
   }
 }
 
+/** The number of a row without text. */
+const BLANK = 0;
+
 /** How far the rows below a header have moved up; a shift of 0 if they have not. */
 function findShift(
-  before: readonly string[],
-  after: readonly string[],
+  earlier: readonly string[],
+  later: readonly string[],
 ): { readonly header: number; readonly shift: number } {
+  // Long rows that are equal would take long to compare, over and over.
+  const numbers = new Map([["", BLANK]]);
+  const numberOf = (row: string) => {
+    const number = numbers.get(row) ?? numbers.size;
+    numbers.set(row, number);
+    return number;
+  };
+  const before = earlier.map(numberOf);
+  const after = later.map(numberOf);
   let found = { header: 0, shift: 0 };
   let most = LEAST_ROWS - 1;
   for (let header = 0; header <= MAX_HEADER; header++) {
@@ -81,15 +93,15 @@ function findShift(
 
 /** How many rows with text, from `from` on, are those of the frame before, `shift` rows higher. */
 function countSame(
-  before: readonly string[],
-  after: readonly string[],
+  before: readonly number[],
+  after: readonly number[],
   from: number,
   shift: number,
 ): number {
   let count = 0;
   for (let y = from; y + shift < before.length; y++) {
     if (before[y + shift] !== after[y]) break;
-    if (after[y] !== "") count++;
+    if (after[y] !== BLANK) count++;
   }
   return count;
 }

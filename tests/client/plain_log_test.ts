@@ -247,3 +247,42 @@ Deno.test("readPlainLog() and followPlainLog() begin at a cursor, on the screen 
     assertEquals(lines, ["old", "", "new"]);
   }
 });
+
+/** The lines that are new on a main screen of 40 columns and 6 rows, after more output. */
+async function answer(rows: readonly string[], output: string, more = {}) {
+  using root = new TestRoot();
+  leave(root, "before");
+  const at = { root: root.dir };
+  const since = readLogCursor("t", at);
+  const { stdout } = pathsFor("t", at);
+  Deno.writeTextFileSync(stdout, output, { append: true });
+  const screen = {
+    ...{ columns: 40, rows: 6, lines: rows, scrollback: 0, title: "" },
+    cursor: { column: 2, row: rows.length - 1, visible: true },
+    alternate: false,
+    ...more,
+  };
+  const { lines } = await plain(root, { since, screen });
+  return lines.join("|");
+}
+
+Deno.test("readPlainLog() gives what is new on a main screen, also if it repeats what was there", async () => {
+  const rows = ["$ seq 3", "1", "2", "3", "", "$ "];
+  const again = "seq 3\r\n1\r\n2\r\n3\r\n\r\n$ ";
+  assertEquals(await answer(rows, again), "$ seq 3|1|2|3");
+  const both = "$ seq 3|1|2|3||$ seq 3|1|2|3";
+  assertEquals(await answer(rows, again + again), both);
+  // Erased, and written anew on the same rows.
+  const erased = "\x1b[H\x1b[2J\x1b[3J" + again;
+  assertEquals(await answer(rows, erased), "seq 3|1|2|3");
+  assertEquals(await answer(rows, ""), "");
+  assertEquals(await answer(rows, "\x1b[?25h"), "");
+});
+
+Deno.test("readPlainLog() leaves out what a program draws again below its answer", async () => {
+  const rows = ["agent 1.0", "-----", "> ask", "-----", "90% left"];
+  const box = "-----\r\n> ask\r\n-----\r\n";
+  const drawn = `\x1b[2;1H\x1b[J> why\r\n\r\n* so\r\n${box}`;
+  assertEquals(await answer(rows, `${drawn}90% left`), "> why||* so");
+  assertEquals(await answer(rows, `${drawn}80% left`), "> why||* so|80% left");
+});
