@@ -16,6 +16,7 @@ import {
   type Session,
 } from "../session/find.ts";
 import { type StateName, STATES } from "../store.ts";
+import { roomForSessions } from "../system/limits.ts";
 
 /** A session that a call names, or the status of the failed look for it. */
 export type Chosen =
@@ -127,8 +128,10 @@ function parseLabel(text: string): [string, string?] {
   throw new ArgumentError(`Invalid label "${text}": use KEY or KEY=VALUE`);
 }
 
-/** How many sessions are worked on at the same time: each may hold a few files open. */
+/** How many sessions are worked on at the same time, if there may be enough open files. */
 const BATCH = 50;
+/** How many files the work on a session holds open. */
+export const FILES = 3;
 
 /**
  * Does the work for many sessions at the same time, so that grace periods don't add up, and reports
@@ -149,8 +152,9 @@ export async function forEachChosen(
     }
   };
   const statuses: number[] = [];
-  for (let at = 0; at < chosen.length; at += BATCH) {
-    const batch = chosen.slice(at, at + BATCH);
+  const size = chosen.length <= 1 ? 1 : Math.min(BATCH, roomForSessions(FILES));
+  for (let at = 0; at < chosen.length; at += size) {
+    const batch = chosen.slice(at, at + size);
     statuses.push(...await Promise.all(batch.map(attempt)));
   }
   return combine(statuses);

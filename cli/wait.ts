@@ -4,7 +4,7 @@
  * @module
  */
 import type { Condition, Found } from "../client/wait.ts";
-import { ArgumentError, messageOf } from "../errors.ts";
+import { ArgumentError, messageOf, SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration, parsePeriod } from "./format.ts";
 import {
   type Handler,
@@ -13,8 +13,9 @@ import {
   unknownEnding,
   valueOf,
 } from "./io.ts";
-import { choose, forEachChosen } from "./selection.ts";
+import { choose, FILES, forEachChosen } from "./selection.ts";
 import { exitStatus } from "../store.ts";
+import { roomForSessions } from "../system/limits.ts";
 
 /** What to write for a condition without its value. */
 const EXAMPLES: ReadonlyMap<unknown, string> = new Map([
@@ -60,12 +61,26 @@ export function factsOf(found: Found): object {
   }
 }
 
+/** Refuses to wait for more at the same time than there may be open files for. */
+function checkRoom(count: number, condition: Condition): void {
+  // The others do with a look now and then.
+  if (condition.for !== "output" && condition.for !== "screen") return;
+  if (count <= 1) return;
+  const most = roomForSessions(FILES);
+  if (count <= most) return;
+  throw new SessionError(
+    "unsupported",
+    `Cannot wait for the ${condition.for} of ${count} sessions at the same time, only of ${most}: raise the limit of open files (ulimit -n)`,
+  );
+}
+
 /** `wait`: prints a line per session as it ends, or as the condition comes true. */
 export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("../client/wait.ts");
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const condition = parseCondition(valueOf(call, "for") ?? "exit");
   const chosen = await choose(call, io, ({ meta }) => meta !== null);
+  checkRoom(chosen.length, condition);
   const waiting = chosen.map((one) =>
     forEachChosen([one], io, async ({ id }) => {
       if (condition.for !== "exit") {

@@ -13,6 +13,9 @@
  * the ending into it first, so the ending is known even if the directory is gone at
  * once. While the file is open its inode can't be reused, which tells this
  * session from a later one with the same id.
+ * Where a program may not open enough files for all of its sessions, those above the limit are only
+ * looked at by the slow tick: then a session that ends and is deleted in between is gone
+ * without a word.
  * Subscribe first, then look, then wait: so no change is missed.
  *
  * @module
@@ -34,6 +37,7 @@ import {
   statOptional,
   textOf,
 } from "../system/files.ts";
+import { roomForSessions } from "../system/limits.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -47,6 +51,11 @@ const TICK_MS = 1000;
 const TICK_WITHOUT_EVENTS_MS = 100;
 /** How often to look between the ending's record in `lock` and the one in `exit`, which is not watched. */
 const TICK_WHILE_ENDING_MS = 10;
+
+/** How many files a watched session keeps open: its lock, and two logs for those that follow them. */
+const FILES = 3;
+/** The lock files that are open. */
+const held = new Set<OpenFile>();
 
 /** A subscription to one session, until it is disposed of. */
 export interface SessionWatch extends Disposable {
@@ -101,8 +110,9 @@ export function watchSession(
 ): SessionWatch {
   const { files = [], signal } = options;
   signal?.throwIfAborted();
-  const lock = openLock(paths);
-  const key = lock?.identity;
+  const opened = openLock(paths);
+  const key = opened?.identity;
+  const lock = hold(opened);
   let final: FinalState | undefined;
   let ending = false;
   let rung = false;
@@ -115,6 +125,7 @@ export function watchSession(
   const dispose = () => {
     wake?.(); // Ends a pending next() and its timer.
     for (const subscription of events.values()) subscription.close();
+    if (lock !== undefined) held.delete(lock);
     lock?.[Symbol.dispose]();
   };
   let tickMs = TICK_MS;
@@ -143,12 +154,12 @@ export function watchSession(
     const state = readState(paths);
     // A session without a lock file has no processes: nothing will change. The identity is
     // checked last: if it is still this session's, so is all of the state above.
-    if (lock === undefined || identityAt(paths.lock) === key) {
+    if (key === undefined || identityAt(paths.lock) === key) {
       if (state.state === "exited" || state.state === "lost") return state;
       ending = lock !== undefined && readRecord(lock) !== undefined;
       return undefined;
     }
-    const recorded = readRecord(lock);
+    const recorded = lock && readRecord(lock);
     if (recorded === undefined) return { state: "deleted" };
     return { state: "exited", ending: recorded };
   }
@@ -187,6 +198,17 @@ export function watchSession(
 function openLock(paths: Paths): OpenFile | undefined {
   const lock = openFile(paths.lock);
   if (lock === undefined && !exists(paths.meta)) throw noSuchSession(paths.id);
+  return lock;
+}
+
+/** Keeps a lock file open, unless so many are open that too few files are left for others. */
+function hold(lock: OpenFile | undefined): OpenFile | undefined {
+  if (lock === undefined) return undefined;
+  if (held.size > 0 && held.size >= roomForSessions(FILES)) {
+    lock[Symbol.dispose]();
+    return undefined;
+  }
+  held.add(lock);
   return lock;
 }
 

@@ -10,6 +10,7 @@ import { bad, doubtful, type Finding, good } from "./finding.ts";
 import { checkSymbols } from "../system/ffi.ts";
 import { geteuid, readSystemFile } from "../system/libc.ts";
 import { isForeignProc, readOwner, scan, statusOf } from "../process/table.ts";
+import { limitOf } from "../system/limits.ts";
 import { OS } from "../system/os.ts";
 import { ask, valueIn } from "../system/shell.ts";
 import {
@@ -103,15 +104,6 @@ export function checkProcessTable(): Finding {
     );
   }
   return good(`/proc shows ${scan().length} processes and their environment`);
-}
-
-/** The soft limit in this row of `/proc/self/limits`. */
-function limitOf(name: string): number {
-  const text = readSystemFile("/proc/self/limits") ?? "";
-  const value = new RegExp(`^${name} +(\\S+)`, "m").exec(text)?.[1];
-  return value === undefined || value === "unlimited"
-    ? Infinity
-    : Number(value);
 }
 
 /** The number at the start of a file; `Infinity` for `max`, or without a number. */

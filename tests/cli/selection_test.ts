@@ -6,10 +6,12 @@
 import { type Chosen, forEachChosen } from "../../cli/selection.ts";
 import type { Io } from "../../cli/io.ts";
 import { SessionError } from "../../errors.ts";
+import { createSession } from "../../session/create.ts";
 import { pathsFor, readState } from "../../store.ts";
 import {
   assertEquals,
   assertStringIncludes,
+  CLI,
   type Finished,
   runCli,
   TestRoot,
@@ -110,4 +112,31 @@ Deno.test("forEachChosen() works on many at a time, but not on so many that file
   assertEquals([status, most, done, said], [4, 50, 200, [
     "codex-session: no\n",
   ]]);
+});
+
+Deno.test("wait takes more sessions than there may be open files", async () => {
+  await using root = new TestRoot();
+  const ids = Array.from({ length: 30 }, (_, i) => `s${i}`);
+  const command = ["sh", "-c", "while [ ! -e $0/go ]; do sleep 0.1; done"];
+  await Promise.all(
+    ids.map((id) =>
+      createSession({ root: root.dir, id, command: [...command, root.dir] })
+    ),
+  );
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", 'ulimit -n 48; exec "$@"', "sh", ...CLI, ...args],
+      env: { CODEX_SESSION_HOME: root.dir },
+    }).output();
+    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return [code, decode(stdout), decode(stderr)] as const;
+  };
+  const [code, , refused] = await run("wait", "--all", "--for", "output=x");
+  assertEquals(code, 4);
+  assertStringIncludes(refused, "raise the limit of open files");
+  const waiting = run("wait", "--all", "--timeout", "20s");
+  Deno.writeTextFileSync(`${root.dir}/go`, "");
+  const [status, ended, stderr] = await waiting;
+  assertEquals([status, stderr], [0, ""]);
+  assertEquals(ended.split("\n").length, 31);
 });
