@@ -26,7 +26,7 @@ import { abortable, startTimer } from "../system/async.ts";
 /** A terminal's last output is played, at most this much of it. */
 const MAX_REPLAY_BYTES = 16 * 1024 * 1024;
 /** It is played so long in any case, also if the time is up: what came until then is printed. */
-const LEAST_REPLAY_MS = 2000;
+const LEAST_REPLAY_MS = 1000;
 /** The last lines of an answer are kept, so many UTF-16 units. */
 const MAX_ANSWER_LENGTH = 16 * 1024 * 1024;
 /** What a line costs beside its text. */

@@ -477,7 +477,9 @@ class LineReader implements Disposable {
    */
   #giveRows(limit: number, isLastChance = false): void {
     const { normal } = this.#terminal.buffer;
-    const goesOn = (y: number) => normal.getLine(y)?.isWrapped ?? false;
+    // Behind the last row the emulator may still have a row that it has dropped.
+    const goesOn = (y: number) =>
+      y < normal.length && normal.getLine(y)?.isWrapped === true;
     let row = this.#row;
     while (row < limit) {
       let end = Math.max(row + 1, this.#goesOnTo);
@@ -563,12 +565,11 @@ class EarlierScreen {
   }
 
   /**
-   * Leaves out the rows at the end that the program has drawn as they were. It may be a prompt or
-   * a prompt's box: what has not stayed of this screen. If nothing has stayed, the program has
-   * erased everything, and has answered on the same rows: then only what was at the cursor.
+   * Leaves out the rows at the end that the program has drawn as they were, from the cursor's on: a
+   * prompt, or a prompt's box. What is above may be an answer that repeats the one before.
    */
   withoutEnd(lines: readonly string[]): string[] {
-    const drawn = this.#rows.slice(this.#kept || this.#above);
+    const drawn = this.#rows.slice(Math.max(this.#kept, this.#above));
     const left: string[] = [];
     for (const line of lines.toReversed()) {
       if (line !== "" && line.trimEnd() === drawn.pop()) continue;

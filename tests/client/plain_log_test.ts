@@ -275,6 +275,8 @@ Deno.test("readPlainLog() gives what is new on a main screen, also if it repeats
   // Erased, and written anew on the same rows.
   const erased = "\x1b[H\x1b[2J\x1b[3J" + again;
   assertEquals(await answer(rows, erased), "seq 3|1|2|3");
+  const partly = "\n\x1b[H\x1b[2J" + again;
+  assertEquals(await answer(rows, partly), "seq 3|1|2|3");
   assertEquals(await answer(rows, ""), "");
   assertEquals(await answer(rows, "\x1b[?25h"), "");
 });
@@ -283,6 +285,37 @@ Deno.test("readPlainLog() leaves out what a program draws again below its answer
   const rows = ["agent 1.0", "-----", "> ask", "-----", "90% left"];
   const box = "-----\r\n> ask\r\n-----\r\n";
   const drawn = `\x1b[2;1H\x1b[J> why\r\n\r\n* so\r\n${box}`;
-  assertEquals(await answer(rows, `${drawn}90% left`), "> why||* so");
-  assertEquals(await answer(rows, `${drawn}80% left`), "> why||* so|80% left");
+  const cursor = { cursor: { column: 5, row: 2, visible: true } };
+  const ask = (left: string) => answer(rows, drawn + left, cursor);
+  assertEquals(await ask("90% left"), "> why||* so");
+  assertEquals(await ask("80% left"), "> why||* so|80% left");
+});
+
+Deno.test("readPlainLog() looks at a large screen only as often as there is output for it", async () => {
+  using root = new TestRoot();
+  const size = { columns: 1000, rows: 1000 };
+  const output = "\x1b#8\x1b[S\x1b[?2026l".repeat(2000);
+  leave(root, `\x1b[?1049h${output}`, size);
+  const { lines, notices } = await plain(root, { workMs: 20_000 });
+  assert(lines.length < 20_000, `${lines.length}`);
+  assertEquals(notices.length, 1);
+});
+
+Deno.test("readPlainLog() loses nothing of an endless line", async () => {
+  using root = new TestRoot();
+  const text = "x".repeat(900_000);
+  leave(root, text);
+  assertEquals((await plain(root)).lines.join("").length, text.length);
+});
+
+Deno.test("readPlainLog() tells what it leaves out, for want of time or because it is gone", async () => {
+  using root = new TestRoot();
+  leave(root, "one\r\ntwo\r\n");
+  const gone = { stdout: { file: "another", offset: 0 }, stderr: null };
+  for (
+    const [options, notice] of [
+      [{ since: gone }, "last part"],
+      [{ workMs: -1 }, "first part"],
+    ] as const
+  ) assert((await plain(root, options)).notices.join().includes(notice));
 });
