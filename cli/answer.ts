@@ -8,7 +8,12 @@
  *
  * @module
  */
-import type { Condition, Found } from "../client/wait.ts";
+import {
+  type Condition,
+  type Found,
+  timedOut,
+  waitFor,
+} from "../client/wait.ts";
 import { SessionError } from "../errors.ts";
 import {
   followStreams,
@@ -63,7 +68,6 @@ export async function exchange(
   try {
     await abortable(send(late.signal), late.signal);
     sent = true;
-    const { waitFor } = await import("../client/wait.ts");
     found = await waitFor(id, condition, { since, signal: late.signal });
   } catch (error) {
     failure = late.signal.aborted ? timedOut(id, timeoutMs) : error;
@@ -214,11 +218,6 @@ async function linesBetween(
 
 function note(io: Io, text: string): void {
   io.err(`codex-session: ${text}\n`);
-}
-
-function timedOut(id: string, timeoutMs: number): SessionError {
-  const message = `Timed out after ${timeoutMs} ms waiting for session "${id}"`;
-  return new SessionError("timeout", message, { id });
 }
 
 function noScreen(id: string): SessionError {

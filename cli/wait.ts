@@ -14,7 +14,7 @@ import {
   valueOf,
 } from "./io.ts";
 import { choose, FILES, forEachChosen } from "./selection.ts";
-import { exitStatus } from "../store.ts";
+import { exitStatus, isLive } from "../store.ts";
 import { roomForSessions } from "../system/limits.ts";
 
 /** What to write for a condition without its value. */
@@ -79,7 +79,13 @@ export const wait: Handler = async (call, io) => {
   const { waitForSession } = await import("../client/wait.ts");
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const condition = parseCondition(valueOf(call, "for") ?? "exit");
-  const chosen = await choose(call, io, ({ meta }) => meta !== null);
+  // What has ended is never idle; its output, and how it ended, are still there.
+  const chosen = await choose(
+    call,
+    io,
+    ({ meta, state }) =>
+      meta !== null && (condition.for !== "idle" || isLive(state)),
+  );
   checkRoom(chosen.length, condition);
   const waiting = chosen.map((one) =>
     forEachChosen([one], io, async ({ id }) => {

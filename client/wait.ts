@@ -85,14 +85,22 @@ export async function waitForSession(
     if (state !== undefined) return { id, state };
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) {
-      throw new SessionError(
-        "timeout",
-        `Timed out after ${timeoutMs} ms waiting for session "${id}": it is still running`,
-        { id },
-      );
+      throw timedOut(id, timeoutMs, { hint: ": it is still running" });
     }
     await watch.next(leftMs);
   }
+}
+
+/** The error of a wait that has taken too long. */
+export function timedOut(
+  id: string,
+  timeoutMs: number,
+  { hint = "", cause }: { readonly hint?: string; readonly cause?: unknown } =
+    {},
+): SessionError {
+  const time = timeoutMs < 1000 ? `${timeoutMs} ms` : `${timeoutMs / 1000} s`;
+  const message = `Timed out after ${time} waiting for session "${id}"${hint}`;
+  return new SessionError("timeout", message, { id, cause });
 }
 
 /** What {@linkcode waitFor} waits for. */
@@ -185,11 +193,7 @@ export async function waitFor<C extends Condition>(
     return await find(id, condition, { ...options, signal: over }) as never;
   } catch (error) {
     if (signal?.aborted || !late.signal.aborted) throw error;
-    throw new SessionError(
-      "timeout",
-      `Timed out after ${timeoutMs} ms waiting for session "${id}"`,
-      { id, cause: error },
-    );
+    throw timedOut(id, timeoutMs, { cause: error });
   }
 }
 

@@ -54,6 +54,9 @@ Deno.test("choose() takes labels, states and all, the same in each command", asy
   await until(() => read("a") === "hello there\n" && read("b") === read("a"));
   // An ended one is waited for, too: else a quick one would be missed.
   assertEquals(await call("wait -l team=y"), [3, ["done 3"], ""]);
+  // Silence is only for what still runs.
+  const idle = await call("wait -l team --for idle=10ms");
+  assertEquals(idle, [0, ["a", "b"], ""]);
   assertEquals(await call("stop -l team=x"), [0, ["a", "b"], ""]);
   assertEquals(await call("stop -l team=x"), [
     0,
