@@ -119,7 +119,7 @@ Deno.test("forEachChosen() works on many at a time, but not on so many that file
 
 Deno.test("wait takes more sessions than there may be open files", async () => {
   await using root = new TestRoot();
-  const ids = Array.from({ length: 30 }, (_, i) => `s${i}`);
+  const ids = Array.from({ length: 50 }, (_, i) => `s${i}`);
   const command = ["sh", "-c", "while [ ! -e $0/go ]; do sleep 0.1; done"];
   await Promise.all(
     ids.map((id) =>
@@ -137,9 +137,11 @@ Deno.test("wait takes more sessions than there may be open files", async () => {
   const [code, , refused] = await run("wait", "--all", "--for", "output=x");
   assertEquals(code, 4);
   assertStringIncludes(refused, "raise the limit of open files");
+  const [late, , said] = await run("wait", "--all", "--timeout", "200ms");
+  assertEquals([late, said.match(/Timed out/g)?.length], [124, 50], said);
   const waiting = run("wait", "--all", "--timeout", "20s");
   Deno.writeTextFileSync(`${root.dir}/go`, "");
   const [status, ended, stderr] = await waiting;
   assertEquals([status, stderr], [0, ""]);
-  assertEquals(ended.split("\n").length, 31);
+  assertEquals(ended.split("\n").length, 51);
 });
