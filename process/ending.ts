@@ -149,7 +149,8 @@ async function askAll(
   const asked = new Set<string>();
   const shells = new Set<string>();
   const ask = (targets: readonly SessionProcess[]): void => {
-    // A child that an asked process starts belongs to its way of ending: it is not asked.
+    // A child that an asked process starts belongs to its way of ending: it is not asked. A relay
+    // may only have started the agent before the signal reached it.
     const busy = new Set(
       targets.filter((one) => asked.has(keyOf(one))).map((one) => one.pid),
     );
@@ -159,7 +160,8 @@ async function askAll(
       hasTerminal(one)
     );
     for (const process of targets) {
-      if (asked.has(keyOf(process)) || busy.has(process.ppid)) continue;
+      const isChild = busy.has(process.ppid) && process.role !== "agent";
+      if (asked.has(keyOf(process)) || isChild) continue;
       asked.add(keyOf(process));
       // Before the signal: a program may ignore more of them while it handles the first one.
       if (signal === TERM && awaitsHangup(process)) shells.add(keyOf(process));

@@ -201,7 +201,7 @@ class Relay {
   #over = false;
   /** The first signal since it survives them: somebody wants the session to end. */
   readonly #asked = Promise.withResolvers<void>();
-  #askedBy: Deno.Signal | undefined;
+  #isAsked = false;
 
   constructor(options: RelayOptions) {
     const { dir, columns, rows, logLimitBytes } = options;
@@ -249,10 +249,7 @@ class Relay {
     }
     this.#surviveSignals();
     const started = await startAgent(this.#slavePath, argv, environment);
-    if ("child" in started) {
-      this.#agentPid = started.child.pid;
-      this.#passOn(started.child);
-    }
+    if ("child" in started) this.#agentPid = started.child.pid;
     this.#writeState();
     return started;
   }
@@ -262,19 +259,9 @@ class Relay {
     for (const signal of SURVIVED) {
       Deno.addSignalListener(signal, () => {
         if (signal === "SIGXFSZ") return; // Caused by a write of its own.
-        this.#askedBy ??= signal;
+        this.#isAsked = true;
         this.#asked.resolve();
       });
-    }
-  }
-
-  /** Sends the agent a signal that came while it was started: its sender may not have seen it. */
-  #passOn(child: Deno.ChildProcess): void {
-    if (this.#askedBy === undefined) return;
-    try {
-      child.kill(this.#askedBy);
-    } catch {
-      // It has ended already.
     }
   }
 
@@ -452,7 +439,7 @@ class Relay {
       // would kill this process, and with it the report of how the agent has ended.
       while (
         this.#writeFile("screen.json", json) === "full" &&
-        this.#askedBy === undefined
+        !this.#isAsked
       ) await within(RETRY_MS, this.#asked.promise);
     } catch (error) {
       complain(error);

@@ -185,6 +185,18 @@ test("stopSession() ends children in sessions of their own and without environme
   assertEquals(pids.filter(isRunning), []);
 });
 
+test("stopSession() asks an agent that its relay starts at that moment", async (root) => {
+  const relay = "trap 'setsid sleep 60 & wait; exit' TERM; " +
+    "echo ok >&9; exec 9>&-; while :; do sleep 0.05; done";
+  const { id } = await createSession({
+    ...{ root: root.dir, kind: "pty", command: ["agent"] },
+    relayCommand: ["sh", "-c", relay],
+  });
+  const since = performance.now();
+  await stopSession(id, { root: root.dir, graceMs: 3000 });
+  assert(performance.now() - since < 2500);
+});
+
 test("stopSession() ends a stopped agent by the signal", async (root) => {
   const { paths, pids } = await start(
     root,
