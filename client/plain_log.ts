@@ -612,7 +612,7 @@ async function* fromWhole(
       if (await beginsFullScreen(paths, readEndOfLog(paths, stream, start))) {
         yield new TextEncoder().encode("\x1b[?1049h");
         rest = bytes.subarray(Math.max(0, bytes.indexOf(ESCAPE)));
-      } else if (isCut) rest = bytes.subarray(bytes.indexOf(NEWLINE) + 1);
+      } else rest = bytes.subarray(bytes.indexOf(NEWLINE) + 1); // A part of a line.
     }
     isFirst = false;
     if (rest.length > 0 || bytes.length === 0) yield rest;

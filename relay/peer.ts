@@ -149,6 +149,11 @@ export class RelayClient {
     await within(timeoutMs, Promise.resolve(this.#writing));
   }
 
+  /** Whether the connection is closed. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** Closes the connection. */
   close(): void {
     if (this.#closed) return;

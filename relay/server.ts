@@ -37,6 +37,7 @@ import {
   ProtocolError,
   type Received,
   type ScreenRequest,
+  type SendRequest,
   type Size,
   type Unchecked,
   VersionError,
@@ -156,9 +157,7 @@ export class RelayServer {
         }
       }
     } catch (error) {
-      const code = error instanceof VersionError ? "version" : "malformed";
-      client.send(encode(Frame.ERROR, { code, message: messageOf(error) }));
-      await client.flush(FLUSH_MS);
+      await this.#refuse(client, error);
     } finally {
       client.close(); // It may have closed itself, at a failed write.
       this.#clients.delete(client);
@@ -194,11 +193,11 @@ export class RelayServer {
         return onChange();
       case Frame.SCREEN:
         return await this.#sendScreen(client, decode(Frame.SCREEN, frame));
-      case Frame.SEND: {
-        const request = decode(Frame.SEND, frame);
-        const reply = await typeParts(this.#options, request);
-        return client.send(encode(Frame.SEND_REPLY, reply));
-      }
+      case Frame.SEND:
+        // Not waited for: so it is noticed if the sender leaves before its turn has come.
+        return this.#inBackground(
+          this.#type(client, decode(Frame.SEND, frame)),
+        );
       case Frame.WATCH:
         client.isWatching = true;
         return client.send(encode(Frame.ACTIVITY));
@@ -240,6 +239,28 @@ export class RelayServer {
   #personTyped(client: RelayClient): void {
     this.#window.lead(client);
     this.#options.onInput();
+  }
+
+  /** Types what a client sends, unless it leaves before its turn. */
+  async #type(
+    client: RelayClient,
+    request: Unchecked<SendRequest>,
+  ): Promise<void> {
+    try {
+      const isGone = () => client.isClosed;
+      const reply = await typeParts(this.#options, request, isGone);
+      client.send(encode(Frame.SEND_REPLY, reply));
+    } catch (error) {
+      await this.#refuse(client, error);
+      client.close();
+    }
+  }
+
+  /** Tells a client what is wrong with what it has sent. */
+  async #refuse(client: RelayClient, error: unknown): Promise<void> {
+    const code = error instanceof VersionError ? "version" : "malformed";
+    client.send(encode(Frame.ERROR, { code, message: messageOf(error) }));
+    await client.flush(FLUSH_MS);
   }
 
   /** A size that a client asks for, within what a terminal can have. */

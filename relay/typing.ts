@@ -115,13 +115,15 @@ export async function passInput(
 
 /**
  * Types the parts of a request in its turn, one after the other, and tells how far it got. It
- * gives up its turn if the program reads nothing meanwhile, for as long as the request allows.
+ * gives up its turn if the program reads nothing meanwhile, for as long as the request allows,
+ * or if its sender is gone (`isGone`) when its turn comes.
  *
  * @throws {ProtocolError} if a part is malformed or names no key; nothing is typed then.
  */
 export async function typeParts(
   terminal: TypedTerminal,
   request: Unchecked<SendRequest>,
+  isGone: () => boolean,
 ): Promise<SendReply> {
   const { slave, screen } = terminal;
   const idleMs = clamp(request.timeoutMs, 2000, 600_000);
@@ -130,7 +132,7 @@ export async function typeParts(
   try {
     // In the program's modes of now: it may have changed them while this waited.
     const writes = writesOf(request.parts, screen.modes);
-    if (turn === undefined) return unread(0, sizeOf(writes));
+    if (turn === undefined || isGone()) return unread(0, sizeOf(writes));
     const reply = await typeWrites(terminal, writes, idleMs);
     if (reply.error === undefined) pauseMs = writes.at(-1)?.pauseMs ?? 0;
     return reply;

@@ -6,7 +6,13 @@ import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
 import { attachTerminal } from "../../client/attach_terminal.ts";
 import type { Paths } from "../../store.ts";
 import { terminalStatusAt } from "../../client/terminal_status.ts";
-import { assert, assertEquals, TestRoot, until } from "../helpers.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  TestRoot,
+  until,
+} from "../helpers.ts";
 import { attachCommand, startTerminal, TestWindow } from "../pty.ts";
 
 /** A file with long lines, which wrap or are cut according to the size. */
@@ -180,6 +186,35 @@ os.read(0, 1)
   await waitForScreen("a", /^1000000$/m, { root: dir, signal });
   attached.detach();
   await attached.done;
+});
+
+Deno.test("sendKeys() types nothing once its caller has left before its turn", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const script =
+    `stty raw -echo; echo set; until [ -e "${dir}/go" ]; do sleep 0.02; done; exec cat`;
+  const paths = await startTerminal(dir, "a", ["sh", "-c", script]);
+  await waitForScreen("a", /set/, { root: dir });
+  const options = { root: dir, timeoutMs: 20_000 };
+  const first = sendKeys("a", [{ text: "x".repeat(30_000) }], options);
+  const brief = () => ({ ...options, signal: AbortSignal.timeout(50) });
+  await until(() =>
+    sendKeys("a", [{ text: "" }], brief()).then(() => false, () => true)
+  );
+  const leave = new AbortController();
+  const { signal } = leave;
+  const second = sendKeys("a", [{ text: "second" }], { ...options, signal });
+  const left = assertRejects(() => second);
+  const third = sendKeys("a", [{ text: "third" }], options);
+  // Its connection is made by then: it comes before the answer to this one.
+  await readScreen("a", { root: dir });
+  leave.abort();
+  await left;
+  await readScreen("a", { root: dir });
+  Deno.writeTextFileSync(`${dir}/go`, "");
+  await Promise.all([first, third]);
+  await waitForScreen("a", /third/, { root: dir });
+  assert(!Deno.readTextFileSync(paths.stdout).includes("second"));
 });
 
 Deno.test("sendKeys() types each request whole when several come at once, and people between them", async () => {
