@@ -111,7 +111,8 @@ Deno.test("readPlainLog() gives what a pager has scrolled through, however fast"
 
 Deno.test("readPlainLog() tells that the beginning is gone", async () => {
   using root = new TestRoot();
-  leave(root, "the end\r\n", { dropped: true });
+  // Where the first line begins is gone, too.
+  leave(root, "half\r\nthe end\r\n", { dropped: true });
   const { lines, notices } = await plain(root);
   assertEquals(lines, ["the end"]);
   assert(/beginning .* is gone/.test(notices.join()), notices.join());
