@@ -126,7 +126,7 @@ Deno.test("list shows the command, not the prompt, and no colours on a dumb term
         } list`,
         "/dev/null",
       ],
-      env: { CODEX_SESSION_HOME: root.dir, TERM, COLUMNS: "" },
+      env: { CODEX_SESSION_HOME: root.dir, TERM, COLUMNS: "", NO_COLOR: "" },
     }).output();
     return new TextDecoder().decode(stdout);
   };
