@@ -4,13 +4,20 @@
  *
  * @module
  */
+import type { Transcript } from "./transcript.ts";
+import type { BlockedKind, StatusValue } from "../screen/program_status.ts";
+import type { Kind } from "../store.ts";
 
 /** An agent program, as this project knows it. */
 export interface Agent {
+  /** Its name for users and in records: small letters. */
+  readonly name: string;
   /** Its programs, as they are found on PATH. */
   readonly programs: readonly string[];
   /** Fits the names of its npm packages. */
   readonly packages: RegExp;
+  /** The npm package that holds its program. */
+  readonly npmPackage: string;
   /**
    * How long to wait between typed text and Enter, in milliseconds: an agent that takes fast
    * typing for a paste would paste a faster Enter, too.
@@ -18,4 +25,66 @@ export interface Agent {
    * @default {0}
    */
   readonly enterAfterMs?: number;
+  /** How it is started, for each kind of session that it has a program for. */
+  readonly commands: Readonly<Partial<Record<Kind, CommandLines>>>;
+  /** The conversation that its arguments name for certain: a new one's chosen id, or an old one. */
+  readonly idInArguments: (args: readonly string[]) => string | undefined;
+  /**
+   * The conversation that a living process is having, by what that process holds open or has
+   * recorded about itself.
+   */
+  readonly findConversation?: (process: AgentProcess) => Found | undefined;
+  /** The record of a conversation, found by its id. */
+  readonly findTranscript?: (
+    id: string,
+    env: Environment,
+  ) => string | undefined;
+  /** What the lines of a record tell; the last line comes first, see `linesFromEnd()`. */
+  readonly readLines?: (lines: Iterable<string | undefined>) => Transcript;
+}
+
+/** The command lines of an agent for one kind of session. */
+export interface CommandLines {
+  /**
+   * Starts it with these arguments. An agent that lets its caller choose the id of a new
+   * conversation gets `newId`, unless its arguments decide that already.
+   */
+  start(args: readonly string[], newId?: string): readonly string[];
+  /** Goes on with a conversation; `undefined` if this kind can't do so without a prompt. */
+  resume(id: string, prompt?: string): readonly string[] | undefined;
+}
+
+/** A variable of an environment. */
+export type Environment = (name: string) => string | undefined;
+
+/** A living process that may be an agent. */
+export interface AgentProcess {
+  /** Its number. */
+  readonly pid: number;
+  /** When it started, in the kernel's ticks since boot. */
+  readonly startTicks: number;
+  /** The environment that it was started with. */
+  readonly env: Environment;
+}
+
+/** The conversation of a process. */
+export interface Found {
+  /** Its id, with which the agent goes on. */
+  readonly id: string;
+  /** Its record; `undefined` before the first prompt. */
+  readonly transcript: string | undefined;
+  /** What the process tells of itself now; `undefined` if it tells nothing. */
+  readonly told?: AgentStatus;
+}
+
+/** What an agent is doing. */
+export interface AgentStatus {
+  /** What it is doing. */
+  readonly value: StatusValue;
+  /** What it needs, if it is blocked. */
+  readonly kind?: BlockedKind;
+  /** For people: one line without control characters. */
+  readonly message?: string;
+  /** Since when, in milliseconds since 1970. */
+  readonly since?: number;
 }

@@ -9,19 +9,58 @@
  *   `process/members.ts` finds it by its reaper.
  * - It takes fast typing for a paste: `relay/typing.ts` pauses before Enter.
  *
+ * It records each conversation in a rollout, `CODEX_HOME/sessions/Y/M/D/rollout-TIME-ID.jsonl`,
+ * from the first prompt on, and holds that open. What is read of it was seen in version 0.169.
+ *
  * @module
  */
-import type { Agent } from "./agent.ts";
+import type {
+  Agent,
+  AgentProcess,
+  CommandLines,
+  Environment,
+  Found,
+} from "./agent.ts";
 import { splitCommandLine } from "./command_line.ts";
+import {
+  type Answer,
+  type Fields,
+  fieldsOf,
+  firstLine,
+  isUuid,
+  linesFromEnd,
+  messageIn,
+  namesIn,
+  numberIn,
+  parseFields,
+  textIn,
+  timeIn,
+  type Transcript,
+  type Turn,
+} from "./transcript.ts";
 import { SessionError } from "../errors.ts";
+import { statusOf } from "../process/table.ts";
+import { isAbsolute } from "../std.ts";
 import { type Kind, KIND_NAMES } from "../store.ts";
-import { findProgram } from "../system/files.ts";
+import { findProgram, openFile } from "../system/files.ts";
+import { readLink } from "../system/libc.ts";
 
 /** Codex. */
 export const CODEX: Agent = {
+  name: "codex",
   programs: ["codex-exec", "codex-repl", "codex"],
   packages: /codex/,
+  npmPackage: "@openai/codex",
   enterAfterMs: 130,
+  commands: {
+    exec: commandLines("exec", { needsPrompt: true }),
+    repl: commandLines("repl", { canResume: false }),
+    pty: commandLines("pty"),
+  },
+  idInArguments,
+  findConversation: findOpenRollout,
+  findTranscript: findRollout,
+  readLines: readRollout,
 };
 
 /** The program of a kind. */
@@ -92,4 +131,211 @@ export function codexOverrides(): string[] {
     const command = Deno.env.get(variable);
     return command ? [`${variable}=${command}`] : [];
   });
+}
+
+/** What a program of Codex can do. */
+interface Abilities {
+  /** Whether it goes on with a conversation. */
+  readonly canResume?: boolean;
+  /** Whether it does so with a prompt only. */
+  readonly needsPrompt?: boolean;
+}
+
+function commandLines(kind: Kind, abilities: Abilities = {}): CommandLines {
+  const { canResume = true, needsPrompt = false } = abilities;
+  return {
+    start: (args) => [...codexProgram(kind), ...args],
+    resume: (id, prompt) => {
+      if (!canResume || (needsPrompt && prompt === undefined)) return undefined;
+      // A prompt may begin with a dash.
+      const rest = prompt === undefined ? [] : ["--", prompt];
+      return [...codexProgram(kind), "resume", id, ...rest];
+    },
+  };
+}
+
+/** Options whose value is the next argument, as the help of version 0.169 lists them. */
+const VALUED =
+  /^(-[Cacimops]|--(add-dir|ask-for-approval|cd|color|config|cyber-access-program|disable|enable|image|local-provider|model|output-last-message|output-schema|profile|remote|remote-auth-token-env|sandbox|thread-source))$/;
+
+/** `resume ID` and `exec resume ID`. A name instead of an id may belong to several. */
+function idInArguments(args: readonly string[]): string | undefined {
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  const words = args.slice(0, end).filter((arg, at) =>
+    !arg.startsWith("-") && !VALUED.test(args[at - 1] ?? "")
+  );
+  if (["exec", "e"].includes(words[0]!)) words.shift();
+  // Everywhere else it is a word of a prompt.
+  if (words[0] !== "resume" || args.includes("--last")) return undefined;
+  const id = words[1] ?? args[end + 1];
+  return isUuid(id) ? id : undefined;
+}
+
+/** The name of a rollout ends with its conversation's id. */
+const ROLLOUT =
+  /\/rollout-[^/]*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl$/;
+/** The first line holds the instructions to the model: 20 kB and more. */
+const MAX_META_BYTES = 1024 * 1024;
+/** Codex has some 60 files open. Nobody looks through a million descriptors. */
+const MAX_DESCRIPTORS = 4096;
+
+/**
+ * The conversation of a Codex process: the rollout that it holds open. After `/new` Codex keeps
+ * the earlier one open, and its helpers have their own, such as a review. So of several it is
+ * the one in which the user began a turn last.
+ */
+function findOpenRollout({ pid }: AgentProcess): Found | undefined {
+  const rollouts = openRollouts(pid).filter(isUsers);
+  if (rollouts.length <= 1) return rollouts[0];
+  const begun = rollouts.map((rollout) => {
+    using file = openFile(rollout.transcript);
+    const turn = file && readRollout(linesFromEnd(file)).turn;
+    return { rollout, at: turn === null ? 0 : turn?.startedAt };
+  });
+  // One that can't be read may be the one.
+  if (begun.some(({ at }) => at === undefined)) return undefined;
+  const [last, next] = begun.toSorted((a, b) => b.at! - a.at!);
+  // A turn that is over tells the second of its beginning.
+  return last!.at! - next!.at! < 1000 ? undefined : last!.rollout;
+}
+
+/** A conversation with its rollout. */
+interface Rollout {
+  readonly id: string;
+  readonly transcript: string;
+}
+
+/** The rollouts that a process holds open: `/proc/PID/fd`, proc_pid_fd(5). */
+function openRollouts(pid: number): Rollout[] {
+  const found = new Map<string, string>();
+  const count = Math.min(Number(statusOf(pid, "FDSize")), MAX_DESCRIPTORS);
+  for (let fd = 0; fd < count; fd++) {
+    const transcript = readLink(`/proc/${pid}/fd/${fd}`) ?? "";
+    const id = ROLLOUT.exec(transcript)?.[1];
+    if (id !== undefined) found.set(transcript, id);
+  }
+  return [...found].map(([transcript, id]) => ({ id, transcript }));
+}
+
+/** Tells by its first line whether a rollout is the user's, and not one of Codex's helpers'. */
+function isUsers({ id, transcript }: Rollout): boolean {
+  const line = firstLine(transcript, MAX_META_BYTES) ?? "";
+  const { type, payload } = parseFields(line);
+  const meta = fieldsOf(payload);
+  // A helper's source is an object, such as {"subagent":"review"}, and it has a parent.
+  return type === "session_meta" && meta.id === id &&
+    typeof meta.source === "string" && meta.thread_source !== "subagent" &&
+    (meta.parent_thread_id ?? null) === null;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** The rollout of a conversation. Its folder is the local day of its id, a UUID with its time. */
+function findRollout(id: string, env: Environment): string | undefined {
+  const home = env("HOME");
+  const root = env("CODEX_HOME") || (home && `${home}/.codex`);
+  if (!isUuid(id) || !root || !isAbsolute(root)) return undefined;
+  const madeAt = parseInt(id.replace("-", "").slice(0, 12), 16);
+  // The agent's time zone isn't known.
+  for (const time of [madeAt, madeAt - DAY_MS, madeAt + DAY_MS]) {
+    const day = new Date(time);
+    if (Number.isNaN(day.getTime())) return undefined;
+    const folder = `${root}/sessions/${
+      day.toISOString().slice(0, 10).replaceAll("-", "/")
+    }`;
+    const name = namesIn(folder)
+      .find((name) => ROLLOUT.exec(`/${name}`)?.[1] === id);
+    if (name !== undefined) return `${folder}/${name}`;
+  }
+  return undefined;
+}
+
+/** The events that begin a turn and that end one, by their older and newer names. */
+const STARTS: readonly unknown[] = ["task_started", "turn_started"];
+const ENDS: readonly unknown[] = [
+  "task_complete",
+  "turn_complete",
+  "turn_aborted",
+];
+
+/** An answer whose parts are still being looked for. */
+type Draft = { -readonly [Key in keyof Answer]?: Answer[Key] };
+
+/**
+ * The last turn and answer of a rollout. Codex's helpers report their turns there, too: such a
+ * turn has a root turn, the user's.
+ */
+function readRollout(lines: Iterable<string | undefined>): Transcript {
+  let turn: Turn | undefined;
+  let draft: Draft | undefined;
+  let isEmpty = true;
+  for (const line of lines) {
+    const { timestamp, type, payload } = parseFields(line ?? "");
+    isEmpty &&= type === "session_meta";
+    const event = fieldsOf(payload);
+    const id = textIn(event.turn_id);
+    const root = textIn(event.root_turn_id) ?? id;
+    const at = timeIn(timestamp);
+    const isStart = type === "event_msg" && STARTS.includes(event.type);
+    const isEnd = type === "event_msg" && ENDS.includes(event.type) &&
+      id === root;
+    if (isStart || isEnd) {
+      const seen: Turn = isEnd
+        ? endedTurn(event, at)
+        : { id: root, state: "working", startedAt: at, since: at };
+      turn ??= seen;
+      if (draft && draft.turn !== root) {
+        if (draft.text !== undefined) break;
+        draft = undefined; // That turn has ended without a message.
+      }
+      if (seen.state === "done") {
+        draft ??= { turn: id, at, text: textIn(event.last_agent_message) };
+      }
+    } else if (draft && draft.turn === root) {
+      if (type === "token_usage_record") {
+        draft.tokens ??= tokensIn(fieldsOf(event.turn_token_usage));
+      } else if (event.type === "item_completed" && id === root) {
+        // A review ends without a last message, but has recorded one.
+        draft.text ??= messageOfItem(fieldsOf(event.item));
+      }
+    }
+    if (draft?.tokens && draft.text !== undefined) break;
+  }
+  return {
+    turn: turn ?? (isEmpty ? null : undefined),
+    ...(draft?.text !== undefined && { answer: draft as Answer }),
+  };
+}
+
+function endedTurn(event: Fields, at: number | undefined): Turn {
+  const seconds = numberIn(event.started_at);
+  const rest = {
+    id: textIn(event.turn_id),
+    since: at,
+    ...(seconds && { startedAt: seconds * 1000 }),
+  };
+  if (event.type === "turn_aborted") return { ...rest, state: "aborted" };
+  if ((event.error ?? null) === null) return { ...rest, state: "done" };
+  const { message, codex_error_info: info } = fieldsOf(event.error);
+  // {"response_too_many_failed_attempts":{"http_status_code":429}}
+  const httpStatus = Object.values(fieldsOf(info))
+    .map((detail) => numberIn(fieldsOf(detail).http_status_code))
+    .find((status) => status !== undefined);
+  return { ...rest, state: "failed", message: messageIn(message), httpStatus };
+}
+
+function tokensIn(usage: Fields): Answer["tokens"] {
+  const input = numberIn(usage.input_tokens);
+  const output = numberIn(usage.output_tokens);
+  if (input === undefined || output === undefined) return undefined;
+  return { input, output };
+}
+
+/** The text of an item, if it is a message of the agent. */
+function messageOfItem(item: Fields): string | undefined {
+  if (item.type !== "AgentMessage" || !Array.isArray(item.content)) {
+    return undefined;
+  }
+  const texts = item.content.map((part) => textIn(fieldsOf(part).text) ?? "");
+  return texts.join("");
 }

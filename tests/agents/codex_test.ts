@@ -1,6 +1,7 @@
-import { codexProgram } from "../../agents/codex.ts";
+import { CODEX, codexProgram } from "../../agents/codex.ts";
 import { SessionError } from "../../errors.ts";
 import { assertEquals, assertThrows, TestRoot } from "../helpers.ts";
+import { recorded, recordedFromEnd } from "./recorded.ts";
 
 Deno.test("codexProgram() takes the override, then what is on PATH", () => {
   using root = new TestRoot();
@@ -28,5 +29,146 @@ Deno.test("codexProgram() takes the override, then what is on PATH", () => {
   } finally {
     Deno.env.set("PATH", saved.PATH ?? "");
     Deno.env.delete("CODEX_SESSION_EXEC");
+  }
+});
+
+const FIRST = "01a1ffb2-4ae8-7cc1-a7b8-41b8936030ac";
+
+Deno.test("CODEX.readLines() tells the last turn and answer at each point of a conversation", () => {
+  const read = (count: number) => {
+    const { turn, answer } = CODEX.readLines!(
+      recordedFromEnd("codex_turns", count),
+    );
+    return [turn && turn.state, answer?.text, answer?.turn === turn?.id];
+  };
+  assertEquals(read(1), [null, undefined, true]);
+  assertEquals(read(2), ["working", undefined, false]);
+  // A permission is asked for.
+  assertEquals(read(11), ["working", undefined, false]);
+  assertEquals(read(18), ["working", undefined, false]);
+  assertEquals(read(19), ["done", "MOCK-ANSWER done", true]);
+  assertEquals(read(20), ["done", "MOCK-ANSWER done", true]);
+  assertEquals(read(21), ["working", "MOCK-ANSWER done", false]);
+  assertEquals(read(27), ["aborted", "MOCK-ANSWER done", false]);
+  assertEquals(read(32), ["working", "MOCK-ANSWER done", false]);
+  assertEquals(read(33), ["failed", "MOCK-ANSWER done", false]);
+});
+
+Deno.test("CODEX.readLines() tells times, tokens and why a turn has failed", () => {
+  assertEquals(CODEX.readLines!(recordedFromEnd("codex_turns")), {
+    turn: {
+      id: "01a1ffb2-7972-7522-82eb-3737e2e03d6c",
+      state: "failed",
+      startedAt: Date.parse("2026-11-21T20:00:49Z"),
+      since: Date.parse("2026-11-21T20:00:49.081Z"),
+      message: "exceeded retry limit, last status: 429 Too Many Requests",
+      httpStatus: 429,
+    },
+    answer: {
+      text: "MOCK-ANSWER done",
+      turn: FIRST,
+      at: Date.parse("2026-11-21T20:00:40.705Z"),
+      tokens: { input: 20, output: 10 },
+    },
+  });
+});
+
+Deno.test("CODEX.readLines() takes a review's answer for its user's turn, not for its helper's", () => {
+  const turn = "01a1ffb2-d3b1-7893-a854-c9c94ab49f46";
+  const { answer, ...rest } = CODEX.readLines!(recordedFromEnd("codex_review"));
+  assertEquals([rest.turn?.id, rest.turn?.state], [turn, "done"]);
+  assertEquals([answer?.text, answer?.turn], ["three", turn]);
+  const before = CODEX.readLines!(recordedFromEnd("codex_review", 9));
+  assertEquals(before.turn?.state, "working");
+});
+
+Deno.test("CODEX.readLines() knows nothing when lines are missing, strange or of another version", () => {
+  const unknown = { turn: undefined };
+  assertEquals(CODEX.readLines!([undefined]), unknown);
+  const end = recorded("codex_turns")[18]!;
+  const strange = [
+    "",
+    "null",
+    "[]",
+    '{"type":"event_msg"}',
+    '{"type":"event_msg","payload":7}',
+    end.slice(0, -1),
+    end.replace("event_msg", "event_message"),
+    end.replace("task_complete", "turn_is_over"),
+  ];
+  for (const line of strange) {
+    assertEquals(CODEX.readLines!([line]), unknown);
+    // It hides nothing that stands before.
+    assertEquals(
+      CODEX.readLines!([line, end]).answer?.text,
+      "MOCK-ANSWER done",
+    );
+  }
+  const odd = end.replace('"MOCK-ANSWER done"', "7")
+    .replace('"started_at":1795291237', '"started_at":"soon"')
+    .replace('"timestamp":"', '"timestamp":"x');
+  assertEquals(CODEX.readLines!([odd]), {
+    turn: { id: FIRST, state: "done", since: undefined },
+  });
+});
+
+Deno.test("CODEX.idInArguments() finds the id behind resume, and nowhere else", () => {
+  const cases: [string, boolean][] = [
+    [`resume ${FIRST}`, true],
+    [`-c features.x=false resume ${FIRST} -- prompt`, true],
+    [`-c=features.x=false resume ${FIRST} -- prompt`, true],
+    [`exec resume ${FIRST} prompt`, true],
+    [`exec --json resume --json ${FIRST} prompt`, true],
+    [`resume -m model -- ${FIRST} prompt`, true],
+    [`exec resume --last ${FIRST}`, false],
+    [`-m resume ${FIRST}`, false],
+    ["resume a-name", false],
+    [`exec prompt resume ${FIRST}`, false],
+    [`exec -- resume ${FIRST}`, false],
+    [`fork ${FIRST}`, false],
+    [FIRST, false],
+  ];
+  for (const [line, isFound] of cases) {
+    const id = CODEX.idInArguments(line.split(" "));
+    assertEquals(id, isFound ? FIRST : undefined, line);
+  }
+});
+
+Deno.test("CODEX.findTranscript() finds a rollout in its day's folder, whatever the time zone", () => {
+  using root = new TestRoot();
+  const id = "01a1ffb2-430a-7eb0-af3a-365bdf430a3c";
+  const env = (name: string) => name === "CODEX_HOME" ? root.dir : undefined;
+  assertEquals(CODEX.findTranscript!(id, env), undefined);
+  for (const day of ["20", "21", "22"]) {
+    const folder = `${root.dir}/sessions/2026/11/${day}`;
+    Deno.mkdirSync(folder, { recursive: true });
+    const path = `${folder}/rollout-2026-11-${day}T20-00-35-${id}.jsonl`;
+    Deno.writeTextFileSync(path, "");
+    assertEquals(CODEX.findTranscript!(id, env), path);
+    Deno.removeSync(path);
+  }
+  assertEquals(CODEX.findTranscript!("../../x", env), undefined);
+});
+
+Deno.test("CODEX.commands go on with a conversation", () => {
+  Deno.env.set("CODEX_SESSION_EXEC", "codex exec");
+  Deno.env.set("CODEX_SESSION_PTY", "codex");
+  try {
+    const { exec, repl, pty } = CODEX.commands;
+    assertEquals(exec?.start(["hi"], FIRST), ["codex", "exec", "hi"]);
+    assertEquals(exec?.resume(FIRST), undefined);
+    assertEquals(repl?.resume(FIRST, "hi"), undefined);
+    assertEquals(
+      exec?.resume(FIRST, "-x"),
+      ["codex", "exec", "resume", FIRST, "--", "-x"],
+    );
+    assertEquals(pty?.resume(FIRST), ["codex", "resume", FIRST]);
+    assertEquals(
+      pty?.resume(FIRST, "-x"),
+      ["codex", "resume", FIRST, "--", "-x"],
+    );
+  } finally {
+    Deno.env.delete("CODEX_SESSION_EXEC");
+    Deno.env.delete("CODEX_SESSION_PTY");
   }
 });
