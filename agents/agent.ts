@@ -34,11 +34,10 @@ export interface Agent {
    * recorded about itself.
    */
   readonly findConversation?: (process: AgentProcess) => Found | undefined;
-  /** The record of a conversation, found by its id. */
-  readonly findTranscript?: (
-    id: string,
-    env: Environment,
-  ) => string | undefined;
+  /** The folder in which it keeps its records, by its environment; absolute. */
+  readonly homeOf?: (env: Environment) => string | undefined;
+  /** The record of a conversation in such a folder, found by its id. */
+  readonly findTranscript?: (id: string, home: string) => string | undefined;
   /** What the lines of a record tell; the last line comes first, see `linesFromEnd()`. */
   readonly readLines?: (lines: Iterable<string | undefined>) => Transcript;
 }
@@ -71,7 +70,7 @@ export interface AgentProcess {
 export interface Found {
   /** Its id, with which the agent goes on. */
   readonly id: string;
-  /** Its record; `undefined` before the first prompt. */
+  /** Its record; `undefined` before the agent has written one: after the first prompt. */
   readonly transcript: string | undefined;
   /** What the process tells of itself now; `undefined` if it tells nothing. */
   readonly told?: AgentStatus;

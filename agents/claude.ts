@@ -46,7 +46,8 @@ export const CLAUDE: Agent = {
   },
   idInArguments,
   findConversation: readOwnRecord,
-  findTranscript: (id, env) => transcriptIn(homeOf(env), id),
+  homeOf,
+  findTranscript,
   readLines: readTranscript,
 };
 
@@ -122,7 +123,7 @@ function readOwnRecord(process: AgentProcess): Found | undefined {
   const id = record.sessionId;
   if (!isUuid(id)) return undefined;
   const told = statusIn(record);
-  return { id, transcript: transcriptIn(home, id), ...(told && { told }) };
+  return { id, transcript: findTranscript(id, home), ...(told && { told }) };
 }
 
 const VALUES: Readonly<Record<string, StatusValue>> = {
@@ -156,11 +157,8 @@ function statusIn(record: Fields): AgentStatus | undefined {
  * The record of a conversation. Its folder is named after the directory in which it began, in a
  * way that differs between versions; so all are looked through.
  */
-function transcriptIn(
-  home: string | undefined,
-  id: string,
-): string | undefined {
-  if (home === undefined || !isUuid(id)) return undefined;
+function findTranscript(id: string, home: string): string | undefined {
+  if (!isUuid(id)) return undefined;
   const found = namesIn(`${home}/projects`)
     .map((folder) => `${home}/projects/${folder}/${id}.jsonl`)
     .filter((path) => statOptional(path)?.isFile);

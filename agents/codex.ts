@@ -59,6 +59,7 @@ export const CODEX: Agent = {
   },
   idInArguments,
   findConversation: findOpenRollout,
+  homeOf,
   findTranscript: findRollout,
   readLines: readRollout,
 };
@@ -189,14 +190,25 @@ function findOpenRollout({ pid }: AgentProcess): Found | undefined {
   if (rollouts.length <= 1) return rollouts[0];
   const begun = rollouts.map((rollout) => {
     using file = openFile(rollout.transcript);
-    const turn = file && readRollout(linesFromEnd(file)).turn;
-    return { rollout, at: turn === null ? 0 : turn?.startedAt };
+    return { rollout, at: file && lastStartIn(linesFromEnd(file)) };
   });
   // One that can't be read may be the one.
   if (begun.some(({ at }) => at === undefined)) return undefined;
   const [last, next] = begun.toSorted((a, b) => b.at! - a.at!);
-  // A turn that is over tells the second of its beginning.
-  return last!.at! - next!.at! < 1000 ? undefined : last!.rollout;
+  return last!.at === next!.at ? undefined : last!.rollout;
+}
+
+/** When the last turn of a rollout began; 0 without any, `undefined` if that can't be known. */
+function lastStartIn(lines: Iterable<string | undefined>): number | undefined {
+  let isEmpty = true;
+  for (const line of lines) {
+    const { timestamp, type, payload } = parseFields(line ?? "");
+    if (type === "event_msg" && STARTS.includes(fieldsOf(payload).type)) {
+      return timeIn(timestamp);
+    }
+    isEmpty &&= type === "session_meta";
+  }
+  return isEmpty ? 0 : undefined;
 }
 
 /** A conversation with its rollout. */
@@ -230,17 +242,22 @@ function isUsers({ id, transcript }: Rollout): boolean {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** The rollout of a conversation. Its folder is the local day of its id, a UUID with its time. */
-function findRollout(id: string, env: Environment): string | undefined {
+/** Codex's folder. */
+function homeOf(env: Environment): string | undefined {
   const home = env("HOME");
-  const root = env("CODEX_HOME") || (home && `${home}/.codex`);
-  if (!isUuid(id) || !root || !isAbsolute(root)) return undefined;
+  const own = env("CODEX_HOME") || (home && `${home}/.codex`);
+  return own && isAbsolute(own) ? own : undefined;
+}
+
+/** The rollout of a conversation. Its folder is the local day of its id, a UUID with its time. */
+function findRollout(id: string, home: string): string | undefined {
+  if (!isUuid(id)) return undefined;
   const madeAt = parseInt(id.replace("-", "").slice(0, 12), 16);
   // The agent's time zone isn't known.
   for (const time of [madeAt, madeAt - DAY_MS, madeAt + DAY_MS]) {
     const day = new Date(time);
     if (Number.isNaN(day.getTime())) return undefined;
-    const folder = `${root}/sessions/${
+    const folder = `${home}/sessions/${
       day.toISOString().slice(0, 10).replaceAll("-", "/")
     }`;
     const name = namesIn(folder)

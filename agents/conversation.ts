@@ -29,6 +29,8 @@ export interface Conversation {
   readonly agent: Agent;
   /** Its id, with which the agent goes on. */
   readonly id: string;
+  /** The agent's folder, in which its record is or will be; `undefined` if it isn't known. */
+  readonly home: string | undefined;
   /** Its record; `undefined` if there is none yet. */
   readonly transcript: string | undefined;
   /** How it is known: by the process that is having it, or by the arguments of the command. */
@@ -53,9 +55,9 @@ export function findConversation(
     const conversation = agent?.findConversation?.(process);
     // The number may have been given to another process while its files were read.
     const isStill = readEntry(process.pid)?.startTicks === process.startTicks;
-    return agent && conversation && isStill
-      ? [{ agent, ...conversation, how: "process" } as const]
-      : [];
+    if (!agent || !conversation || !isStill) return [];
+    const home = agent.homeOf?.(process.env);
+    return [{ agent, ...conversation, home, how: "process" } as const];
   });
   return found.length === 1 ? found[0] : undefined;
 }
@@ -100,20 +102,24 @@ export function namedConversation(
   const { agent, args } = recognizeAgent(argv) ?? {};
   const id = args && agent?.idInArguments(args);
   if (agent === undefined || id === undefined) return undefined;
-  const transcript = agent.findTranscript?.(id, env);
-  return { agent, id, transcript, how: "arguments" };
+  const home = agent.homeOf?.(env);
+  const transcript = home && agent.findTranscript?.(id, home);
+  return { agent, id, home, transcript, how: "arguments" };
 }
 
 /**
  * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
- * Reads from its end, at most 64 MiB. Needs `--allow-read` of it.
+ * Reads from its end, at most 64 MiB. Needs `--allow-read` of the agent's folder.
  */
 export function readTranscript(
-  conversation: Pick<Conversation, "agent" | "transcript">,
+  conversation: Pick<Conversation, "agent" | "id" | "home" | "transcript">,
 ): Transcript | undefined {
-  const { agent, transcript } = conversation;
-  if (transcript === undefined) return undefined;
-  using file = openFile(transcript);
+  const { agent, id, home } = conversation;
+  // The agent may have begun its record meanwhile.
+  const path = conversation.transcript ??
+    (home && agent.findTranscript?.(id, home));
+  if (!path) return undefined;
+  using file = openFile(path);
   return file && agent.readLines?.(linesFromEnd(file));
 }
 

@@ -1,5 +1,5 @@
 /**
- * Gemini CLI. Read in the help and the documents of version 0.61, not tried: it needs an account.
+ * Gemini CLI. Read in the help and the documents of version 0.61, not tried with a model.
  *
  * Its conversations are files whose names hold eight letters of their ids only, and no process
  * tells which one is its own. So a conversation is known if its id was chosen.

@@ -1,5 +1,5 @@
 /**
- * opencode. Read in the help of version 1.18, not tried: it needs an account.
+ * opencode. Read in the help of version 1.18, not tried with a model.
  *
  * Its conversations are rows of a database, so nothing of them is read.
  *

@@ -185,19 +185,20 @@ Deno.test("CLAUDE.findConversation() does not believe the record of another proc
 
 Deno.test("CLAUDE.findTranscript() finds a record in any project's folder, if there is one only", () => {
   using root = new TestRoot();
-  const env = (name: string) =>
-    name === "CLAUDE_CONFIG_DIR" ? root.dir : undefined;
-  assertEquals(CLAUDE.findTranscript!(ID, env), undefined);
+  const home = CLAUDE.homeOf!((name) =>
+    name === "CLAUDE_CONFIG_DIR" ? root.dir : undefined
+  )!;
+  assertEquals(CLAUDE.findTranscript!(ID, home), undefined);
   const path = (name: string) => `${root.dir}/projects/${name}/${ID}.jsonl`;
   for (const name of ["-home-a", "-home-b", "-home-c"]) {
     Deno.mkdirSync(`${root.dir}/projects/${name}`, { recursive: true });
   }
   Deno.mkdirSync(path("-home-c"));
   Deno.writeTextFileSync(path("-home-b"), "");
-  assertEquals(CLAUDE.findTranscript!(ID, env), path("-home-b"));
+  assertEquals(CLAUDE.findTranscript!(ID, home), path("-home-b"));
   Deno.writeTextFileSync(path("-home-a"), "");
-  assertEquals(CLAUDE.findTranscript!(ID, env), undefined);
-  assertEquals(CLAUDE.findTranscript!("../x", env), undefined);
+  assertEquals(CLAUDE.findTranscript!(ID, home), undefined);
+  assertEquals(CLAUDE.findTranscript!("../x", home), undefined);
 });
 
 Deno.test("CLAUDE.idInArguments() finds a chosen id and one to go on with, and none of a fork", () => {

@@ -138,16 +138,19 @@ Deno.test("CODEX.findTranscript() finds a rollout in its day's folder, whatever 
   using root = new TestRoot();
   const id = "01a1ffb2-430a-7eb0-af3a-365bdf430a3c";
   const env = (name: string) => name === "CODEX_HOME" ? root.dir : undefined;
-  assertEquals(CODEX.findTranscript!(id, env), undefined);
+  const home = CODEX.homeOf!(env)!;
+  assertEquals(CODEX.findTranscript!(id, home), undefined);
   for (const day of ["20", "21", "22"]) {
     const folder = `${root.dir}/sessions/2026/11/${day}`;
     Deno.mkdirSync(folder, { recursive: true });
     const path = `${folder}/rollout-2026-11-${day}T20-00-35-${id}.jsonl`;
     Deno.writeTextFileSync(path, "");
-    assertEquals(CODEX.findTranscript!(id, env), path);
+    assertEquals(CODEX.findTranscript!(id, home), path);
     Deno.removeSync(path);
   }
-  assertEquals(CODEX.findTranscript!("../../x", env), undefined);
+  assertEquals(CODEX.findTranscript!("../../x", home), undefined);
+  const relative = (name: string) => name === "CODEX_HOME" ? "." : undefined;
+  assertEquals(CODEX.homeOf!(relative), undefined);
 });
 
 Deno.test("CODEX.commands go on with a conversation", () => {

@@ -83,6 +83,7 @@ Deno.test({
     assertEquals(found, {
       agent: CODEX,
       id: IDS[0],
+      home: `${agents.dir}/.codex`,
       transcript: path,
       how: "process",
     });
@@ -193,11 +194,12 @@ Deno.test({
     const found = await agents.find(session);
     assertEquals(found?.agent, CLAUDE);
     assertEquals([found?.id, found?.told?.value], [id, "working"]);
+    assertEquals(readTranscript(found!), undefined);
     const folder = `${agents.dir}/.claude/projects/x`;
     Deno.mkdirSync(folder, { recursive: true });
     const text = recorded("claude_resumed").join("\n");
     Deno.writeTextFileSync(`${folder}/${id}.jsonl`, text);
-    const { turn, answer } = readTranscript((await agents.find(session))!)!;
+    const { turn, answer } = readTranscript(found!)!;
     assertEquals([turn?.state, answer?.text], ["done", "resumed"]);
   },
 });
@@ -210,6 +212,7 @@ Deno.test("namedConversation() takes the id of the command line, and finds its r
   assertEquals(namedConversation(argv, env), {
     agent: CLAUDE,
     id,
+    home: `${root.dir}/.claude`,
     transcript: undefined,
     how: "arguments",
   });
