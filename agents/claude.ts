@@ -167,6 +167,8 @@ function findTranscript(id: string, home: string): string | undefined {
 
 /** A turn, or its end as far as it has been read, the last line first. */
 interface Part {
+  id?: string;
+  startedAt?: number;
   /** `unknown` if its last line doesn't tell. */
   state?: Turn["state"] | "unknown";
   since?: number;
@@ -183,17 +185,16 @@ interface Part {
 
 const newPart = (): Part => ({ texts: [], usage: new Map() });
 
-/** The last turn and answer of a record. Its helpers have records of their own, or side chains. */
+/**
+ * The last turn and answer of a record. Its helpers have records of their own, or side chains.
+ * Without a prompt nothing is known: another version may record prompts in another way.
+ */
 function readTranscript(lines: Iterable<string | undefined>): Transcript {
-  let turn: Turn | null | undefined = null;
+  const last = newPart();
+  let part = last;
   let answer: Answer | undefined;
-  let part = newPart();
   for (const line of lines) {
-    if (line === undefined) {
-      // The rest is too far from the end: it may hold the beginning of a turn.
-      if (turn === null) turn = turnOf(part);
-      break;
-    }
+    if (line === undefined) break; // Too far from the end.
     const fields = parseFields(line);
     if (fields.isSidechain === true) continue;
     if (fields.type === "assistant") readMessage(part, fields);
@@ -204,18 +205,14 @@ function readTranscript(lines: Iterable<string | undefined>): Transcript {
       if (input === "interruption") end(part, "aborted", fields);
       else if (input !== "note") end(part, "working", fields);
       if (input !== "prompt") continue;
-      const begin = {
-        id: textIn(fields.promptId) ?? textIn(fields.uuid),
-        startedAt: timeIn(fields.timestamp),
-      };
-      if (turn === null) turn = turnOf(part, begin);
-      answer = answerOf(part, begin.id);
+      part.id = textIn(fields.promptId) ?? textIn(fields.uuid);
+      part.startedAt = timeIn(fields.timestamp);
+      answer = answerOf(part);
       if (answer !== undefined) break;
       part = newPart();
     }
   }
-  if (turn === null && part.state !== undefined) turn = turnOf(part);
-  return { turn, ...(answer && { answer }) };
+  return { turn: turnOf(last), ...(answer && { answer }) };
 }
 
 /** Sets the state that a line tells, if no later line has told one. */
@@ -291,24 +288,19 @@ function stateAfter(
 }
 
 /** The turn of a part; `undefined` if its state isn't known. */
-function turnOf(
-  part: Part,
-  begin: Pick<Turn, "id" | "startedAt"> = {},
-): Turn | undefined {
-  const { state, message, httpStatus } = part;
+function turnOf(part: Part): Turn | undefined {
+  const { id, startedAt, state, message, httpStatus } = part;
   if (state === undefined || state === "unknown") return undefined;
-  const since = state === "working" ? begin.startedAt : part.since;
+  const since = state === "working" ? startedAt : part.since;
   return {
-    ...begin,
-    state,
-    since,
+    ...{ id, state, startedAt, since },
     ...(state === "failed" && { message, httpStatus }),
   };
 }
 
 /** The answer of a part that is a whole turn. */
-function answerOf(part: Part, turn: string | undefined): Answer | undefined {
-  const { state, texts, at, usage } = part;
+function answerOf(part: Part): Answer | undefined {
+  const { id: turn, state, texts, at, usage } = part;
   if (state !== "done" || texts.length === 0) return undefined;
   const tokens = tokensOf([...usage.values()]);
   const text = texts.toReversed().join("");

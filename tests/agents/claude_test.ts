@@ -13,7 +13,7 @@ function readEnd(lines: readonly (string | undefined)[]): unknown[] {
 Deno.test("CLAUDE.readLines() tells the last turn and answer at each point of a conversation", () => {
   const read = (count: number) =>
     readEnd(recordedFromEnd("claude_turns", count));
-  assertEquals(read(4), [null, undefined, true]);
+  assertEquals(read(4), [undefined, undefined, true]);
   assertEquals(read(5), ["working", undefined, false]);
   // The request for a tool, and its result.
   assertEquals(read(21), ["working", undefined, false]);
@@ -50,7 +50,7 @@ Deno.test("CLAUDE.readLines() tells times, tokens and why a turn has failed", ()
 Deno.test("CLAUDE.readLines() takes neither a local command for a prompt nor a note for an answer", () => {
   const cleared = (count: number) =>
     readEnd(recordedFromEnd("claude_cleared", count));
-  assertEquals(cleared(5), [null, undefined, true]);
+  assertEquals(cleared(5), [undefined, undefined, true]);
   assertEquals(cleared(7), ["working", undefined, false]);
   assertEquals(cleared(33), ["done", "two", true]);
   const resumed = (count: number) =>
