@@ -80,6 +80,10 @@ Deno.test("CODEX.readLines() takes a review's answer for its user's turn, not fo
   assertEquals([answer?.text, answer?.turn], ["three", turn]);
   const before = CODEX.readLines!(recordedFromEnd("codex_review", 9));
   assertEquals(before.turn?.state, "working");
+  // Its helper has ended, the user's turn goes on.
+  const helper = CODEX.readLines!(recordedFromEnd("codex_helper"));
+  assertEquals([helper.turn?.id, helper.turn?.state], [turn, "working"]);
+  assertEquals(helper.answer, undefined);
 });
 
 Deno.test("CODEX.readLines() knows nothing when lines are missing, strange or of another version", () => {
