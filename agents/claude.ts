@@ -239,9 +239,9 @@ function inputIn(
     return "interruption";
   }
   if (fields.isMeta === true || fields.isCompactSummary === true) return "note";
-  // Commands that Claude itself obeys, such as /clear, are no prompts.
+  // Commands that Claude itself obeys, such as /clear, begin no turn.
   const isLocal = /^<(command|local-command|bash)-/.test(text) &&
-    fields.promptId === undefined;
+    fields.turnOrigin === undefined;
   return isLocal ? "note" : "prompt";
 }
 

@@ -172,9 +172,9 @@ function idInArguments(args: readonly string[]): string | undefined {
   return isUuid(id) ? id : undefined;
 }
 
-/** The name of a rollout ends with its conversation's id. */
+/** The name of a rollout: with its conversation's id and, after the user undid turns, its own. */
 const ROLLOUT =
-  /\/rollout-[^/]*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl$/;
+  /\/rollout-[^/]*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:_([0-9a-f-]{36}))?\.jsonl$/;
 /** The first line holds the instructions to the model: 20 kB and more. */
 const MAX_META_BYTES = 1024 * 1024;
 /** Codex has some 60 files open. Nobody looks through a million descriptors. */
@@ -241,6 +241,8 @@ function isUsers({ id, transcript }: Rollout): boolean {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** The last moment of the year 9999: a later one has another form. */
+const MAX_TIME = Date.UTC(10_000, 0) - 1;
 
 /** Codex's folder. */
 function homeOf(env: Environment): string | undefined {
@@ -249,22 +251,36 @@ function homeOf(env: Environment): string | undefined {
   return own && isAbsolute(own) ? own : undefined;
 }
 
-/** The rollout of a conversation. Its folder is the local day of its id, a UUID with its time. */
+/**
+ * The rollout of a conversation. Its folder is the local day on which it began: that of the id, a
+ * UUID with its time, or a later one after the user undid turns.
+ */
 function findRollout(id: string, home: string): string | undefined {
   if (!isUuid(id)) return undefined;
   const madeAt = parseInt(id.replace("-", "").slice(0, 12), 16);
   // The agent's time zone isn't known.
-  for (const time of [madeAt, madeAt - DAY_MS, madeAt + DAY_MS]) {
-    const day = new Date(time);
-    if (Number.isNaN(day.getTime())) return undefined;
-    const folder = `${home}/sessions/${
-      day.toISOString().slice(0, 10).replaceAll("-", "/")
-    }`;
-    const name = namesIn(folder)
-      .find((name) => ROLLOUT.exec(`/${name}`)?.[1] === id);
-    if (name !== undefined) return `${folder}/${name}`;
-  }
-  return undefined;
+  const first = new Date(Math.min(madeAt, MAX_TIME) - DAY_MS);
+  const firstDay = first.toISOString().slice(0, 10).replaceAll("-", "/");
+  const root = `${home}/sessions`;
+  const folders = [""].flatMap(foldersIn(root, /^\/\d{4}$/))
+    .flatMap(foldersIn(root, /\/\d\d$/))
+    .flatMap(foldersIn(root, /\/\d\d$/))
+    .filter((folder) => folder.slice(1) >= firstDay);
+  const rollouts = folders.flatMap((folder) =>
+    namesIn(root + folder).map((name) => ROLLOUT.exec(`${folder}/${name}`))
+  ).filter((match) => match?.[1] === id);
+  // The ids that rollouts have of their own begin with their times, too.
+  const last = rollouts.toSorted((a, b) =>
+    (a![2] ?? "") < (b![2] ?? "") ? -1 : 1
+  ).at(-1);
+  return last ? root + last.input : undefined;
+}
+
+/** Lists what is in a folder below `root` and has a path that fits. */
+function foldersIn(root: string, fits: RegExp) {
+  return (folder: string): string[] =>
+    namesIn(root + folder).map((name) => `${folder}/${name}`)
+      .filter((path) => fits.test(path));
 }
 
 /** The events that begin a turn and that end one, by their older and newer names. */

@@ -61,6 +61,15 @@ Deno.test("CLAUDE.readLines() takes neither a local command for a prompt nor a n
   assertEquals(resumed(47), ["aborted", "MOCK-ANSWER done", false]);
   assertEquals(resumed(48), ["working", "MOCK-ANSWER done", false]);
   assertEquals(resumed(55), ["done", "resumed", true]);
+  const compacted = recordedFromEnd("claude_compacted");
+  assertEquals(readEnd(compacted), ["done", "two", true]);
+  // A command of the user's shell and one that stands for a prompt begin a turn.
+  const commands = (count: number) =>
+    readEnd(recordedFromEnd("claude_commands", count));
+  assertEquals(commands(29), ["working", "one", false]);
+  assertEquals(commands(33), ["done", "MOCK-ANSWER done", true]);
+  assertEquals(commands(36), ["working", "MOCK-ANSWER done", false]);
+  assertEquals(commands(41), ["done", "custom", true]);
 });
 
 Deno.test("CLAUDE.readLines() joins the blocks of a message, and skips what side chains say", () => {

@@ -152,6 +152,18 @@ Deno.test("CODEX.findTranscript() finds a rollout in its day's folder, whatever 
     assertEquals(CODEX.findTranscript!(id, home), path);
     Deno.removeSync(path);
   }
+  // After the user undid a turn, twice.
+  const own = ["01a1ffdb-7c1f-75e3-8577-d085f057f38b", id.replace("01", "02")];
+  for (const [at, part] of own.entries()) {
+    const folder = `${root.dir}/sessions/${2028 - at}/01/09`;
+    Deno.mkdirSync(folder, { recursive: true });
+    const name = `rollout-2027-01-09T01-01-01-${id}_${part}.jsonl`;
+    Deno.writeTextFileSync(`${folder}/${name}`, "");
+  }
+  const last = CODEX.findTranscript!(id, home) ?? "";
+  assertEquals(last.slice(-42, -6), own[1]);
+  const late = `ffffffff-ffff${id.slice(13)}`;
+  assertEquals(CODEX.findTranscript!(late, home), undefined);
   assertEquals(CODEX.findTranscript!("../../x", home), undefined);
   const relative = (name: string) => name === "CODEX_HOME" ? "." : undefined;
   assertEquals(CODEX.homeOf!(relative), undefined);

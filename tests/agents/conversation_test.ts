@@ -77,7 +77,8 @@ Deno.test({
   ignore: !isLinux,
   async fn() {
     await using agents = new Agents();
-    const path = agents.rollout("codex_turns", IDS[0]);
+    // The user undid a turn: the rollout has an id of its own, too.
+    const path = agents.rollout("codex_turns", `${IDS[0]}_${IDS[1]}`);
     const session = await agents.start('exec codex 60 3<"$1"', path);
     const found = await agents.find(session);
     assertEquals(found, {
