@@ -206,7 +206,7 @@ function lastStartIn(lines: Iterable<string | undefined>): number | undefined {
     if (type === "event_msg" && STARTS.includes(fieldsOf(payload).type)) {
       return timeIn(timestamp);
     }
-    isEmpty &&= type === "session_meta";
+    isEmpty &&= isPreface(type, fieldsOf(payload));
   }
   return isEmpty ? 0 : undefined;
 }
@@ -291,6 +291,12 @@ const ENDS: readonly unknown[] = [
   "turn_aborted",
 ];
 
+/** Tells whether a line is one of those that stand before the first turn. */
+function isPreface(type: unknown, event: Fields): boolean {
+  return type === "session_meta" ||
+    (type === "event_msg" && event.type === "thread_settings_applied");
+}
+
 /** An answer whose parts are still being looked for. */
 type Draft = { -readonly [Key in keyof Answer]?: Answer[Key] };
 
@@ -304,8 +310,8 @@ function readRollout(lines: Iterable<string | undefined>): Transcript {
   let isEmpty = true;
   for (const line of lines) {
     const { timestamp, type, payload } = parseFields(line ?? "");
-    isEmpty &&= type === "session_meta";
     const event = fieldsOf(payload);
+    isEmpty &&= isPreface(type, event);
     const id = textIn(event.turn_id);
     const root = textIn(event.root_turn_id) ?? id;
     const at = timeIn(timestamp);

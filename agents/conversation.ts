@@ -127,7 +127,7 @@ export function readTranscript(
  * What the living agent of a conversation is doing, by what its process told and what its record
  * holds; `undefined` if neither tells. One that waits for a permission may look `working`.
  */
-export function statusOf(
+export function agentStatusOf(
   told: AgentStatus | undefined,
   turn: Transcript["turn"],
 ): AgentStatus | undefined {

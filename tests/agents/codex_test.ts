@@ -42,6 +42,8 @@ Deno.test("CODEX.readLines() tells the last turn and answer at each point of a c
     return [turn && turn.state, answer?.text, answer?.turn === turn?.id];
   };
   assertEquals(read(1), [null, undefined, true]);
+  const [meta, settings] = [0, 6].map((at) => recorded("codex_turns")[at]);
+  assertEquals(CODEX.readLines!([settings, meta]), { turn: null });
   assertEquals(read(2), ["working", undefined, false]);
   // A permission is asked for.
   assertEquals(read(11), ["working", undefined, false]);

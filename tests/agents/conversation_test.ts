@@ -1,11 +1,11 @@
 import { CLAUDE } from "../../agents/claude.ts";
 import { CODEX } from "../../agents/codex.ts";
 import {
+  agentStatusOf,
   type Conversation,
   findConversation,
   namedConversation,
   readTranscript,
-  statusOf,
 } from "../../agents/conversation.ts";
 import {
   type CreatedSession,
@@ -226,7 +226,7 @@ Deno.test("namedConversation() takes the id of the command line, and finds its r
   assertEquals(namedConversation(["sh", "-c", argv.join(" ")], env), undefined);
 });
 
-Deno.test("statusOf() tells what the process tells, and by the record how a turn has ended", () => {
+Deno.test("agentStatusOf() tells what the process tells, and by the record how a turn has ended", () => {
   const since = 7;
   const done = { state: "done", since } as const;
   const failed = { state: "failed", since, message: "429" } as const;
@@ -234,18 +234,18 @@ Deno.test("statusOf() tells what the process tells, and by the record how a turn
   const aborted = { state: "aborted", since } as const;
   const idle = { value: "idle", since: 1 } as const;
   const busy = { value: "working", since: 1 } as const;
-  assertEquals(statusOf(undefined, undefined), undefined);
-  assertEquals(statusOf(undefined, null), { value: "idle" });
-  assertEquals(statusOf(undefined, working), { value: "working", since });
-  assertEquals(statusOf(undefined, done), { value: "done", since });
-  assertEquals(statusOf(undefined, aborted), { value: "idle", since });
+  assertEquals(agentStatusOf(undefined, undefined), undefined);
+  assertEquals(agentStatusOf(undefined, null), { value: "idle" });
+  assertEquals(agentStatusOf(undefined, working), { value: "working", since });
+  assertEquals(agentStatusOf(undefined, done), { value: "done", since });
+  assertEquals(agentStatusOf(undefined, aborted), { value: "idle", since });
   const error = { value: "error", message: "429", since } as const;
-  assertEquals(statusOf(undefined, failed), error);
+  assertEquals(agentStatusOf(undefined, failed), error);
   // The record is written a moment later.
-  assertEquals(statusOf(idle, working), idle);
-  assertEquals(statusOf(idle, done), { value: "done", since });
-  assertEquals(statusOf(idle, failed), error);
-  assertEquals(statusOf(idle, aborted), idle);
-  assertEquals(statusOf(idle, undefined), idle);
-  assertEquals(statusOf(busy, done), busy);
+  assertEquals(agentStatusOf(idle, working), idle);
+  assertEquals(agentStatusOf(idle, done), { value: "done", since });
+  assertEquals(agentStatusOf(idle, failed), error);
+  assertEquals(agentStatusOf(idle, aborted), idle);
+  assertEquals(agentStatusOf(idle, undefined), idle);
+  assertEquals(agentStatusOf(busy, done), busy);
 });

@@ -8,11 +8,11 @@ import type { Agent } from "../../agents/agent.ts";
 import { CLAUDE } from "../../agents/claude.ts";
 import { CODEX } from "../../agents/codex.ts";
 import {
+  agentStatusOf,
   type Conversation,
   findConversation,
   namedConversation,
   readTranscript,
-  statusOf,
 } from "../../agents/conversation.ts";
 import { namesIn } from "../../agents/transcript.ts";
 import {
@@ -140,7 +140,7 @@ async function status(session: CreatedSession, value: string) {
     () => {
       const found = find(session);
       const turn = found && readTranscript(found)?.turn;
-      const now = found && statusOf(found.told, turn);
+      const now = found && agentStatusOf(found.told, turn);
       return now?.value === value ? now : undefined;
     },
     `status ${value}`,
