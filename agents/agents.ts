@@ -27,7 +27,9 @@ const RUNNERS: readonly (readonly string[])[] = [
 
 /** A known agent, and the arguments that it gets. */
 export interface Recognized {
+  /** The agent. */
   readonly agent: Agent;
+  /** What stands behind its program. */
   readonly args: readonly string[];
 }
 

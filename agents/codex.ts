@@ -186,13 +186,16 @@ const MAX_DESCRIPTORS = 4096;
  * the one in which the user began a turn last.
  */
 function findOpenRollout({ pid }: AgentProcess): Found | undefined {
-  const rollouts = openRollouts(pid).filter(isUsers);
+  const all = openRollouts(pid).map((one) => ({ ...one, owner: ownerOf(one) }));
+  // One that can't be understood may be the one.
+  if (all.some(({ owner }) => owner === undefined)) return undefined;
+  const rollouts = all.filter(({ owner }) => owner === "user")
+    .map(({ id, transcript }) => ({ id, transcript }));
   if (rollouts.length <= 1) return rollouts[0];
   const begun = rollouts.map((rollout) => {
     using file = openFile(rollout.transcript);
     return { rollout, at: file && lastStartIn(linesFromEnd(file)) };
   });
-  // One that can't be read may be the one.
   if (begun.some(({ at }) => at === undefined)) return undefined;
   const [last, next] = begun.toSorted((a, b) => b.at! - a.at!);
   return last!.at === next!.at ? undefined : last!.rollout;
@@ -229,15 +232,17 @@ function openRollouts(pid: number): Rollout[] {
   return [...found].map(([transcript, id]) => ({ id, transcript }));
 }
 
-/** Tells by its first line whether a rollout is the user's, and not one of Codex's helpers'. */
-function isUsers({ id, transcript }: Rollout): boolean {
+/** Whose conversation a rollout holds, by its first line; `undefined` if that doesn't tell. */
+function ownerOf({ id, transcript }: Rollout): "user" | "helper" | undefined {
   const line = firstLine(transcript, MAX_META_BYTES) ?? "";
   const { type, payload } = parseFields(line);
   const meta = fieldsOf(payload);
+  if (type !== "session_meta" || meta.id !== id) return undefined;
   // A helper's source is an object, such as {"subagent":"review"}, and it has a parent.
-  return type === "session_meta" && meta.id === id &&
-    typeof meta.source === "string" && meta.thread_source !== "subagent" &&
-    (meta.parent_thread_id ?? null) === null;
+  const isHelper = Object.keys(fieldsOf(meta.source)).length > 0 ||
+    meta.thread_source === "subagent" || textIn(meta.parent_thread_id);
+  if (isHelper) return "helper";
+  return typeof meta.source === "string" ? "user" : undefined;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;

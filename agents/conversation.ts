@@ -31,7 +31,10 @@ export interface Conversation {
   readonly id: string;
   /** The agent's folder, in which its record is or will be; `undefined` if it isn't known. */
   readonly home: string | undefined;
-  /** Its record; `undefined` if there is none yet. */
+  /**
+   * Its record; `undefined` if there is none yet. Codex goes on in another file when the user
+   * undoes turns. So keep `id` and `home` instead: with them the record is found again.
+   */
   readonly transcript: string | undefined;
   /** How it is known: by the process that is having it, or by the arguments of the command. */
   readonly how: "process" | "arguments";
@@ -72,14 +75,12 @@ function agentProcesses(members: readonly Member[]): AgentProcess[] {
     before = pids.size;
     for (const { pid, ppid } of members) if (pids.has(ppid)) pids.add(pid);
   }
-  return members.filter(({ pid }) =>
+  const processes = members.filter(({ pid }) =>
     pids.has(pid) && readEntry(pid)?.sid === sid
-  )
-    .map(({ pid, startTicks }) => ({
-      pid,
-      startTicks,
-      env: environmentOf(pid),
-    }));
+  );
+  return processes.map(({ pid, startTicks }) => {
+    return { pid, startTicks, env: environmentOf(pid) };
+  });
 }
 
 /** The environment that a process was started with; empty if it can't be read. */

@@ -117,11 +117,15 @@ Deno.test({
     // The new one has no turn yet.
     agents.rollout("codex_review", IDS[1], recorded("codex_review", 1));
     assertEquals((await agents.find(session))?.id, IDS[0]);
-    // It can't be read, or its turns can't: it may be the one.
-    agents.rollout("codex_review", IDS[1], [
-      recorded("codex_review")[0]!,
-      '{"type":"of a newer version"}',
-    ]);
+    // Lines of a newer version: it may be the one.
+    const strange = '{"type":"of a newer version"}';
+    const [meta] = recorded("codex_review", 1) as [string];
+    for (const lines of [[meta, strange], [strange], [strange, meta]]) {
+      agents.rollout("codex_review", IDS[1], lines);
+      assertEquals(await agents.find(session), undefined);
+    }
+    // A rollout of another conversation, by its first line.
+    agents.rollout("codex_review", IDS[1], recorded("codex_helper"));
     assertEquals(await agents.find(session), undefined);
   },
 });
