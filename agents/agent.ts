@@ -44,12 +44,17 @@ export interface Agent {
 
 /** The command lines of an agent for one kind of session. */
 export interface CommandLines {
+  /** Its program with leading arguments. It may have to be looked for. */
+  program(): readonly string[] | Promise<readonly string[]>;
   /**
-   * Starts it with these arguments. An agent that lets its caller choose the id of a new
-   * conversation gets `newId`, unless its arguments decide that already.
+   * What stands behind the program to start it with these arguments. An agent that lets its
+   * caller choose the id of a new conversation gets `newId`, unless the arguments decide that.
    */
   start(args: readonly string[], newId?: string): readonly string[];
-  /** Goes on with a conversation; `undefined` if this kind can't do so without a prompt. */
+  /**
+   * What stands behind the program to go on with a conversation; `undefined` if this kind can't,
+   * or not without a prompt.
+   */
   resume(id: string, prompt?: string): readonly string[] | undefined;
 }
 

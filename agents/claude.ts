@@ -56,17 +56,18 @@ function commandLines(
   { needsPrompt = false } = {},
 ): CommandLines {
   return {
+    program: () => ["claude"],
     start: (args, newId) => {
       const chosen = newId === undefined || choosesConversation(args)
         ? []
         : ["--session-id", newId];
-      return ["claude", ...chosen, ...options, ...args];
+      return [...chosen, ...options, ...args];
     },
     resume: (id, prompt) => {
       if (needsPrompt && prompt === undefined) return undefined;
       // A prompt may begin with a dash.
       const rest = prompt === undefined ? [] : ["--", prompt];
-      return ["claude", ...options, "--resume", id, ...rest];
+      return [...options, "--resume", id, ...rest];
     },
   };
 }

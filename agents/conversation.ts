@@ -16,7 +16,7 @@
  * @module
  */
 import type { Agent, AgentProcess, AgentStatus, Environment } from "./agent.ts";
-import { recognizeAgent } from "./agents.ts";
+import { recognizeAgent } from "./recognize.ts";
 import { linesFromEnd, type Transcript } from "./transcript.ts";
 import type { SessionProcess } from "../process/members.ts";
 import { readArgv, readEntry } from "../process/table.ts";

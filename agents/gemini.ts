@@ -9,6 +9,8 @@
 import type { Agent } from "./agent.ts";
 import { isUuid } from "./transcript.ts";
 
+const program = () => ["gemini"];
+
 /** Gemini CLI. */
 export const GEMINI: Agent = {
   name: "gemini",
@@ -17,20 +19,22 @@ export const GEMINI: Agent = {
   npmPackage: "@google/gemini-cli",
   commands: {
     exec: {
+      program,
       // -p takes the next argument, whatever that is.
-      start: (args, newId) => ["gemini", ...chosen(args, newId), "-p", ...args],
+      start: (args, newId) => [...chosen(args, newId), "-p", ...args],
       resume: (id, prompt) =>
         prompt === undefined
           ? undefined
-          : ["gemini", "--resume", id, `--prompt=${prompt}`],
+          : ["--resume", id, `--prompt=${prompt}`],
     },
     pty: {
-      start: (args, newId) => ["gemini", ...chosen(args, newId), ...args],
+      program,
+      start: (args, newId) => [...chosen(args, newId), ...args],
       resume: (id, prompt) => {
         const rest = prompt === undefined
           ? []
           : [`--prompt-interactive=${prompt}`];
-        return ["gemini", "--resume", id, ...rest];
+        return ["--resume", id, ...rest];
       },
     },
   },

@@ -15,17 +15,17 @@ export const OPENCODE: Agent = {
   npmPackage: "opencode-ai",
   commands: {
     exec: {
-      start: (args) => ["opencode", "run", ...args],
+      program: () => ["opencode", "run"],
+      start: (args) => args,
       resume: (id, prompt) =>
-        prompt === undefined
-          ? undefined
-          : ["opencode", "run", "--session", id, "--", prompt],
+        prompt === undefined ? undefined : ["--session", id, "--", prompt],
     },
     pty: {
-      start: (args) => ["opencode", ...args],
+      program: () => ["opencode"],
+      start: (args) => args,
       resume: (id, prompt) => {
         const rest = prompt === undefined ? [] : [`--prompt=${prompt}`];
-        return ["opencode", "--session", id, ...rest];
+        return ["--session", id, ...rest];
       },
     },
   },

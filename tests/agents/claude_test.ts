@@ -233,24 +233,13 @@ Deno.test("CLAUDE.idInArguments() finds a chosen id and one to go on with, and n
 Deno.test("CLAUDE.commands start with a chosen id, unless the arguments choose, and go on", () => {
   const { exec, repl, pty } = CLAUDE.commands;
   assertEquals(repl, undefined);
-  assertEquals(
-    exec?.start(["hi"], ID),
-    ["claude", "--session-id", ID, "-p", "hi"],
-  );
-  assertEquals(pty?.start(["--", "-c"], ID), [
-    "claude",
-    "--session-id",
-    ID,
-    "--",
-    "-c",
-  ]);
+  assertEquals(exec?.start(["hi"], ID), ["--session-id", ID, "-p", "hi"]);
+  const dashed = ["--session-id", ID, "--", "-c"];
+  assertEquals(pty?.start(["--", "-c"], ID), dashed);
   for (const choice of ["-c", "--continue", "--resume=x", "-r", "--from-pr"]) {
-    assertEquals(pty?.start([choice], ID), ["claude", choice]);
+    assertEquals(pty?.start([choice], ID), [choice]);
   }
   assertEquals(exec?.resume(ID), undefined);
-  assertEquals(
-    exec?.resume(ID, "-x"),
-    ["claude", "-p", "--resume", ID, "--", "-x"],
-  );
-  assertEquals(pty?.resume(ID), ["claude", "--resume", ID]);
+  assertEquals(exec?.resume(ID, "-x"), ["-p", "--resume", ID, "--", "-x"]);
+  assertEquals(pty?.resume(ID), ["--resume", ID]);
 });

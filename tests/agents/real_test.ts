@@ -228,13 +228,11 @@ for (const { agent, exec, pty } of REAL) {
     const { id } = await until(() => find(first), "found", DEADLINE_MS);
     kit.model.release("x");
     await kit.ended(first);
-    Deno.env.set("CODEX_SESSION_EXEC", exec.join(" "));
-    Deno.env.set("CODEX_SESSION_PTY", pty.join(" "));
+    // The real lines, behind the options that the stand-in needs.
     const { exec: one, pty: many } = agent.commands;
-    const lines = one!.resume(id, "-p #answer=second")!;
-    const more = many!.resume(id, "-p #answer=third")!;
-    Deno.env.delete("CODEX_SESSION_EXEC");
-    Deno.env.delete("CODEX_SESSION_PTY");
+    const options = exec.filter((word) => word !== "-p");
+    const lines = [...options, ...one!.resume(id, "-p #answer=second")!];
+    const more = [...pty, ...many!.resume(id, "-p #answer=third")!];
     await kit.ended(await kit.start(lines));
     const named = namedConversation(lines, (name) => kit.env[name])!;
     assertEquals(named.id, id);
@@ -281,9 +279,9 @@ for (const { agent, exec, pty } of REAL) {
 test("claude: its terminal interface is blocked when it waits for a permission", async () => {
   await using kit = new Kit();
   const id = crypto.randomUUID();
-  const prompt = "#sh=touch x";
+  const options = ["--permission-mode", "default", "#sh=touch x"];
   const session = await kit.start(
-    CLAUDE.commands.pty!.start(["--permission-mode", "default", prompt], id),
+    ["claude", ...CLAUDE.commands.pty!.start(options, id)],
     "pty",
   );
   const blocked = await status(session, "blocked");
