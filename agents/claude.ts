@@ -134,7 +134,7 @@ const VALUES: Readonly<Record<string, StatusValue>> = {
 };
 
 /** What it waits for, as Claude's own report to a terminal names it. */
-const KINDS: Readonly<Record<string, BlockedKind>> = {
+const BLOCKED_KINDS: Readonly<Record<string, BlockedKind>> = {
   "permission prompt": "permission",
   "sandbox request": "permission",
   "worker request": "permission",
@@ -150,7 +150,9 @@ function statusIn(record: Fields): AgentStatus | undefined {
   const since = numberIn(record.statusUpdatedAt);
   const reason = textIn(record.waitingFor) ?? "";
   if (value !== "blocked") return { value, since };
-  const kind = Object.hasOwn(KINDS, reason) ? KINDS[reason] : undefined;
+  const kind = Object.hasOwn(BLOCKED_KINDS, reason)
+    ? BLOCKED_KINDS[reason]
+    : undefined;
   return { value, kind, message: messageIn(reason), since };
 }
 

@@ -120,15 +120,16 @@ trust_level = "trusted"
   }
 }
 
-/** The conversation of a session. On a terminal, the agent's role is its relay's. */
+/** The conversation of a session. */
 function find({ id, paths }: CreatedSession): Conversation | undefined {
   const members = listProcesses(paths);
   const agent = members.find(({ role }) => role === "agent");
-  if (!TERMINALS.has(id) || agent === undefined) {
+  const isOnTerminal = ({ pid, ppid }: typeof members[number]) =>
+    ppid === agent?.pid && readEntry(pid)?.sid === pid;
+  if (!TERMINALS.has(id) || readEntry(agent?.pid ?? 0)?.sid === agent?.pid) {
     return findConversation(members);
   }
-  const isOnTerminal = ({ pid, ppid }: typeof agent) =>
-    ppid === agent.pid && readEntry(pid)?.sid === pid;
+  // The role agent may be the relay's. The agent leads a kernel session, the relay doesn't.
   return findConversation(members.map((one) => {
     return { ...one, role: isOnTerminal(one) ? "agent" : "child" };
   }));
