@@ -253,14 +253,21 @@ for (const { agent, exec, pty } of REAL) {
     kit.model.release("one");
     await status(session, "done");
     assertEquals(readTranscript(first)?.answer?.text, "one");
-    await kit.type(session, agent === CODEX ? "/new" : "/clear");
     // Codex has a lock for each, and begins a rollout with the first prompt only.
     const locks = `${kit.dir}/codex/thread-writer-locks`;
     const isNew = () =>
       agent === CODEX
         ? namesIn(locks).filter((name) => /^\w/.test(name)).length === 2
         : find(session)?.id !== first.id;
-    await until(isNew, "another conversation", DEADLINE_MS);
+    // The interface refuses it as long as it has not drawn the end of the turn.
+    await until(
+      async () => {
+        await kit.type(session, agent === CODEX ? "/new" : "/clear");
+        return await until(isNew, "new", 3_000).catch(() => false);
+      },
+      "another conversation",
+      DEADLINE_MS,
+    );
     await kit.type(session, "#answer=two");
     const second = await until(
       () => {
