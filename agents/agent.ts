@@ -4,6 +4,9 @@
  *
  * @module
  */
+import type { Transcript } from "./transcript.ts";
+import type { BlockedKind, StatusValue } from "../screen/program_status.ts";
+import type { Kind } from "../store.ts";
 
 /** A background server of an agent: a session that is its client leaves the work to it. */
 export interface AgentServer {
@@ -17,10 +20,14 @@ export interface AgentServer {
 
 /** An agent program, as this project knows it. */
 export interface Agent {
+  /** Its name for users and in records: small letters. */
+  readonly name: string;
   /** Its programs, as they are found on PATH. */
   readonly programs: readonly string[];
   /** Fits the names of its npm packages. */
   readonly packages: RegExp;
+  /** The npm package that holds its program. */
+  readonly npmPackage: string;
   /**
    * Variables by which its tool calls know their agent, and by which a nested agent would take
    * itself for a part of it. Sessions don't inherit them. Not the user's settings. `NAME_*` means
@@ -40,4 +47,70 @@ export interface Agent {
    * @default {undefined}
    */
   readonly server?: AgentServer;
+  /** How it is started, for each kind of session that it has a program for. */
+  readonly commands: Readonly<Partial<Record<Kind, CommandLines>>>;
+  /** The conversation that its arguments name for certain: a new one's chosen id, or an old one. */
+  readonly idInArguments: (args: readonly string[]) => string | undefined;
+  /**
+   * The conversation that a living process is having, by what that process holds open or has
+   * recorded about itself.
+   */
+  readonly findConversation?: (process: AgentProcess) => Found | undefined;
+  /** The folder in which it keeps its records, by its environment; absolute. */
+  readonly homeOf?: (env: Environment) => string | undefined;
+  /** The record of a conversation in such a folder, found by its id. */
+  readonly findTranscript?: (id: string, home: string) => string | undefined;
+  /** What the lines of a record tell; the last line comes first, see `linesFromEnd()`. */
+  readonly readLines?: (lines: Iterable<string | undefined>) => Transcript;
+}
+
+/** The command lines of an agent for one kind of session. */
+export interface CommandLines {
+  /** Its program with leading arguments. It may have to be looked for. */
+  program(): readonly string[] | Promise<readonly string[]>;
+  /**
+   * What stands behind the program to start it with these arguments. An agent that lets its
+   * caller choose the id of a new conversation gets `newId`, unless the arguments decide that.
+   */
+  start(args: readonly string[], newId?: string): readonly string[];
+  /**
+   * What stands behind the program to go on with a conversation; `undefined` if this kind can't,
+   * or not without a prompt.
+   */
+  resume(id: string, prompt?: string): readonly string[] | undefined;
+}
+
+/** A variable of an environment. */
+export type Environment = (name: string) => string | undefined;
+
+/** A living process that may be an agent. */
+export interface AgentProcess {
+  /** Its number. */
+  readonly pid: number;
+  /** When it started, in the kernel's ticks since boot. */
+  readonly startTicks: number;
+  /** The environment that it was started with. */
+  readonly env: Environment;
+}
+
+/** The conversation of a process. */
+export interface Found {
+  /** Its id, with which the agent goes on. */
+  readonly id: string;
+  /** Its record; `undefined` before the agent has written one: after the first prompt. */
+  readonly transcript: string | undefined;
+  /** What the process tells of itself now; `undefined` if it tells nothing. */
+  readonly told?: AgentStatus;
+}
+
+/** What an agent is doing. */
+export interface AgentStatus {
+  /** What it is doing. */
+  readonly value: StatusValue;
+  /** What it needs, if it is blocked. */
+  readonly kind?: BlockedKind;
+  /** For people: one line without control characters. */
+  readonly message?: string;
+  /** Since when, in milliseconds since 1970. */
+  readonly since?: number;
 }

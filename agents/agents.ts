@@ -7,10 +7,12 @@
 import type { Agent } from "./agent.ts";
 import { CLAUDE } from "./claude.ts";
 import { CODEX } from "./codex.ts";
+import { GEMINI } from "./gemini.ts";
+import { OPENCODE } from "./opencode.ts";
 import { isGranted } from "../system/files.ts";
 
 /** All known agents. */
-export const AGENTS: readonly Agent[] = [CODEX, CLAUDE];
+export const AGENTS: readonly Agent[] = [CODEX, CLAUDE, GEMINI, OPENCODE];
 
 /** The variables that name a calling agent, without those that the user sets for the session. */
 export function markersExcept(env: Readonly<Record<string, string>>): string[] {

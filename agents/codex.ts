@@ -11,8 +11,15 @@
  *
  * @module
  */
-import type { Agent } from "./agent.ts";
+import type { Agent, CommandLines } from "./agent.ts";
+import {
+  findOpenRollout,
+  findRollout,
+  homeOf,
+  readRollout,
+} from "./codex_rollout.ts";
 import { splitCommandLine } from "./command_line.ts";
+import { isUuid } from "./transcript.ts";
 import { SessionError } from "../errors.ts";
 import { basename } from "../std.ts";
 import { checkKind, type Kind, KIND_NAMES, KINDS } from "../store.ts";
@@ -21,11 +28,23 @@ import { ask } from "../system/shell.ts";
 
 /** Codex. Its markers: what it sets for tool calls, seen in version 0.169.0. */
 export const CODEX: Agent = {
+  name: "codex",
   programs: ["codex-exec", "codex-repl", "codex"],
   packages: /codex/,
+  npmPackage: "@openai/codex",
   // deno-fmt-ignore
   markers: ["CODEX_CI", "CODEX_THREAD_ID", "CODEX_TOOL_CALL_ID", "CODEX_VERSION"],
   enterAfterMs: 130,
+  commands: {
+    exec: commandLines("exec", { needsPrompt: true }),
+    repl: commandLines("repl", { canResume: false }),
+    pty: commandLines("pty"),
+  },
+  idInArguments,
+  findConversation: findOpenRollout,
+  homeOf,
+  findTranscript: findRollout,
+  readLines: readRollout,
   server: {
     // Both seen in version 0.169.0.
     isServer: (argv) =>
@@ -133,4 +152,43 @@ export function codexOverrides(): string[] {
     const command = Deno.env.get(variable);
     return command ? [`${variable}=${command}`] : [];
   });
+}
+
+/** What a program of Codex can do. */
+interface Abilities {
+  /** Whether it goes on with a conversation. */
+  readonly canResume?: boolean;
+  /** Whether it does so with a prompt only. */
+  readonly needsPrompt?: boolean;
+}
+
+function commandLines(kind: Kind, abilities: Abilities = {}): CommandLines {
+  const { canResume = true, needsPrompt = false } = abilities;
+  return {
+    program: () => codexProgram(kind),
+    start: (args) => args,
+    resume: (id, prompt) => {
+      if (!canResume || (needsPrompt && prompt === undefined)) return undefined;
+      // A prompt may begin with a dash.
+      const rest = prompt === undefined ? [] : ["--", prompt];
+      return ["resume", id, ...rest];
+    },
+  };
+}
+
+/** Options whose value is the next argument, as the help of version 0.169 lists them. */
+const VALUED =
+  /^(-[Cacimops]|--(add-dir|ask-for-approval|cd|color|config|cyber-access-program|disable|enable|image|local-provider|model|output-last-message|output-schema|profile|remote|remote-auth-token-env|sandbox|thread-source))$/;
+
+/** `resume ID` and `exec resume ID`. A name instead of an id may belong to several. */
+function idInArguments(args: readonly string[]): string | undefined {
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  const words = args.slice(0, end).filter((arg, at) =>
+    !arg.startsWith("-") && !VALUED.test(args[at - 1] ?? "")
+  );
+  if (["exec", "e"].includes(words[0]!)) words.shift();
+  // Everywhere else it is a word of a prompt.
+  if (words[0] !== "resume" || args.includes("--last")) return undefined;
+  const id = words[1] ?? args[end + 1];
+  return isUuid(id) ? id : undefined;
 }

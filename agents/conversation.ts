@@ -1,0 +1,149 @@
+/**
+ * Which conversation a session's agent is having, what it has answered, and what it is doing: by
+ * the agent's own files.
+ *
+ * Nothing here is a guess. A conversation is known because the agent's process holds its record
+ * open, because that process has recorded it about itself, or because the command line names it.
+ * Not by directories and times: two agents may start in one directory at once.
+ *
+ * The agent's helpers and tool calls may be agents, too. Tool calls run in kernel sessions of their
+ * own; so only the session's agent counts, and its descendants in the same kernel session:
+ *
+ *     reaper ── node codex.js ── codex ── bash -c 'codex exec …' ── codex
+ *                    │             │                 other kernel sessions
+ *                    └── one kernel session
+ *
+ * @module
+ */
+import type { Agent, AgentProcess, AgentStatus, Environment } from "./agent.ts";
+import { recognizeAgent } from "./recognize.ts";
+import { linesFromEnd, type Transcript } from "./transcript.ts";
+import type { SessionProcess } from "../process/members.ts";
+import { readArgv, readEntry } from "../process/table.ts";
+import { openFile } from "../system/files.ts";
+import { readSystemBytes } from "../system/libc.ts";
+
+/** A conversation with an agent. */
+export interface Conversation {
+  /** The agent. */
+  readonly agent: Agent;
+  /** Its id, with which the agent goes on. */
+  readonly id: string;
+  /** The agent's folder, in which its record is or will be; `undefined` if it isn't known. */
+  readonly home: string | undefined;
+  /**
+   * Its record; `undefined` if there is none yet. Codex goes on in another file when the user
+   * undoes turns. So keep `id` and `home` instead: with them the record is found again.
+   */
+  readonly transcript: string | undefined;
+  /** How it is known: by the process that is having it, or by the arguments of the command. */
+  readonly how: "process" | "arguments";
+  /** What the process told of itself at that moment. */
+  readonly told?: AgentStatus;
+}
+
+/** A process of a session, as `listProcesses()` tells about it. */
+type Member = Pick<SessionProcess, "pid" | "ppid" | "role" | "startTicks">;
+
+/**
+ * The conversation of a session with these living processes; `undefined` if it can't be known:
+ * also if they have several. Needs the permissions of `listProcesses()`, and `--allow-read` of the
+ * agent's folder.
+ */
+export function findConversation(
+  members: readonly Member[],
+): Conversation | undefined {
+  const found = agentProcesses(members).flatMap((process) => {
+    const { agent } = recognizeAgent(readArgv(process.pid) ?? []) ?? {};
+    const conversation = agent?.findConversation?.(process);
+    // The number may have been given to another process while its files were read.
+    const isStill = readEntry(process.pid)?.startTicks === process.startTicks;
+    if (!agent || !conversation || !isStill) return [];
+    const home = agent.homeOf?.(process.env);
+    return [{ agent, ...conversation, home, how: "process" } as const];
+  });
+  return found.length === 1 ? found[0] : undefined;
+}
+
+/** The session's agent and its descendants in the same kernel session. */
+function agentProcesses(members: readonly Member[]): AgentProcess[] {
+  const root = members.find(({ role }) => role === "agent");
+  const sid = root && readEntry(root.pid)?.sid;
+  if (root === undefined || sid === undefined) return [];
+  const pids = new Set([root.pid]);
+  for (let before = 0; before < pids.size;) {
+    before = pids.size;
+    for (const { pid, ppid } of members) if (pids.has(ppid)) pids.add(pid);
+  }
+  const processes = members.filter(({ pid }) =>
+    pids.has(pid) && readEntry(pid)?.sid === sid
+  );
+  return processes.map(({ pid, startTicks }) => {
+    return { pid, startTicks, env: environmentOf(pid) };
+  });
+}
+
+/** The environment that a process was started with; empty if it can't be read. */
+function environmentOf(pid: number): Environment {
+  const bytes = readSystemBytes(`/proc/${pid}/environ`);
+  const entries = bytes ? new TextDecoder().decode(bytes).split("\0") : [];
+  return (name) =>
+    entries.find((entry) => entry.startsWith(`${name}=`))
+      ?.slice(name.length + 1);
+}
+
+/**
+ * The conversation that a command line names, for an agent that may have ended. The user may have
+ * gone on to another one in it since. `env` is the environment that the agent got.
+ */
+export function namedConversation(
+  argv: readonly string[],
+  env: Environment,
+): Conversation | undefined {
+  const { agent, args } = recognizeAgent(argv) ?? {};
+  const id = args && agent?.idInArguments(args);
+  if (agent === undefined || id === undefined) return undefined;
+  const home = agent.homeOf?.(env);
+  const transcript = home && agent.findTranscript?.(id, home);
+  return { agent, id, home, transcript, how: "arguments" };
+}
+
+/**
+ * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
+ * Reads from its end, at most 64 MiB. Needs `--allow-read` of the agent's folder.
+ */
+export function readTranscript(
+  conversation: Pick<Conversation, "agent" | "id" | "home" | "transcript">,
+): Transcript | undefined {
+  const { agent, id, home } = conversation;
+  // The agent may have begun its record meanwhile.
+  const path = conversation.transcript ??
+    (home && agent.findTranscript?.(id, home));
+  if (!path) return undefined;
+  using file = openFile(path);
+  return file && agent.readLines?.(linesFromEnd(file));
+}
+
+/**
+ * What the living agent of a conversation is doing, by what its process told and what its record
+ * holds; `undefined` if neither tells. One that waits for a permission may look `working`.
+ */
+export function agentStatusOf(
+  told: AgentStatus | undefined,
+  turn: Transcript["turn"],
+): AgentStatus | undefined {
+  // An agent that is idle has ended its turn somehow, which only the record tells.
+  if (told && told.value !== "idle") return told;
+  switch (turn?.state) {
+    case "done":
+      return { value: "done", since: turn.since };
+    case "failed":
+      return { value: "error", message: turn.message, since: turn.since };
+    case "aborted":
+      return told ?? { value: "idle", since: turn.since };
+    case "working":
+      return told ?? { value: "working", since: turn.since };
+    case undefined:
+      return told ?? (turn === null ? { value: "idle" } : undefined);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Gemini CLI. Read in the help and the documents of version 0.61, not tried with a model.
+ *
+ * Its conversations are files whose names hold eight letters of their ids only, and no process
+ * tells which one is its own. So a conversation is known if its id was chosen.
+ *
+ * @module
+ */
+import type { Agent } from "./agent.ts";
+import { isUuid } from "./transcript.ts";
+
+const program = () => ["gemini"];
+
+/** Gemini CLI. */
+export const GEMINI: Agent = {
+  name: "gemini",
+  programs: ["gemini"],
+  packages: /gemini-cli/,
+  npmPackage: "@google/gemini-cli",
+  markers: [],
+  commands: {
+    exec: {
+      program,
+      // -p takes the next argument, whatever that is.
+      start: (args, newId) => [...chosen(args, newId), "-p", ...args],
+      resume: (id, prompt) =>
+        prompt === undefined
+          ? undefined
+          : ["--resume", id, `--prompt=${prompt}`],
+    },
+    pty: {
+      program,
+      start: (args, newId) => [...chosen(args, newId), ...args],
+      resume: (id, prompt) => {
+        const rest = prompt === undefined
+          ? []
+          : [`--prompt-interactive=${prompt}`];
+        return ["--resume", id, ...rest];
+      },
+    },
+  },
+  idInArguments: (args) => {
+    const id = idAfter(args, "--session-id") ?? idAfter(args, "--resume");
+    return id ?? idAfter(args, "-r");
+  },
+};
+
+function chosen(args: readonly string[], newId?: string): readonly string[] {
+  const choices = /^(--(session-id|session-file|resume)(=|$)|-r)/;
+  const isChosen = newId === undefined || args.some((arg) => choices.test(arg));
+  return isChosen ? [] : ["--session-id", newId];
+}
+
+function idAfter(args: readonly string[], name: string): string | undefined {
+  const at = args.indexOf(name);
+  const id = at < 0 ? undefined : args[at + 1];
+  return isUuid(id) ? id : undefined;
+}

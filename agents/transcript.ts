@@ -1,0 +1,186 @@
+/**
+ * An agent's own record of a conversation, as far as all agents have it: what is read from it,
+ * and how. A record has one JSON object a line, and only its end matters: it is read from there,
+ * because it may hold hundreds of megabytes.
+ *
+ * The agent writes it while it is read, newer versions add fields and lines, and a program of
+ * the session may have put anything in its place. So what is not understood is skipped, every
+ * value is checked, and nothing is read without a limit.
+ *
+ * @module
+ */
+import { plainText } from "../screen/clean_text.ts";
+import { concat } from "../system/bytes.ts";
+import { type OpenFile, openFile } from "../system/files.ts";
+
+/** How many bytes of a record are read at most, from its end. */
+const MAX_BYTES = 64 * 1024 * 1024;
+const BLOCK_BYTES = 64 * 1024;
+/** The longest text for people, in characters. */
+const MAX_MESSAGE_LENGTH = 500;
+
+/** What an agent has done about its last prompt. Times are in milliseconds since 1970. */
+export interface Turn {
+  /** The agent's own name for it. */
+  readonly id?: string;
+  /** `working` until it is over. A turn that waits for its user is `working`, too. */
+  readonly state: "working" | "done" | "aborted" | "failed";
+  /** When it began. */
+  readonly startedAt?: number;
+  /** Since when it has had this state. */
+  readonly since?: number;
+  /** Why it failed, for people: one line without control characters. */
+  readonly message?: string;
+  /** The status of the HTTP response that made it fail. */
+  readonly httpStatus?: number;
+}
+
+/** The last message of a turn that is done. */
+export interface Answer {
+  /** The message, exactly as the agent recorded it: it may hold anything. */
+  readonly text: string;
+  /** The {@linkcode Turn.id} of its turn. */
+  readonly turn?: string;
+  /** When it was recorded, in milliseconds since 1970. */
+  readonly at?: number;
+  /** What the turn has cost: all tokens that were read and written, also those from a cache. */
+  readonly tokens?: { readonly input: number; readonly output: number };
+}
+
+/** The end of a conversation's record. */
+export interface Transcript {
+  /** The last turn: `null` if there was none, `undefined` if that can't be known. */
+  readonly turn: Turn | null | undefined;
+  /** The last answer, which may be an earlier turn's. */
+  readonly answer?: Answer;
+}
+
+/** The names in a folder; none if it can't be read. Needs `--allow-read` of it. */
+export function namesIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return [];
+  }
+}
+
+/** A value of JSON whose fields are to be checked. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** The fields of an object; none if it is something else. */
+export function fieldsOf(value: unknown): Fields {
+  const isObject = typeof value === "object" && value !== null &&
+    !Array.isArray(value);
+  return isObject ? value as Fields : {};
+}
+
+/** The fields of a JSON text; none if it is no object, or no JSON. */
+export function parseFields(text: string): Fields {
+  try {
+    return fieldsOf(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
+/** A value, if it is a text. */
+export function textIn(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+/** A value, if it is a finite number that is not negative. */
+export function numberIn(value: unknown): number | undefined {
+  return typeof value === "number" && value >= 0 && Number.isFinite(value)
+    ? value
+    : undefined;
+}
+
+/** A time as RFC 3339 has it, in milliseconds since 1970. */
+export function timeIn(value: unknown): number | undefined {
+  return numberIn(typeof value === "string" ? Date.parse(value) : undefined);
+}
+
+/** A text for people: one line, harmless and short. */
+export function messageIn(value: unknown): string | undefined {
+  const line = textIn(value)?.replace(/\s+/g, " ").trim();
+  return line && plainText(line, MAX_MESSAGE_LENGTH) || undefined;
+}
+
+/** Tells whether a value is an id as agents make them: it is safe in a path and as an argument. */
+export function isUuid(value: unknown): value is string {
+  return typeof value === "string" &&
+    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value);
+}
+
+/**
+ * The lines of an open file, the last one first, without empty ones. The last `undefined` stands
+ * for all that is too far from the end.
+ */
+export function* linesFromEnd(
+  file: OpenFile,
+  maxBytes = MAX_BYTES,
+): Generator<string | undefined> {
+  const size = file.size();
+  const least = Math.max(0, size - maxBytes);
+  // The parts of the line that has begun somewhere before, its beginning first.
+  let parts: Uint8Array[] = [];
+  for (let end = size; end > least;) {
+    const start = Math.max(least, end - BLOCK_BYTES);
+    const block = readBlock(file, start, end);
+    // Cut off meanwhile: what was read doesn't fit to the rest.
+    if (block === undefined) return yield undefined;
+    let lineEnd = block.length;
+    while (lineEnd > 0) {
+      const at = block.lastIndexOf(0x0a, lineEnd - 1);
+      if (at < 0) break;
+      parts.unshift(block.subarray(at + 1, lineEnd));
+      const line = textOfParts(parts);
+      if (line !== "") yield line;
+      parts = [];
+      lineEnd = at;
+    }
+    if (lineEnd > 0) parts.unshift(block.subarray(0, lineEnd));
+    end = start;
+  }
+  if (least > 0) return yield undefined;
+  const line = textOfParts(parts);
+  if (line !== "") yield line;
+}
+
+/** The bytes from `start` to `end`; `undefined` if there are fewer. */
+function readBlock(
+  file: OpenFile,
+  start: number,
+  end: number,
+): Uint8Array | undefined {
+  const block = new Uint8Array(end - start);
+  for (let length = 0; length < block.length;) {
+    const count = file.readNow(block.subarray(length), start + length);
+    if (count === 0) return undefined;
+    length += count;
+  }
+  return block;
+}
+
+const decoder = new TextDecoder();
+
+function textOfParts(parts: readonly Uint8Array[]): string {
+  return decoder.decode(parts.length === 1 ? parts[0] : concat(parts));
+}
+
+/** The first line of a file, if it ends within `maxBytes`. */
+export function firstLine(path: string, maxBytes: number): string | undefined {
+  using file = openFile(path);
+  if (file === undefined) return undefined;
+  const limit = Math.min(file.size(), maxBytes);
+  const parts: Uint8Array[] = [];
+  for (let start = 0; start < limit; start += BLOCK_BYTES) {
+    const block = readBlock(file, start, Math.min(limit, start + BLOCK_BYTES));
+    if (block === undefined) return undefined;
+    const end = block.indexOf(0x0a);
+    parts.push(end < 0 ? block : block.subarray(0, end));
+    if (end >= 0) return textOfParts(parts);
+  }
+  return undefined;
+}
