@@ -98,6 +98,14 @@ export interface Paths {
   readonly exit: string;
   /** Who asked it to stop. */
   readonly stop: string;
+  /** What happened in it, a line each; see `events/journal.ts`. */
+  readonly events: string;
+  /** What its program tells its terminal it is doing; written by the relay. */
+  readonly status: string;
+  /** What `report` has last told; written by that. */
+  readonly report: string;
+  /** The conversation that its agent was last seen to have. */
+  readonly conversation: string;
 }
 
 /** Options of functions that look for sessions. */
@@ -385,6 +393,10 @@ export function pathsIn(dir: string, id: string): Paths {
     pid: `${dir}/pid`,
     exit: `${dir}/exit`,
     stop: `${dir}/stop.json`,
+    events: `${dir}/events.jsonl`,
+    status: `${dir}/status.json`,
+    report: `${dir}/report.json`,
+    conversation: `${dir}/conversation.json`,
   };
 }
 

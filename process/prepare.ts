@@ -103,7 +103,7 @@ export function prepare(
       throw new Deno.errors.Busy(`Cannot lock "${paths.lock}"`);
     }
     writeAtomic(paths.meta, textOfMeta(meta));
-    for (const name of ["pid", "stdout.log", "stderr.log"]) {
+    for (const name of ["pid", "stdout.log", "stderr.log", "events.jsonl"]) {
       makeFile(join(paths.dir, name), "");
     }
     // Not empty: its block has room for the shell's message about a signal, even on a full disk.

@@ -21,6 +21,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["store.ts"],
   ["process/", "screen/"],
   ["agents/"],
+  ["events/"],
   ["spawn.ts", "relay/"],
   ["session/", "client/"],
   ["doctor/", "run/"],
