@@ -37,6 +37,14 @@ const MAX_PID = 2 ** 22;
 /** More than the greatest `terminal.json`, which has a hundred bytes and a few paths. */
 const MAX_STATUS_BYTES = 64 * 1024;
 
+/** The relay's record; `undefined` if it is no terminal, or just starting, or just deleted. */
+function readRecord(dir: string): Record<string, unknown> | undefined {
+  const record = readJsonFile(`${dir}/terminal.json`, MAX_STATUS_BYTES);
+  return typeof record === "object" && record !== null
+    ? record as Record<string, unknown>
+    : undefined;
+}
+
 /** A whole number from 1 to `most`; anything else is 0. */
 function count(value: unknown, most: number): number {
   return Number.isInteger(value) && Number(value) > 0 && Number(value) <= most
@@ -74,13 +82,9 @@ export function terminalStatusAt(
   paths: Paths,
   isRunning: boolean,
 ): TerminalStatus | undefined {
-  const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
-  // No terminal, or just starting, or just deleted.
-  if (typeof state !== "object" || state === null) return undefined;
-  const { agent, columns, rows, clients, alternate, dropped } = state as Record<
-    string,
-    unknown
-  >;
+  const record = readRecord(paths.dir);
+  if (record === undefined) return undefined;
+  const { agent, columns, rows, clients, alternate, dropped } = record;
   const log = statOptional(paths.stdout);
   return {
     agent: count(agent, MAX_PID),
@@ -105,8 +109,7 @@ function isPath(text: string): boolean {
 
 /** The directories of the sessions on whose terminals a session is shown, by its relay's record. */
 export function viewersOf(dir: string): readonly string[] {
-  const state = readJsonFile(`${dir}/terminal.json`, MAX_STATUS_BYTES);
-  const { shownIn } = (state ?? {}) as { readonly shownIn?: unknown };
+  const { shownIn } = readRecord(dir) ?? {};
   return Array.isArray(shownIn)
     ? shownIn.filter((path) => typeof path === "string" && isPath(path))
     : [];
