@@ -69,7 +69,8 @@ export {
   type ReadLogOptions,
   type TailOptions,
 } from "./client/logs.ts";
-export type { Role, SessionProcess } from "./process/members.ts";
+export type { SessionProcess } from "./process/members.ts";
+export type { Role } from "./process/roles.ts";
 export { listProcesses, readTimes } from "./session/inspect.ts";
 export {
   type ProcessOptions,

@@ -15,7 +15,7 @@ import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
 import { listSessions } from "../session/find.ts";
 import { isLive, KIND_NAMES, SCOPES, STATES } from "../store.ts";
-import { type Command, COMMANDS, optionsOf } from "./usage.ts";
+import { type Command, COMMANDS, namesOf, optionsOf } from "./usage.ts";
 
 /** `completions`: a script on standard output. */
 export const completions: Handler = async (call, io) => {
@@ -52,8 +52,6 @@ const HELP: Command = {
   examples: [],
 };
 const ALL: readonly Command[] = [...COMMANDS, HELP];
-
-const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
 
 /** The spellings of an option: `-f`, `--follow`. */
 const spellings = ({ name, short }: Option) =>

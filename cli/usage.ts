@@ -582,9 +582,14 @@ export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Set up", ["doctor", "completions"]],
 ];
 
+/** The names that a command is called by, its own first. */
+export function namesOf(
+  { name, aliases = [] }: Pick<Command, "name" | "aliases">,
+): string[] {
+  return [name, ...aliases];
+}
+
 /** The command with this name or alias. */
 export function findCommand(name: string): Command | undefined {
-  return COMMANDS.find((command) =>
-    command.name === name || command.aliases?.includes(name)
-  );
+  return COMMANDS.find((command) => namesOf(command).includes(name));
 }
