@@ -22,6 +22,8 @@ export class Kit implements AsyncDisposable {
   /** Their folders: `work`, `codex`, `claude`. */
   readonly dir = `${this.#temporary.dir}/agent`;
   readonly model = new ModelServer();
+  /** Where the agents are, also on PATH. */
+  readonly bin: string;
   readonly env: Readonly<Record<string, string>>;
 
   /** The real ones, or stand-ins. */
@@ -31,9 +33,9 @@ export class Kit implements AsyncDisposable {
       Deno.mkdirSync(`${dir}/${name}`, { recursive: true });
     }
     if (!isReal) this.#makeStandIns();
-    const bin = isReal ? `${FOLDER}/bin` : `${dir}/bin`;
+    this.bin = isReal ? `${FOLDER}/bin` : `${dir}/bin`;
     this.env = {
-      PATH: `${bin}:${Deno.env.get("PATH")}`,
+      PATH: `${this.bin}:${Deno.env.get("PATH")}`,
       HOME: dir,
       TMPDIR: `${dir}/tmp`,
       // Everything but the loopback goes to a closed port.

@@ -7,7 +7,7 @@
  *     #ask=COMMAND    the same, and Codex is to ask its user for a permission; start it with
  *                     -a on-request -s workspace-write
  *     #error=STATUS   fails with this HTTP status
- *     #wait=NAME      waits with the answer until `release(NAME)`
+ *     #wait=NAME      waits with all of this until `release(NAME)`
  *
  * @module
  */
@@ -144,14 +144,14 @@ export class ModelServer implements AsyncDisposable {
       new RegExp(`#${name}=(.+)`).exec(prompt)?.[1]?.trim();
     // Requests without tools are an agent's own, such as for a title.
     const hasTools = (body.tools ?? []).length > 0;
+    const wait = hasTools && !ran ? value("wait") : undefined;
+    if (wait !== undefined) await this.#wait(wait).promise;
     const error = hasTools ? value("error") : undefined;
     if (error !== undefined) {
       const message = "stand-in error";
       const details = { type: "error", error: { type: "api_error", message } };
       return Response.json(details, { status: Number(error) });
     }
-    const wait = hasTools && !ran ? value("wait") : undefined;
-    if (wait !== undefined) await this.#wait(wait).promise;
     const asked = value("ask");
     const command = hasTools && !ran ? asked ?? value("sh") : undefined;
     const text = hasTools ? value("answer") ?? "no answer" : "title";

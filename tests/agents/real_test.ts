@@ -87,6 +87,16 @@ function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: FOLDER === undefined, fn });
 }
 
+/** A test of the real agents, and of the stand-ins for them, which are everywhere. */
+function testBoth(name: string, fn: (kit: Kit) => Promise<void>): void {
+  const run = (isReal: boolean) => async () => {
+    await using kit = new Kit(isReal);
+    await fn(kit);
+  };
+  test(name, run(true));
+  Deno.test(`${name} (stand-in)`, run(false));
+}
+
 /** Each agent with its command lines for one turn and for its terminal interface. */
 const REAL: readonly {
   readonly agent: Agent;
@@ -106,78 +116,86 @@ const REAL: readonly {
 ];
 
 for (const { agent, exec, pty } of REAL) {
-  test(`${agent.name}: two turns at once in one directory are kept apart, and answered`, async () => {
-    await using kit = new Kit();
-    const sessions = await Promise.all(
-      ["one", "two"].map((name) =>
-        start(kit, [...exec, `#answer=${name}  ü\n#wait=${name}`])
-      ),
-    );
-    for (const session of sessions) await status(session, "working");
-    const found = sessions.map((session) => find(session)!);
-    assert(found[0]!.id !== found[1]!.id);
-    for (const [at, name] of ["one", "two"].entries()) {
-      kit.model.release(name);
-      await ended(kit, sessions[at]!);
-      const { turn, answer } = readTranscript(found[at]!)!;
-      assertEquals([turn?.state, answer?.text], ["done", `${name}  ü`]);
-      assertEquals(answer?.turn, turn?.id);
-      assertEquals(answer?.tokens, { input: 10, output: 5 });
-      assertEquals(find(sessions[at]!), undefined);
-    }
-  });
+  testBoth(
+    `${agent.name}: two turns at once in one directory are kept apart, and answered`,
+    async (kit) => {
+      const sessions = await Promise.all(
+        ["one", "two"].map((name) =>
+          start(kit, [...exec, `#answer=${name}  ü\n#wait=${name}`])
+        ),
+      );
+      for (const session of sessions) await status(session, "working");
+      const found = sessions.map((session) => find(session)!);
+      assert(found[0]!.id !== found[1]!.id);
+      for (const [at, name] of ["one", "two"].entries()) {
+        kit.model.release(name);
+        await ended(kit, sessions[at]!);
+        const { turn, answer } = readTranscript(found[at]!)!;
+        assertEquals([turn?.state, answer?.text], ["done", `${name}  ü`]);
+        assertEquals(answer?.turn, turn?.id);
+        assertEquals(answer?.tokens, { input: 10, output: 5 });
+        assertEquals(find(sessions[at]!), undefined);
+      }
+    },
+  );
 
-  test(`${agent.name}: a turn fails with the server's status`, async () => {
-    await using kit = new Kit();
-    const session = await start(kit, [...exec, "#error=429"]);
-    const found = await until(() => find(session), "found", DEADLINE_MS);
-    await ended(kit, session);
-    const { turn, answer } = readTranscript(found)!;
-    assertEquals([turn?.state, turn?.httpStatus], ["failed", 429]);
-    assertEquals(answer, undefined);
-  });
+  testBoth(
+    `${agent.name}: a turn fails with the server's status`,
+    async (kit) => {
+      const session = await start(kit, [...exec, "#error=429"]);
+      const found = await until(() => find(session), "found", DEADLINE_MS);
+      await ended(kit, session);
+      const { turn, answer } = readTranscript(found)!;
+      assertEquals([turn?.state, turn?.httpStatus], ["failed", 429]);
+      assertEquals(answer, undefined);
+    },
+  );
 
-  test(`${agent.name}: an agent in a tool call is not the session's`, async () => {
-    await using kit = new Kit();
-    const script = `${kit.dir}/inner.sh`;
-    // A login shell has a PATH of its own.
-    const inner = `${FOLDER}/bin/${
-      exec.join(" ")
-    } '#answer=inner #wait=inner' </dev/null`;
-    Deno.writeTextFileSync(script, inner);
-    const session = await start(kit, [
-      ...exec,
-      `#answer=outer\n#sh=sh ${script}`,
-    ]);
-    const found = await until(() => find(session), "found", DEADLINE_MS);
-    await until(() => kit.model.isWaiting("inner"), "waiting", DEADLINE_MS);
-    assertEquals(find(session)?.id, found.id);
-    kit.model.release("inner");
-    await ended(kit, session);
-    assertEquals(readTranscript(found)?.answer?.text, "outer");
-  });
+  testBoth(
+    `${agent.name}: an agent in a tool call is not the session's`,
+    async (kit) => {
+      const script = `${kit.dir}/inner.sh`;
+      // A login shell has a PATH of its own.
+      const inner = `${kit.bin}/${
+        exec.join(" ")
+      } '#answer=inner #wait=inner' </dev/null`;
+      Deno.writeTextFileSync(script, inner);
+      const session = await start(kit, [
+        ...exec,
+        `#answer=outer\n#sh=sh ${script}`,
+      ]);
+      const found = await until(() => find(session), "found", DEADLINE_MS);
+      await until(() => kit.model.isWaiting("inner"), "waiting", DEADLINE_MS);
+      assertEquals(find(session)?.id, found.id);
+      kit.model.release("inner");
+      await ended(kit, session);
+      assertEquals(readTranscript(found)?.answer?.text, "outer");
+    },
+  );
 
-  test(`${agent.name}: goes on with a conversation, with a prompt that begins with a dash`, async () => {
-    await using kit = new Kit();
-    const first = await start(kit, [...exec, "#answer=first #wait=x"]);
-    const { id } = await until(() => find(first), "found", DEADLINE_MS);
-    kit.model.release("x");
-    await ended(kit, first);
-    // The real lines, behind the options that the stand-in needs.
-    const { exec: one, pty: many } = agent.commands;
-    const options = exec.filter((word) => word !== "-p");
-    const lines = [...options, ...one!.resume(id, "-p #answer=second")!];
-    const more = [...pty, ...many!.resume(id, "-p #answer=third")!];
-    await ended(kit, await start(kit, lines));
-    const named = namedConversation(lines, (name) => kit.env[name])!;
-    assertEquals(named.id, id);
-    const { turn, answer } = readTranscript(named)!;
-    assertEquals([turn?.state, answer?.text], ["done", "second"]);
-    const third = await start(kit, more, "pty");
-    const isThere = () => readTranscript(named)?.answer?.text === "third";
-    await until(isThere, "third answer", DEADLINE_MS);
-    assertEquals(find(third)?.id, id);
-  });
+  testBoth(
+    `${agent.name}: goes on with a conversation, with a prompt that begins with a dash`,
+    async (kit) => {
+      const first = await start(kit, [...exec, "#answer=first #wait=x"]);
+      const { id } = await until(() => find(first), "found", DEADLINE_MS);
+      kit.model.release("x");
+      await ended(kit, first);
+      // The real lines, behind the options that the stand-in needs.
+      const { exec: one, pty: many } = agent.commands;
+      const options = exec.filter((word) => word !== "-p");
+      const lines = [...options, ...one!.resume(id, "-p #answer=second")!];
+      const more = [...pty, ...many!.resume(id, "-p #answer=third")!];
+      await ended(kit, await start(kit, lines));
+      const named = namedConversation(lines, (name) => kit.env[name])!;
+      assertEquals(named.id, id);
+      const { turn, answer } = readTranscript(named)!;
+      assertEquals([turn?.state, answer?.text], ["done", "second"]);
+      const third = await start(kit, more, "pty");
+      const isThere = () => readTranscript(named)?.answer?.text === "third";
+      await until(isThere, "third answer", DEADLINE_MS);
+      assertEquals(find(third)?.id, id);
+    },
+  );
 
   test(`${agent.name}: its terminal interface works, is done, and begins another conversation`, async () => {
     await using kit = new Kit();
