@@ -37,6 +37,9 @@ export class Kit implements AsyncDisposable {
     this.env = {
       PATH: `${this.bin}:${Deno.env.get("PATH")}`,
       HOME: dir,
+      // The command line in a tool call finds its packages.
+      DENO_DIR: Deno.env.get("DENO_DIR") ??
+        `${Deno.env.get("HOME")}/.cache/deno`,
       TMPDIR: `${dir}/tmp`,
       // Everything but the loopback goes to a closed port.
       HTTP_PROXY: "http://127.0.0.1:9",

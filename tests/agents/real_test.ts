@@ -18,13 +18,14 @@ import { namesIn } from "../../agents/transcript.ts";
 import {
   type CreatedSession,
   createSession,
+  getSession,
   type Kind,
   sendKeys,
   waitForSession,
 } from "../../mod.ts";
 import { processesAt } from "../../process/members.ts";
 import { readEntry } from "../../process/table.ts";
-import { assert, assertEquals, until } from "../helpers.ts";
+import { assert, assertEquals, CLI, until } from "../helpers.ts";
 import { DEADLINE_MS, FOLDER, Kit } from "./kit.ts";
 
 /** The ids of sessions on a terminal. */
@@ -42,7 +43,10 @@ async function start(
   return session;
 }
 
-async function ended({ root }: Kit, { id }: CreatedSession): Promise<void> {
+async function ended(
+  { root }: Kit,
+  { id }: Pick<CreatedSession, "id">,
+): Promise<void> {
   await waitForSession(id, { root, timeoutMs: DEADLINE_MS });
 }
 
@@ -55,7 +59,9 @@ async function type(
 }
 
 /** The conversation of a session. */
-function find({ id, paths }: CreatedSession): Conversation | undefined {
+function find(
+  { id, paths }: Pick<CreatedSession, "id" | "paths">,
+): Conversation | undefined {
   const members = processesAt(paths);
   const agent = members.find(({ role }) => role === "agent");
   const isOnTerminal = ({ pid, ppid }: typeof members[number]) =>
@@ -170,6 +176,36 @@ for (const { agent, exec, pty } of REAL) {
       kit.model.release("inner");
       await ended(kit, session);
       assertEquals(readTranscript(found)?.answer?.text, "outer");
+    },
+  );
+
+  testBoth(
+    `${agent.name}: a session that its tool call starts is another one`,
+    async (kit) => {
+      const script = `${kit.dir}/inner.sh`;
+      const words = [...CLI, "run", "--id", "inner", "--", ...exec];
+      const inner = words.map((word) => `'${word}'`).join(" ");
+      Deno.writeTextFileSync(
+        script,
+        `export CODEX_SESSION_HOME='${kit.root}' PATH='${kit.bin}':"$PATH"
+${inner} '#answer=inner\n#wait=inner'`,
+      );
+      const outer = await start(kit, [
+        ...exec,
+        `#answer=outer\n#sh=sh ${script}`,
+      ]);
+      const first = await until(() => find(outer), "found", DEADLINE_MS);
+      const isWaiting = () => kit.model.isWaiting("inner");
+      await until(isWaiting, "waiting", DEADLINE_MS);
+      const session = await getSession("inner", { root: kit.root });
+      const second = find(session)!;
+      assert(second.id !== first.id);
+      await ended(kit, outer);
+      assertEquals(find(session)?.id, second.id);
+      kit.model.release("inner");
+      await ended(kit, session);
+      const answers = [first, second].map((one) => readTranscript(one)?.answer);
+      assertEquals(answers.map((one) => one?.text), ["outer", "inner"]);
     },
   );
 
