@@ -57,6 +57,19 @@ export {
   type SendOptions,
 } from "./client/input.ts";
 export {
+  followEvents,
+  type FollowEventsOptions,
+  readEvents,
+  type ReadEventsOptions,
+} from "./client/events.ts";
+export type {
+  EventFacts,
+  SessionEvent,
+  StatusSource,
+  ToldStatus,
+} from "./events/event.ts";
+export type { BlockedKind, StatusValue } from "./screen/program_status.ts";
+export {
   followLog,
   type FollowLogOptions,
   followLogs,

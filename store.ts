@@ -480,6 +480,21 @@ export function isId(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(name);
 }
 
+/** The ids in the root; none if the root does not exist yet. */
+export function sessionNames(root: string): string[] {
+  const names: string[] = [];
+  try {
+    for (const entry of Deno.readDirSync(root)) {
+      // Links are not followed: they could lead out of the root.
+      if (entry.isDirectory && isId(entry.name)) names.push(entry.name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw rootError(root, error);
+  }
+  return names;
+}
+
 /** The error for a root that is unusable because of another error. */
 export function rootError(root: string, error: unknown): unknown {
   if (

@@ -31,12 +31,12 @@ export const STATUS_VALUES = [
 ] as const;
 
 /** What a program is doing. */
-export type StatusValue = typeof STATUS_VALUES[number];
+export type StatusValue = "blocked" | "error" | "working" | "done" | "idle";
 
 const KINDS = ["permission", "question", "auth"] as const;
 
 /** What a blocked program needs from its user. */
-export type BlockedKind = typeof KINDS[number];
+export type BlockedKind = "permission" | "question" | "auth";
 
 /** The status of one thing that a program reports on. */
 export interface StatusRecord {

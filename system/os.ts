@@ -40,6 +40,7 @@ interface System {
     readonly CLOEXEC: number;
     readonly NOFOLLOW: number;
     readonly DIRECTORY: number;
+    readonly APPEND: number;
     /** Linux only. */
     readonly PATH: number;
   };
@@ -87,6 +88,7 @@ const LINUX: System = {
     CLOEXEC: 0o2000000,
     NOFOLLOW: isArm ? 0o100000 : 0o400000,
     DIRECTORY: isArm ? 0o40000 : 0o200000,
+    APPEND: 0o2000,
     PATH: 0o10000000,
   },
   F_DUPFD_CLOEXEC: 1030,
@@ -117,6 +119,7 @@ const MACOS: System = {
     CLOEXEC: 0x1000000,
     NOFOLLOW: 0x100,
     DIRECTORY: 0x100000,
+    APPEND: 0x8,
     PATH: 0,
   },
   F_DUPFD_CLOEXEC: 67,
