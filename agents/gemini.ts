@@ -7,6 +7,7 @@
  * @module
  */
 import type { Agent } from "./agent.ts";
+import { withNewId } from "./command_line.ts";
 import { isUuid } from "./transcript.ts";
 
 const program = () => ["gemini"];
@@ -17,10 +18,12 @@ export const GEMINI: Agent = {
   programs: ["gemini"],
   packages: /gemini-cli/,
   npmPackage: "@google/gemini-cli",
-  markers: [],
+  // What it sets for tool calls.
+  markers: ["GEMINI_CLI"],
   commands: {
     exec: {
       program,
+      needsPrompt: true,
       // -p takes the next argument, whatever that is.
       start: (args, newId) => [...chosen(args, newId), "-p", ...args],
       resume: (id, prompt) =>
@@ -43,6 +46,8 @@ export const GEMINI: Agent = {
     const id = idAfter(args, "--session-id") ?? idAfter(args, "--resume");
     return id ?? idAfter(args, "-r");
   },
+  withNewId,
+  support: { status: "no", answer: "no", resume: "read" },
 };
 
 function chosen(args: readonly string[], newId?: string): readonly string[] {
