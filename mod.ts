@@ -108,6 +108,7 @@ export {
   type StopRequest,
   type Times,
 } from "./store.ts";
+export { type LastTurn, readAnswer, type SessionAnswer } from "./run/answer.ts";
 export {
   type RunResult,
   runToEnd,
@@ -118,6 +119,7 @@ export {
   type PruneOptions,
   pruneSessions,
 } from "./session/prune.ts";
+export { AGENT_NAMES } from "./agents/agents.ts";
 export { codexProgram } from "./agents/codex.ts";
 export {
   type DeleteOptions,

@@ -142,6 +142,12 @@ export interface Meta {
   readonly timeoutMs?: number;
   /** Whether it is deleted when it ends. */
   readonly rm?: boolean;
+  /** The agent program that it runs, if that is a known one. */
+  readonly agent?: string;
+  /** The id of the session whose conversation it goes on with. */
+  readonly resumes?: string;
+  /** The id of the session whose command it repeats. */
+  readonly restarts?: string;
 }
 
 /**
@@ -460,8 +466,16 @@ export function parseMeta(text: string, id: string): Meta {
   else if (timeoutMs !== undefined && typeof timeoutMs !== "number") {
     wrong = "timeoutMs";
   } else if (rm !== undefined && typeof rm !== "boolean") wrong = "rm";
+  else wrong = LATER.find((name) => !isOptionalString(meta[name]));
   if (wrong !== undefined) throw damaged(`meta.json has no valid ${wrong}`);
   return meta as Meta;
+}
+
+/** Names in the metadata that earlier versions didn't write. */
+const LATER = ["agent", "resumes", "restarts"] as const;
+
+function isOptionalString(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }
 
 /** Tells from its metadata whether a session is a terminal; a damaged session is not. */
@@ -572,10 +586,13 @@ function promptOf(text: string): string {
 export function newMeta(
   facts:
     & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
-    & Partial<Pick<Meta, "labels" | "prompt">>
+    & Partial<
+      Pick<Meta, "labels" | "prompt" | "agent" | "resumes" | "restarts">
+    >
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
   const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
+  const { agent, resumes, restarts } = facts;
   const meta: Meta = {
     format: FORMAT,
     id: facts.id,
@@ -588,6 +605,9 @@ export function newMeta(
     createdAt: new Date().toISOString(),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
+    ...(agent === undefined ? {} : { agent }),
+    ...(resumes === undefined ? {} : { resumes }),
+    ...(restarts === undefined ? {} : { restarts }),
   };
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;

@@ -17,7 +17,12 @@
  */
 import type { Agent, AgentProcess, AgentStatus, Environment } from "./agent.ts";
 import { recognizeAgent } from "./recognize.ts";
-import { linesFromEnd, type Transcript } from "./transcript.ts";
+import {
+  linesFromEnd,
+  parseFields,
+  timeIn,
+  type Transcript,
+} from "./transcript.ts";
 import type { SessionProcess } from "../process/members.ts";
 import { familyOf, readArgv, readEntry } from "../process/table.ts";
 import { openFile } from "../system/files.ts";
@@ -115,10 +120,15 @@ export function namedConversation(
 
 /**
  * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
- * Reads from its end, at most 64 MiB. Needs `--allow-read` of the agent's folder.
+ * What was recorded after `untilMs`, in milliseconds since 1970, doesn't count: another session
+ * may have gone on with it. Reads from its end, at most 64 MiB. Needs `--allow-read` of the
+ * agent's folder.
  */
 export function readTranscript(
-  conversation: Pick<Conversation, "agent" | "id" | "home" | "transcript">,
+  conversation:
+    & Pick<Conversation, "agent" | "id" | "home">
+    & Partial<Pick<Conversation, "transcript">>,
+  untilMs = Infinity,
 ): Transcript | undefined {
   const { agent, id, home } = conversation;
   // The agent may have begun its record meanwhile.
@@ -126,7 +136,22 @@ export function readTranscript(
     (home && agent.findTranscript?.(id, home));
   if (!path) return undefined;
   using file = openFile(path);
-  return file && agent.readLines?.(linesFromEnd(file));
+  return file && agent.readLines?.(linesUntil(untilMs, linesFromEnd(file)));
+}
+
+/** The lines from the last one on that was written until then. */
+function* linesUntil(
+  untilMs: number,
+  lines: Iterable<string | undefined>,
+): Generator<string | undefined> {
+  let isLater = untilMs !== Infinity;
+  for (const line of lines) {
+    if (isLater && line !== undefined) {
+      const at = timeIn(parseFields(line).timestamp);
+      isLater = at === undefined || at > untilMs;
+    }
+    if (!isLater || line === undefined) yield line;
+  }
 }
 
 /**

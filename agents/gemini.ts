@@ -9,6 +9,7 @@
  */
 import type { Agent, AgentStatus } from "./agent.ts";
 import { isUuid, messageIn } from "./transcript.ts";
+import { withNewId } from "./command_line.ts";
 
 const program = () => ["gemini"];
 
@@ -18,10 +19,12 @@ export const GEMINI: Agent = {
   programs: ["gemini"],
   packages: /gemini-cli/,
   npmPackage: "@google/gemini-cli",
-  markers: [],
+  // What it sets for tool calls.
+  markers: ["GEMINI_CLI"],
   commands: {
     exec: {
       program,
+      needsPrompt: true,
       // -p takes the next argument, whatever that is.
       start: (args, newId) => [...chosen(args, newId), "-p", ...args],
       resume: (id, prompt) =>
@@ -45,6 +48,8 @@ export const GEMINI: Agent = {
     return id ?? idAfter(args, "-r");
   },
   statusOfTitle,
+  withNewId,
+  support: { status: "no", answer: "no", resume: "read" },
 };
 
 function statusOfTitle(title: string): AgentStatus | undefined {
