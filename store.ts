@@ -106,6 +106,8 @@ export interface Paths {
   readonly report: string;
   /** The conversation that its agent was last seen to have. */
   readonly conversation: string;
+  /** How its last notifier has ended; only of sessions that have one. */
+  readonly notify: string;
 }
 
 /** Options of functions that look for sessions. */
@@ -142,6 +144,8 @@ export interface Meta {
   readonly timeoutMs?: number;
   /** Whether it is deleted when it ends. */
   readonly rm?: boolean;
+  /** The program that is told what happens in it: an absolute path. */
+  readonly notify?: string;
 }
 
 /**
@@ -397,6 +401,7 @@ export function pathsIn(dir: string, id: string): Paths {
     status: `${dir}/status.json`,
     report: `${dir}/report.json`,
     conversation: `${dir}/conversation.json`,
+    notify: `${dir}/notify.json`,
   };
 }
 
@@ -445,7 +450,7 @@ export function parseMeta(text: string, id: string): Meta {
     );
   }
   // Plain comparisons: a list does this for every session.
-  const { kind, labels, createdAt, timeoutMs, rm } = meta;
+  const { kind, labels, createdAt, timeoutMs, rm, notify } = meta;
   let wrong: keyof Meta | undefined;
   if (meta.id !== id) wrong = "id";
   else if (!isKind(kind)) wrong = "kind";
@@ -460,6 +465,9 @@ export function parseMeta(text: string, id: string): Meta {
   else if (timeoutMs !== undefined && typeof timeoutMs !== "number") {
     wrong = "timeoutMs";
   } else if (rm !== undefined && typeof rm !== "boolean") wrong = "rm";
+  else if (
+    notify !== undefined && !(typeof notify === "string" && isAbsolute(notify))
+  ) wrong = "notify";
   if (wrong !== undefined) throw damaged(`meta.json has no valid ${wrong}`);
   return meta as Meta;
 }
@@ -556,11 +564,11 @@ function promptOf(text: string): string {
  */
 export function newMeta(
   facts:
-    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
+    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm" | "notify">
     & Partial<Pick<Meta, "labels" | "prompt">>
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
-  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
+  const { argv, env = {}, labels = {}, timeoutMs, rm, notify } = facts;
   const meta: Meta = {
     format: FORMAT,
     id: facts.id,
@@ -573,6 +581,7 @@ export function newMeta(
     createdAt: new Date().toISOString(),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
+    ...(notify === undefined ? {} : { notify }),
   };
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;
