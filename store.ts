@@ -106,6 +106,8 @@ export interface Paths {
   readonly report: string;
   /** The conversation that its agent was last seen to have. */
   readonly conversation: string;
+  /** How its last notifier has ended; only of sessions that have one. */
+  readonly notify: string;
 }
 
 /** Options of functions that look for sessions. */
@@ -148,6 +150,8 @@ export interface Meta {
   readonly resumes?: string;
   /** The id of the session whose command it repeats. */
   readonly restarts?: string;
+  /** The program that is told what happens in it: an absolute path. */
+  readonly notify?: string;
 }
 
 /**
@@ -403,6 +407,7 @@ export function pathsIn(dir: string, id: string): Paths {
     status: `${dir}/status.json`,
     report: `${dir}/report.json`,
     conversation: `${dir}/conversation.json`,
+    notify: `${dir}/notify.json`,
   };
 }
 
@@ -451,7 +456,7 @@ export function parseMeta(text: string, id: string): Meta {
     );
   }
   // Plain comparisons: a list does this for every session.
-  const { kind, labels, createdAt, timeoutMs, rm } = meta;
+  const { kind, labels, createdAt, timeoutMs, rm, notify } = meta;
   let wrong: keyof Meta | undefined;
   if (meta.id !== id) wrong = "id";
   else if (!isKind(kind)) wrong = "kind";
@@ -466,6 +471,9 @@ export function parseMeta(text: string, id: string): Meta {
   else if (timeoutMs !== undefined && typeof timeoutMs !== "number") {
     wrong = "timeoutMs";
   } else if (rm !== undefined && typeof rm !== "boolean") wrong = "rm";
+  else if (
+    notify !== undefined && !(typeof notify === "string" && isAbsolute(notify))
+  ) wrong = "notify";
   else wrong = LATER.find((name) => !isOptionalString(meta[name]));
   if (wrong !== undefined) throw damaged(`meta.json has no valid ${wrong}`);
   return meta as Meta;
@@ -587,11 +595,14 @@ export function newMeta(
   facts:
     & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
     & Partial<
-      Pick<Meta, "labels" | "prompt" | "agent" | "resumes" | "restarts">
+      Pick<
+        Meta,
+        "labels" | "prompt" | "agent" | "resumes" | "restarts" | "notify"
+      >
     >
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
-  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
+  const { argv, env = {}, labels = {}, timeoutMs, rm, notify } = facts;
   const { agent, resumes, restarts } = facts;
   const meta: Meta = {
     format: FORMAT,
@@ -608,6 +619,7 @@ export function newMeta(
     ...(agent === undefined ? {} : { agent }),
     ...(resumes === undefined ? {} : { resumes }),
     ...(restarts === undefined ? {} : { restarts }),
+    ...(notify === undefined ? {} : { notify }),
   };
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;

@@ -108,6 +108,11 @@ const START: readonly Option[] = [
   },
   { name: "rm", help: "delete the session when it ends" },
   {
+    name: "notify",
+    value: "PROGRAM",
+    help: "run this when the session is blocked, done, failed or ended",
+  },
+  {
     name: "scope",
     value: "WHEN",
     help:

@@ -49,7 +49,7 @@ import {
 } from "../process/prepare.ts";
 import { join } from "../std.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
-import { isGranted, remove } from "../system/files.ts";
+import { findProgram, isGranted, remove } from "../system/files.ts";
 
 /** Options of {@linkcode createSession}. */
 export interface CreateOptions extends RootOptions, ProcessOptions {
@@ -109,6 +109,12 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
   readonly resumes?: string;
   /** The id of the session whose command it repeats, for its metadata. */
   readonly restarts?: string;
+  /**
+   * A program, which is a path or found on `PATH`, that is run when the session becomes `blocked`,
+   * `done` or `error`, or ends. It gets the event as JSON on its standard input, and has 10 s. Linux
+   * only. Also needs `--allow-read` of the directories on `PATH` and of the system's programs.
+   */
+  readonly notify?: string;
   /**
    * The width of a terminal (kind `pty`), in characters.
    *
@@ -200,12 +206,16 @@ export async function createSession(
   signal?.throwIfAborted();
   const root = openRoot(options);
   const cwd = directoryOf(options);
+  const notify = notifierPath(options.notify);
   // Before the claim: between claim and start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
   const { isTerminal } = KINDS[kind];
   const relay = isTerminal ? await import("../relay/command.ts") : undefined;
-  const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
+  const { paths, meta, prepared } = claim(root, {
+    ...options,
+    ...{ kind, cwd, notify },
+  });
   using _ = prepared;
   try {
     options.beforeStart?.({ id: paths.id, paths, meta });
@@ -263,6 +273,7 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   startTimeoutMs: checkPeriod,
   graceMs: checkPeriod,
   rm: isBoolean,
+  notify: isString,
   columns: isSide,
   rows: isSide,
   logLimitBytes: (name, value) => checkWhole(name, value, 0),
@@ -278,6 +289,26 @@ function check(options: CreateOptions): void {
   for (const [name, check] of Object.entries(CHECKS)) {
     check(name, options[name as keyof CreateOptions]);
   }
+}
+
+/**
+ * The absolute path of the program that is told of events.
+ *
+ * @throws {SessionError} `program_not_found`.
+ */
+function notifierPath(program: string | undefined): string | undefined {
+  if (program === undefined) return undefined;
+  const path = program === "" || program.includes("\0")
+    ? undefined
+    : findProgram(program, { path: Deno.env.get("PATH") });
+  if (path !== undefined) return path;
+  const why = program.includes("/")
+    ? "no executable file has this path"
+    : "not found on PATH";
+  throw new SessionError(
+    "program_not_found",
+    `Cannot use "${program}" as the notifier: ${why}`,
+  );
 }
 
 function checkCommand(name: string, value: unknown): void {
