@@ -41,6 +41,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   show: async () => (await list()).show,
   screen: async () => (await output()).screen,
   logs: async () => (await output()).logs,
+  answer: async () => (await import("./cli/said.ts")).answer,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,
   stop: async () => (await stop()).stop,

@@ -57,6 +57,19 @@ export {
   type SendOptions,
 } from "./client/input.ts";
 export {
+  followEvents,
+  type FollowEventsOptions,
+  readEvents,
+  type ReadEventsOptions,
+} from "./client/events.ts";
+export type {
+  EventFacts,
+  SessionEvent,
+  StatusSource,
+  ToldStatus,
+} from "./events/event.ts";
+export type { BlockedKind, StatusValue } from "./screen/program_status.ts";
+export {
   followLog,
   type FollowLogOptions,
   followLogs,
@@ -95,6 +108,7 @@ export {
   type StopRequest,
   type Times,
 } from "./store.ts";
+export { type LastTurn, readAnswer, type SessionAnswer } from "./run/answer.ts";
 export {
   type RunResult,
   runToEnd,
@@ -105,6 +119,7 @@ export {
   type PruneOptions,
   pruneSessions,
 } from "./session/prune.ts";
+export { AGENT_NAMES } from "./agents/agents.ts";
 export { codexProgram } from "./agents/codex.ts";
 export {
   type DeleteOptions,

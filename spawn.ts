@@ -40,21 +40,21 @@ import {
   type StartLimits,
 } from "./process/handshake.ts";
 import { Hold } from "./process/hold.ts";
+import { keepInheritedLocks } from "./process/inherited_locks.ts";
 import {
   alreadyThere,
   prepare,
   Prepared,
-  READY,
   requireMainThread,
 } from "./process/prepare.ts";
-import { scriptCall, scriptPath } from "./process/reaper.ts";
+import { READY, scriptCall, scriptPath } from "./process/reaper.ts";
 import {
   giveUp,
   noScope,
   scopedCommand,
   type ScopeLauncher,
 } from "./process/scope.ts";
-import { dirname, join, resolve } from "./std.ts";
+import { join, resolve } from "./std.ts";
 import {
   checkDirectory,
   checkNewId,
@@ -64,15 +64,7 @@ import {
   type Paths,
   type Pids,
 } from "./store.ts";
-import {
-  exists,
-  isGranted,
-  makeFile,
-  readFile,
-  remove,
-} from "./system/files.ts";
-import { factsAt, readLink, setCloseOnExec } from "./system/libc.ts";
-import { OS } from "./system/os.ts";
+import { exists, makeFile, readFile, remove } from "./system/files.ts";
 import { SIGNALS } from "./system/signals.ts";
 
 /** The agent's working directory and environment. */
@@ -244,37 +236,6 @@ const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_ERROR_LENGTH = 300;
 /** The errors of systemd-run, until the start has succeeded or failed. */
 const SCOPE_LOG = "scope.log";
-
-let hasKeptLocks = false;
-
-/**
- * An agent that creates a session has inherited its own session's lock, and those of the sessions
- * around it. The new session's processes must not inherit them, or the old sessions would seem to
- * live as long as they do. They are found by their paths in `/proc`, once: a process inherits
- * descriptors only when it starts.
- */
-function keepInheritedLocks(): void {
-  if (hasKeptLocks || !OS.hasProc) return;
-  hasKeptLocks = true;
-  for (const fd of ownDescriptors()) {
-    const path = readLink(`/proc/self/fd/${fd}`);
-    if (path === undefined || !path.endsWith("/lock")) continue;
-    if (factsAt(scriptPath(dirname(path))) !== undefined) setCloseOnExec(fd);
-  }
-}
-
-/** The descriptors that this process may have inherited. */
-function ownDescriptors(): number[] {
-  const path = "/proc/self/fd";
-  try {
-    if (isGranted({ name: "read", path })) {
-      return [...Deno.readDirSync(path)].map(({ name }) => Number(name));
-    }
-  } catch {
-    // Newer versions of Deno want --allow-all for it.
-  }
-  return Array.from({ length: 1024 }, (_, fd) => fd);
-}
 
 /** Options of {@linkcode launch}. */
 export interface LaunchOptions extends ProcessOptions, StartLimits {

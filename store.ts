@@ -106,6 +106,8 @@ export interface Paths {
   readonly report: string;
   /** The conversation that its agent was last seen to have. */
   readonly conversation: string;
+  /** How its last notifier has ended; only of sessions that have one. */
+  readonly notify: string;
 }
 
 /** Options of functions that look for sessions. */
@@ -142,6 +144,14 @@ export interface Meta {
   readonly timeoutMs?: number;
   /** Whether it is deleted when it ends. */
   readonly rm?: boolean;
+  /** The agent program that it runs, if that is a known one. */
+  readonly agent?: string;
+  /** The id of the session whose conversation it goes on with. */
+  readonly resumes?: string;
+  /** The id of the session whose command it repeats. */
+  readonly restarts?: string;
+  /** The program that is told what happens in it: an absolute path. */
+  readonly notify?: string;
 }
 
 /**
@@ -397,6 +407,7 @@ export function pathsIn(dir: string, id: string): Paths {
     status: `${dir}/status.json`,
     report: `${dir}/report.json`,
     conversation: `${dir}/conversation.json`,
+    notify: `${dir}/notify.json`,
   };
 }
 
@@ -445,7 +456,7 @@ export function parseMeta(text: string, id: string): Meta {
     );
   }
   // Plain comparisons: a list does this for every session.
-  const { kind, labels, createdAt, timeoutMs, rm } = meta;
+  const { kind, labels, createdAt, timeoutMs, rm, notify } = meta;
   let wrong: keyof Meta | undefined;
   if (meta.id !== id) wrong = "id";
   else if (!isKind(kind)) wrong = "kind";
@@ -460,8 +471,19 @@ export function parseMeta(text: string, id: string): Meta {
   else if (timeoutMs !== undefined && typeof timeoutMs !== "number") {
     wrong = "timeoutMs";
   } else if (rm !== undefined && typeof rm !== "boolean") wrong = "rm";
+  else if (
+    notify !== undefined && !(typeof notify === "string" && isAbsolute(notify))
+  ) wrong = "notify";
+  else wrong = LATER.find((name) => !isOptionalString(meta[name]));
   if (wrong !== undefined) throw damaged(`meta.json has no valid ${wrong}`);
   return meta as Meta;
+}
+
+/** Names in the metadata that earlier versions didn't write. */
+const LATER = ["agent", "resumes", "restarts"] as const;
+
+function isOptionalString(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }
 
 /** Tells from its metadata whether a session is a terminal; a damaged session is not. */
@@ -478,6 +500,21 @@ export function isTerminal(paths: Paths): boolean {
 /** Tells whether a name can be the id of a session. */
 export function isId(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(name);
+}
+
+/** The ids in the root; none if the root does not exist yet. */
+export function sessionNames(root: string): string[] {
+  const names: string[] = [];
+  try {
+    for (const entry of Deno.readDirSync(root)) {
+      // Links are not followed: they could lead out of the root.
+      if (entry.isDirectory && isId(entry.name)) names.push(entry.name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw rootError(root, error);
+  }
+  return names;
 }
 
 /** The error for a root that is unusable because of another error. */
@@ -557,10 +594,16 @@ function promptOf(text: string): string {
 export function newMeta(
   facts:
     & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
-    & Partial<Pick<Meta, "labels" | "prompt">>
+    & Partial<
+      Pick<
+        Meta,
+        "labels" | "prompt" | "agent" | "resumes" | "restarts" | "notify"
+      >
+    >
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
-  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
+  const { argv, env = {}, labels = {}, timeoutMs, rm, notify } = facts;
+  const { agent, resumes, restarts } = facts;
   const meta: Meta = {
     format: FORMAT,
     id: facts.id,
@@ -573,6 +616,10 @@ export function newMeta(
     createdAt: new Date().toISOString(),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
+    ...(agent === undefined ? {} : { agent }),
+    ...(resumes === undefined ? {} : { resumes }),
+    ...(restarts === undefined ? {} : { restarts }),
+    ...(notify === undefined ? {} : { notify }),
   };
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;

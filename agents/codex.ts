@@ -11,7 +11,8 @@
  *
  * @module
  */
-import type { Agent, CommandLines } from "./agent.ts";
+import type { Agent, AgentStatus, CommandLines } from "./agent.ts";
+import { idInCodexOutput, readCodexOutput } from "./codex_output.ts";
 import {
   findOpenRollout,
   findRollout,
@@ -45,6 +46,11 @@ export const CODEX: Agent = {
   homeOf,
   findTranscript: findRollout,
   readLines: readRollout,
+  statusOfTitle,
+  homeVariable: "CODEX_HOME",
+  idInOutput: idInCodexOutput,
+  readOutput: readCodexOutput,
+  support: { status: "tried", answer: "tried", resume: "tried" },
   server: {
     // Both seen in version 0.169.0.
     isServer: (argv) =>
@@ -56,6 +62,14 @@ export const CODEX: Agent = {
       `the work may go on in Codex's background server (process ${pid}); "codex agents" shows it`,
   },
 };
+
+/** By default, the title begins with a spinner while Codex works. It blinks while Codex is blocked. */
+function statusOfTitle(title: string): AgentStatus | undefined {
+  if (/^\[ [!.] \] Action Required\b/.test(title)) return { value: "blocked" };
+  return /^[\u2801-\u28ff](\s|$)/.test(title)
+    ? { value: "working" }
+    : undefined;
+}
 
 function isCodex([program = ""]: readonly string[]): boolean {
   return basename(program) === "codex";
@@ -166,6 +180,8 @@ function commandLines(kind: Kind, abilities: Abilities = {}): CommandLines {
   const { canResume = true, needsPrompt = false } = abilities;
   return {
     program: () => codexProgram(kind),
+    behind: ([...words]) => behind(kind, basename(words.at(-1) ?? "")),
+    needsPrompt,
     start: (args) => args,
     resume: (id, prompt) => {
       if (!canResume || (needsPrompt && prompt === undefined)) return undefined;
@@ -174,6 +190,17 @@ function commandLines(kind: Kind, abilities: Abilities = {}): CommandLines {
       return ["resume", id, ...rest];
     },
   };
+}
+
+/** What stands behind a `codex` that the user has named, in each version. */
+const BEHIND: Readonly<Partial<Record<Kind, readonly string[]>>> = {
+  exec: ["exec"],
+  pty: ["-c", "features.daemon_auto_start=false"],
+};
+
+function behind(kind: Kind, name: string): readonly string[] | undefined {
+  if (name === `codex-${kind}`) return [];
+  return /^codex-(exec|repl)$/.test(name) ? undefined : BEHIND[kind];
 }
 
 /** Options whose value is the next argument, as the help of version 0.169 lists them. */

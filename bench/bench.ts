@@ -23,6 +23,7 @@ const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
   echo: async () => (await import("./terminal.ts")).echo,
   screen: async () => (await import("./terminal.ts")).screen,
   flood: async () => (await import("./flood.ts")).flood,
+  status: async () => (await import("./status.ts")).status,
   "tty-memory": async () => (await import("./terminal.ts")).terminalMemory,
   "tty-start": async () => (await import("./terminal.ts")).terminalStart,
 };

@@ -71,6 +71,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
   {
     "cwd": "folder",
     "env-file": "file",
+    "notify": "file",
     "scope": SCOPES,
     "for": ["exit", "output=", "idle=", "screen="],
     "state": STATES,

@@ -21,6 +21,7 @@ import {
   noteNone,
 } from "./selection.ts";
 import { isEnded, isOfAgent, leftOverTest } from "./left_over.ts";
+import { readOutcome } from "../events/notify.ts";
 import { processesAt } from "../process/members.ts";
 import type { Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
@@ -224,6 +225,9 @@ export const show: Handler = async (call, io) => {
       env: meta?.env ?? [],
       timeoutMs: meta?.timeoutMs ?? null,
       rm: meta?.rm ?? false,
+      notify: meta?.notify === undefined
+        ? null
+        : { program: meta.notify, last: readOutcome(paths) },
       dir: paths.dir,
       stdout: paths.stdout,
       stderr: paths.stderr,

@@ -43,7 +43,7 @@ export const create: Handler = async (call, io) => {
 /** Options of `create` that Codex doesn't have. */
 // deno-fmt-ignore
 const NOT_OF_CODEX = [
-  "id", "label", "rm", "timeout", "scope", "size", "log-limit", "env-file", "attach",
+  "id", "label", "rm", "notify", "timeout", "scope", "size", "log-limit", "env-file", "attach",
 ];
 
 /** Says where an option of ours goes that stands among the arguments of the agent. */
@@ -122,6 +122,7 @@ async function start(
       labels: labelsOf(call),
       timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
       rm: call.flags.has("rm"),
+      notify: valueOf(call, "notify"),
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
       beforeStart: ({ id }) => {

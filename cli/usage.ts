@@ -108,6 +108,11 @@ const START: readonly Option[] = [
   },
   { name: "rm", help: "delete the session when it ends" },
   {
+    name: "notify",
+    value: "PROGRAM",
+    help: "run this when the session is blocked, done, failed or ended",
+  },
+  {
     name: "scope",
     value: "WHEN",
     help:
@@ -421,6 +426,23 @@ export const COMMANDS: readonly Command[] = [
     ],
   },
   {
+    name: "answer",
+    operands: "SEL",
+    summary: "print the last message of a session's agent",
+    details:
+      "Prints the message as the agent itself has recorded it, with a newline at its end. --json has\n" +
+      "it exactly, with its turn, time, tokens and, where known, cost. Works for Codex and Claude\n" +
+      "Code, also when the session has ended or is lost.\n\n" +
+      "If a later turn is not over, it prints the last answer and says so on standard error. If the\n" +
+      "last turn has failed, it ends with status 1.",
+    options: [],
+    completes: "session",
+    examples: [
+      ["answer fix", "what it said last"],
+      ["answer --json fix | jq .tokens", "what that has cost"],
+    ],
+  },
+  {
     name: "wait",
     operands: "SEL…",
     summary: "wait for sessions to end; print id and exit status of each",
@@ -577,7 +599,7 @@ export const COMMANDS: readonly Command[] = [
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Start", ["run", "create"]],
   ["Watch", ["list", "show", "logs", "screen"]],
-  ["Talk", ["attach", "send", "wait"]],
+  ["Talk", ["attach", "send", "wait", "answer"]],
   ["End", ["stop", "delete", "prune"]],
   ["Set up", ["doctor", "completions"]],
 ];

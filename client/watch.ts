@@ -38,6 +38,7 @@ import {
   textOf,
 } from "../system/files.ts";
 import { roomForSessions } from "../system/limits.ts";
+import { dirname } from "../std.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -53,7 +54,7 @@ const TICK_WITHOUT_EVENTS_MS = 100;
 const TICK_WHILE_ENDING_MS = 10;
 
 /** How many files a watched session keeps open: its lock, and two logs for those that follow them. */
-const FILES = 3;
+export const FILES = 3;
 /** The lock files that are open. */
 const held = new Set<OpenFile>();
 
@@ -194,6 +195,65 @@ export function watchSession(
   };
 }
 
+/** A subscription to the appearing and vanishing of sessions, until it is disposed of. */
+export interface RootWatch extends Disposable {
+  /** Resolves once a session may have appeared or gone, at the latest after a second. One call at a time. */
+  next(): Promise<void>;
+}
+
+/**
+ * Subscribes to the sessions in a root, which may not exist yet. Only its entries are watched: it holds
+ * directories, and no named pipe. Needs `--allow-read` of the root.
+ */
+export function watchRoot(root: string): RootWatch {
+  let rung = false;
+  let wake: (() => void) | undefined;
+  const ring = () => {
+    rung = true;
+    wake?.();
+  };
+  const isOfRoot = ({ kind, paths }: Deno.FsEvent) =>
+    kind !== "access" && kind !== "modify" &&
+    paths.some((path) => dirname(path) === root);
+  let subscription: Subscription | undefined;
+  const watchIt = () => {
+    const identity = identityAt(root);
+    if (subscription?.identity === identity) return;
+    subscription?.close();
+    subscription = undefined;
+    if (identity === undefined) return; // The tick finds it.
+    try {
+      const shared = watchPath(root, identity, isOfRoot);
+      subscription = share(shared, root, identity, ring);
+      rung = true; // It may have changed before it was watched.
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+    }
+  };
+  watchIt();
+  rung = false; // The caller looks after this.
+  return {
+    async next() {
+      watchIt();
+      if (!rung) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const hasEvents = subscription?.ask() ?? false;
+        const tickMs = hasEvents ? TICK_MS : TICK_WITHOUT_EVENTS_MS;
+        const timer = setTimeout(resolve, tickMs);
+        wake = resolve;
+        await promise;
+        wake = undefined;
+        clearTimeout(timer);
+      }
+      rung = false;
+    },
+    [Symbol.dispose]() {
+      wake?.();
+      subscription?.close();
+    },
+  };
+}
+
 /** Opens the lock file; `undefined` if a session has none any more. */
 function openLock(paths: Paths): OpenFile | undefined {
   const lock = openFile(paths.lock);
@@ -217,13 +277,15 @@ function readRecord(lock: OpenFile): Ending | undefined {
   return parseEnding(textOf(lock) ?? "");
 }
 
-/** One file's watcher, shared by all its subscriptions in this program. */
+/** The watcher of a file, or of the root, shared by all its subscriptions in this program. */
 interface Shared {
-  /** The identities of its session's lock file and of the file itself. */
+  /** The identities of the file and of its session's lock file. */
   readonly key: string;
   readonly watcher: Deno.FsWatcher;
   readonly events: AsyncIterator<Deno.FsEvent>;
   readonly listeners: Set<() => void>;
+  /** Which events count. */
+  readonly counts: (event: Deno.FsEvent) => boolean;
   /** Whether it is waiting for an event. */
   asked: boolean;
   /** Whether there will be no more events. */
@@ -256,12 +318,21 @@ function subscribe(
   if (!statOptional(file)?.isFile) return none;
   try {
     path = Deno.realPathSync(file);
-    shared = watchFile(path, `${lock} ${identity}`);
+    shared = watchPath(path, `${lock} ${identity}`, () => true);
   } catch (error) {
     // The log is missing, or being deleted: the tick is enough.
     if (isAbsence(error)) return none;
     throw error;
   }
+  return share(shared, path, identity, listener);
+}
+
+function share(
+  shared: Shared,
+  path: string,
+  identity: string | undefined,
+  listener: () => void,
+): Subscription {
   shared.listeners.add(listener);
   return {
     identity,
@@ -278,7 +349,11 @@ function subscribe(
   };
 }
 
-function watchFile(path: string, key: string): Shared {
+function watchPath(
+  path: string,
+  key: string,
+  counts: Shared["counts"],
+): Shared {
   const existing = watched.get(path);
   if (existing?.key === key && !existing.over) return existing;
   // Another session has this path now, or another file. Deno watches the new file only once the old watcher
@@ -290,6 +365,7 @@ function watchFile(path: string, key: string): Shared {
     watcher,
     events: watcher[Symbol.asyncIterator](),
     listeners: new Set(),
+    counts,
     asked: false,
     over: false,
   };
@@ -307,8 +383,11 @@ function closeWatcher(shared: Shared): void {
 async function ask(shared: Shared): Promise<void> {
   shared.asked = true;
   try {
-    const { done } = await shared.events.next();
-    if (done) closeWatcher(shared);
+    for (;;) {
+      const { done, value } = await shared.events.next();
+      if (done) closeWatcher(shared);
+      if (done || shared.counts(value)) break;
+    }
   } catch {
     closeWatcher(shared); // The tick is left.
   }

@@ -17,7 +17,7 @@ export const STATUS_SOURCES = ["terminal", "agent", "report", "rule"] as const;
  * `agent`, the agent's own files; `report`, the command; `rule`, a title or a notification that
  * this project knows the meaning of.
  */
-export type StatusSource = typeof STATUS_SOURCES[number];
+export type StatusSource = "terminal" | "agent" | "report" | "rule";
 
 /** What a running program is doing, as it tells. All texts are one line, bounded, and harmless. */
 export interface ToldStatus {
@@ -73,3 +73,19 @@ export type SessionEvent = EventFacts & {
   /** The session's id. */
   readonly id: string;
 };
+
+/** The types of events, in the order of a session's life. */
+export const EVENT_TYPES: readonly EventFacts["type"][] = [
+  "created",
+  "started",
+  "status",
+  "notification",
+  "title",
+  "attached",
+  "detached",
+  "input",
+  "stopped",
+  "exited",
+  "lost",
+  "deleted",
+];

@@ -222,7 +222,7 @@ function linesOf(
  * texts are harmless.
  */
 export function parseEntry(line: string): JournalEntry | undefined {
-  let entry: Record<string, unknown>;
+  let entry: Readonly<Record<string, unknown>>;
   try {
     entry = JSON.parse(
       line,
@@ -234,10 +234,11 @@ export function parseEntry(line: string): JournalEntry | undefined {
   if (!isRecord(entry) || typeof entry.type !== "string") return undefined;
   const at = new Date(typeof entry.at === "string" ? entry.at : NaN);
   if (Number.isNaN(at.getTime())) return undefined;
-  const { type } = entry;
+  // The session is the one whose directory it is, whatever a line says.
+  const { at: _at, id: _id, type, ...rest } = entry;
   const isValid = Object.hasOwn(VALID, type) ? VALID[type]!(entry) : true;
   if (!isValid) return undefined;
-  return { ...entry, at: at.toISOString() } as unknown as JournalEntry;
+  return { at: at.toISOString(), type, ...rest } as unknown as JournalEntry;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

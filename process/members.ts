@@ -12,8 +12,8 @@
  *
  * A process with another session's directory belongs to that session, with its descendants,
  * unless a process of ours leads its kernel session: a new session begins with setsid(2).
- * Never listed: zombies, process 1, this process, and its ancestors without the variable. The
- * session's files prove nothing about a process: the agent can write them.
+ * Never listed: zombies, process 1, this process, its ancestors without the variable, and a notifier
+ * that is being started. The session's files prove nothing about a process: the agent can write them.
  *
  * @module
  */
@@ -45,6 +45,7 @@ import {
   scan,
   statusOf,
 } from "./table.ts";
+import { isNotifier } from "./notifier.ts";
 import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
 import { statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
@@ -111,9 +112,11 @@ function membersOf(
   const members = new Map<number, Entry>();
   const orphanedSids = new Set<number>();
   const hidden = hiddenAgent(paths, byPid, user);
+  const isApart = (entry: Entry) =>
+    !isOwn(entry) && isNotifier(readArgv(entry.pid) ?? []);
   for (const entry of table) {
     const { pid, owner, startTicks } = entry;
-    const isKnown = known.get(pid) === startTicks;
+    const isKnown = known.get(pid) === startTicks && !isApart(entry);
     const isSeed = isOwn(entry)
       ? isKnown || runsAs(pid, user) && sees(pid, paths.dir)
       : typeof owner !== "string" && (isKnown || entry === hidden);
@@ -136,10 +139,11 @@ function membersOf(
     for (const entry of table) {
       const { pid, ppid, sid } = entry;
       if (members.has(pid) || pid === 1) continue;
-      if (isOf(entry, members.get(sid))) members.set(pid, entry);
-      else if (isOf(entry, members.get(ppid)) || orphanedSids.has(sid)) {
-        if (!isForeign(entry, isOwn, user)) members.set(pid, entry);
-      }
+      const isInside = isOf(entry, members.get(sid));
+      const isRelated = isInside || isOf(entry, members.get(ppid)) ||
+        orphanedSids.has(sid);
+      if (!isRelated || isApart(entry)) continue;
+      if (isInside || !isForeign(entry, isOwn, user)) members.set(pid, entry);
     }
   }
   members.delete(Deno.pid);

@@ -5,7 +5,13 @@
  */
 import { SessionError } from "../errors.ts";
 import { Hold } from "./hold.ts";
-import { type ReaperOptions, reaperScript, scriptPath } from "./reaper.ts";
+import { NO_OUTCOME, notifierOf } from "./notifier.ts";
+import {
+  READY,
+  type ReaperOptions,
+  reaperScript,
+  scriptPath,
+} from "./reaper.ts";
 import { join } from "../std.ts";
 import { KINDS, type Meta, type Paths, textOfMeta } from "../store.ts";
 import { makeFile, restoreMode, writeAtomic } from "../system/files.ts";
@@ -58,9 +64,6 @@ export class Prepared implements Disposable {
   }
 }
 
-/** The pipe of the handshake. A creator that is killed leaves it behind; nothing reads it then. */
-export const READY = "ready.pipe";
-
 /**
  * Refuses to start a session in a Worker. While one starts, its lock can be inherited and
  * signals have other actions, both in the whole process: what another thread starts at that
@@ -111,7 +114,15 @@ export function prepare(
     const { pipes, isTerminal } = KINDS[meta.kind];
     for (const name of pipes) makePipe(join(paths.dir, name));
     const { timeoutMs, rm } = meta;
-    const script = { timeoutMs, rm, pipe: pipes.length > 0, relay: isTerminal };
+    const notifier = notifierOf(meta);
+    if (notifier) {
+      makeFile(paths.notify, NO_OUTCOME);
+      Deno.utimeSync(paths.notify, 0, 0); // None has been started yet: see events/notify.ts.
+    }
+    const script = {
+      ...{ timeoutMs, rm, notifier },
+      ...{ pipe: pipes.length > 0, relay: isTerminal },
+    };
     makeFile(scriptPath(paths.dir), reaperScript({ ...options, ...script }));
     const ready = join(paths.dir, READY);
     makePipe(ready);

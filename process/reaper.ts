@@ -33,8 +33,13 @@
  * @module
  */
 
+import { type Notifier, tellFunction } from "./notifier.ts";
+
 /** The script's name in the session's directory. */
 export const SCRIPT = "reaper.sh";
+
+/** The pipe of the handshake. A creator that is killed leaves it behind; nothing reads it then. */
+export const READY = "ready.pipe";
 
 /**
  * The path of a session's script. Not by join(), which may change the directory's path: the script
@@ -72,6 +77,8 @@ export interface ReaperOptions {
   readonly graceMs?: number;
   /** Delete the session's directory once it has ended. @default {false} */
   readonly rm?: boolean;
+  /** Start this once the agent has ended. @default {undefined} */
+  readonly notifier?: Notifier;
 }
 
 // Opening a pipe for writing waits for a reader: a descriptor for both ends is there for a
@@ -324,16 +331,29 @@ fi
 // The session is moved first, so that a killed reaper leaves no half session. It is moved into a
 // new directory, because mv(1) would follow a link. If that can't be made, for example on a full
 // disk, the session is removed under its own name.
-const REMOVE = `if [ "$1" = -r ]; then
+//
+// A notifier is started after that, by what is left: the text of this part.
+const REMOVE = (tells: boolean) =>
+  `if [ "$1" = -r ]; then
   token=$2 reaper=$$ uptime=0.00 kin= hurry=$3; quiet
-  trap ':; tick; mine && exec /bin/sh "$0" -r "$token" y' EXIT
+  ${
+    tells ? "end=$4\n  " : ""
+  }trap ':; tick; mine && exec /bin/sh "$0" -r "$token" y${
+    tells ? ' "$end"' : ""
+  }' EXIT
   end_all
   mine || { trap - EXIT; exit; }
   old=\${_dir%/*}/.old-\${_dir##*/}-$$
   if command -p mkdir -m 700 -- "$old"; then command -p mv -- "$_dir" "$old/"; else old=$_dir; fi
   trap - EXIT; command -p rm -rf -- "$old"
-  exit
+${tells ? '  cd /; [ -z "$end" ] || tell "$end" ""\n' : ""}  exit
 fi
+`;
+
+// A session whose start has failed was none: then the creator still has its pipe there, because it
+// waits for this process. It is rare that a program that has started ends like that so soon.
+const TELL =
+  `case $code in 125 | 126 | 127) [ ! -e "$_dir/${READY}" ] || end= ;; esac
 `;
 
 /**
@@ -354,14 +374,15 @@ fi
  */
 export function reaperScript(options: ReaperOptions = {}): string {
   const { pipe = false, relay = false, unset = [], timeoutMs, rm } = options;
-  const { graceMs = 10_000 } = options;
+  const { graceMs = 10_000, notifier } = options;
   // Tells this session's script from a later one's at the same path.
   const token = crypto.randomUUID();
   const parts: string[] = [];
   if (pipe || timeoutMs !== undefined || rm) parts.push(FACTS);
   if (timeoutMs !== undefined || rm) parts.push(SIGNALLING);
   if (timeoutMs !== undefined) parts.push(WATCHDOG);
-  if (rm) parts.push(REMOVE);
+  if (notifier !== undefined) parts.push(tellFunction(notifier));
+  if (rm) parts.push(REMOVE(notifier !== undefined));
   if (unset.length > 0) parts.push(`unset -v ${unset.join(" ")}\n`);
   const helpers: string[] = [];
   if (pipe) helpers.push(HOLDER);
@@ -372,6 +393,12 @@ export function reaperScript(options: ReaperOptions = {}): string {
       `/bin/sh "$0" -w ${token} $$ TIME ${tenths} ${fifths} "" 2>/dev/null & _watchdog=$!\n`,
     );
   }
+  const remove = `mine && exec /bin/sh "$0" -r ${token}${
+    notifier ? ' "" "$end"' : ""
+  }\n`;
+  const tell = `_file=; mine && cd "$_dir" && _file=notify.json || cd /
+[ -z "$end" ] || tell "$end" "$_file"
+`;
   return `# The reaper of this codex-session: waits for the agent, records how it ended.
 # ${token}
 _dir=\${0%/*} _holder= _watchdog= _strict=
@@ -390,7 +417,7 @@ ${parts.join("")}exec 2>>"$_dir/reaper.log"
 trap '' HUP INT QUIT TERM USR1 PIPE ALRM # What helpers ignore before they could ask for it.
 ${helpers.join("")}trap : INT QUIT TERM USR1 USR2 PIPE ALRM
 ( trap 'echo "$?" >&9' 0
-  exec 9<>"$_dir/ready.pipe"
+  exec 9<>"$_dir/${READY}"
   for _pid in /proc/self/task/*; do _pid=\${_pid##*/}; done
   [ "$_pid" != '*' ] || _pid=$(exec /bin/sh -c 'echo $PPID')
   echo "$$ $_pid $_holder" >"$_dir/pid" || exit 125
@@ -415,6 +442,6 @@ while mine && ours "$_dir/exit"; do
   ( command -p sleep 1; : ) # The agent is the one child that isn't this script.
 done
 ${helpers.length > 0 ? END_HELPERS : ""}${
-    rm ? `${WAIT_FOR_WATCHDOG}mine && exec /bin/sh "$0" -r ${token}\n` : ""
-  }`;
+    rm || notifier && timeoutMs !== undefined ? WAIT_FOR_WATCHDOG : ""
+  }${notifier ? TELL : ""}${rm ? remove : ""}${notifier ? tell : ""}`;
 }

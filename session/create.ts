@@ -17,11 +17,14 @@ import {
   checkWhole,
   SessionError,
 } from "../errors.ts";
-import { markersExcept } from "../agents/agents.ts";
+import { AGENT_NAMES, markersExcept } from "../agents/agents.ts";
+import { recognizeAgent } from "../agents/recognize.ts";
+import { writeConversation } from "../events/conversation_file.ts";
 import { randomName } from "./names.ts";
 import { withAgent } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
+  checkId,
   checkKind,
   checkNewId,
   type Kind,
@@ -46,7 +49,7 @@ import {
 } from "../process/prepare.ts";
 import { join } from "../std.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
-import { remove } from "../system/files.ts";
+import { findProgram, isGranted, remove } from "../system/files.ts";
 
 /** Options of {@linkcode createSession}. */
 export interface CreateOptions extends RootOptions, ProcessOptions {
@@ -96,6 +99,22 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    * @default {false}
    */
   readonly rm?: boolean;
+  /**
+   * The agent that it runs, one of {@linkcode AGENT_NAMES}, for its metadata.
+   *
+   * @default {the one that the command starts, by the name of its program}
+   */
+  readonly agent?: string;
+  /** The id of the session whose conversation it goes on with, for its metadata. */
+  readonly resumes?: string;
+  /** The id of the session whose command it repeats, for its metadata. */
+  readonly restarts?: string;
+  /**
+   * A program, which is a path or found on `PATH`, that is run when the session becomes `blocked`,
+   * `done` or `error`, or ends. It gets the event as JSON on its standard input, and has 10 s. Linux
+   * only. Also needs `--allow-read` of the directories on `PATH` and of the system's programs.
+   */
+  readonly notify?: string;
   /**
    * The width of a terminal (kind `pty`), in characters.
    *
@@ -187,12 +206,16 @@ export async function createSession(
   signal?.throwIfAborted();
   const root = openRoot(options);
   const cwd = directoryOf(options);
+  const notify = notifierPath(options.notify);
   // Before the claim: between claim and start nothing is awaited.
   const scope = await findScope(options.scope ?? "auto");
   signal?.throwIfAborted();
   const { isTerminal } = KINDS[kind];
   const relay = isTerminal ? await import("../relay/command.ts") : undefined;
-  const { paths, meta, prepared } = claim(root, { ...options, kind, cwd });
+  const { paths, meta, prepared } = claim(root, {
+    ...options,
+    ...{ kind, cwd, notify },
+  });
   using _ = prepared;
   try {
     options.beforeStart?.({ id: paths.id, paths, meta });
@@ -243,10 +266,14 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   env: checkEnv,
   clearEnv: isBoolean,
   labels: checkLabels,
+  agent: checkAgent,
+  resumes: checkOldId,
+  restarts: checkOldId,
   timeoutMs: checkPeriod,
   startTimeoutMs: checkPeriod,
   graceMs: checkPeriod,
   rm: isBoolean,
+  notify: isString,
   columns: isSide,
   rows: isSide,
   logLimitBytes: (name, value) => checkWhole(name, value, 0),
@@ -262,6 +289,26 @@ function check(options: CreateOptions): void {
   for (const [name, check] of Object.entries(CHECKS)) {
     check(name, options[name as keyof CreateOptions]);
   }
+}
+
+/**
+ * The absolute path of the program that is told of events.
+ *
+ * @throws {SessionError} `program_not_found`.
+ */
+function notifierPath(program: string | undefined): string | undefined {
+  if (program === undefined) return undefined;
+  const path = program === "" || program.includes("\0")
+    ? undefined
+    : findProgram(program, { path: Deno.env.get("PATH") });
+  if (path !== undefined) return path;
+  const why = program.includes("/")
+    ? "no executable file has this path"
+    : "not found on PATH";
+  throw new SessionError(
+    "program_not_found",
+    `Cannot use "${program}" as the notifier: ${why}`,
+  );
 }
 
 function checkCommand(name: string, value: unknown): void {
@@ -286,6 +333,18 @@ function checkScope(name: string, value: unknown): void {
   throw new ArgumentError(
     `Unknown scope "${value}": use auto, always or never`,
   );
+}
+
+function checkAgent(name: string, value: unknown): void {
+  isString(name, value);
+  if (value === undefined || AGENT_NAMES.includes(value as string)) return;
+  throw new ArgumentError(
+    `Unknown agent "${value}": use ${AGENT_NAMES.join(", ")}`,
+  );
+}
+
+function checkOldId(_: string, value: unknown): void {
+  if (value !== undefined) checkId(value as string);
 }
 
 function checkEnv(name: string, value: unknown): void {
@@ -345,7 +404,12 @@ function claim(
     const id = options.id ?? randomName(attempt);
     const claimed = tryClaim(
       root,
-      newMeta({ ...options, id, argv: options.command }),
+      newMeta({
+        ...options,
+        id,
+        argv: options.command,
+        agent: options.agent ?? recognizeAgent(options.command)?.agent.name,
+      }),
       options,
     );
     if (claimed !== undefined) return claimed;
@@ -362,8 +426,9 @@ function claim(
 function tryClaim(
   root: string,
   meta: Meta,
-  { graceMs, env = {} }: Pick<CreateOptions, "graceMs" | "env">,
+  options: Pick<CreateOptions, "graceMs" | "env" | "clearEnv">,
 ): Claim | undefined {
+  const { graceMs, env = {} } = options;
   const paths = pathsIn(join(root, meta.id), meta.id);
   const building = makeBuildDirectory(root);
   let prepared: Prepared | undefined;
@@ -372,6 +437,7 @@ function tryClaim(
       graceMs,
       unset: markersExcept(env),
     });
+    noteConversation(pathsIn(building, meta.id), meta.argv, options);
     Deno.renameSync(building, paths.dir);
     prepared.hold.moved(paths.dir);
     return { paths, meta, prepared };
@@ -381,6 +447,26 @@ function tryClaim(
     if (prepared !== undefined && isTaken(error)) return undefined;
     throw rootError(root, error);
   }
+}
+
+/** Notes the conversation that a command names for certain. */
+function noteConversation(
+  paths: Paths,
+  argv: readonly string[],
+  { env = {}, clearEnv = false }: Pick<CreateOptions, "env" | "clearEnv">,
+): void {
+  const { agent, args = [] } = recognizeAgent(argv) ?? {};
+  const id = agent?.idInArguments(args);
+  if (agent === undefined || id === undefined) return;
+  const inherited = (name: string) =>
+    !clearEnv && isGranted({ name: "env", variable: name })
+      ? Deno.env.get(name)
+      : undefined;
+  const home = agent.homeOf?.((name) =>
+    Object.hasOwn(env, name) ? env[name] : inherited(name)
+  );
+  const seen = { agent: agent.name, id, home: home ?? null };
+  writeConversation(paths, { ...seen, how: "arguments" });
 }
 
 /** Tells whether rename(2) failed because the target existed; it may be gone by now. */

@@ -1,0 +1,123 @@
+/**
+ * `notify.ts`: which statuses the notifier is told of, and when.
+ *
+ * @module
+ */
+import type { ToldStatus } from "../../events/event.ts";
+import { notifyOf, notifyReport, readOutcome } from "../../events/notify.ts";
+import { createSession } from "../../session/create.ts";
+import { newMeta, pathsIn } from "../../store.ts";
+import { exists } from "../../system/files.ts";
+import { assertEquals, TestRoot, until } from "../helpers.ts";
+
+const meta = newMeta({
+  ...{ id: "a", kind: "pty", argv: ["x"], cwd: "/" } as const,
+  notify: "/bin/true",
+});
+
+/** What tells a notifier, and what it has been told. */
+function teller() {
+  const told: string[] = [];
+  const notify = notifyOf(
+    meta,
+    pathsIn("/none", "a"),
+    (_, __, { value, message }) => told.push(message ?? value) > 0,
+  )!;
+  const tell = (value: ToldStatus["value"] | null, message?: string) => {
+    const status = value === null
+      ? null
+      : { value, message, source: "terminal" } as const;
+    notify({ type: "status", status });
+  };
+  return { told, tell };
+}
+
+Deno.test("notifyOf() tells of blocked, done and error, once each", () => {
+  const { told, tell } = teller();
+  tell("working");
+  tell("idle");
+  tell(null);
+  assertEquals(told, []);
+  tell("blocked", "first");
+  tell("blocked", "the same, in other words");
+  assertEquals(told, ["first"]);
+});
+
+Deno.test("notifyOf() tells a second later of what is still true", async () => {
+  const { told, tell } = teller();
+  tell("done", "1");
+  tell("error", "2");
+  tell("working");
+  tell("blocked", "3");
+  assertEquals(told, ["1"]);
+  await until(() => told.length === 2);
+  assertEquals(told, ["1", "3"]);
+});
+
+Deno.test("notifyOf() is nothing without a notifier", () => {
+  const { notify: _, ...without } = meta;
+  assertEquals(notifyOf(without, pathsIn("/none", "a")), undefined);
+});
+
+Deno.test("notifyReport() starts the notifier apart from the session, with the event", async () => {
+  await using root = new TestRoot();
+  const dir = `${root.dir}/.notifier`;
+  Deno.mkdirSync(dir);
+  const notify = `${dir}/program`;
+  Deno.writeTextFileSync(
+    notify,
+    `#!/bin/sh
+     { cat; echo "$CODEX_SESSION_ID $CODEX_SESSION_EVENT $CODEX_SESSION_MESSAGE"
+       echo "\${CODEX_SESSION_DIR-none}"; } >"${dir}/new"; mv "${dir}/new" "${dir}/told"`,
+    { mode: 0o755 },
+  );
+  const { meta, paths } = await createSession({
+    ...{ root: root.dir, id: "a", notify },
+    command: ["sleep", "600"],
+  });
+  const status = {
+    ...{ value: "blocked", kind: "question" } as const,
+    ...{ message: "which 'é'?", source: "report" } as const,
+  };
+  await notifyReport(meta, paths, status, null, () => true);
+  await until(() => exists(`${dir}/told`));
+  const [json, line, directory] = Deno.readTextFileSync(`${dir}/told`)
+    .split("\n");
+  const { at: _, session, ...event } = JSON.parse(json!);
+  assertEquals(event, { id: "a", type: "status", status });
+  assertEquals(session.argv, ["sleep", "600"]);
+  assertEquals(line, "a blocked which 'é'?");
+  assertEquals(directory, "none");
+  const outcome = await until(() => readOutcome(paths));
+  assertEquals({ ...outcome, at: "" }, {
+    ...{ at: "", event: "blocked", exitStatus: 0 },
+  });
+  Deno.removeSync(`${dir}/told`);
+  // The same again; and one that is no longer true.
+  await notifyReport(meta, paths, status, status, () => true);
+  await notifyReport(meta, paths, status, null, () => false);
+  assertEquals(exists(`${dir}/told`), false);
+});
+
+Deno.test("readOutcome() believes no other content", () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    const notify = `${dir}/notify.json`;
+    for (
+      const text of [
+        "null",
+        "[]",
+        "{}",
+        '{"at":"x","event":"done","exitStatus":0}',
+        '{"at":"2026-01-01T00:00:00Z","event":"\\u001b","exitStatus":0}',
+        '{"at":"2026-01-01T00:00:00Z","event":"done","exitStatus":"0"}',
+        `"${"x".repeat(5000)}"`,
+      ]
+    ) {
+      Deno.writeTextFileSync(notify, text);
+      assertEquals(readOutcome({ notify }), null);
+    }
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
