@@ -40,6 +40,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   show: async () => (await list()).show,
   screen: async () => (await output()).screen,
   logs: async () => (await output()).logs,
+  events: async () => (await import("./cli/events.ts")).events,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,
   stop: async () => (await stop()).stop,
