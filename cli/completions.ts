@@ -10,6 +10,7 @@
  * @module
  */
 import { ArgumentError } from "../errors.ts";
+import { EVENT_TYPES } from "../events/event.ts";
 import { cut } from "./format.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
@@ -75,6 +76,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "scope": SCOPES,
     "for": ["exit", "output=", "idle=", "screen="],
     "state": STATES,
+    "type": EVENT_TYPES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
     // The most common of many.
     "key": [

@@ -15,7 +15,7 @@ import {
   resolveSelector,
   type Session,
 } from "../session/find.ts";
-import { type StateName, STATES } from "../store.ts";
+import { type Meta, type StateName, STATES } from "../store.ts";
 import { roomForSessions } from "../system/limits.ts";
 
 /** A session that a call names, or the status of the failed look for it. */
@@ -87,13 +87,22 @@ export async function filteredSessions(
   fits: (session: Session) => boolean = () => true,
 ): Promise<Session[]> {
   const states = statesOf(call);
+  const hasLabels = hasLabelsOf(call);
+  return (await listSessions()).filter((session) =>
+    hasLabels(session.meta) &&
+    (states?.has(session.state.state) ?? fits(session))
+  );
+}
+
+/** Tells of metadata whether they have the labels that a call asks for. */
+export function hasLabelsOf(call: Parsed): (meta: Meta | null) => boolean {
   const labels = (call.values.get("label") ?? []).map(parseLabel);
-  return (await listSessions()).filter((session) => {
-    const has = session.meta?.labels ?? {};
+  return (meta) => {
+    const has = meta?.labels ?? {};
     return labels.every(([key, value]) =>
       Object.hasOwn(has, key) && (value === undefined || has[key] === value)
-    ) && (states?.has(session.state.state) ?? fits(session));
-  });
+    );
+  };
 }
 
 /** Says that there is nothing to choose, unless a program reads the results. */

@@ -369,6 +369,49 @@ export const COMMANDS: readonly Command[] = [
     ],
   },
   {
+    name: "events",
+    operands: "[SEL…]",
+    summary: "print what happened in sessions, as JSON",
+    details:
+      "Prints a JSON object a line: created, started, status, notification, title, attached, detached,\n" +
+      "input, stopped, exited, lost, deleted. Without SEL, of all sessions.\n\n" +
+      "With --follow, it prints what happened and then what happens, also in new sessions. With SEL,\n" +
+      "it ends when these sessions have ended.",
+    foreign: {
+      "--tail": "use --since D",
+      "-n": "use --since D",
+      "--filter": "use --type or --label",
+      "--format": "it prints JSON",
+    },
+    options: [
+      {
+        name: "follow",
+        short: "f",
+        help: "keep printing what happens",
+      },
+      {
+        name: "since",
+        value: "D",
+        help: "of the past, only this long, such as 10m",
+      },
+      {
+        name: "type",
+        value: "T[,T]",
+        repeat: true,
+        help: "only events of these types",
+      },
+      ...FILTERS,
+    ],
+    completes: "sessions",
+    examples: [
+      ["events fix", "the life of one session"],
+      [
+        "$ codex-session events -f --since 0s --type status | jq -r '.id + \" \" + .status.value'",
+        "the agents, as they change",
+      ],
+    ],
+  },
+  {
     name: "send",
     operands: "SEL TEXT… | SEL --key KEY… | SEL --stdin | SEL --eof",
     takesText: true,
