@@ -60,6 +60,11 @@ export interface Agent {
   readonly homeOf?: (env: Environment) => string | undefined;
   /** The record of a conversation in such a folder, found by its id. */
   readonly findTranscript?: (id: string, home: string) => string | undefined;
+  /**
+   * What the title of its terminal means, for versions that don't report by OSC 7501; `undefined`
+   * if nothing. The title is harmless and bounded.
+   */
+  readonly statusOfTitle?: (title: string) => AgentStatus | undefined;
   /** What the lines of a record tell; the last line comes first, see `linesFromEnd()`. */
   readonly readLines?: (lines: Iterable<string | undefined>) => Transcript;
 }

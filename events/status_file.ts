@@ -43,12 +43,27 @@ export interface TerminalTold {
   readonly group?: number;
 }
 
-/** Writes what a program has told. */
+/** The largest one that is written. */
+const MAX_WRITTEN_BYTES = 32 * 1024;
+const encoder = new TextEncoder();
+
+/** Writes what a program has told, without the last records if it is too much. */
 export function writeTold(
   paths: Pick<Paths, "status">,
   told: TerminalTold,
 ): void {
-  writeAtomic(paths.status, JSON.stringify(told) + "\n");
+  let left = MAX_WRITTEN_BYTES -
+    sizeOf({ ...told, records: [] }) - "\n".length;
+  const end = told.records.findIndex((record) => {
+    left -= sizeOf(record) + ",".length;
+    return left < 0;
+  });
+  const records = end < 0 ? told.records : told.records.slice(0, end);
+  writeAtomic(paths.status, JSON.stringify({ ...told, records }) + "\n");
+}
+
+function sizeOf(value: unknown): number {
+  return encoder.encode(JSON.stringify(value)).length;
 }
 
 /**
