@@ -45,6 +45,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   events: async () => (await import("./cli/events.ts")).events,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,
+  report: async () => (await import("./cli/report.ts")).report,
   stop: async () => (await stop()).stop,
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,

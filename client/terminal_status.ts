@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readJsonFile, statOptional } from "../system/files.ts";
+import { readTerminalRecord } from "../process/terminal_record.ts";
+import { statOptional } from "../system/files.ts";
 import { MAX_SIZE } from "../screen/screen_text.ts";
 import {
   isLive,
@@ -34,16 +35,6 @@ export interface TerminalStatus {
 
 /** The greatest process id of Linux. */
 const MAX_PID = 2 ** 22;
-/** More than the greatest `terminal.json`, which has a hundred bytes and a few paths. */
-const MAX_STATUS_BYTES = 64 * 1024;
-
-/** The relay's record; `undefined` if it is no terminal, or just starting, or just deleted. */
-function readRecord(dir: string): Record<string, unknown> | undefined {
-  const record = readJsonFile(`${dir}/terminal.json`, MAX_STATUS_BYTES);
-  return typeof record === "object" && record !== null
-    ? record as Record<string, unknown>
-    : undefined;
-}
 
 /** A whole number from 1 to `most`; anything else is 0. */
 function count(value: unknown, most: number): number {
@@ -82,7 +73,8 @@ export function terminalStatusAt(
   paths: Paths,
   isRunning: boolean,
 ): TerminalStatus | undefined {
-  const record = readRecord(paths.dir);
+  const record = readTerminalRecord(paths.dir);
+  // No terminal, or just starting, or just deleted.
   if (record === undefined) return undefined;
   const { agent, columns, rows, clients, alternate, dropped } = record;
   const log = statOptional(paths.stdout);
@@ -109,7 +101,7 @@ function isPath(text: string): boolean {
 
 /** The directories of the sessions on whose terminals a session is shown, by its relay's record. */
 export function viewersOf(dir: string): readonly string[] {
-  const { shownIn } = readRecord(dir) ?? {};
+  const shownIn = readTerminalRecord(dir)?.shownIn;
   return Array.isArray(shownIn)
     ? shownIn.filter((path) => typeof path === "string" && isPath(path))
     : [];
