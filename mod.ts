@@ -68,7 +68,6 @@ export type {
   StatusSource,
   ToldStatus,
 } from "./events/event.ts";
-export type { BlockedKind, StatusValue } from "./screen/program_status.ts";
 export {
   followLog,
   type FollowLogOptions,
@@ -84,7 +83,7 @@ export {
 } from "./client/logs.ts";
 export type { SessionProcess } from "./process/members.ts";
 export type { Role } from "./process/roles.ts";
-export { listProcesses, readTimes } from "./session/inspect.ts";
+export { listProcesses, readStatus, readTimes } from "./session/inspect.ts";
 export {
   type ProcessOptions,
   spawnExec,
@@ -139,6 +138,17 @@ export {
   type WaitResult,
 } from "./client/wait.ts";
 export type { EndState, FinalState } from "./client/watch.ts";
+export {
+  type Reported,
+  type ReportOptions,
+  reportStatus,
+} from "./events/report.ts";
+export type { SessionStatus } from "./events/status.ts";
+export type {
+  BlockedKind,
+  StatusRecord,
+  StatusValue,
+} from "./screen/program_status.ts";
 export {
   getSession,
   type ListOptions,

@@ -224,8 +224,9 @@ function realPath(path: string): string {
     if (!(error instanceof Deno.errors.NotFound) || parent === path) {
       throw error;
     }
-    // Making the target of a dangling link would make a directory at an unchecked place.
-    if (statOptional(path) !== undefined) throw error;
+    // Another process has just made it; or it is a dangling link, and this fails again. To make the
+    // target of one would make a directory at an unchecked place.
+    if (statOptional(path) !== undefined) return Deno.realPathSync(path);
     return join(realPath(parent), basename(path));
   }
 }

@@ -121,14 +121,17 @@ export function namedConversation(
 /**
  * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
  * What was recorded after `untilMs`, in milliseconds since 1970, doesn't count: another session
- * may have gone on with it. Reads from its end, at most 64 MiB. Needs `--allow-read` of the
- * agent's folder.
+ * may have gone on with it. Reads from its end, at most `maxBytes` (64 MiB). Needs `--allow-read`
+ * of the agent's folder.
  */
 export function readTranscript(
   conversation:
     & Pick<Conversation, "agent" | "id" | "home">
     & Partial<Pick<Conversation, "transcript">>,
-  untilMs = Infinity,
+  { untilMs = Infinity, maxBytes }: {
+    readonly untilMs?: number;
+    readonly maxBytes?: number;
+  } = {},
 ): Transcript | undefined {
   const { agent, id, home } = conversation;
   // The agent may have begun its record meanwhile.
@@ -136,7 +139,8 @@ export function readTranscript(
     (home && agent.findTranscript?.(id, home));
   if (!path) return undefined;
   using file = openFile(path);
-  return file && agent.readLines?.(linesUntil(untilMs, linesFromEnd(file)));
+  return file &&
+    agent.readLines?.(linesUntil(untilMs, linesFromEnd(file, maxBytes)));
 }
 
 /** The lines from the last one on that was written until then. */

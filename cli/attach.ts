@@ -18,6 +18,7 @@ import {
   writerOf,
 } from "./io.ts";
 import { SessionError } from "../errors.ts";
+import { readConfig } from "./config.ts";
 import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import type { LogStream } from "../client/logs.ts";
@@ -51,11 +52,11 @@ export const attach: Handler = async (call, io) => {
       return await printLastScreen(id, state, io);
     }
     checkConsole(io);
-    const keys = valueOf(call, "detach-keys");
+    const keys = valueOf(call, "detach-keys") ?? readConfig().detachKeys;
     sayHowToDetach(id, io, keys);
     // A user who chose the keys knows them.
     if (keys === undefined && io.stderrIsTerminal) await sleep(HINT_MS);
-    return await attachScreen(id, io, call);
+    return await attachScreen(id, io, call, keys);
   }
   if (io.stdinIsTerminal && isLive(state)) {
     sayHowToDetach(id, io, "Ctrl-C");
@@ -135,9 +136,10 @@ export async function attachScreen(
   id: string,
   io: Io,
   call: Parsed,
+  detachKeys: string | undefined,
 ): Promise<number> {
   const result = await attachConsole(id, {
-    detachKeys: valueOf(call, "detach-keys"),
+    detachKeys,
     readOnly: call.flags.has("read-only"),
   });
   return afterwards(id, result, io);

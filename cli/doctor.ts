@@ -4,14 +4,17 @@
  * @module
  */
 import { FAILED, type Handler, type Io, noOperands, OK } from "./io.ts";
+import { configPath, readConfig } from "./config.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
+import { messageOf } from "../errors.ts";
+import { exists } from "../system/files.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
 import { green, red, yellow } from "../std.ts";
 
 /** `doctor`: a line for each finding, or JSON; the status is 1 if one is an error. */
 export const doctor: Handler = async (call, io) => {
   noOperands(call);
-  const diagnoses = await diagnose();
+  const diagnoses = [...await diagnose(), checkConfig()];
   io.out(
     io.json
       ? harmlessJson(diagnoses, 2) + "\n"
@@ -19,6 +22,25 @@ export const doctor: Handler = async (call, io) => {
   );
   return diagnoses.some(({ status }) => status === "error") ? FAILED : OK;
 };
+
+/** Checks the user's defaults, which only the command line knows. */
+function checkConfig(): Diagnosis {
+  const check = "config file";
+  const path = configPath();
+  try {
+    const keys = Object.keys(readConfig());
+    const isThere = path !== undefined && exists(path);
+    const message = isThere
+      ? `${path}: ${keys.length === 0 ? "sets nothing" : `${keys.length} set`}`
+      : `${path ?? "HOME is not set, so there is no config file"}${
+        path === undefined ? "" : " does not exist"
+      }`;
+    return { check, status: "ok", message };
+  } catch (error) {
+    const advice = "correct it, or remove it";
+    return { check, status: "error", message: messageOf(error), advice };
+  }
+}
 
 const COLORS = { ok: green, warning: yellow, error: red };
 

@@ -17,6 +17,7 @@ import {
   type CreateOptions,
   createSession,
 } from "../session/create.ts";
+import { parseTerminalSize, readConfig } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
 import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize, shellWord } from "./format.ts";
@@ -100,8 +101,9 @@ async function start(
   const attach = isTerminal
     ? (id: string) => {
       // It is read while the session starts.
-      attachment?.sayHowToDetach(id, io);
-      return attachment?.attachScreen(id, io, call);
+      const keys = readConfig().detachKeys;
+      attachment?.sayHowToDetach(id, io, keys);
+      return attachment?.attachScreen(id, io, call, keys);
     }
     : attachment?.attacher(io, {
       streams: streamsOf(call),
@@ -122,7 +124,9 @@ async function start(
       labels: labelsOf(call),
       timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
       rm: call.flags.has("rm"),
-      notify: valueOf(call, "notify"),
+      notify: notifierOf(call),
+      // Only a timeout has an effect of it.
+      graceMs: call.values.has("timeout") ? readConfig().graceMs : undefined,
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
       beforeStart: ({ id }) => {
@@ -149,6 +153,11 @@ async function start(
   return OK;
 }
 
+/** The notifier of `--notify`, else that of the configuration; an empty one is none. */
+function notifierOf(call: Parsed): string | undefined {
+  return (valueOf(call, "notify") ?? readConfig().notify) || undefined;
+}
+
 /** Refuses to choose streams where there is no effect. */
 function checkStreams(call: Parsed, attaching: boolean, kind: Kind): void {
   if (!call.flags.has("stdout") && !call.flags.has("stderr")) return;
@@ -173,18 +182,19 @@ function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
     }
     return {};
   }
-  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size ?? "120x40");
-  const [columns, rows] = [Number(match?.[1]), Number(match?.[2])];
-  if (!(columns > 0 && columns <= 1000 && rows > 0 && rows <= 1000)) {
-    throw new ArgumentError(
-      `Invalid size "${size}": use COLSxROWS, such as 120x40, each from 1 to 1000`,
-    );
+  const config = size === undefined || limit === undefined ? readConfig() : {};
+  const [columns, rows] = sizeOf(size ?? config.size ?? "120x40");
+  const logLimitBytes = parsedValueOf(call, "log-limit", parseSize) ??
+    config.logLimitBytes;
+  return { columns, rows, logLimitBytes };
+}
+
+function sizeOf(size: string): [number, number] {
+  try {
+    return parseTerminalSize(size);
+  } catch (error) {
+    throw new ArgumentError(`Invalid size "${size}": ${messageOf(error)}`);
   }
-  return {
-    columns,
-    rows,
-    logLimitBytes: parsedValueOf(call, "log-limit", parseSize),
-  };
 }
 
 function readEnvFile(file: string): string {

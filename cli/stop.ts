@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readConfig } from "./config.ts";
 import { SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration } from "./format.ts";
 import {
@@ -26,7 +27,8 @@ import { signalNumber } from "../system/signals.ts";
 export const stop: Handler = async (call, io) => {
   const killSignal = valueOf(call, "signal") ?? "TERM";
   signalNumber(killSignal); // A wrong one is a usage error, before anything is stopped.
-  const graceMs = parsedValueOf(call, "time", parseDuration);
+  const graceMs = parsedValueOf(call, "time", parseDuration) ??
+    readConfig().graceMs;
   const { stopSession } = await import("../session/stop.ts");
   const isLeftOver = leftOverTest();
   const chosen = await choose(

@@ -26,6 +26,7 @@ import type { Paths } from "../store.ts";
 import {
   identityOf,
   isAbsence,
+  isGranted,
   makeFile,
   type OpenFile,
   openFile,
@@ -113,6 +114,8 @@ function appendLine(
     }
     if (!facts.isFile) return false;
     if (facts.size > 0 && facts.size + line.length > limitBytes) {
+      // `send` needs no --allow-write; Deno would ask for it on a terminal.
+      if (!isGranted({ name: "write", path })) return false;
       Deno.renameSync(path, `${path}.1`);
       return makeNext(path) ? undefined : false;
     }
@@ -150,6 +153,7 @@ function pause(): void {
 /** Makes the file that follows one that was put aside; `false` if there is none of those. */
 function makeNext(path: string): boolean {
   if (!statOptional(`${path}.1`)?.isFile) return false;
+  if (!isGranted({ name: "write", path })) return false;
   try {
     makeFile(path, "");
   } catch (error) {

@@ -12,8 +12,13 @@ import { messageOf } from "../errors.ts";
 import { spawnLeader } from "../process/child.ts";
 import { keepInheritedLocks } from "../process/inherited_locks.ts";
 import { notifierCommand, notifierOf } from "../process/notifier.ts";
-import type { Meta, Paths } from "../store.ts";
-import { exists, readJsonFile, statOptional } from "../system/files.ts";
+import { type Meta, META_BYTES, parseMeta, type Paths } from "../store.ts";
+import {
+  exists,
+  readFile,
+  readJsonFile,
+  statOptional,
+} from "../system/files.ts";
 import { poll } from "../system/libc.ts";
 
 /** The shortest time between two notifiers of one process, in milliseconds. */
@@ -76,6 +81,17 @@ export function notifyOf(
     isWaiting = true;
     setTimeout(tell, waitMs);
   };
+}
+
+/** The same as {@linkcode notifyOf}, by the metadata in the session's directory. Never throws. */
+export function notifyAt(paths: Paths): Notify | undefined {
+  try {
+    const meta = parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id);
+    return notifyOf(meta, paths);
+  } catch (error) {
+    messageOf(error); // A directory that no creator has made has no notifier.
+    return undefined;
+  }
 }
 
 /**

@@ -4,6 +4,7 @@
  *
  *     program ─ output ─ Screen ─ Observer ─ status.json        what it is doing now
  *                                          ├ events.jsonl       what has happened
+ *                                          ├ notifier           that it needs somebody, or is done
  *                                          └ conversation.json  how to go on with it
  *
  * A program that tells nothing costs nothing: no file, no timer. A new status is written at once,
@@ -21,6 +22,7 @@ import { recognizeAgent } from "../agents/recognize.ts";
 import { writeConversation } from "../events/conversation_file.ts";
 import type { EventFacts, ToldStatus } from "../events/event.ts";
 import { appendEvent } from "../events/journal.ts";
+import { type Notify, notifyAt } from "../events/notify.ts";
 import { type RuleStatus, writeTold } from "../events/status_file.ts";
 import { readArgv } from "../process/table.ts";
 import { StatusRecords } from "../screen/program_status.ts";
@@ -66,6 +68,8 @@ export class Observer {
   readonly #paths: Paths;
   /** The agent, if it is one that the project knows; a shell is none. */
   readonly #agent: Agent | undefined;
+  /** Read before the agent starts, which could change the file that names the notifier. */
+  readonly #notifier: Notify | undefined;
   readonly #records = new StatusRecords();
   readonly #notifications = new Notifications();
   readonly #statusAllowance = new Allowance(STATUSES_PER_SECOND);
@@ -95,6 +99,7 @@ export class Observer {
     const { dir, argv } = observed;
     this.#paths = pathsIn(dir, basename(dir));
     this.#agent = recognizeAgent(argv)?.agent;
+    this.#notifier = notifyAt(this.#paths);
   }
 
   /** Takes note of something that the output tells, until the output has been read. */
@@ -257,7 +262,9 @@ export class Observer {
 
   #append(facts: EventFacts): void {
     this.#lastEvent = facts.type;
-    appendEvent(this.#paths, facts);
+    const at = new Date();
+    appendEvent(this.#paths, facts, at);
+    this.#notifier?.(facts, at);
   }
 
   /** Input is about to be given to the program. */

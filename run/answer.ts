@@ -192,7 +192,7 @@ async function listen(
   const untilMs = isLive(session.state)
     ? Infinity
     : await endOf(session, options);
-  const record = conversation && readTranscript(conversation, untilMs);
+  const record = conversation && readTranscript(conversation, { untilMs });
   const recorded = record && sinceStart(record, agent, meta);
   const printed = readOutput(session, agent);
   const transcript = recorded?.turn || recorded?.answer

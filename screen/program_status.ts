@@ -33,10 +33,15 @@ export const STATUS_VALUES = [
 /** What a program is doing. */
 export type StatusValue = "blocked" | "error" | "working" | "done" | "idle";
 
-const KINDS = ["permission", "question", "auth"] as const;
-
 /** What a blocked program needs from its user. */
 export type BlockedKind = "permission" | "question" | "auth";
+
+/** What a blocked program can need. */
+export const BLOCKED_KINDS: readonly BlockedKind[] = [
+  "permission",
+  "question",
+  "auth",
+];
 
 /** The status of one thing that a program reports on. */
 export interface StatusRecord {
@@ -192,7 +197,7 @@ function parse(body: string): Report {
     id: values.get("id") ?? "",
     value,
     kind: value === "blocked"
-      ? KINDS.find((one) => one === values.get("kind"))
+      ? BLOCKED_KINDS.find((one) => one === values.get("kind"))
       : undefined,
     progress: isActive ? parseProgress(values.get("progress")) : undefined,
     app: app !== undefined && NAME.test(app) ? app : undefined,

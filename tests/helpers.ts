@@ -238,7 +238,12 @@ export function startCli(
   return new Deno.Command(program!, {
     args: rest,
     cwd,
-    env: { CODEX_SESSION_HOME: root, NO_COLOR: "1", ...env },
+    env: {
+      CODEX_SESSION_HOME: root,
+      NO_COLOR: "1",
+      XDG_CONFIG_HOME: `${root}/.config`, // Not that of the user who runs the tests.
+      ...env,
+    },
     clearEnv,
     stdin: "piped",
     stdout: "piped",

@@ -201,6 +201,8 @@ const PERMISSIONS: readonly {
       ["list"],
       ["logs", "ended"],
       ["logs", "-f", "ended"],
+      ["events"],
+      ["events", "-f", "ended"],
       ["wait", "ended"],
       ["wait", "--for", "output=hello", "ended"],
       ["logs", "--plain", "ended"],

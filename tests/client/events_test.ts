@@ -5,7 +5,7 @@ import { appendEvent } from "../../events/journal.ts";
 import { createSession } from "../../session/create.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
 import { waitForSession } from "../../client/wait.ts";
-import { pathsFor } from "../../store.ts";
+import { isLockHeld, pathsFor } from "../../store.ts";
 import { within } from "../../system/async.ts";
 import { mkfifo } from "../../system/libc.ts";
 import {
@@ -136,14 +136,13 @@ Deno.test("readEvents() keeps the order of a session whose clock was set back", 
 
 Deno.test("readEvents() tells of sessions without a journal, and of lost ones", async () => {
   await using root = new TestRoot();
-  const { paths, pids } = await start(root.dir, "old", UNTIL_STOPPED);
+  const { paths } = await start(root.dir, "old", "exec sleep 100");
   Deno.removeSync(paths.events);
   assertEquals(appendEvent(paths, { type: "input" }), false);
-  for (const pid of [pids.reaper, pids.agent]) Deno.kill(pid, "SIGKILL");
-  await until(async () => {
-    const events = await readEvents({ root: root.dir });
-    return events.map(({ type }) => type).join() === "created,started,lost";
-  });
+  for (const pid of root.strays()) Deno.kill(pid, "SIGKILL");
+  await until(() => !isLockHeld(paths));
+  const events = await readEvents({ root: root.dir });
+  assertEquals(events.map(({ type }) => type), ["created", "started", "lost"]);
 });
 
 Deno.test("readEvents() refuses wrong arguments and unknown sessions", async () => {
@@ -212,16 +211,12 @@ Deno.test("followEvents() tells how a session ended that is deleted at once", as
   await using root = new TestRoot();
   await using reader = new Reader({ root: root.dir });
   const next = reader.next();
-  const { paths } = await start(
-    root.dir,
-    "one",
-    "read x < $CODEX_SESSION_DIR/go; exit 3",
-    true,
-  );
+  const script = "until [ -e $CODEX_SESSION_DIR/go ]; do sleep 0.01; done";
+  const { paths } = await start(root.dir, "one", `${script}; exit 3`, true);
   assertEquals(wordOf((await next)!), "one created");
   assertEquals(await reader.words(1), ["one started"]);
   appendEvent(paths, { type: "title", title: "last" });
-  mkfifo(`${paths.dir}/go`);
+  Deno.writeTextFileSync(`${paths.dir}/go`, "");
   const events = await reader.words(3);
   assertEquals(events, ["one title", "one exited", "one deleted"]);
 });

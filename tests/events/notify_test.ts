@@ -6,7 +6,8 @@
 import type { ToldStatus } from "../../events/event.ts";
 import { notifyOf, notifyReport, readOutcome } from "../../events/notify.ts";
 import { createSession } from "../../session/create.ts";
-import { newMeta, pathsIn } from "../../store.ts";
+import { processesAt } from "../../process/members.ts";
+import { newMeta, pathsIn, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";
 import { assertEquals, TestRoot, until } from "../helpers.ts";
 
@@ -120,4 +121,39 @@ Deno.test("readOutcome() believes no other content", () => {
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+Deno.test("a relay tells the notifier, which does not hold the lock of the session", async () => {
+  await using root = new TestRoot();
+  const dir = `${root.dir}/.notifier`;
+  Deno.mkdirSync(dir);
+  const notify = `${dir}/program`;
+  Deno.writeTextFileSync(
+    notify,
+    `#!/bin/sh
+     echo "$CODEX_SESSION_EVENT: $CODEX_SESSION_MESSAGE" >>"${dir}/new"; mv "${dir}/new" "${dir}/told"
+     while [ ! -e "${dir}/go" ]; do sleep 0.01; done`,
+    { mode: 0o755 },
+  );
+  const message = btoa("approve Bash");
+  const report = `printf '\\033]7501;state=%s\\007'`;
+  const { paths } = await createSession({
+    ...{ root: root.dir, id: "a", kind: "pty", notify } as const,
+    command: [
+      ...["sh", "-c"],
+      `${report} working; ${report} 'blocked:kind=permission:msg=${message}'; exec sleep 600`,
+    ],
+  });
+  await until(() => exists(`${dir}/told`));
+  assertEquals(
+    Deno.readTextFileSync(`${dir}/told`),
+    "blocked: approve Bash\n",
+  );
+  const processes = processesAt(paths);
+  assertEquals(processes.map(({ role }) => role), ["reaper", "relay", "agent"]);
+  for (const { pid } of processes) Deno.kill(pid, "SIGKILL");
+  // It has no copy of the lock. With one, the state would be "running" as long as it runs: 10 s.
+  await until(() => readState(paths).state === "lost", "lost", 5_000);
+  Deno.writeTextFileSync(`${dir}/go`, "");
+  await until(() => readOutcome(paths));
 });

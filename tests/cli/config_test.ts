@@ -1,0 +1,161 @@
+/**
+ * `config.ts`: the user's defaults, as the commands use them.
+ *
+ * @module
+ */
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  runCli,
+  TestRoot,
+  until,
+} from "../helpers.ts";
+
+/** Writes the file; returns its path. */
+function configure(root: TestRoot, text: string | object): string {
+  const dir = `${root.dir}/.config/codex-session`;
+  Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const path = `${dir}/config.json`;
+  Deno.writeTextFileSync(
+    path,
+    typeof text === "string" ? text : JSON.stringify(text),
+    { mode: 0o600 },
+  );
+  return path;
+}
+
+/** The JSON of a session. */
+async function show(root: TestRoot, id: string) {
+  const { stdout } = await runCli(root.dir, ["show", id]);
+  return JSON.parse(stdout)[0];
+}
+
+Deno.test("run takes notifier and size from the config file, and options win", async () => {
+  await using root = new TestRoot();
+  configure(root, { notify: "true", size: "99x33", logLimit: "1M" });
+  const run = (...words: string[]) => runCli(root.dir, ["run", ...words]);
+  await Promise.all([
+    run("--id", "a", "-t", "--", "stty", "size"),
+    run(
+      "--id",
+      "b",
+      "-t",
+      "--size",
+      "88x22",
+      "--notify=",
+      "--",
+      "stty",
+      "size",
+    ),
+    run("--id", "c", "--notify", "/bin/false", "--", "true"),
+  ]);
+  await runCli(root.dir, ["wait", "a", "b", "c"]);
+  const sizes = await Promise.all(
+    ["a", "b"].map(async (id) =>
+      (await runCli(root.dir, ["logs", "--plain", id])).stdout.trim()
+    ),
+  );
+  assertEquals(sizes, ["33 99", "22 88"]);
+  const [a, b, c] = await Promise.all(
+    ["a", "b", "c"].map((id) => show(root, id)),
+  );
+  assert(a.notify.program.endsWith("/true"), a.notify.program);
+  assertEquals(b.notify, null);
+  assertEquals(c.notify.program, "/bin/false");
+  const { last } = await until(async () => {
+    const { notify } = await show(root, "c");
+    return notify.last && notify;
+  });
+  assertEquals([last.event, last.exitStatus], ["exited", 1]);
+});
+
+Deno.test("stop and timeouts take their grace from the config file", async () => {
+  await using root = new TestRoot();
+  configure(root, { grace: "0.1s" });
+  const stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"];
+  await Promise.all([
+    runCli(root.dir, ["run", "--id", "a", "--", ...stubborn]),
+    runCli(root.dir, [
+      "run",
+      "--id",
+      "b",
+      "--timeout",
+      "0.1",
+      "--",
+      ...stubborn,
+    ]),
+  ]);
+  const before = performance.now();
+  await runCli(root.dir, ["stop", "a"]);
+  await runCli(root.dir, ["wait", "b"]);
+  assert(performance.now() - before < 8000, "it waited for 10 s");
+});
+
+Deno.test("a wrong config file is an error that names it and the key, where it is needed", async () => {
+  await using root = new TestRoot();
+  await runCli(root.dir, ["run", "--id", "a", "--", "sleep", "600"]);
+  for (
+    const [text, why] of [
+      ["{", "it is not JSON"],
+      ["[]", "it is not a JSON object"],
+      [{ agnet: "claude" }, 'unknown key "agnet"; known are agent, grace'],
+      [{ agent: "nobody" }, '"agent": use codex, claude'],
+      [{ grace: 10 }, '"grace" must be a text'],
+      [{ grace: "soon" }, '"grace": Invalid duration'],
+      [{ detachKeys: "ctrl-ctrl" }, '"detachKeys": '],
+      [{ size: "0x0" }, '"size": use COLSxROWS'],
+      [{ logLimit: "much" }, '"logLimit": Invalid size'],
+      [{ notify: "./here" }, '"notify": use a name'],
+      [{ "__proto__\u001b": "x" }, "unknown key"],
+    ] as const
+  ) {
+    const path = configure(root, text);
+    const { code, stderr } = await runCli(root.dir, ["stop", "a"]);
+    assertEquals([code, stderr.split("\n").length], [1, 2], stderr);
+    assertStringIncludes(stderr, `codex-session: Cannot use "${path}": ${why}`);
+  }
+  const fine = [["list"], ["show", "a"], ["logs", "a"], ["stop", "-t0", "a"]];
+  for (const words of fine) {
+    const { code, stderr } = await runCli(root.dir, words);
+    assertEquals([code, stderr], [0, ""]);
+  }
+});
+
+Deno.test("a config file that others may change is refused; a link of the user is not", async () => {
+  await using root = new TestRoot();
+  const path = configure(root, { notify: "true" });
+  const run = () => runCli(root.dir, ["run", "--", "true"]);
+  Deno.chmodSync(path, 0o620);
+  assertStringIncludes((await run()).stderr, "others may write to");
+  Deno.chmodSync(path, 0o600);
+  const dir = path.slice(0, path.lastIndexOf("/"));
+  Deno.chmodSync(dir, 0o777);
+  assertStringIncludes((await run()).stderr, `chmod go-w "${dir}"`);
+  Deno.chmodSync(dir, 0o700);
+  Deno.renameSync(path, `${root.dir}/.config/other`);
+  Deno.symlinkSync("../other", path);
+  const { code, stdout } = await run();
+  assertEquals(code, 0);
+  const { notify } = await show(root, stdout.trim());
+  assert(notify.program.endsWith("/true"));
+  if (Deno.uid() !== 0) return;
+  Deno.chownSync(`${root.dir}/.config/other`, 1, 1);
+  assertStringIncludes(
+    (await run()).stderr,
+    "belongs to user 1, you are user 0",
+  );
+});
+
+Deno.test("doctor checks the config file", async () => {
+  await using root = new TestRoot();
+  const path = configure(root, { size: "big" });
+  const { code, stdout } = await runCli(root.dir, ["doctor", "--json"]);
+  const finding = JSON.parse(stdout).at(-1);
+  assertEquals([code, finding.check, finding.status], [
+    1,
+    "config file",
+    "error",
+  ]);
+  assertStringIncludes(finding.message, path);
+});
