@@ -35,6 +35,8 @@ const STDOUT_FD = 1;
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await start()).create,
   run: async () => (await start()).run,
+  resume: async () => (await import("./cli/again.ts")).resume,
+  restart: async () => (await import("./cli/again.ts")).restart,
   attach: async () => (await import("./cli/attach.ts")).attach,
   list: async () => (await list()).list,
   show: async () => (await list()).show,

@@ -94,6 +94,12 @@ export {
   type StopRequest,
   type Times,
 } from "./store.ts";
+export {
+  type RestartOptions,
+  restartSession,
+  type ResumeOptions,
+  resumeSession,
+} from "./run/again.ts";
 export { type LastTurn, readAnswer, type SessionAnswer } from "./run/answer.ts";
 export {
   type RunResult,

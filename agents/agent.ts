@@ -80,6 +80,8 @@ export interface Agent {
     args: readonly string[],
     lines: Iterable<string | undefined>,
   ) => Transcript | "text" | undefined;
+  /** The options that this project gives itself, or instead of which it gives others. */
+  readonly ownOptions: RegExp;
   /** The same arguments for another new conversation, if they name one. */
   readonly withNewId?: (
     args: readonly string[],

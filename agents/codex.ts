@@ -49,6 +49,7 @@ export const CODEX: Agent = {
   homeVariable: "CODEX_HOME",
   idInOutput: idInCodexOutput,
   readOutput: readCodexOutput,
+  ownOptions: /^--no-daemon$/,
   support: { status: "tried", answer: "tried", resume: "tried" },
   server: {
     // Both seen in version 0.169.0.

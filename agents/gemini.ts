@@ -47,6 +47,7 @@ export const GEMINI: Agent = {
     return id ?? idAfter(args, "-r");
   },
   withNewId,
+  ownOptions: /^--(prompt|session-id|resume)(=|$)|^-[pr]/,
   support: { status: "no", answer: "no", resume: "read" },
 };
 

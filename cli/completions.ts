@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { AGENT_NAMES } from "../agents/agents.ts";
 import { ArgumentError } from "../errors.ts";
 import { cut } from "./format.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
@@ -74,6 +75,8 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "cwd": "folder",
     "env-file": "file",
     "scope": SCOPES,
+    "kind": KIND_NAMES,
+    "agent": AGENT_NAMES,
     "for": ["exit", "output=", "idle=", "screen="],
     "state": STATES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],

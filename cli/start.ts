@@ -84,10 +84,11 @@ export const run: Handler = async (call, io) => {
   return await start(call, io, { kind, command: call.operands });
 };
 
-async function start(
+/** Starts a session with the options of a call, which come before those of `what`. */
+export async function start(
   call: Parsed,
   io: Io,
-  what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
+  what: CreateOptions & { readonly kind: Kind },
 ): Promise<number> {
   const terminal = terminalOptions(call, what.kind);
   const attaching = call.flags.has("attach");
@@ -117,10 +118,10 @@ async function start(
       ...what,
       ...terminal,
       id: valueOf(call, "id"),
-      cwd: valueOf(call, "cwd"),
-      env: environmentOf(call),
-      labels: labelsOf(call),
-      timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
+      cwd: valueOf(call, "cwd") ?? what.cwd,
+      env: { ...what.env, ...environmentOf(call) },
+      labels: { ...what.labels, ...labelsOf(call) },
+      timeoutMs: parsedValueOf(call, "timeout", parsePeriod) ?? what.timeoutMs,
       rm: call.flags.has("rm"),
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
@@ -172,18 +173,16 @@ function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
     }
     return {};
   }
-  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size ?? "120x40");
+  const logLimitBytes = parsedValueOf(call, "log-limit", parseSize);
+  if (size === undefined) return { logLimitBytes };
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(size);
   const [columns, rows] = [Number(match?.[1]), Number(match?.[2])];
   if (!(columns > 0 && columns <= 1000 && rows > 0 && rows <= 1000)) {
     throw new ArgumentError(
       `Invalid size "${size}": use COLSxROWS, such as 120x40, each from 1 to 1000`,
     );
   }
-  return {
-    columns,
-    rows,
-    logLimitBytes: parsedValueOf(call, "log-limit", parseSize),
-  };
+  return { columns, rows, logLimitBytes };
 }
 
 function readEnvFile(file: string): string {
@@ -203,7 +202,7 @@ function readEnvFile(file: string): string {
 }
 
 /** The variables of `--env-file` and `--env`; `--env` wins. */
-function environmentOf(call: Parsed): Record<string, string> {
+export function environmentOf(call: Parsed): Record<string, string> {
   const env: Record<string, string> = {};
   for (const file of call.values.get("env-file") ?? []) {
     Object.assign(env, parseEnvFile(readEnvFile(file), file));

@@ -148,6 +148,19 @@ const TERMINAL: readonly Option[] = [
   },
 ];
 
+const FORCE: Option = {
+  name: "force",
+  short: "f",
+  help: "stop the session first if it is running",
+};
+
+/** Those that decide what a session that takes up an earlier one is started with. */
+const AGAIN: readonly Option[] = [
+  ...START.filter(({ name }) => name !== "cwd"),
+  ...ATTACHED,
+  ...TERMINAL,
+];
+
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
   {
@@ -223,6 +236,59 @@ export const COMMANDS: readonly Command[] = [
       ["run -i --id calc bc -l", "a program that reads lines"],
       ["run -t -a --id ed vim", "full screen; press ctrl-\\ to detach"],
       ["run --rm -a make test", "watch it; delete it when it ends"],
+    ],
+  },
+  {
+    name: "resume",
+    operands: "SEL [PROMPT]",
+    takesText: true,
+    summary: "go on with the conversation of an ended or lost session",
+    details:
+      "Starts a new session: the same agent goes on with the conversation, with the same program,\n" +
+      "kind, directory, labels and time limit. Prints the new id. Kind exec needs a PROMPT.\n\n" +
+      "Options of the agent and the values of variables are not carried over: it says which, and\n" +
+      "--arg and -e give them again. If it isn't known for certain which conversation it was, it\n" +
+      "says so. `show` has the link: resumes, resumedBy.",
+    foreign: { "--cwd": "a conversation stays in its directory" },
+    options: [
+      FORCE,
+      {
+        name: "kind",
+        value: "KIND",
+        help: "kind of the new session: exec or pty (default: the same)",
+      },
+      {
+        name: "tty",
+        short: "t",
+        help: "in a terminal of its own; the same as --kind pty",
+      },
+      {
+        name: "arg",
+        value: "ARG",
+        repeat: true,
+        help: "an argument for the agent, such as --arg=--model --arg=x",
+      },
+      ...AGAIN,
+    ],
+    completes: "session",
+    examples: [
+      ["resume fix 'now write a test for it'", "the next turn"],
+      ["resume -t -a fix", "go on in a terminal, and attach"],
+    ],
+  },
+  {
+    name: "restart",
+    operands: "SEL",
+    summary: "run the command of a session again, in a new session",
+    details:
+      "With the same command, kind, directory, labels and time limit. Prints the new id. The values\n" +
+      "of variables are not stored: it says which are missing. `show` has the link: restarts.",
+    foreign: { "--cwd": "use run" },
+    options: [FORCE, ...AGAIN],
+    completes: "session",
+    examples: [
+      ["restart fix", "once more"],
+      ["restart -f --id ed2 ed", "stop it first"],
     ],
   },
   {
@@ -592,7 +658,7 @@ export const COMMANDS: readonly Command[] = [
 
 /** The groups of the help, each with its commands. */
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
-  ["Start", ["run", "create"]],
+  ["Start", ["run", "create", "resume", "restart"]],
   ["Watch", ["list", "show", "logs", "screen"]],
   ["Talk", ["attach", "send", "wait", "answer"]],
   ["End", ["stop", "delete", "prune"]],
