@@ -48,6 +48,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   stop: async () => (await stop()).stop,
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,
+  agents: async () => (await import("./cli/agents.ts")).agents,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))

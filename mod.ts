@@ -43,6 +43,8 @@ export {
   type DiagnoseOptions,
   type Diagnosis,
 } from "./doctor/diagnose.ts";
+export { type KnownAgent, listAgents } from "./doctor/agents.ts";
+export type { Support } from "./agents/agent.ts";
 export type { FindingStatus } from "./doctor/finding.ts";
 export {
   ArgumentError,

@@ -22,8 +22,9 @@ import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize, shellWord } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
+import { isGranted } from "../system/files.ts";
 
-/** `create`: the Codex agent of a kind. */
+/** `create`: an agent of a kind; Codex, unless another one is named. */
 export const create: Handler = async (call, io) => {
   const [kind, ...rest] = call.operands;
   if (!isKind(kind)) {
@@ -33,17 +34,42 @@ export const create: Handler = async (call, io) => {
         : `Unknown kind "${kind}": use exec, repl or pty; for another command: codex-session run`,
     );
   }
+  const name = valueOf(call, "agent") ?? defaultAgent();
+  const { AGENTS, agentNamed } = await import("../agents/agents.ts");
+  const lines = agentNamed(name)?.commands[kind];
+  if (lines === undefined) {
+    const known = AGENTS.map(({ name, commands }) =>
+      `${name} (${Object.keys(commands).join(", ")})`
+    ).join(", ");
+    throw new ArgumentError(
+      agentNamed(name) === undefined
+        ? `Unknown agent "${name}": use ${known}`
+        : `Agent ${name} has no kind ${kind}: use ${known}`,
+    );
+  }
   const args = rest[0] === "--" ? rest.slice(1) : rest;
-  if (args === rest) noteOwnOption(kind, rest, io);
-  const { codexProgram } = await import("../agents/codex.ts");
-  const command = [...await codexProgram(kind), ...args];
-  return await start(call, io, { kind, command, prompt: args.join(" ") });
+  if (args === rest && name === CODEX) noteOwnOption(kind, rest, io);
+  const command = [
+    ...await lines.program(),
+    ...lines.start(args, crypto.randomUUID()),
+  ];
+  const prompt = args.join(" ");
+  return await start(call, io, { kind, command, agent: name, prompt });
 };
+
+const CODEX = "codex";
+
+/** The agent that `create` starts if none is named. */
+function defaultAgent(): string {
+  const variable = "CODEX_SESSION_AGENT";
+  const own = isGranted({ name: "env", variable }) && Deno.env.get(variable);
+  return own || CODEX;
+}
 
 /** Options of `create` that Codex doesn't have. */
 // deno-fmt-ignore
 const NOT_OF_CODEX = [
-  "id", "label", "rm", "timeout", "scope", "size", "log-limit", "env-file", "attach",
+  "agent", "id", "label", "rm", "timeout", "scope", "size", "log-limit", "env-file", "attach",
 ];
 
 /** Says where an option of ours goes that stands among the arguments of the agent. */

@@ -166,13 +166,14 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "create",
     operands: "exec|repl|pty [--] ARGS…",
-    summary: "start a Codex agent in the background",
+    summary: "start a coding agent in the background",
     details:
-      "Prints the session id. Options for codex-session stand before the kind; all arguments after it\n" +
+      "Starts Codex, or the agent that --agent or CODEX_SESSION_AGENT names: codex, claude, gemini or\n" +
+      "opencode. Prints the session id. Options for codex-session stand before the kind; all arguments after it\n" +
       "go to the agent unchanged.\n\n" +
       "Kinds: exec runs one turn and takes no input; repl is interactive and takes input from `send`\n" +
       "and `attach`; pty is the full terminal interface.\n\n" +
-      "Programs: codex-exec (or `codex exec`), codex-repl and codex on PATH, or the command lines in\n" +
+      "Programs of Codex: codex-exec (or `codex exec`), codex-repl and codex on PATH, or the command lines in\n" +
       "CODEX_SESSION_EXEC, CODEX_SESSION_REPL and CODEX_SESSION_PTY.",
     foreign: {
       "-d": "sessions always run in the background",
@@ -183,7 +184,16 @@ export const COMMANDS: readonly Command[] = [
       "--workdir": "use --cwd",
       "-C": "use --cwd",
     },
-    options: [...START, ...ATTACHED, ...TERMINAL],
+    options: [
+      {
+        name: "agent",
+        value: "NAME",
+        help: "the agent: codex (default), claude, gemini or opencode",
+      },
+      ...START,
+      ...ATTACHED,
+      ...TERMINAL,
+    ],
     verbatim: true,
     examples: [
       ["create exec 'fix the failing test'", "one turn in the background"],
@@ -191,6 +201,7 @@ export const COMMANDS: readonly Command[] = [
         "create --id fix --timeout 1h exec --json 'fix it'",
         "with an id and a time limit",
       ],
+      ["create --agent claude exec 'explain this'", "another agent"],
       ["create -a repl", "start and attach"],
       ["create -a pty", "the full interface; press ctrl-\\ to detach"],
     ],
@@ -615,6 +626,20 @@ export const COMMANDS: readonly Command[] = [
     ]],
   },
   {
+    name: "agents",
+    operands: "",
+    summary: "list the known agents, and what of them works",
+    details:
+      "Asks each agent on PATH for its version. STATUS, ANSWER and RESUME say whether its own files\n" +
+      "tell what it is doing, whether `answer` and `resume` work: tried with the real program, only\n" +
+      "read in its documents, or no.",
+    options: [],
+    examples: [
+      ["agents", "those that this version knows"],
+      ["agents --json | jq -r '.[] | select(.path).name'", "those on PATH"],
+    ],
+  },
+  {
     name: "doctor",
     operands: "",
     summary: "check that this machine has what sessions need",
@@ -662,7 +687,7 @@ export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Watch", ["list", "show", "logs", "screen"]],
   ["Talk", ["attach", "send", "wait", "answer"]],
   ["End", ["stop", "delete", "prune"]],
-  ["Set up", ["doctor", "completions"]],
+  ["Set up", ["doctor", "agents", "completions"]],
 ];
 
 /** The command with this name or alias. */
