@@ -45,6 +45,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   answer: async () => (await import("./cli/said.ts")).answer,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,
+  report: async () => (await import("./cli/report.ts")).report,
   stop: async () => (await stop()).stop,
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,

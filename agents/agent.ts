@@ -62,6 +62,11 @@ export interface Agent {
   readonly findTranscript?: (id: string, home: string) => string | undefined;
   /** The variable that names this folder. */
   readonly homeVariable?: string;
+  /**
+   * What the title of its terminal means, for versions that don't report by OSC 7501; `undefined`
+   * if nothing. The title is harmless and bounded.
+   */
+  readonly statusOfTitle?: (title: string) => AgentStatus | undefined;
   /** What the lines of a record tell; the last line comes first, see `linesFromEnd()`. */
   readonly readLines?: (lines: Iterable<string | undefined>) => Transcript;
   /**

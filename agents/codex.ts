@@ -11,7 +11,7 @@
  *
  * @module
  */
-import type { Agent, CommandLines } from "./agent.ts";
+import type { Agent, AgentStatus, CommandLines } from "./agent.ts";
 import { idInCodexOutput, readCodexOutput } from "./codex_output.ts";
 import {
   findOpenRollout,
@@ -51,6 +51,7 @@ export const CODEX: Agent = {
   readOutput: readCodexOutput,
   ownOptions: /^--no-daemon$/,
   support: { status: "tried", answer: "tried", resume: "tried" },
+  statusOfTitle,
   server: {
     // Both seen in version 0.169.0.
     isServer: (argv) =>
@@ -62,6 +63,14 @@ export const CODEX: Agent = {
       `the work may go on in Codex's background server (process ${pid}); "codex agents" shows it`,
   },
 };
+
+/** By default, the title begins with a spinner while Codex works. It blinks while Codex is blocked. */
+function statusOfTitle(title: string): AgentStatus | undefined {
+  if (/^\[ [!.] \] Action Required\b/.test(title)) return { value: "blocked" };
+  return /^[\u2801-\u28ff](\s|$)/.test(title)
+    ? { value: "working" }
+    : undefined;
+}
 
 function isCodex([program = ""]: readonly string[]): boolean {
   return basename(program) === "codex";

@@ -24,7 +24,7 @@ import {
   type Transcript,
 } from "./transcript.ts";
 import type { SessionProcess } from "../process/members.ts";
-import { readArgv, readEntry } from "../process/table.ts";
+import { familyOf, readArgv, readEntry } from "../process/table.ts";
 import { openFile } from "../system/files.ts";
 import { readSystemBytes } from "../system/libc.ts";
 
@@ -48,7 +48,7 @@ export interface Conversation {
 }
 
 /** A process of a session, as `listProcesses()` tells about it. */
-type Member = Pick<SessionProcess, "pid" | "ppid" | "role" | "startTicks">;
+type Member = Pick<SessionProcess, "pid" | "role">;
 
 /**
  * The conversation of a session with these living processes; `undefined` if it can't be known:
@@ -58,7 +58,19 @@ type Member = Pick<SessionProcess, "pid" | "ppid" | "role" | "startTicks">;
 export function findConversation(
   members: readonly Member[],
 ): Conversation | undefined {
-  const found = agentProcesses(members).flatMap((process) => {
+  const agent = members.find(({ role }) => role === "agent");
+  return agent && conversationOf(agent.pid);
+}
+
+/**
+ * The same for the session whose agent has this number. `given` is the environment that the agent
+ * got, as far as the caller knows: some processes hide theirs.
+ */
+export function conversationOf(
+  agentPid: number,
+  given: Environment = () => undefined,
+): Conversation | undefined {
+  const found = agentProcesses(agentPid, given).flatMap((process) => {
     const { agent } = recognizeAgent(readArgv(process.pid) ?? []) ?? {};
     const conversation = agent?.findConversation?.(process);
     // The number may have been given to another process while its files were read.
@@ -71,27 +83,20 @@ export function findConversation(
 }
 
 /** The session's agent and its descendants in the same kernel session. */
-function agentProcesses(members: readonly Member[]): AgentProcess[] {
-  const root = members.find(({ role }) => role === "agent");
-  const sid = root && readEntry(root.pid)?.sid;
-  if (root === undefined || sid === undefined) return [];
-  const pids = new Set([root.pid]);
-  for (let before = 0; before < pids.size;) {
-    before = pids.size;
-    for (const { pid, ppid } of members) if (pids.has(ppid)) pids.add(pid);
-  }
-  const processes = members.filter(({ pid }) =>
-    pids.has(pid) && readEntry(pid)?.sid === sid
-  );
-  return processes.map(({ pid, startTicks }) => {
-    return { pid, startTicks, env: environmentOf(pid) };
-  });
+function agentProcesses(pid: number, given: Environment): AgentProcess[] {
+  const sid = readEntry(pid)?.sid;
+  if (sid === undefined) return [];
+  return familyOf(pid).filter((one) => one.sid === sid)
+    .map(({ pid, startTicks }) => {
+      return { pid, startTicks, env: environmentOf(pid) ?? given };
+    });
 }
 
-/** The environment that a process was started with; empty if it can't be read. */
-function environmentOf(pid: number): Environment {
+/** The environment that a process was started with; `undefined` if it can't be read. */
+function environmentOf(pid: number): Environment | undefined {
   const bytes = readSystemBytes(`/proc/${pid}/environ`);
-  const entries = bytes ? new TextDecoder().decode(bytes).split("\0") : [];
+  if (!bytes) return undefined;
+  const entries = new TextDecoder().decode(bytes).split("\0");
   return (name) =>
     entries.find((entry) => entry.startsWith(`${name}=`))
       ?.slice(name.length + 1);
@@ -113,17 +118,28 @@ export function namedConversation(
   return { agent, id, home, transcript, how: "arguments" };
 }
 
+/** How {@linkcode readTranscript} reads a record. */
+interface ReadOptions {
+  /** How much of it is read at most, from its end, in bytes. @default {67108864} */
+  readonly maxBytes?: number;
+  /**
+   * What was recorded later doesn't count, in milliseconds since 1970: another session may have
+   * gone on with the conversation.
+   *
+   * @default {Infinity}
+   */
+  readonly untilMs?: number;
+}
+
 /**
  * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
- * What was recorded after `untilMs`, in milliseconds since 1970, doesn't count: another session
- * may have gone on with it. Reads from its end, at most 64 MiB. Needs `--allow-read` of the
- * agent's folder.
+ * Needs `--allow-read` of the agent's folder.
  */
 export function readTranscript(
   conversation:
     & Pick<Conversation, "agent" | "id" | "home">
     & Partial<Pick<Conversation, "transcript">>,
-  untilMs = Infinity,
+  { maxBytes, untilMs = Infinity }: ReadOptions = {},
 ): Transcript | undefined {
   const { agent, id, home } = conversation;
   // The agent may have begun its record meanwhile.
@@ -131,7 +147,8 @@ export function readTranscript(
     (home && agent.findTranscript?.(id, home));
   if (!path) return undefined;
   using file = openFile(path);
-  return file && agent.readLines?.(linesUntil(untilMs, linesFromEnd(file)));
+  if (file === undefined) return undefined;
+  return agent.readLines?.(linesUntil(untilMs, linesFromEnd(file, maxBytes)));
 }
 
 /** The lines from the last one on that was written until then. */

@@ -2,13 +2,14 @@
  * Gemini CLI. Read in the help and the documents of version 0.61, not tried with a model.
  *
  * Its conversations are files whose names hold eight letters of their ids only, and no process
- * tells which one is its own. So a conversation is known if its id was chosen.
+ * tells which one is its own. So a conversation is known if its id was chosen. Its terminal's
+ * title tells what it is doing: read in its sources, `packages/cli/src/utils/windowTitle.ts`.
  *
  * @module
  */
-import type { Agent } from "./agent.ts";
+import type { Agent, AgentStatus } from "./agent.ts";
 import { withNewId } from "./command_line.ts";
-import { isUuid } from "./transcript.ts";
+import { isUuid, messageIn } from "./transcript.ts";
 
 const program = () => ["gemini"];
 
@@ -48,8 +49,20 @@ export const GEMINI: Agent = {
   },
   withNewId,
   ownOptions: /^--(prompt|session-id|resume)(=|$)|^-[pr]/,
-  support: { status: "no", answer: "no", resume: "read" },
+  support: { status: "read", answer: "no", resume: "read" },
+  statusOfTitle,
 };
+
+function statusOfTitle(title: string): AgentStatus | undefined {
+  if (/^✋ +Action Required/.test(title)) return { value: "blocked" };
+  if (/^⏲ +Working…/.test(title)) return { value: "working" };
+  if (/^◇ +Ready/.test(title)) return { value: "idle" };
+  // What it thinks about, if the user has it shown.
+  const [, message] = /^✦ +(.*)/.exec(title) ?? [];
+  return message === undefined
+    ? undefined
+    : { value: "working", message: messageIn(message) };
+}
 
 function chosen(args: readonly string[], newId?: string): readonly string[] {
   const choices = /^(--(session-id|session-file|resume)(=|$)|-r)/;

@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { type Handler, type Io, onlyOperand, valueOf } from "./io.ts";
+import { type Handler, type Io, onlyOperand } from "./io.ts";
 import type { Parsed } from "./options.ts";
 import { environmentOf, start } from "./start.ts";
 import { ArgumentError } from "../errors.ts";
 import { makeWay, type Plan, planRestart, planResume } from "../run/again.ts";
 import { resolveSelector, type Session } from "../session/find.ts";
-import type { Kind } from "../store.ts";
 
 /** `resume`: a new session goes on with the conversation of an earlier one. */
 export const resume: Handler = async (call, io) => {
@@ -18,11 +17,16 @@ export const resume: Handler = async (call, io) => {
     throw new ArgumentError("Missing argument: expected a session");
   }
   const session = await resolveSelector(selector);
-  const kind = call.flags.has("tty") ? "pty" : valueOf(call, "kind");
+  const isTerminal = call.flags.has("tty");
+  const isExec = call.flags.has("exec");
+  if (isTerminal && isExec) {
+    throw new ArgumentError("Cannot use --tty with --exec: choose one");
+  }
+  const kind = isTerminal ? "pty" : isExec ? "exec" : undefined;
   const plan = await planResume(session, {
     ...optionsOf(call, io),
     ...(words.length > 0 && { prompt: words.join(" ") }),
-    ...(kind !== undefined && { kind: kind as Kind }), // planResume checks it.
+    ...(kind !== undefined && { kind }),
     agentArgs: call.values.get("arg") ?? [],
   });
   return await begin(session, plan, call, io);

@@ -15,6 +15,7 @@ import { cut } from "./format.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
 import { listSessions } from "../session/find.ts";
+import { BLOCKED_KINDS, STATUS_VALUES } from "../screen/program_status.ts";
 import { isLive, KIND_NAMES, SCOPES, STATES } from "../store.ts";
 import { type Command, COMMANDS, optionsOf } from "./usage.ts";
 
@@ -67,6 +68,7 @@ const OPERANDS: Readonly<Record<string, readonly string[]>> = {
   create: KIND_NAMES,
   completions: ["bash", "zsh", "fish"],
   help: COMMANDS.map(({ name }) => name),
+  report: [...STATUS_VALUES, "clear"],
 };
 
 /** The values of options, where they are known. */
@@ -75,10 +77,11 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "cwd": "folder",
     "env-file": "file",
     "scope": SCOPES,
-    "kind": KIND_NAMES,
     "agent": AGENT_NAMES,
-    "for": ["exit", "output=", "idle=", "screen="],
+    "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
+    "kind": BLOCKED_KINDS,
     "state": STATES,
+    "status": STATUS_VALUES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
     // The most common of many.
     "key": [

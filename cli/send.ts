@@ -18,12 +18,17 @@ export const send: Handler = async (call, io) => {
   const words = call.operands.slice(several ? 0 : 1);
   if (several && call.flags.has("stdin")) {
     throw new ArgumentError(
-      "Cannot use --stdin with --label, --state or --all: it goes to one session",
+      "Cannot use --stdin with --label, --state, --status or --all: it goes to one session",
     );
   }
   if (several && call.values.has("for")) {
     throw new ArgumentError(
-      "Cannot use --for with --label, --state or --all: it prints what one session answers",
+      "Cannot use --for with --label, --state, --status or --all: it prints what one session answers",
+    );
+  }
+  if (call.flags.has("answer") && valueOf(call, "for") !== "turn") {
+    throw new ArgumentError(
+      "Cannot use --answer alone: it prints the answer of the turn that --for turn waits for",
     );
   }
   const keys = call.values.get("key") ?? [];
@@ -72,6 +77,10 @@ async function sendTo(
   if (text !== undefined) {
     const { parseCondition } = await import("./wait.ts");
     const condition = parseCondition(text);
+    if (call.flags.has("answer")) {
+      const { ask } = await import("./said.ts");
+      return await ask({ id, send, timeoutMs }, io);
+    }
     const { exchange } = await import("./answer.ts");
     return await exchange({ id, isTerminal, send, condition, timeoutMs }, io);
   }

@@ -25,16 +25,21 @@
  */
 import { messageOf } from "../errors.ts";
 import { type ChildStatus, endOf } from "../process/child.ts";
-import { unpackEnvironment } from "../process/environment.ts";
+import {
+  type AgentEnvironment,
+  unpackEnvironment,
+} from "../process/environment.ts";
 import { endAs, hasProgram, startAgent } from "./agent.ts";
+import { Allowance } from "./allowance.ts";
 import { Journal, LOG_LIMIT_BYTES } from "./journal.ts";
+import { Observer } from "./observer.ts";
 import { RelayServer } from "./server.ts";
 import { listenIn, SOCKET } from "./socket.ts";
 import { Turns } from "./typing.ts";
 import { PtyWriter } from "./writer.ts";
 import type { Query } from "../screen/backlog.ts";
 import { fetchEmulator } from "../screen/emulator.ts";
-import { answer, needsScreen } from "../screen/query.ts";
+import { answer, answerStatus, needsScreen } from "../screen/query.ts";
 import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
 import { SCROLLBACK } from "../screen/screen_text.ts";
 import { parseArgs } from "../std.ts";
@@ -42,6 +47,7 @@ import { sleep, within } from "../system/async.ts";
 import { writeAtomic } from "../system/files.ts";
 import {
   close,
+  getenv,
   open,
   poll,
   POLLIN,
@@ -66,6 +72,11 @@ const CLIENT_MS = 5000;
 const IDLE_MS = 1000;
 /** Questions that are answered in one batch; a program may ask for all 256 colours at once. */
 const MAX_QUESTIONS = 512;
+/**
+ * Queries of OSC 7501 that are answered in a second. The answer is the query: a program that types
+ * back whatever it gets would ask again with each answer.
+ */
+const STATUS_ANSWERS_PER_SECOND = 8;
 /** While the program has more unread input than this, in bytes, its questions are not answered. */
 const MAX_UNREAD_ANSWERS = 16 * 1024;
 
@@ -190,6 +201,9 @@ class Relay {
   readonly #writer: PtyWriter;
   readonly #journal: Journal;
   readonly #server: RelayServer;
+  readonly #observer: Observer;
+  readonly #statusAnswers = new Allowance(STATUS_ANSWERS_PER_SECOND);
+  readonly #environment: AgentEnvironment = unpackEnvironment();
   #listener: Deno.Listener | undefined;
   readonly #buffer = new Uint8Array(BATCH_BYTES);
   #agentPid = 0;
@@ -204,7 +218,7 @@ class Relay {
   #isAsked = false;
 
   constructor(options: RelayOptions) {
-    const { dir, columns, rows, logLimitBytes } = options;
+    const { dir, argv, columns, rows, logLimitBytes } = options;
     this.#options = options;
     const { master, slavePath } = openPty();
     this.#master = master;
@@ -214,7 +228,16 @@ class Relay {
     // has closed its terminal, still runs and may open /dev/tty again.
     const slave = open(slavePath, { access: "both" });
     eraseCharacters(slave);
-    this.#screen = new Screen(columns, rows);
+    const { env = {}, clearEnv } = this.#environment;
+    this.#observer = new Observer({
+      ...{ dir, argv, master },
+      env: (name) => env[name] ?? (clearEnv ? undefined : getenv(name)),
+    });
+    this.#screen = new Screen(
+      columns,
+      rows,
+      (told) => this.#observer.note(told),
+    );
     this.#writer = new PtyWriter(master);
     this.#journal = new Journal(
       `${dir}/stdout.log`,
@@ -229,7 +252,9 @@ class Relay {
       turns: new Turns(),
       onChange: (isUrgent) =>
         isUrgent ? this.#writeState() : this.#writeStateSoon(),
+      beforeInput: () => this.#observer.input(),
       onInput: () => this.#noteInput(),
+      onClients: (what, count) => this.#observer.clients(what, count),
       onFailure: complain,
       onWork: () => {
         this.#isIdle = false;
@@ -242,14 +267,16 @@ class Relay {
     const { dir, argv, awaitClient } = this.#options;
     this.#listener = listenIn(dir);
     this.#server.serve(this.#listener).catch(complain);
-    const environment = unpackEnvironment();
+    const environment = this.#environment;
     // A client that waits for nothing would only clear its user's screen.
     if (awaitClient && hasProgram(argv, environment)) {
       await within(CLIENT_MS, this.#server.hasClient);
     }
     this.#surviveSignals();
     const started = await startAgent(this.#slavePath, argv, environment);
-    if ("child" in started) this.#agentPid = started.child.pid;
+    if ("child" in started) {
+      this.#agentPid = this.#observer.agentPid = started.child.pid;
+    }
     this.#writeState();
     return started;
   }
@@ -278,6 +305,7 @@ class Relay {
       this.#writer.close();
       this.#listener?.close();
       await this.#server.end();
+      this.#observer.end();
       if (this.#stateTimer) this.#writeState();
       await this.#writeScreen();
     } catch (error) {
@@ -356,7 +384,11 @@ class Relay {
       this.#journal.hasDropped !== hasDropped ||
       screen.modes.alternate !== wasAlternate
     ) this.#writeStateSoon();
+    // Before any client's terminal can answer: the answers to other questions end the wait for this.
+    if (queries.length > 0) this.#answerStatus(queries);
     this.#server.broadcast(bytes, offset, queries);
+    // Last: the screen doesn't wait for files.
+    this.#observer.handle(screen.modes.title);
     if (queries.length > 0 && !this.#server.isAnswered) {
       await this.#answer(queries.slice(0, MAX_QUESTIONS));
     }
@@ -375,6 +407,16 @@ class Relay {
       if (!this.#isBlind) complain(error);
       this.#isBlind = true;
       return false;
+    }
+  }
+
+  #answerStatus(queries: readonly Query[]): void {
+    if (this.#writer.waitingBytes > MAX_UNREAD_ANSWERS) return;
+    for (const { text } of queries) {
+      const reply = answerStatus(text);
+      if (reply !== "" && this.#statusAnswers.take()) {
+        this.#writer.write(new TextEncoder().encode(reply));
+      }
     }
   }
 

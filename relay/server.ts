@@ -67,6 +67,8 @@ export interface ServerOptions extends TypedTerminal {
   readonly screen: Screen;
   /** Called when the number of clients or the size has changed; `isUrgent`: a client waits for the record. */
   readonly onChange: (isUrgent?: boolean) => void;
+  /** Called when a client has attached or detached, with how many are attached now. */
+  readonly onClients: (what: "attached" | "detached", count: number) => void;
   /** Called with an error of work that nobody waits for. */
   readonly onFailure: (error: unknown) => void;
   /** Called when a client has asked for something, which may have taken memory. */
@@ -77,6 +79,8 @@ export interface ServerOptions extends TypedTerminal {
 export class RelayServer {
   readonly #options: ServerOptions;
   readonly #clients = new Set<RelayClient>();
+  /** Those that were told to be attached; one whose connection has failed is still among them. */
+  readonly #attached = new Set<RelayClient>();
   readonly #window: Window;
   readonly #hasClient = Promise.withResolvers<void>();
   #isTelling = false;
@@ -161,14 +165,12 @@ export class RelayServer {
     } finally {
       client.close(); // It may have closed itself, at a failed write.
       this.#clients.delete(client);
-      this.#window.leave(client);
-      this.#options.onChange();
+      this.#detach(client);
     }
   }
 
   async #handle(client: RelayClient, frame: Received): Promise<void> {
-    const { onChange, onWork } = this.#options;
-    onWork();
+    this.#options.onWork();
     switch (frame.type) {
       case Frame.ATTACH: {
         const { readOnly, within, ...size } = decode(Frame.ATTACH, frame);
@@ -189,8 +191,7 @@ export class RelayServer {
           bottom: this.#bottomFor(client),
         }));
         client.isAttached = false;
-        this.#window.leave(client);
-        return onChange();
+        return this.#detach(client);
       case Frame.SCREEN:
         return await this.#sendScreen(client, decode(Frame.SCREEN, frame));
       case Frame.SEND:
@@ -210,6 +211,14 @@ export class RelayServer {
     }
   }
 
+  /** A client is attached no longer, if it was. */
+  #detach(client: RelayClient): void {
+    this.#window.leave(client);
+    this.#options.onChange();
+    if (!this.#attached.delete(client)) return;
+    this.#options.onClients("detached", this.#attached.size);
+  }
+
   /**
    * Passes a client's input on. A client that has typed leads, and must before the program reads
    * that: it may look at its size because of it. Reports of its terminal don't count: two windows
@@ -221,6 +230,8 @@ export class RelayServer {
     const isLost = client.crop !== undefined && isMouse(bytes);
     client.inputCount++;
     const isTyped = client.typed.feed(bytes);
+    // What may be the Escape key is noted too: the program may tell that it has ended its turn.
+    if (isTyped || client.typed.isOpen) this.#options.beforeInput();
     if (isTyped) this.#personTyped(client);
     else if (client.typed.isOpen) this.#inBackground(this.#awaitMore(client));
     if (isLost) return;
@@ -293,6 +304,8 @@ export class RelayServer {
     this.#options.onChange(client.within !== undefined);
     this.#window.enter(client);
     this.#options.onChange();
+    this.#attached.add(client);
+    this.#options.onClients("attached", this.#attached.size);
     this.#hasClient.resolve();
   }
 

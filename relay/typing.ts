@@ -56,6 +56,8 @@ export interface TypedTerminal {
   readonly screen: { readonly modes: Modes };
   readonly writer: PtyWriter;
   readonly turns: Turns;
+  /** Called before something is typed. */
+  readonly beforeInput: () => void;
   /** Called when something was typed. */
   readonly onInput: () => void;
 }
@@ -160,7 +162,7 @@ async function awaitTurn(
 }
 
 async function typeWrites(
-  { master, slave, writer, onInput }: TypedTerminal,
+  { master, slave, writer, beforeInput, onInput }: TypedTerminal,
   writes: readonly Write[],
   idleMs: number,
 ): Promise<SendReply> {
@@ -173,6 +175,7 @@ async function typeWrites(
       const error = `the terminal takes lines of ${MAX_LINE_BYTES} bytes`;
       return { written, total, error };
     }
+    beforeInput();
     const count = await writer.write(bytes, idleMs);
     written += count;
     if (count > 0) onInput();

@@ -14,6 +14,7 @@ import { windowSize } from "../client/terminal_status.ts";
 import {
   ArgumentError,
   checkOptions,
+  checkString,
   checkStrings,
   SessionError,
 } from "../errors.ts";
@@ -24,6 +25,7 @@ import {
   recordedConversation,
 } from "../events/conversation.ts";
 import {
+  checkHow,
   type CreatedSession,
   type CreateOptions,
   createSession,
@@ -31,7 +33,6 @@ import {
 import { getSession, listSessions, type Session } from "../session/find.ts";
 import { stopSession } from "../session/stop.ts";
 import {
-  checkKind,
   describeState,
   isLive,
   type Kind,
@@ -99,6 +100,8 @@ export async function resumeSession(
   id: string,
   options: ResumeOptions = {},
 ): Promise<CreatedSession> {
+  checkString("id", id);
+  checkResume(options);
   // Those are in the plan.
   const { prompt: _, kind: __, agentArgs: ___, ...rest } = options;
   const session = await getSession(id, rootOf(options));
@@ -125,8 +128,20 @@ export async function restartSession(
   id: string,
   options: RestartOptions = {},
 ): Promise<CreatedSession> {
+  checkString("id", id);
+  checkRestart(options);
   const session = await getSession(id, rootOf(options));
   return await start(session, planRestart(session, options), options);
+}
+
+function checkRestart(options: RestartOptions): void {
+  checkOptions(options, { force: "boolean", onNotice: "function" });
+  checkHow(options);
+}
+
+function checkResume(options: ResumeOptions): void {
+  checkRestart(options);
+  checkStrings("agentArgs", options.agentArgs ?? []);
 }
 
 function rootOf({ root }: RootOptions): RootOptions {
@@ -162,10 +177,7 @@ export async function planResume(
   session: Session,
   options: ResumeOptions,
 ): Promise<Plan> {
-  checkOptions(options, { prompt: "string", force: "boolean" });
   const { prompt, agentArgs = [], force = false } = options;
-  checkStrings("agentArgs", agentArgs);
-  if (options.kind !== undefined) checkKind(options.kind);
   const { id } = session;
   const meta = metaOf(session, "resume");
   const kind = options.kind ?? meta.kind;
@@ -196,7 +208,6 @@ export async function planResume(
 
 /** What to start in order to repeat the command of a session. See {@linkcode restartSession}. */
 export function planRestart(session: Session, options: RestartOptions): Plan {
-  checkOptions(options, { force: "boolean" });
   const meta = metaOf(session, "restart");
   if (!options.force) refuseRunning(session, "restart");
   const { agent, args = [] } = recognizeAgent(meta.argv) ?? {};

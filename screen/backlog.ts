@@ -15,7 +15,9 @@
  */
 import { toLatin1 } from "../system/bytes.ts";
 import { Modes } from "./modes.ts";
+import { STATUS_QUERIES } from "./program_status.ts";
 import { Scanner } from "./scanner.ts";
+import { BELL, type Told, toldIn } from "./told.ts";
 
 /** When more than this must be fed, the emulator has to catch up before more is read. */
 export const MAX_COMPLEX_BYTES = 512 * 1024;
@@ -26,6 +28,9 @@ const MARK_BYTES = 16 * 1024;
 /** Colour sequences that are remembered since the last one that resets all, in bytes. */
 const MAX_STYLE_BYTES = 16 * 1024;
 
+/** The query of OSC 7501 without its end. */
+const STATUS_QUESTION = "\x1b]7501;?";
+
 interface Mark {
   readonly offset: number;
   readonly lines: number;
@@ -34,7 +39,10 @@ interface Mark {
 
 /** A sequence that not every client gets, and its place in the stream. */
 export interface Query {
-  /** It asks the terminal something, unless there is an `instead`. */
+  /**
+   * It asks the terminal something, unless there is an `instead`. One of
+   * {@linkcode STATUS_QUERIES} has both: the relay itself answers it.
+   */
   readonly text: string;
   /** What all clients get in its place. */
   readonly instead: string | undefined;
@@ -60,12 +68,25 @@ export class Backlog {
   /** The stream's offset of `#bytes[0]`, as if nothing had been left out. */
   #base = 0;
 
-  /** An empty backlog at the beginning of a stream. */
-  constructor() {
+  /**
+   * An empty backlog at the beginning of a stream. `onTold` is called with what the program tells
+   * its user beside the screen.
+   */
+  constructor(onTold?: (told: Told) => void) {
     this.#scanner = new Scanner({
-      sequence: (text, start, end) => {
+      bell: () => onTold?.(BELL),
+      sequence: (text, start, end, byBell) => {
         this.#complex(end);
         if (text === undefined) return;
+        if (onTold !== undefined) {
+          const told = toldIn(text);
+          if (told !== undefined) onTold(told);
+        }
+        if (text === STATUS_QUESTION) {
+          const question = STATUS_QUERIES[byBell ? 0 : 1];
+          this.queries.push({ text: question, instead: "", start, end });
+          return;
+        }
         const asks = this.modes.apply(text);
         const instead = this.modes.insteadOf(text);
         if (asks || instead !== undefined) {

@@ -33,10 +33,11 @@ export const STATUS_VALUES = [
 /** What a program is doing. */
 export type StatusValue = typeof STATUS_VALUES[number];
 
-const KINDS = ["permission", "question", "auth"] as const;
+/** What a blocked program can need. */
+export const BLOCKED_KINDS = ["permission", "question", "auth"] as const;
 
 /** What a blocked program needs from its user. */
-export type BlockedKind = typeof KINDS[number];
+export type BlockedKind = typeof BLOCKED_KINDS[number];
 
 /** The status of one thing that a program reports on. */
 export interface StatusRecord {
@@ -58,8 +59,20 @@ export interface StatusRecord {
   readonly since: number;
 }
 
+/** The introducer of all sequences of this protocol. */
+export const STATUS_INTRODUCER = "\x1b]7501;";
+
+/**
+ * The query, with each end that it can have. The answer is the same sequence: one of these two
+ * strings, never the program's own bytes.
+ */
+export const STATUS_QUERIES = [
+  `${STATUS_INTRODUCER}?\x07`,
+  `${STATUS_INTRODUCER}?\x1b\\`,
+] as const;
+
 // Limits in bytes; all that is allowed in a name or value is ASCII.
-const MAX_BODY_LENGTH = 4096 - "\x1b]7501;".length - "\x1b\\".length;
+const MAX_BODY_LENGTH = 4096 - STATUS_INTRODUCER.length - "\x1b\\".length;
 const MAX_KEY_LENGTH = 16;
 const MAX_APP_LENGTH = 32;
 const MAX_ID_LENGTH = 128;
@@ -80,11 +93,6 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** A report that is to be dropped. */
 class Invalid extends Error {}
 
-/** The text of an OSC command that this protocol has, without `7501;`; `undefined` for others. */
-export function statusBody(osc: string): string | undefined {
-  return osc.startsWith("7501;") ? osc.slice("7501;".length) : undefined;
-}
-
 /** The records of one terminal. */
 export class StatusRecords {
   #records = new Map<string, StatusRecord>();
@@ -94,11 +102,16 @@ export class StatusRecords {
     return [...this.#records.values()];
   }
 
-  /** The most urgent record; among equals the one that has changed last. */
-  get foremost(): StatusRecord | undefined {
+  /** All records, the most urgent first; of equals the one that has changed last. */
+  get byUrgency(): readonly StatusRecord[] {
     const rank = ({ value }: StatusRecord) => STATUS_VALUES.indexOf(value);
-    return this.all.toSorted((a, b) => rank(a) - rank(b) || b.since - a.since)
-      .at(0);
+    return this.all.toSorted((a, b) => rank(a) - rank(b) || b.since - a.since);
+  }
+
+  /** Whether something goes on, which ends with its program. */
+  get isActive(): boolean {
+    return this.#records.values()
+      .some(({ value }) => value === "working" || value === "blocked");
   }
 
   /**
@@ -180,7 +193,7 @@ function parse(body: string): Report {
     id: values.get("id") ?? "",
     value,
     kind: value === "blocked"
-      ? KINDS.find((one) => one === values.get("kind"))
+      ? BLOCKED_KINDS.find((one) => one === values.get("kind"))
       : undefined,
     progress: isActive ? parseProgress(values.get("progress")) : undefined,
     app: app !== undefined && NAME.test(app) ? app : undefined,

@@ -1,5 +1,6 @@
 /**
- * Answers a program's questions to its terminal while no client is attached.
+ * Answers a program's questions to its terminal while no client is attached, and always those
+ * that only the relay can answer.
  *
  * A silent terminal makes agents wait (Codex: 2 s for each cursor position).
  * The answers are those of an xterm with 256 and true colours that has the kitty
@@ -18,6 +19,7 @@
  */
 import { type Color, paletteColor, printColor } from "./colors.ts";
 import { MAX_NUMBER, paletteIndex } from "./modes.ts";
+import { STATUS_QUERIES } from "./program_status.ts";
 import type { Screen } from "./screen.ts";
 
 /** The answers to OSC 10 to 12 while the program has not changed those colours. */
@@ -54,6 +56,14 @@ const ANSWERS =
 /** Tells whether the answer depends on the emulator. */
 export function needsScreen(query: string): boolean {
   return query === "\x1b[6n" || query === "\x1b[?6n";
+}
+
+/**
+ * The answer to a query of OSC 7501, see program_status.ts: a copy of its own of the same
+ * sequence. Empty for other questions, and for a terminal of a client to answer.
+ */
+export function answerStatus(query: string): string {
+  return STATUS_QUERIES.find((one) => one === query) ?? "";
 }
 
 function toHex(text: string): string {

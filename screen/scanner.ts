@@ -23,15 +23,23 @@ export interface ScannerEvents {
   /**
    * A complete sequence in `[start, end)` that is not a mere colour. `text` is all of it, with the
    * introducer as `ESC [`, `ESC ]`, … and without its terminator; `undefined` if it is
-   * ignored: it is too long, or a string with control characters.
+   * ignored: it is too long, or a string with control characters. `byBell`: it is a string that
+   * BEL has ended.
    */
-  sequence(text: string | undefined, start: number, end: number): void;
+  sequence(
+    text: string | undefined,
+    start: number,
+    end: number,
+    byBell: boolean,
+  ): void;
   /** A control that moves the cursor or shifts the character set. */
   control(end: number): void;
   /** A complete SGR (colours and attributes): `bytes` from `from` to `to`; it ends at `end`. */
   style(bytes: Uint8Array, from: number, to: number, end: number): void;
   /** A line end (CR LF) after which the cursor is in the first column. */
   line(end: number): void;
+  /** The bell, which draws nothing. */
+  bell?(): void;
 }
 
 const GROUND = 0;
@@ -47,7 +55,7 @@ const MAX_SEQUENCE = 4096;
 
 /** 1: a byte that ends a run of text. */
 const SPECIAL = new Uint8Array(256);
-for (const byte of [0x08, 0x0a, 0x0b, 0x0c, 0x0e, 0x0f, 0x1b, 0xc2]) {
+for (const byte of [0x07, 0x08, 0x0a, 0x0b, 0x0c, 0x0e, 0x0f, 0x1b, 0xc2]) {
   SPECIAL[byte] = 1;
 }
 /** The C1 controls that begin something, as the second byte of their ESC form. */
@@ -148,6 +156,9 @@ export class Scanner {
         this.#start = base + i;
         this.#enterC2(GROUND);
         return i + 1;
+      case 0x07:
+        this.#events.bell?.();
+        return i + 1;
       default:
         this.#events.control(base + i + 1);
         return i + 1;
@@ -180,13 +191,13 @@ export class Scanner {
     this.#sequence[this.#length++] = byte;
   }
 
-  #finish(end: number): void {
+  #finish(end: number, byBell = false): void {
     this.#state = GROUND;
     const text = this.#length > MAX_SEQUENCE || this.#isTainted
       ? undefined
       : decode(this.#sequence, this.#length);
     if (this.#sequence.length > 256) this.#sequence = new Uint8Array(64);
-    this.#events.sequence(text, this.#start, end);
+    this.#events.sequence(text, this.#start, end, byBell);
   }
 
   /** One byte within a sequence. */
@@ -216,8 +227,9 @@ export class Scanner {
       case STRING:
         if (byte === 0x1b) this.#state = STRING_ESCAPE;
         else if (byte === 0x18 || byte === 0x1a) this.#abandon(end);
-        else if (byte === 0x07 && this.#sequence[1] === 0x5d) this.#finish(end);
-        else if (byte === 0xc2) this.#enterC2(STRING);
+        else if (byte === 0x07 && this.#sequence[1] === 0x5d) {
+          this.#finish(end, true);
+        } else if (byte === 0xc2) this.#enterC2(STRING);
         else {
           if (byte < 0x20 || byte === 0x7f) this.#isTainted = true;
           this.#keep(byte);

@@ -15,6 +15,7 @@ import { loadEmulator, type ScreenBuffer, type Terminal } from "./emulator.ts";
 import type { Modes } from "./modes.ts";
 import { ansiLine, LinkAllowance, redraw } from "./redraw.ts";
 import { MAX_TEXT_LENGTH, type ScreenText, SCROLLBACK } from "./screen_text.ts";
+import type { Told } from "./told.ts";
 
 /** The emulator is fed this much at a time, in bytes. */
 const PIECE_BYTES = 16 * 1024;
@@ -30,12 +31,20 @@ export class Screen {
   #columns: number;
   #rows: number;
   #terminal: Terminal | undefined;
-  readonly #backlog = new Backlog();
+  readonly #backlog: Backlog;
   /** The beginning of an unfinished sequence or character. */
   #cut: Uint8Array = NOTHING;
 
-  /** A blank screen. Nothing is loaded yet. */
-  constructor(columns: number, rows: number) {
+  /**
+   * A blank screen. Nothing is loaded yet. `onTold` is called with what the program tells its user
+   * beside the screen.
+   */
+  constructor(
+    columns: number,
+    rows: number,
+    onTold?: (told: Told) => void,
+  ) {
+    this.#backlog = new Backlog(onTold);
     this.#columns = columns;
     this.#rows = rows;
   }

@@ -77,6 +77,7 @@ const FURTHER = {
   unlockpt: { parameters: ["i32"], result: "i32" },
   ptsname: { parameters: ["i32"], result: "pointer" },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  tcgetpgrp: { parameters: ["i32"], result: "i32" },
   tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
   tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   // glibc only.

@@ -304,6 +304,14 @@ export function kill(pid: number, signal: number): void {
   call("kill", `Cannot signal process ${pid}`, pid, signal);
 }
 
+/** Tells whether a process group has a member; a zombie is one. kill(2) */
+export function hasGroup(group: number): boolean {
+  // -1 means all processes, 0 one's own group.
+  if (!Number.isInteger(group) || group <= 1) return false;
+  const EPERM = 1;
+  return [0, -EPERM].includes(attempt("kill", -group, 0));
+}
+
 /**
  * A descriptor that stands for this process, even if its id is used again. It becomes readable
  * when the process ends, and is not inherited. `undefined` on systems without pidfds.
@@ -334,6 +342,14 @@ export function processExists(pid: number): boolean {
     if (error instanceof Deno.errors.PermissionDenied) return true;
     throw error;
   }
+}
+
+/** Tells whether a process group has a process, a zombie included; nothing is signalled. kill(2) */
+export function groupExists(group: number): boolean {
+  // -1 and 0 mean all processes, and this group.
+  if (!Number.isInteger(group) || group <= 1) return false;
+  const ESRCH = 3;
+  return attempt("kill", -group, 0) !== -ESRCH;
 }
 
 /** The id of the session that a process belongs to. getsid(2). */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { call, FILL, readCString, symbol } from "./ffi.ts";
+import { attempt, call, FILL, readCString, symbol } from "./ffi.ts";
 import { close, O_RDWR, setCloseOnExec, setNonblocking } from "./libc.ts";
 import { OS } from "./os.ts";
 
@@ -57,6 +57,15 @@ export function unreadInput(slave: number): number {
     new Uint8Array(count.buffer),
   );
   return count[0]!;
+}
+
+/**
+ * The process group in the foreground of a terminal, by the master's descriptor; `undefined` if
+ * there is none. tcgetpgrp(3); untested on macOS.
+ */
+export function foregroundGroup(master: number): number | undefined {
+  const group = attempt("tcgetpgrp", master);
+  return group > 0 ? group : undefined;
 }
 
 /** A terminal's settings, struct termios. */

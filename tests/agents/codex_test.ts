@@ -68,3 +68,19 @@ Deno.test("CODEX.commands go on with a conversation", () => {
   assertEquals(pty?.resume(FIRST), ["resume", FIRST]);
   assertEquals(pty?.resume(FIRST, "-x"), ["resume", FIRST, "--", "-x"]);
 });
+
+Deno.test("CODEX.statusOfTitle() knows the spinner and the question of older versions", () => {
+  const cases: [string, string | undefined][] = [
+    ["⠋ project", "working"],
+    ["⠸", "working"],
+    ["[ ! ] Action Required | project", "blocked"],
+    ["[ . ] Action Required", "blocked"],
+    ["project", undefined],
+    ["vim Action Required", undefined],
+    ["⠋project", undefined],
+    ["", undefined],
+  ];
+  for (const [title, value] of cases) {
+    assertEquals(CODEX.statusOfTitle?.(title)?.value, value, title);
+  }
+});

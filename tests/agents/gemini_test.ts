@@ -1,3 +1,4 @@
+import type { AgentStatus } from "../../agents/agent.ts";
 import { GEMINI } from "../../agents/gemini.ts";
 import { assertEquals } from "../helpers.ts";
 
@@ -23,5 +24,24 @@ Deno.test("GEMINI.idInArguments() finds a chosen id and one to go on with", () =
   ];
   for (const [line, id] of cases) {
     assertEquals(GEMINI.idInArguments(line.split(" ")), id, line);
+  }
+});
+
+Deno.test("GEMINI.statusOfTitle() knows the titles that Gemini sets", () => {
+  const cases: [string, AgentStatus | undefined][] = [
+    ["◇  Ready (folder)", { value: "idle" }],
+    ["✦  Working… (folder)", {
+      value: "working",
+      message: "Working… (folder)",
+    }],
+    ["✦  Reading  tests  ", { value: "working", message: "Reading tests" }],
+    ["⏲  Working… (folder)", { value: "working" }],
+    ["✋  Action Required (folder)", { value: "blocked" }],
+    ["Gemini CLI (folder)", undefined],
+    ["~/Ready", undefined],
+    ["", undefined],
+  ];
+  for (const [title, status] of cases) {
+    assertEquals(GEMINI.statusOfTitle?.(title), status, title);
   }
 });

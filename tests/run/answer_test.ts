@@ -53,7 +53,7 @@ Deno.test("readAnswer() keeps two sessions of one conversation apart", async () 
   await fails(
     readAnswer(waiting.id, { root }),
     "no_answer",
-    "it has not been asked anything yet",
+    "its record has no turn of it",
   );
 });
 
@@ -99,7 +99,7 @@ Deno.test("readTurnAnswer() waits for the record of the next turn, and takes no 
   const after = await markTurn(id, { root });
   assertEquals(after?.id, "1");
   const early = readTurnAnswer(id, { root, after, patienceMs: 1 });
-  await fails(early, "no_answer", "without a message");
+  await fails(early, "no_answer", "has no turn of it");
   const next = readTurnAnswer(id, { root, after });
   Deno.writeTextFileSync(`${talker.dir}/go`, "");
   assertEquals((await next).text, "two");

@@ -94,12 +94,12 @@ Deno.test("StatusRecords keeps 256 records", () => {
   assertEquals(brief(...bodies, "state=error:id=r0")[0], "r0 error");
 });
 
-Deno.test("StatusRecords.foremost is the most urgent record, then the latest", () => {
+Deno.test("StatusRecords.byUrgency begins with the most urgent record, then the latest", () => {
   const records = after("state=working", "state=done:id=a", "state=idle:id=b");
-  assertEquals(records.foremost?.value, "working");
+  assertEquals(records.byUrgency[0]?.value, "working");
   records.apply("state=blocked:id=c", 5);
   records.apply("state=blocked:id=d", 6);
-  assertEquals(records.foremost?.id, "d");
+  assertEquals(records.byUrgency[0]?.id, "d");
 });
 
 Deno.test("StatusRecords.endActivity() keeps done and error only", () => {

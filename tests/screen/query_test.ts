@@ -2,7 +2,7 @@
  * What is typed at a program that asks its terminal something: nothing of what it wrote.
  */
 import { Screen } from "../../screen/screen.ts";
-import { answer } from "../../screen/query.ts";
+import { answer, answerStatus } from "../../screen/query.ts";
 import { assertEquals } from "../helpers.ts";
 
 const encoder = new TextEncoder();
@@ -79,5 +79,27 @@ Deno.test("answer() tells numbers that are bounded", async () => {
   ];
   for (const [output, expected] of cases) {
     assertEquals(await answersTo(output), expected);
+  }
+});
+
+Deno.test("answerStatus() is one of two strings, by the end of the query", () => {
+  const bell = "\x1b]7501;?\x07";
+  const st = "\x1b]7501;?\x1b\\";
+  const cases: [string, string][] = [
+    [bell, bell],
+    [st, st],
+    ["\u009d7501;?\u009c", st],
+    [`${bell}\x1b[c${st}`, bell + st],
+    ["\x1b]7501;?x\x07\x1b]7501;\x07\x1b]7501;?;?\x07\x1b]07501;?\x07", ""],
+    ["\x1b]7501;?\x18\x1b]7501;\x01?\x07\x1bP7501;?\x1b\\", ""],
+  ];
+  for (const [output, expected] of cases) {
+    const screen = new Screen(80, 24);
+    const bytes = encoder.encode(output);
+    // Cut anywhere.
+    const answers = [...bytes].flatMap((byte) =>
+      screen.append(Uint8Array.of(byte)).map(({ text }) => answerStatus(text))
+    );
+    assertEquals(answers.join(""), expected, JSON.stringify(output));
   }
 });
