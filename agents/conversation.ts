@@ -24,7 +24,7 @@ import {
   type Transcript,
 } from "./transcript.ts";
 import type { SessionProcess } from "../process/members.ts";
-import { familyOf, readArgv, readEntry } from "../process/table.ts";
+import { familyOf, readArgv, readEntry, readTable } from "../process/table.ts";
 import { openFile } from "../system/files.ts";
 import { readSystemBytes } from "../system/libc.ts";
 
@@ -64,13 +64,15 @@ export function findConversation(
 
 /**
  * The same for the session whose agent has this number. `given` is the environment that the agent
- * got, as far as the caller knows: some processes hide theirs.
+ * got, as far as the caller knows: some processes hide theirs. `table` reads all processes.
  */
 export function conversationOf(
   agentPid: number,
   given: Environment = () => undefined,
+  table: typeof readTable = readTable,
 ): Conversation | undefined {
-  const found = agentProcesses(agentPid, given).flatMap((process) => {
+  const family = familyOf(agentPid, table());
+  const found = agentProcesses(agentPid, given, family).flatMap((process) => {
     const { agent } = recognizeAgent(readArgv(process.pid) ?? []) ?? {};
     const conversation = agent?.findConversation?.(process);
     // The number may have been given to another process while its files were read.
@@ -83,10 +85,14 @@ export function conversationOf(
 }
 
 /** The session's agent and its descendants in the same kernel session. */
-function agentProcesses(pid: number, given: Environment): AgentProcess[] {
+function agentProcesses(
+  pid: number,
+  given: Environment,
+  family: ReturnType<typeof familyOf>,
+): AgentProcess[] {
   const sid = readEntry(pid)?.sid;
   if (sid === undefined) return [];
-  return familyOf(pid).filter((one) => one.sid === sid)
+  return family.filter((one) => one.sid === sid)
     .map(({ pid, startTicks }) => {
       return { pid, startTicks, env: environmentOf(pid) ?? given };
     });
