@@ -21,17 +21,17 @@
  */
 import { plainText } from "./clean_text.ts";
 
+/** What a program is doing. */
+export type StatusValue = "blocked" | "error" | "working" | "done" | "idle";
+
 /** What a program can be doing, the most urgent first. */
-export const STATUS_VALUES = [
+export const STATUS_VALUES: readonly StatusValue[] = [
   "blocked",
   "error",
   "working",
   "done",
   "idle",
-] as const;
-
-/** What a program is doing. */
-export type StatusValue = "blocked" | "error" | "working" | "done" | "idle";
+];
 
 /** What a blocked program needs from its user. */
 export type BlockedKind = "permission" | "question" | "auth";
