@@ -487,11 +487,9 @@ export const COMMANDS: readonly Command[] = [
     ],
     completes: "sessions",
     examples: [
-      ["events fix", "the life of one session"],
-      [
-        "$ codex-session events -f --since 0s --type status | jq -r '.id + \" \" + .status.value'",
-        "the agents, as they change",
-      ],
+      ["events -f fix", "the life of one session, until it ends"],
+      ["events --since 1h --type exited,lost", "what ended in the last hour"],
+      ['events | jq -r \'.at + " " + .id + " " + .type\'', "as columns"],
     ],
   },
   {

@@ -1,13 +1,13 @@
 /**
  * Watching a session: learning without polling that something has changed.
  *
- * Events come from `Deno.watchFs`, within a millisecond. Some changes make no event: the death
+ * Events come from `system/file_events.ts`, within a millisecond. Some changes make no event: the death
  * of all processes at once, a renamed directory, file systems without events. A slow
  * tick covers those. If there can be no watcher (inotify's limit), a faster tick replaces it.
  *
- * Files are watched, not the directory: Deno opens every file that an event names, to
- * compare it. A named pipe in the directory would block its watcher thread
- * for good, or make it a reader of the agent's input.
+ * Files are watched, not the session's directory: without `--allow-ffi`, Deno opens every file that an
+ * event names. A named pipe in the directory would block its watcher thread for good, or make it a
+ * reader of the agent's input. And the output of an agent would wake those who don't read it.
  *
  * Invariants: the lock file is open from the subscription on. The reaper writes
  * the ending into it first, so the ending is known even if the directory is gone at
@@ -37,8 +37,12 @@ import {
   statOptional,
   textOf,
 } from "../system/files.ts";
+import {
+  type FileEvents,
+  watchEntries,
+  watchFile,
+} from "../system/file_events.ts";
 import { roomForSessions } from "../system/limits.ts";
-import { dirname } from "../std.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -212,9 +216,6 @@ export function watchRoot(root: string): RootWatch {
     rung = true;
     wake?.();
   };
-  const isOfRoot = ({ kind, paths }: Deno.FsEvent) =>
-    kind !== "access" && kind !== "modify" &&
-    paths.some((path) => dirname(path) === root);
   let subscription: Subscription | undefined;
   const watchIt = () => {
     const identity = identityAt(root);
@@ -223,7 +224,7 @@ export function watchRoot(root: string): RootWatch {
     subscription = undefined;
     if (identity === undefined) return; // The tick finds it.
     try {
-      const shared = watchPath(root, identity, isOfRoot);
+      const shared = watchPath(root, identity, watchEntries);
       subscription = share(shared, root, identity, ring);
       rung = true; // It may have changed before it was watched.
     } catch (error) {
@@ -281,11 +282,8 @@ function readRecord(lock: OpenFile): Ending | undefined {
 interface Shared {
   /** The identities of the file and of its session's lock file. */
   readonly key: string;
-  readonly watcher: Deno.FsWatcher;
-  readonly events: AsyncIterator<Deno.FsEvent>;
+  readonly events: FileEvents;
   readonly listeners: Set<() => void>;
-  /** Which events count. */
-  readonly counts: (event: Deno.FsEvent) => boolean;
   /** Whether it is waiting for an event. */
   asked: boolean;
   /** Whether there will be no more events. */
@@ -318,7 +316,7 @@ function subscribe(
   if (!statOptional(file)?.isFile) return none;
   try {
     path = Deno.realPathSync(file);
-    shared = watchPath(path, `${lock} ${identity}`, () => true);
+    shared = watchPath(path, `${lock} ${identity}`, watchFile);
   } catch (error) {
     // The log is missing, or being deleted: the tick is enough.
     if (isAbsence(error)) return none;
@@ -352,20 +350,17 @@ function share(
 function watchPath(
   path: string,
   key: string,
-  counts: Shared["counts"],
+  watch: (path: string) => FileEvents,
 ): Shared {
   const existing = watched.get(path);
   if (existing?.key === key && !existing.over) return existing;
   // Another session has this path now, or another file. Deno watches the new file only once the old watcher
   // is closed.
   if (existing !== undefined) closeWatcher(existing);
-  const watcher = Deno.watchFs(path, { recursive: false });
   const shared: Shared = {
     key,
-    watcher,
-    events: watcher[Symbol.asyncIterator](),
+    events: watch(path),
     listeners: new Set(),
-    counts,
     asked: false,
     over: false,
   };
@@ -376,18 +371,14 @@ function watchPath(
 function closeWatcher(shared: Shared): void {
   if (shared.over) return;
   shared.over = true;
-  shared.watcher.close();
+  shared.events.close();
 }
 
 /** Waits for one event only, so that a busy consumer causes no work. */
 async function ask(shared: Shared): Promise<void> {
   shared.asked = true;
   try {
-    for (;;) {
-      const { done, value } = await shared.events.next();
-      if (done) closeWatcher(shared);
-      if (done || shared.counts(value)) break;
-    }
+    if (!await shared.events.next()) closeWatcher(shared);
   } catch {
     closeWatcher(shared); // The tick is left.
   }

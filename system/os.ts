@@ -19,6 +19,8 @@ interface System {
   readonly hasProc: boolean;
   /** Whether the C library has statx(2). */
   readonly hasStatx: boolean;
+  /** Whether it has inotify(7). */
+  readonly hasInotify: boolean;
   /** Whether systemd may run: logins, scopes. */
   readonly hasSystemd: boolean;
   /** Whether a user's data belong below `%LOCALAPPDATA%`, not below `$HOME`. */
@@ -71,6 +73,7 @@ const LINUX: System = {
   canStart: true,
   hasProc: true,
   hasStatx: true,
+  hasInotify: true,
   hasSystemd: true,
   hasLocalAppData: false,
   socketPathBytes: 107,
@@ -105,12 +108,16 @@ const MACOS: System = {
   canStart: true,
   hasProc: false,
   hasStatx: false,
+  hasInotify: false,
   hasSystemd: false,
   hasLocalAppData: false,
   socketPathBytes: 103,
   libraries: ["libSystem.B.dylib"],
   errnoFunction: "__error",
-  foreignFunctions: ["__errno_location", "statx"],
+  foreignFunctions: [
+    ...["__errno_location", "statx"],
+    ...["inotify_init1", "inotify_add_watch", "inotify_rm_watch"],
+  ],
   // Apple silicon passes variadic arguments on the stack.
   variadicFill: isArm ? 6 : 0,
   open: {
@@ -137,6 +144,7 @@ const OTHER: System = {
   canStart: false,
   hasProc: false,
   hasStatx: false,
+  hasInotify: false,
   hasSystemd: false,
   libraries: [],
 };
