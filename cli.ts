@@ -42,6 +42,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   logs: async () => (await output()).logs,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,
+  report: async () => (await import("./cli/report.ts")).report,
   stop: async () => (await stop()).stop,
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,

@@ -70,7 +70,7 @@ export {
   type TailOptions,
 } from "./client/logs.ts";
 export type { Role, SessionProcess } from "./process/members.ts";
-export { listProcesses, readTimes } from "./session/inspect.ts";
+export { listProcesses, readStatus, readTimes } from "./session/inspect.ts";
 export {
   type ProcessOptions,
   spawnExec,
@@ -123,6 +123,18 @@ export {
   type WaitResult,
 } from "./client/wait.ts";
 export type { EndState, FinalState } from "./client/watch.ts";
+export type { StatusSource, ToldStatus } from "./events/event.ts";
+export {
+  type Reported,
+  type ReportOptions,
+  reportStatus,
+} from "./events/report.ts";
+export type { SessionStatus } from "./events/status.ts";
+export type {
+  BlockedKind,
+  StatusRecord,
+  StatusValue,
+} from "./screen/program_status.ts";
 export {
   getSession,
   type ListOptions,

@@ -45,6 +45,8 @@ export const bold: (text: string) => string = colors.bold as any;
 export const dim: (text: string) => string = colors.dim as any;
 /** Green text. */
 export const green: (text: string) => string = colors.green as any;
+/** Magenta text. */
+export const magenta: (text: string) => string = colors.magenta as any;
 /** Red text. */
 export const red: (text: string) => string = colors.red as any;
 /** Yellow text. */

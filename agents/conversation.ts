@@ -115,10 +115,11 @@ export function namedConversation(
 
 /**
  * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
- * Reads from its end, at most 64 MiB. Needs `--allow-read` of the agent's folder.
+ * Reads from its end, at most `maxBytes` (64 MiB). Needs `--allow-read` of the agent's folder.
  */
 export function readTranscript(
   conversation: Pick<Conversation, "agent" | "id" | "home" | "transcript">,
+  maxBytes?: number,
 ): Transcript | undefined {
   const { agent, id, home } = conversation;
   // The agent may have begun its record meanwhile.
@@ -126,7 +127,7 @@ export function readTranscript(
     (home && agent.findTranscript?.(id, home));
   if (!path) return undefined;
   using file = openFile(path);
-  return file && agent.readLines?.(linesFromEnd(file));
+  return file && agent.readLines?.(linesFromEnd(file, maxBytes));
 }
 
 /**

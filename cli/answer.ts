@@ -21,11 +21,11 @@ import {
   readLogCursor,
 } from "../client/logs.ts";
 import { harmlessJson } from "./format.ts";
-import { type Io, OK, unknownEnding } from "./io.ts";
-import { factsOf } from "./wait.ts";
+import type { Io } from "./io.ts";
+import { factsOf, statusOfEnd } from "./wait.ts";
 import type { ReadPlainLogOptions } from "../client/plain_log.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
-import { exitStatus, pathsFor } from "../store.ts";
+import { pathsFor } from "../store.ts";
 import { abortable, startTimer } from "../system/async.ts";
 
 /** A terminal's last output is played, at most this much of it. */
@@ -77,9 +77,7 @@ export async function exchange(
     await answer.print(io, { id, sent, ...found && factsOf(found) });
   }
   if (found === undefined) throw failure;
-  if (found.for !== "exit") return OK;
-  if (found.state.state !== "exited") throw unknownEnding(id, found.state);
-  return exitStatus(found.state.ending);
+  return statusOfEnd(id, found);
 }
 
 /** A starting point, and what comes since. */

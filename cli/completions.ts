@@ -14,6 +14,7 @@ import { cut } from "./format.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
 import { listSessions } from "../session/find.ts";
+import { BLOCKED_KINDS, STATUS_VALUES } from "../screen/program_status.ts";
 import { isLive, KIND_NAMES, SCOPES, STATES } from "../store.ts";
 import { type Command, COMMANDS, optionsOf } from "./usage.ts";
 
@@ -66,6 +67,7 @@ const OPERANDS: Readonly<Record<string, readonly string[]>> = {
   create: KIND_NAMES,
   completions: ["bash", "zsh", "fish"],
   help: COMMANDS.map(({ name }) => name),
+  report: [...STATUS_VALUES, "clear"],
 };
 
 /** The values of options, where they are known. */
@@ -75,8 +77,10 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "env-file": "file",
     "notify": "file",
     "scope": SCOPES,
-    "for": ["exit", "output=", "idle=", "screen="],
+    "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
+    "kind": BLOCKED_KINDS,
     "state": STATES,
+    "status": STATUS_VALUES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
     // The most common of many.
     "key": [

@@ -22,6 +22,13 @@ import {
 } from "./selection.ts";
 import { isEnded, isOfAgent, leftOverTest } from "./left_over.ts";
 import { readOutcome } from "../events/notify.ts";
+import {
+  activityOf,
+  type Colored,
+  statusJson,
+  type StatusReader,
+  statusReader,
+} from "./status.ts";
 import { processesAt } from "../process/members.ts";
 import type { Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
@@ -36,62 +43,82 @@ import {
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
   noOperands(call, "; did you mean show?");
-  const sessions = await filteredSessions(call);
+  const readStatus = statusReader();
+  const sessions = await filteredSessions(call, undefined, readStatus);
   if (sessions.length === 0) noteNone(call, io);
   if (io.json) {
     const isLeftOver = leftOverTest();
     const summaries = sessions.map((session) =>
-      summaryOf(session, isLeftOver(session))
+      summaryOf(session, isLeftOver(session), readStatus)
     );
     io.out(harmlessJson(summaries, 2) + "\n");
   } else if (call.flags.has("quiet")) {
     io.out(sessions.map(({ id }) => `${id}\n`).join(""));
   } else if (sessions.length > 0) {
     const width = call.flags.has("wide") ? Infinity : io.width ?? Infinity;
-    printTable(sessions, width, io);
+    printTable(sessions, { width, readStatus }, io);
   }
   return OK;
 };
+
+/** What the cells of a session's line need to know. */
+interface Line {
+  readonly session: Session;
+  readonly index: number;
+  readonly now: number;
+  /** Its state, or what it is doing. */
+  readonly state: Colored;
+}
 
 /** The columns of the table: a name, how it is aligned, the cell of a session. */
 const COLUMNS: readonly (readonly [
   string,
   "left" | "right",
-  (session: Session, now: number, index: number) => string,
+  (line: Line) => string,
 ])[] = [
-  ["#", "right", (_session, _now, index) => String(index)],
-  ["ID", "left", ({ id }) => id],
+  ["#", "right", ({ index }) => String(index)],
+  ["ID", "left", ({ session }) => session.id],
   [
     "PID",
     "right",
-    ({ state }) => state.state === "running" ? String(state.pids.agent) : "-",
+    ({ session: { state } }) =>
+      state.state === "running" ? String(state.pids.agent) : "-",
   ],
-  ["KIND", "left", ({ meta }) => meta?.kind ?? "-"],
-  ["STATE", "left", stateText],
-  ["CLIENTS", "right", (session) => clientsOf(session)?.toString() ?? "-"],
-  ["OUT", "right", ({ sizes }) => formatSize(sizes.stdout)],
-  ["ERR", "right", ({ sizes }) => formatSize(sizes.stderr)],
-  ["LAST", "right", ({ lastOutputAt }, now) => ageOf(now, lastOutputAt)],
-  ["CREATED", "right", ({ createdAt }, now) => ageOf(now, createdAt)],
-  ["COMMAND", "left", commandText],
+  ["KIND", "left", ({ session }) => session.meta?.kind ?? "-"],
+  ["STATE", "left", ({ state }) => state.text],
+  ["CLIENTS", "right", ({ session }) => clientsOf(session)?.toString() ?? "-"],
+  ["OUT", "right", ({ session }) => formatSize(session.sizes.stdout)],
+  ["ERR", "right", ({ session }) => formatSize(session.sizes.stderr)],
+  ["LAST", "right", ({ session, now }) => ageOf(now, session.lastOutputAt)],
+  ["CREATED", "right", ({ session, now }) => ageOf(now, session.createdAt)],
+  ["COMMAND", "left", ({ session }) => commandText(session)],
 ];
 /** What is left out where there is no room, in this order. */
 const LEFT_OUT = ["CLIENTS", "OUT ERR", "LAST", "KIND", "PID", "CREATED"];
 /** The room that commands get before columns are left out, in cells. */
 const COMMAND_CELLS = 24;
 
-function printTable(sessions: readonly Session[], width: number, io: Io): void {
+function printTable(
+  sessions: readonly Session[],
+  { width, readStatus }: {
+    readonly width: number;
+    readonly readStatus: StatusReader;
+  },
+  io: Io,
+): void {
   const now = Date.now();
   const isLeftOver = leftOverTest();
   const marks = sessions.map((session) => isLeftOver(session) ? "*" : "");
   const state = COLUMNS.findIndex(([name]) => name === "STATE");
+  const lines = sessions.map((session, index): Line => {
+    const { text, color } = session.state.state === "running"
+      ? activityOf(session, readStatus(session), now)
+      : { text: stateText(session), color: colorOf(session.state) };
+    return { session, index, now, state: { text: text + marks[index], color } };
+  });
   const rows = [
     COLUMNS.map(([name]) => name),
-    ...sessions.map((session, i) =>
-      COLUMNS.map(([, , cell], column) =>
-        cell(session, now, i) + (column === state ? marks[i] : "")
-      )
-    ),
+    ...lines.map((line) => COLUMNS.map(([, , cell]) => cell(line))),
   ];
   const widths = columnWidths(rows);
   const kept = columnsFor(widths, width);
@@ -102,13 +129,13 @@ function printTable(sessions: readonly Session[], width: number, io: Io): void {
   const start = kept.filter((i) => i < state)
     .reduce((sum, i) => sum + widths[i]! + 2, 0);
   const end = start + widths[state]!;
-  const lines = formatTable(shown, right, width).map((line, i) => {
+  const table = formatTable(shown, right, width).map((line, i) => {
     if (!io.color) return `${line}\n`;
     if (i === 0) return `${bold(line)}\n`;
-    const colored = colorOf(sessions[i - 1]!.state)(line.slice(start, end));
+    const colored = lines[i - 1]!.state.color(line.slice(start, end));
     return `${line.slice(0, start)}${colored}${line.slice(end)}\n`;
   });
-  io.out(lines.join(""));
+  io.out(table.join(""));
   if (marks.includes("*") && io.columns !== undefined) {
     io.err("* has left processes; to end them: codex-session stop SEL\n");
   }
@@ -174,13 +201,18 @@ function colorOf(state: State): (text: string) => string {
 }
 
 /** A session as `list --json` prints it: the cheap part of `show`. */
-function summaryOf(session: Session, leftOver: boolean | null) {
+function summaryOf(
+  session: Session,
+  leftOver: boolean | null,
+  readStatus: StatusReader,
+) {
   const { id, meta, state, createdAt, sizes } = session;
   const ending = state.state === "exited" ? state.ending : undefined;
   return {
     id,
     kind: meta?.kind ?? null,
     state: state.state,
+    status: statusJson(readStatus(session)),
     exitCode: ending !== undefined && "code" in ending ? ending.code : null,
     signal: ending !== undefined && "signal" in ending ? ending.signal : null,
     reason: state.state === "damaged" ? state.reason : undefined,
@@ -203,6 +235,7 @@ function summaryOf(session: Session, leftOver: boolean | null) {
 export const show: Handler = async (call, io) => {
   const { mainPids } = await import("../process/main_pids.ts");
   const shown: unknown[] = [];
+  const readStatus = statusReader();
   const chosen = await choose(call, io, () => true);
   // deno-lint-ignore require-await
   const status = await forEachChosen(chosen, io, async (session) => {
@@ -212,8 +245,9 @@ export const show: Handler = async (call, io) => {
     const end = endedAt?.getTime() ?? (live ? Date.now() : undefined);
     const pids = mainPids(paths, live);
     const processes = processesAt(paths);
+    const leftOver = isEnded(session) && processes.some(isOfAgent);
     shown.push({
-      ...summaryOf(session, isEnded(session) && processes.some(isOfAgent)),
+      ...summaryOf(session, leftOver, readStatus),
       pid: pids?.agent ?? null,
       reaperPid: pids?.reaper ?? null,
       relayPid: pids?.relay ?? null,

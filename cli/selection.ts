@@ -1,5 +1,5 @@
 /**
- * The sessions that a call names: by SEL, or by `--label`, `--state` and `--all`.
+ * The sessions that a call names: by SEL, or by `--label`, `--state`, `--status` and `--all`.
  *
  * All commands that take several sessions choose them here. A call names them or filters them:
  * both at once is a usage error, since "and" and "or" would be equally plausible. Filters narrow
@@ -10,11 +10,13 @@
 import { ArgumentError } from "../errors.ts";
 import { combine, type Io, OK, reportError } from "./io.ts";
 import type { Parsed } from "./options.ts";
+import { type StatusReader, statusReader } from "./status.ts";
 import {
   listSessions,
   resolveSelector,
   type Session,
 } from "../session/find.ts";
+import { STATUS_VALUES, type StatusValue } from "../screen/program_status.ts";
 import { type StateName, STATES } from "../store.ts";
 import { roomForSessions } from "../system/limits.ts";
 
@@ -25,7 +27,8 @@ export type Chosen =
 
 /** Tells whether a call chooses sessions by filters. */
 export function isFiltered({ flags, values }: Parsed): boolean {
-  return flags.has("all") || values.has("label") || values.has("state");
+  return flags.has("all") ||
+    ["label", "state", "status"].some((name) => values.has(name));
 }
 
 /**
@@ -49,7 +52,7 @@ export async function choose(
       throw new ArgumentError(
         `Unexpected argument "${
           selectors[0]
-        }": name sessions, or use --label, --state or --all`,
+        }": name sessions, or use --label, --state, --status or --all`,
       );
     }
     let unfit = 0;
@@ -63,7 +66,7 @@ export async function choose(
   }
   if (selectors.length === 0) {
     throw new ArgumentError(
-      "Missing argument: expected a session, --label, --state or --all",
+      "Missing argument: expected a session, --label, --state, --status or --all",
     );
   }
   const chosen: Chosen[] = [];
@@ -85,14 +88,17 @@ export async function choose(
 export async function filteredSessions(
   call: Parsed,
   fits: (session: Session) => boolean = () => true,
+  readStatus: StatusReader = statusReader(),
 ): Promise<Session[]> {
   const states = statesOf(call);
+  const statuses = statusesOf(call);
   const labels = (call.values.get("label") ?? []).map(parseLabel);
   return (await listSessions()).filter((session) => {
     const has = session.meta?.labels ?? {};
     return labels.every(([key, value]) =>
       Object.hasOwn(has, key) && (value === undefined || has[key] === value)
-    ) && (states?.has(session.state.state) ?? fits(session));
+    ) && (states?.has(session.state.state) ?? fits(session)) &&
+      (statuses?.has(readStatus(session)?.value) ?? true);
   });
 }
 
@@ -118,6 +124,26 @@ function statesOf(call: Parsed): ReadonlySet<StateName> | undefined {
     );
   }
   return names && new Set(names as StateName[]);
+}
+
+function statusesOf(call: Parsed): ReadonlySet<unknown> | undefined {
+  const names = call.values.get("status")?.flatMap(parseStatuses);
+  return names && new Set(names);
+}
+
+/**
+ * Statuses, joined by commas.
+ *
+ * @throws {ArgumentError} if there is no such status.
+ */
+export function parseStatuses(text: string): StatusValue[] {
+  return text.split(",").map((name) => {
+    const value = STATUS_VALUES.find((known) => known === name);
+    if (value !== undefined) return value;
+    throw new ArgumentError(
+      `Unknown status "${name}": use ${STATUS_VALUES.join(", ")}`,
+    );
+  });
 }
 
 /** `KEY=VALUE`, or `KEY` for any value. */

@@ -18,12 +18,12 @@ export const send: Handler = async (call, io) => {
   const words = call.operands.slice(several ? 0 : 1);
   if (several && call.flags.has("stdin")) {
     throw new ArgumentError(
-      "Cannot use --stdin with --label, --state or --all: it goes to one session",
+      "Cannot use --stdin with --label, --state, --status or --all: it goes to one session",
     );
   }
   if (several && call.values.has("for")) {
     throw new ArgumentError(
-      "Cannot use --for with --label, --state or --all: it prints what one session answers",
+      "Cannot use --for with --label, --state, --status or --all: it prints what one session answers",
     );
   }
   const keys = call.values.get("key") ?? [];

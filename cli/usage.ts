@@ -66,6 +66,13 @@ const FILTERS: readonly Option[] = [
     help: "starting, running, exited, lost or damaged",
     group: INSTEAD_OF_SEL,
   },
+  {
+    name: "status",
+    value: "S[,S]",
+    repeat: true,
+    help: "running ones that are blocked, error, working, done or idle",
+    group: INSTEAD_OF_SEL,
+  },
   { name: "all", help: "all sessions", group: INSTEAD_OF_SEL },
 ];
 
@@ -236,8 +243,10 @@ export const COMMANDS: readonly Command[] = [
     operands: "",
     summary: "list sessions, newest first",
     details:
-      "Columns that don't fit the terminal, or $COLUMNS, are left out. STATE says how a session\n" +
-      "ended; a * marks processes that it has left over. LAST is the time since its last output.",
+      "Columns that don't fit the terminal, or $COLUMNS, are left out. STATE says what a running\n" +
+      "session does, if it tells: working, blocked, done, idle or error. ~idle is a guess: no output or\n" +
+      "input for this time. Of others it says how they ended; a * marks processes that are left over.\n" +
+      "LAST is the time since the last output.",
     foreign: {
       "-a": "list shows all",
       "--filter": "use -l KEY=VALUE or --state S",
@@ -255,6 +264,7 @@ export const COMMANDS: readonly Command[] = [
     examples: [
       ["list", "all sessions"],
       ["list --state running", "those that run"],
+      ["list --status blocked,error", "those that need you"],
       ["list --wide | less -S", "everything about them"],
       ["list --json | jq -r '.[].id'", "for programs"],
     ],
@@ -402,7 +412,7 @@ export const COMMANDS: readonly Command[] = [
         name: "for",
         value: "CONDITION",
         help:
-          "then wait for exit, output=REGEX, idle=D or screen=REGEX; print what came",
+          "then wait for turn, status=S, exit, output=REGEX, idle=D or screen=REGEX; print what came",
       },
       {
         name: "timeout",
@@ -420,6 +430,10 @@ export const COMMANDS: readonly Command[] = [
         "send fix 'why did it fail?' --for idle=10s --timeout 5m",
         "ask; print the answer",
       ],
+      [
+        "send fix 'and now?' --for turn",
+        "until the agent has finished its turn",
+      ],
       ["send fix --stdin < notes.txt", "a file"],
       ["send fix --eof", "close the input"],
       ["send ed -k escape -k up", "keys in a terminal"],
@@ -433,12 +447,15 @@ export const COMMANDS: readonly Command[] = [
       "Ends with the first exit status, in the order named, that is not 0; on timeout with 124.\n\n" +
       "With --for, it waits for a condition and prints the id: output=REGEX (anywhere in the output so\n" +
       "far, of either stream), idle=D (neither output nor input for this time), screen=REGEX (on the\n" +
-      "screen of a terminal). To wait for what comes after some input, use `send --for`.",
+      "screen of a terminal), status=S[,S] (what the program tells: blocked, error, working, done, idle),\n" +
+      "turn (the turn that began with the last input is over). To wait for what comes after some\n" +
+      "input, use `send --for`.",
     options: [
       {
         name: "for",
         value: "CONDITION",
-        help: "exit (default), output=REGEX, idle=D or screen=REGEX",
+        help:
+          "exit (default), turn, status=S, output=REGEX, idle=D or screen=REGEX",
       },
       {
         name: "timeout",
@@ -455,6 +472,38 @@ export const COMMANDS: readonly Command[] = [
         "wait --for idle=5s ed && codex-session screen ed",
         "after 5 s of silence",
       ],
+      ["wait --for status=blocked,error a b c", "until each needs you"],
+    ],
+  },
+  {
+    name: "report",
+    operands: "STATUS",
+    summary: "tell what this session does, from inside of it",
+    details:
+      "For scripts, and hooks of agents. STATUS: working, blocked, done, error, idle, or clear, which\n" +
+      "takes the last report back. `list` and `show` tell it, and `wait --for status=…` waits for it.\n" +
+      "It counts until the next report, and as long as the session's agent lives, or process PID.\n" +
+      "What a program tells its terminal, or an agent records in its files, comes first.",
+    options: [
+      {
+        name: "message",
+        short: "m",
+        value: "TEXT",
+        help: "one line for people",
+      },
+      {
+        name: "kind",
+        value: "KIND",
+        help: "what is needed if it is blocked: permission, question or auth",
+      },
+      { name: "progress", value: "N", help: "how far it is, from 0 to 100" },
+      { name: "title", value: "TEXT", help: "a short label for people" },
+      { name: "pid", value: "PID", help: "end the report with this process" },
+    ],
+    examples: [
+      ["report working --progress 40", "in a script"],
+      ["report blocked --kind question -m 'which branch?'", "it needs you"],
+      ["report done", "it has finished"],
     ],
   },
   {
@@ -582,7 +631,7 @@ export const COMMANDS: readonly Command[] = [
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Start", ["run", "create"]],
   ["Watch", ["list", "show", "logs", "screen"]],
-  ["Talk", ["attach", "send", "wait"]],
+  ["Talk", ["attach", "send", "wait", "report"]],
   ["End", ["stop", "delete", "prune"]],
   ["Set up", ["doctor", "completions"]],
 ];

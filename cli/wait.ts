@@ -13,8 +13,10 @@ import {
   unknownEnding,
   valueOf,
 } from "./io.ts";
-import { choose, FILES, forEachChosen } from "./selection.ts";
-import { exitStatus, isLive } from "../store.ts";
+import { choose, FILES, forEachChosen, parseStatuses } from "./selection.ts";
+import { statusJson } from "./status.ts";
+import type { EndState } from "../client/watch.ts";
+import { exitStatus, isLive, type Kind, KINDS } from "../store.ts";
 import { roomForSessions } from "../system/limits.ts";
 
 /** What to write for a condition without its value. */
@@ -22,18 +24,24 @@ const EXAMPLES: ReadonlyMap<unknown, string> = new Map([
   ["idle", "idle needs a duration: --for idle=10s"],
   ["output", "output needs a pattern: --for output='tests passed'"],
   ["screen", "screen needs a pattern: --for screen='tests passed'"],
+  ["status", "status needs values: --for status=blocked,done,error"],
 ]);
 
-/** `--for`: `exit`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
+/** `--for`: `exit`, `turn`, `status=S`, `output=REGEX`, `idle=D` or `screen=REGEX`. */
 export function parseCondition(text: string): Condition {
   const [, what, value = ""] = /^(\w+)(?:=([^]*))?$/.exec(text) ?? [];
-  if (what === "exit" && value === "") return { for: "exit" };
+  if ((what === "exit" || what === "turn") && value === "") {
+    return { for: what };
+  }
   const example = value === "" ? EXAMPLES.get(what) : undefined;
   if (example !== undefined) throw new ArgumentError(example);
   if (what === "idle") return { for: "idle", idleMs: parsePeriod(value) };
+  if (what === "status") {
+    return { for: "status", values: parseStatuses(value) };
+  }
   if ((what !== "output" && what !== "screen") || value === "") {
     throw new ArgumentError(
-      `Cannot wait for "${text}": use exit, output=REGEX, idle=D or screen=REGEX`,
+      `Cannot wait for "${text}": use exit, turn, status=S, output=REGEX, idle=D or screen=REGEX`,
     );
   }
   try {
@@ -46,18 +54,61 @@ export function parseCondition(text: string): Condition {
 /** What has made the condition true, for JSON. */
 export function factsOf(found: Found): object {
   switch (found.for) {
-    case "exit": {
-      const { state } = found;
-      return state.state === "exited"
-        ? { exitStatus: exitStatus(state.ending), ...state.ending }
-        : { state: state.state };
-    }
+    case "exit":
+      return endFacts(found.state);
     case "output":
       return { match: found.match, stream: found.stream };
     case "screen":
       return { match: found.match };
     case "idle":
       return {};
+    case "status":
+      return { status: statusJson(found.status) };
+    case "turn":
+      return {
+        status: statusJson(found.status),
+        ...found.state && endFacts(found.state),
+      };
+  }
+}
+
+function endFacts(state: EndState): object {
+  return state.state === "exited"
+    ? { exitStatus: exitStatus(state.ending), ...state.ending }
+    : { state: state.state };
+}
+
+/** How a wait has come true, behind the id. */
+function wordsOf(found: Found): string {
+  if (found.for === "status") return ` ${found.status.value}`;
+  return found.for === "turn" && found.status ? ` ${found.status.value}` : "";
+}
+
+/** The end of the session, if that is what was waited for. */
+function endOf(found: Found): EndState | undefined {
+  return found.for === "exit" || found.for === "turn" ? found.state : undefined;
+}
+
+/** The exit status of a wait that has come true: that of the session, if it has ended. */
+export function statusOfEnd(id: string, found: Found): number {
+  const state = endOf(found);
+  if (state === undefined) return OK;
+  if (state.state !== "exited") throw unknownEnding(id, state);
+  return exitStatus(state.ending);
+}
+
+/** Tells whether waiting makes sense for a session that has ended. */
+function isForEnded(condition: Condition, kind: Kind): boolean {
+  switch (condition.for) {
+    case "exit":
+    case "output":
+    case "screen":
+      return true;
+    case "turn":
+      return KINDS[kind].accepts.length === 0;
+    case "idle":
+    case "status":
+      return false;
   }
 }
 
@@ -76,43 +127,31 @@ function checkRoom(count: number, condition: Condition): void {
 
 /** `wait`: prints a line per session as it ends, or as the condition comes true. */
 export const wait: Handler = async (call, io) => {
-  const { waitForSession } = await import("../client/wait.ts");
+  const { waitFor, waitForSession } = await import("../client/wait.ts");
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
   const condition = parseCondition(valueOf(call, "for") ?? "exit");
-  // What has ended is never idle; its output, and how it ended, are still there.
   const chosen = await choose(
     call,
     io,
     ({ meta, state }) =>
-      meta !== null && (condition.for !== "idle" || isLive(state)),
+      meta !== null && (isLive(state) || isForEnded(condition, meta.kind)),
   );
   checkRoom(chosen.length, condition);
   const waiting = chosen.map((one) =>
     forEachChosen([one], io, async ({ id }) => {
-      if (condition.for !== "exit") {
-        const { waitFor } = await import("../client/wait.ts");
-        const found = await waitFor(id, condition, { timeoutMs });
-        io.out(
-          io.json ? harmlessJson({ id, ...factsOf(found) }) + "\n" : `${id}\n`,
-        );
-        return OK;
-      }
-      const { state } = await waitForSession(id, { timeoutMs });
-      if (state.state !== "exited") {
-        io.out(
-          io.json
-            ? harmlessJson({ id, state: state.state }) + "\n"
-            : `${id} ${state.state}\n`,
-        );
-        throw unknownEnding(id, state);
-      }
-      const code = exitStatus(state);
+      const found = condition.for === "exit"
+        ? { for: "exit", ...await waitForSession(id, { timeoutMs }) } as const
+        : await waitFor(id, condition, { timeoutMs });
+      const state = endOf(found);
+      const words = state === undefined
+        ? wordsOf(found)
+        : ` ${exitStatus(state) ?? state.state}`;
       io.out(
         io.json
-          ? harmlessJson({ id, exitStatus: code, ...state.ending }) + "\n"
-          : `${id} ${code}\n`,
+          ? harmlessJson({ id, ...factsOf(found) }) + "\n"
+          : `${id}${words}\n`,
       );
-      return code;
+      return statusOfEnd(id, found);
     })
   );
   const statuses = await Promise.all(waiting);

@@ -54,6 +54,12 @@ export interface LogCursor {
   readonly stdout: LogPosition | null;
   /** The place in standard error. */
   readonly stderr: LogPosition | null;
+  /**
+   * The place in the journal of events, for statuses and turns.
+   *
+   * @default {what is so at the call counts, too}
+   */
+  readonly events?: LogPosition | null;
 }
 
 /**
@@ -77,7 +83,11 @@ export function readLogCursor(
   options: RootOptions = {},
 ): LogCursor {
   const paths = existingPaths(id, options);
-  return { stdout: endOfLog(paths.stdout), stderr: endOfLog(paths.stderr) };
+  return {
+    stdout: endOfLog(paths.stdout),
+    stderr: endOfLog(paths.stderr),
+    events: endOfLog(paths.events),
+  };
 }
 
 /** Where reading of a stream begins. */
@@ -93,9 +103,9 @@ function startOf(
 /** Checks a starting point; `undefined` passes. */
 export function checkCursor(since: unknown): void {
   if (since === undefined) return;
-  const { stdout, stderr } = (since ?? {}) as Partial<LogCursor>;
+  const { stdout, stderr, events = null } = (since ?? {}) as Partial<LogCursor>;
   const isPlace = (at: unknown) => at === null || isPosition(at);
-  if (isPlace(stdout) && isPlace(stderr)) return;
+  if ([stdout, stderr, events].every(isPlace)) return;
   throw new ArgumentError("since must be what readLogCursor returns");
 }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readJsonFile, statOptional } from "../system/files.ts";
+import { readTerminalRecord } from "../process/terminal_record.ts";
+import { statOptional } from "../system/files.ts";
 import { MAX_SIZE } from "../screen/screen_text.ts";
 import {
   isLive,
@@ -34,8 +35,6 @@ export interface TerminalStatus {
 
 /** The greatest process id of Linux. */
 const MAX_PID = 2 ** 22;
-/** More than the greatest `terminal.json`, which has a hundred bytes and a few paths. */
-const MAX_STATUS_BYTES = 64 * 1024;
 
 /** A whole number from 1 to `most`; anything else is 0. */
 function count(value: unknown, most: number): number {
@@ -74,13 +73,10 @@ export function terminalStatusAt(
   paths: Paths,
   isRunning: boolean,
 ): TerminalStatus | undefined {
-  const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_STATUS_BYTES);
+  const record = readTerminalRecord(paths.dir);
   // No terminal, or just starting, or just deleted.
-  if (typeof state !== "object" || state === null) return undefined;
-  const { agent, columns, rows, clients, alternate, dropped } = state as Record<
-    string,
-    unknown
-  >;
+  if (record === undefined) return undefined;
+  const { agent, columns, rows, clients, alternate, dropped } = record;
   const log = statOptional(paths.stdout);
   return {
     agent: count(agent, MAX_PID),
@@ -105,8 +101,7 @@ function isPath(text: string): boolean {
 
 /** The directories of the sessions on whose terminals a session is shown, by its relay's record. */
 export function viewersOf(dir: string): readonly string[] {
-  const state = readJsonFile(`${dir}/terminal.json`, MAX_STATUS_BYTES);
-  const { shownIn } = (state ?? {}) as { readonly shownIn?: unknown };
+  const shownIn = readTerminalRecord(dir)?.shownIn;
   return Array.isArray(shownIn)
     ? shownIn.filter((path) => typeof path === "string" && isPath(path))
     : [];

@@ -1,6 +1,6 @@
 /**
- * Waiting: for a session's end, for output or a screen that matches a pattern, for silence.
- * Silence means neither output nor input.
+ * Waiting: for a session's end, for output or a screen that matches a pattern, for silence, for a
+ * status or the end of a turn. Silence means neither output nor input.
  *
  * Each function subscribes first and looks then, so that it misses no change.
  *
@@ -14,12 +14,15 @@ import {
   readLogCursor,
 } from "./logs.ts";
 import { OutputSearch } from "./output_search.ts";
+import { lastTraffic } from "./traffic.ts";
+import { waitForStatus, waitForTurn } from "./wait_status.ts";
 import { type EndState, watchSession } from "./watch.ts";
 import {
   ArgumentError,
   checkInstance,
   checkObject,
   checkOptions,
+  checkStrings,
   SessionError,
 } from "../errors.ts";
 import {
@@ -28,9 +31,10 @@ import {
   pathsFor,
   type RootOptions,
 } from "../store.ts";
+import type { SessionStatus } from "../events/status.ts";
+import { STATUS_VALUES, type StatusValue } from "../screen/program_status.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import { checkTimeoutMs, startTimer } from "../system/async.ts";
-import { statOptional } from "../system/files.ts";
 
 /** Options of {@linkcode waitForSession}. */
 export interface WaitOptions extends RootOptions {
@@ -112,7 +116,14 @@ export type Condition =
   /** Neither output nor input for so many milliseconds. */
   | { readonly for: "idle"; readonly idleMs: number }
   /** A terminal's screen, its lines joined by newlines, that matches a pattern. */
-  | { readonly for: "screen"; readonly pattern: RegExp };
+  | { readonly for: "screen"; readonly pattern: RegExp }
+  /** What the program does, as `readStatus` tells it: one of these, also for a moment. */
+  | { readonly for: "status"; readonly values: readonly StatusValue[] }
+  /**
+   * The end of the turn that began with the last input: the program is done, has failed, is blocked,
+   * or idle after work. The end of a session that takes no input ends its turn.
+   */
+  | { readonly for: "turn" };
 
 /** What {@linkcode waitFor} has found. */
 export type Found =
@@ -143,13 +154,25 @@ export type Found =
     readonly match: RegExpExecArray;
     /** The screen that matches. */
     readonly screen: ScreenText;
+  }
+  | {
+    readonly for: "status";
+    /** The status. */
+    readonly status: SessionStatus;
+  }
+  | {
+    readonly for: "turn";
+    /** The status that has ended the turn; `null` if the program has stopped telling, or has ended. */
+    readonly status: SessionStatus | null;
+    /** How the session ended, if that has ended the turn. */
+    readonly state?: EndState;
   };
 
 /** Options of {@linkcode waitFor}. */
 export interface WaitForOptions extends WaitOptions {
   /**
    * A starting point, see `readLogCursor`. Only output behind it can match; a screen counts
-   * once there was output behind it, and silence from the call on.
+   * once there was output behind it, silence from the call on, a status if it was told behind it.
    *
    * @default {all that there was counts}
    */
@@ -158,13 +181,13 @@ export interface WaitForOptions extends WaitOptions {
 
 /**
  * Waits until a condition is true of a session, and returns what has made it true. Without
- * `since`, output that was written before counts, and so does silence.
+ * `since`, output that was written before counts, and so do silence, a status, and the end of a turn.
  *
  * Needs `--allow-read` of the root and, without `root`, `--allow-env`; for a screen also
  * `--allow-write` of the root.
  *
  * @throws {SessionError} `not_found`; `wrong_state` if the session ends first; `timeout`;
- * `unsupported` for the screen of a session that has none.
+ * `unsupported` for the screen of a session that has none, or a turn that nothing can tell of.
  * @throws {ArgumentError} if the condition or its pattern is malformed; {RangeError} for a negative time.
  * @throws the signal's reason, once it is aborted.
  *
@@ -228,6 +251,17 @@ async function find(
       const screen = await waitForScreen(id, pattern, where);
       return { for: "screen", match: matchIn(screen, pattern)!, screen };
     }
+    case "status": {
+      const where = { since: since?.events, signal };
+      const paths = pathsFor(id, { root });
+      const status = await waitForStatus(paths, condition.values, where);
+      return { for: "status", status };
+    }
+    case "turn": {
+      const where = { since: since?.events, signal };
+      const end = await waitForTurn(pathsFor(id, { root }), where);
+      return { for: "turn", ...end };
+    }
     default:
       condition satisfies never;
       throw new TypeError("unreachable");
@@ -237,17 +271,31 @@ async function find(
 function checkCondition(condition: Condition): void {
   checkObject("condition", condition);
   const asked: unknown = condition.for;
-  if (asked === "exit") return;
+  if (asked === "exit" || asked === "turn") return;
   if (asked === "idle") {
     const { idleMs } = condition as { readonly idleMs: number };
     checkTimeoutMs(idleMs, "idleMs");
+  } else if (asked === "status") {
+    const { values } = condition as { readonly values?: unknown };
+    checkStrings("values", values);
+    checkStatuses(values as readonly string[]);
   } else if (asked !== "output" && asked !== "screen") {
     throw new ArgumentError(
-      "Unknown condition: wait for exit, output, idle or screen",
+      "Unknown condition: wait for exit, turn, status, output, idle or screen",
     );
   } else {
     const { pattern } = condition as { readonly pattern?: unknown };
     checkInstance("pattern", pattern, RegExp);
+  }
+}
+
+function checkStatuses(values: readonly string[]): void {
+  if (values.length === 0) throw new ArgumentError("values must not be empty");
+  for (const value of values) {
+    if ((STATUS_VALUES as readonly string[]).includes(value)) continue;
+    throw new ArgumentError(
+      `Unknown status "${value}": use ${STATUS_VALUES.join(", ")}`,
+    );
   }
 }
 
@@ -302,29 +350,6 @@ async function waitForIdle(
     if (leftMs <= 0) return;
     await watch.next(Math.min(leftMs, everyMs));
   }
-}
-
-/**
- * When a session was started, last wrote something or was last given input; and a mark that
- * changes with all of it. A pipe's time is that of the last write, a terminal's socket has that
- * of the last key: its relay sets it.
- */
-function lastTraffic(
-  paths: Paths,
-): { readonly at: number; readonly mark: string } {
-  const { dir, pid, stdout, stderr, stdin } = paths;
-  const files = [
-    pid,
-    stdout,
-    stderr,
-    stdin,
-    `${dir}/eof.pipe`,
-    `${dir}/attach.sock`,
-  ]
-    .map(statOptional);
-  const times = files.map((info) => info?.mtime?.getTime() ?? 0);
-  const sizes = files.map((info) => info?.size);
-  return { at: Math.max(...times), mark: [...times, ...sizes].join() };
 }
 
 function endedBefore(id: string, what: string): SessionError {

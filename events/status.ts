@@ -1,12 +1,34 @@
 /**
- * What a running session is doing, from the first source that knows.
+ * What a running session is doing, from the first source that knows: the program's report to its
+ * terminal, the agent's own files, the `report` command, a title or notification.
+ *
+ * A status never outlives its truth. It counts while the session runs, its relay and agent live
+ * and no signal has stopped them; a report while its process lives; `working` and `blocked` of a
+ * terminal while the process group lives that was in the foreground.
+ *
+ * Lists ask this for each running session: where nothing is told, it costs a file or two that
+ * can't be opened.
  *
  * @module
  */
 import type { StatusSource, ToldStatus } from "./event.ts";
-import { readTold } from "./status_file.ts";
+import { readReport } from "./report_file.ts";
+import { readTold, type TerminalTold } from "./status_file.ts";
+import type { Told } from "./told.ts";
+import {
+  agentStatusOf,
+  findConversation,
+  readTranscript,
+} from "../agents/conversation.ts";
+import { recognizeAgent } from "../agents/recognize.ts";
+import type { Turn } from "../agents/transcript.ts";
+import { SessionError } from "../errors.ts";
+import { type Entry, readArgv, readEntry, scan } from "../process/table.ts";
 import type { StatusRecord } from "../screen/program_status.ts";
 import { KINDS, type Meta, type Paths, type State } from "../store.ts";
+import { isGranted } from "../system/files.ts";
+import { groupExists } from "../system/libc.ts";
+import { OS } from "../system/os.ts";
 
 /** What a running session is doing. */
 export interface SessionStatus extends ToldStatus {
@@ -22,22 +44,174 @@ export interface SessionStatus extends ToldStatus {
 export interface Watched {
   readonly paths: Paths;
   readonly meta: Meta | null;
+  /** With the agent of a terminal, and not its relay in its place. */
   readonly state: State;
 }
 
-/** What a session is doing; `null` if it doesn't run, or doesn't tell. */
+/** All processes; read at the first call. */
+export type ProcessTable = () => readonly Entry[];
+
+/** The table of one moment, for several sessions. */
+export function processTable(): ProcessTable {
+  let table: readonly Entry[] | undefined;
+  return () => table ??= scan();
+}
+
+/**
+ * What a session is doing; `null` if it doesn't run, or doesn't tell. Without `--allow-ffi`, or
+ * `/proc`, what the processes are doing isn't checked. The agent's own files need `--allow-read`
+ * and `--allow-run=/bin/sh`.
+ */
 export function statusOf(
-  { paths, meta, state }: Watched,
+  session: Watched,
+  table: ProcessTable = processTable(),
 ): SessionStatus | null {
+  const { paths, meta, state } = session;
   if (state.state !== "running" || meta === null) return null;
-  if (!KINDS[meta.kind].isTerminal) return null;
-  const told = readTold(paths);
-  const record = told?.records[0];
-  if (!told || !record) return null;
-  const { value, kind, message, title, progress, since } = record;
-  return {
-    ...{ value, kind, message, title, progress, since: new Date(since) },
-    source: "terminal",
-    records: told.records,
-  };
+  const told = KINDS[meta.kind].isTerminal ? readTold(paths) : undefined;
+  const status = recordStatus(told) ?? agentStatus(session, table) ??
+    reportedStatus(paths) ?? ruleStatus(told);
+  return status && areAwake(state.pids) ? status : null;
+}
+
+/**
+ * Whether a signal has stopped the agent of a running session, or its relay. `false` if that isn't
+ * known.
+ */
+export function isSuspended({ state }: Pick<Watched, "state">): boolean {
+  if (state.state !== "running" || !seesProcesses()) return false;
+  return mainProcesses(state.pids).some((pid) => readEntry(pid)?.stopped);
+}
+
+type RunningPids = Extract<State, { state: "running" }>["pids"];
+
+function mainProcesses({ relay, agent }: RunningPids): number[] {
+  return relay === undefined || relay === agent ? [agent] : [relay, agent];
+}
+
+/** Tells whether the main processes live, and none is stopped. */
+function areAwake(pids: RunningPids): boolean {
+  if (!seesProcesses()) return true;
+  return mainProcesses(pids).every((pid) => readEntry(pid)?.stopped === false);
+}
+
+/** Not by ps(1), which would be started for each session. */
+function seesProcesses(): boolean {
+  return OS.hasProc && isGranted({ name: "ffi" });
+}
+
+/** What a program reports to its terminal. */
+function recordStatus(
+  told: TerminalTold | undefined,
+): SessionStatus | undefined {
+  const records = told?.records.filter((one) => isGoingOn(one, told)) ?? [];
+  const [record] = records;
+  if (record === undefined) return undefined;
+  return { ...withSince(record, record.since), source: "terminal", records };
+}
+
+/** What a title or a notification means. */
+function ruleStatus(told: TerminalTold | undefined): SessionStatus | undefined {
+  const rule = told?.rule;
+  if (told === undefined || rule === undefined || !isGoingOn(rule, told)) {
+    return undefined;
+  }
+  return { ...withSince(rule, rule.since), source: "rule", records: [] };
+}
+
+/** `done`, `error` and `idle` stay when the program goes back to its shell. */
+function isGoingOn(
+  { value }: Pick<Told, "value">,
+  { group }: TerminalTold,
+): boolean {
+  const isActive = value === "working" || value === "blocked";
+  if (!isActive || group === undefined || !isGranted({ name: "ffi" })) {
+    return true;
+  }
+  return groupExists(group);
+}
+
+/** What the `report` command has told, and whether its process still stands behind it. */
+function reportedStatus(paths: Paths): SessionStatus | undefined {
+  const report = readReport(paths);
+  if (report === undefined) return undefined;
+  const { process: { pid, start }, since, ...told } = report;
+  if (seesProcesses()) {
+    const entry = readEntry(pid);
+    if (entry?.startTicks !== start || entry.stopped) return undefined;
+  }
+  return { ...withSince(told, since), source: "report", records: [] };
+}
+
+function withSince(
+  { value, kind, message, title, progress }: Told,
+  since: number | undefined,
+): Told & Pick<SessionStatus, "since"> {
+  const at = since === undefined ? null : new Date(since);
+  return { value, kind, message, title, progress, since: at };
+}
+
+/** How much of an agent's record is read for its last turn: a list must not take seconds. */
+const MAX_RECORD_BYTES = 4 * 1024 * 1024;
+
+/** What an agent's own files tell. */
+export interface AgentTells {
+  /** What it is doing. */
+  readonly status: SessionStatus | undefined;
+  /** Its last turn: `null` before the first one, `undefined` if that isn't known. */
+  readonly turn: Turn | null | undefined;
+}
+
+/** What the files of a session's agent tell; `undefined` if it is none that is known. */
+export function readAgent(
+  session: Watched,
+  table: ProcessTable,
+): AgentTells | undefined {
+  const { state } = session;
+  if (state.state !== "running" || !hasKnownAgent(session)) return undefined;
+  const conversation = conversationOf(state.pids.agent, table);
+  if (conversation === undefined) return undefined;
+  const { told } = conversation;
+  const turn = readTranscript(conversation, MAX_RECORD_BYTES)?.turn;
+  const known = agentStatusOf(told, turn);
+  if (known === undefined) return { status: undefined, turn };
+  const status = withSince(known, known.since);
+  return { status: { ...status, source: "agent", records: [] }, turn };
+}
+
+function agentStatus(
+  session: Watched,
+  table: ProcessTable,
+): SessionStatus | undefined {
+  return readAgent(session, table)?.status;
+}
+
+/** Tells whether a session's own files may be asked: its agent has some, and they may be read. */
+export function hasKnownAgent({ meta, state }: Watched): boolean {
+  if (meta === null || state.state !== "running") return false;
+  const mayLook = OS.hasProc && isGranted({ name: "ffi" }) &&
+    isGranted({ name: "read" }) &&
+    isGranted({ name: "run", command: "/bin/sh" });
+  if (!mayLook) return false;
+  // A terminal's command is often a shell that becomes the agent.
+  const agent = recognizeAgent(meta.argv)?.agent ??
+    (KINDS[meta.kind].isTerminal
+      ? recognizeAgent(readArgv(state.pids.agent) ?? [])?.agent
+      : undefined);
+  return agent?.findConversation !== undefined;
+}
+
+function conversationOf(agent: number, table: ProcessTable) {
+  try {
+    return findConversation(
+      table().map(({ pid, ppid, startTicks }) => {
+        const role = pid === agent ? "agent" : "child";
+        return { pid, ppid, startTicks, role };
+      }),
+    );
+  } catch (error) {
+    // /proc shows other processes: none of them is known.
+    if (error instanceof SessionError) return undefined;
+    throw error;
+  }
 }

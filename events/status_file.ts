@@ -3,17 +3,23 @@
  *
  * @module
  */
-import {
-  type BlockedKind,
-  STATUS_VALUES,
-  type StatusRecord,
-  type StatusValue,
+import { momentIn, toldIn } from "./told.ts";
+import { fieldsOf, textIn } from "../agents/transcript.ts";
+import { plainText } from "../screen/clean_text.ts";
+import type {
+  BlockedKind,
+  StatusRecord,
+  StatusValue,
 } from "../screen/program_status.ts";
 import type { Paths } from "../store.ts";
 import { readJsonFile, writeAtomic } from "../system/files.ts";
 
 /** The largest `status.json`, in bytes. */
 const MAX_BYTES = 64 * 1024;
+/** The limits of OSC 7501: records, and the lengths of their ids and of programs' names. */
+const MAX_RECORDS = 256;
+const MAX_ID_LENGTH = 128;
+const MAX_NAME_LENGTH = 32;
 
 /** A status that a title or a notification has told, by a rule. */
 export interface RuleStatus {
@@ -60,14 +66,47 @@ function sizeOf(value: unknown): number {
   return encoder.encode(JSON.stringify(value)).length;
 }
 
-/** Reads what a program has told; `undefined` if it has told nothing. */
+/**
+ * Reads what a program has told; `undefined` if it has told nothing, or the file is damaged. What
+ * is malformed in it is left out.
+ */
 export function readTold(
   paths: Pick<Paths, "status">,
 ): TerminalTold | undefined {
-  const told = readJsonFile(paths.status, MAX_BYTES) as
-    | TerminalTold
-    | undefined;
-  const isOk = Array.isArray(told?.records) &&
-    told.records.every(({ value }) => STATUS_VALUES.includes(value));
-  return isOk ? told : undefined;
+  const { records, rule, group } = fieldsOf(
+    readJsonFile(paths.status, MAX_BYTES),
+  );
+  if (!Array.isArray(records)) return undefined;
+  return {
+    records: records.slice(0, MAX_RECORDS).flatMap((one) =>
+      recordIn(one) ?? []
+    ),
+    rule: ruleIn(rule),
+    // Numbers below 2 mean all processes, or none.
+    group: Number.isSafeInteger(group) && Number(group) > 1
+      ? Number(group)
+      : undefined,
+  };
+}
+
+function recordIn(value: unknown): StatusRecord | undefined {
+  const told = toldIn(value);
+  const { id, app, since } = fieldsOf(value);
+  const at = momentIn(since);
+  if (told === undefined || typeof id !== "string" || at === undefined) {
+    return undefined;
+  }
+  const name = plainText(textIn(app) ?? "", MAX_NAME_LENGTH);
+  return {
+    id: plainText(id, MAX_ID_LENGTH),
+    ...told,
+    app: name === "" ? undefined : name,
+    since: at,
+  };
+}
+
+function ruleIn(value: unknown): RuleStatus | undefined {
+  const told = toldIn(value);
+  const since = momentIn(fieldsOf(value).since);
+  return told && since !== undefined ? { ...told, since } : undefined;
 }

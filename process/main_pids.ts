@@ -8,12 +8,10 @@
  * @module
  */
 import { isTerminal, type Paths, type Pids, readPids } from "../store.ts";
-import { isGranted, readJsonFile } from "../system/files.ts";
+import { isGranted } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 import { readEntry } from "./table.ts";
-
-/** More than the greatest `terminal.json`, which has a hundred bytes. */
-const MAX_BYTES = 4096;
+import { readTerminalRecord } from "./terminal_record.ts";
 
 /** The main processes of the session with these files; `undefined` before they are recorded. */
 export function mainPids(paths: Paths, isRunning: boolean): Pids | undefined {
@@ -32,8 +30,7 @@ export function withAgent(
   { reaper, agent: relay }: Pids,
   isRunning: boolean,
 ): Pids {
-  const state = readJsonFile(`${paths.dir}/terminal.json`, MAX_BYTES);
-  const told = Number((state as { readonly agent?: unknown } | null)?.agent);
+  const told = Number(readTerminalRecord(paths.dir)?.agent);
   const isAgent = Number.isSafeInteger(told) && told > 0 &&
     (!isRunning || startedBy(relay, told));
   return { reaper, relay, agent: isAgent ? told : relay };

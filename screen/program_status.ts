@@ -33,10 +33,11 @@ export const STATUS_VALUES = [
 /** What a program is doing. */
 export type StatusValue = typeof STATUS_VALUES[number];
 
-const KINDS = ["permission", "question", "auth"] as const;
+/** What a blocked program can need. */
+export const BLOCKED_KINDS = ["permission", "question", "auth"] as const;
 
 /** What a blocked program needs from its user. */
-export type BlockedKind = typeof KINDS[number];
+export type BlockedKind = typeof BLOCKED_KINDS[number];
 
 /** The status of one thing that a program reports on. */
 export interface StatusRecord {
@@ -192,7 +193,7 @@ function parse(body: string): Report {
     id: values.get("id") ?? "",
     value,
     kind: value === "blocked"
-      ? KINDS.find((one) => one === values.get("kind"))
+      ? BLOCKED_KINDS.find((one) => one === values.get("kind"))
       : undefined,
     progress: isActive ? parseProgress(values.get("progress")) : undefined,
     app: app !== undefined && NAME.test(app) ? app : undefined,

@@ -14,7 +14,7 @@ import {
   messageOf,
   SessionError,
 } from "../errors.ts";
-import { mainPids } from "../process/main_pids.ts";
+import { withAgent } from "../process/main_pids.ts";
 import { join } from "../std.ts";
 import {
   isId,
@@ -101,8 +101,9 @@ function readSession(paths: Paths): Session | undefined {
 /** A state that names the agent of a terminal, and not only its relay. */
 function named(state: State, paths: Paths): State {
   if (state.state !== "running" && state.state !== "lost") return state;
-  const pids = mainPids(paths, state.state === "running");
-  return pids === undefined ? state : { ...state, pids };
+  const { pids } = state;
+  if (pids === null) return state;
+  return { ...state, pids: withAgent(paths, pids, state.state === "running") };
 }
 
 function readOutputFacts(

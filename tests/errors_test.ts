@@ -43,7 +43,9 @@ const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
   readPlainLog: ["id", PLAIN],
   readScreen: ["id", "ansi scrollback"],
   readText: ["id", "stream tailLines maxBytes"],
+  readStatus: ["id", ""],
   readTimes: ["id", ""],
+  reportStatus: ["value", "kind message title progress pid"],
   resolveSelector: ["selector", ""],
   runRelay: ["args"],
   runToEnd: ["", `${TO_RUN} keep`],
@@ -61,7 +63,7 @@ const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
 /** An argument of each name that is right. */
 const RIGHT: Readonly<Record<string, unknown>> = {
   ...{ id: "a", selector: "a", kind: "exec", input: "", parts: [], args: [] },
-  ...{ condition: { for: "exit" }, ended: { code: 0 } },
+  ...{ condition: { for: "exit" }, ended: { code: 0 }, value: "working" },
   paths: { id: "a", dir: `${root}/a` },
 };
 /** Options that are required, where they are taken. */

@@ -95,7 +95,8 @@ async function assertCompletes(complete: Complete): Promise<void> {
   assertEquals(await complete("logs", "-f", "c"), ["calm-fox"]);
   assertEquals(await complete("logs", "--fol"), ["--follow"]);
   assertEquals(await complete("stop", "--ti"), ["--time"]);
-  assertEquals(await complete("list", "--st"), ["--state"]);
+  assertEquals(await complete("list", "--st"), ["--state", "--status"]);
+  assertEquals(await complete("list", "--status", "bl"), ["blocked"]);
   assertEquals(await complete("list", "--state", "r"), ["running"]);
   assertEquals(await complete("stop", "--state", "e"), ["exited"]);
   assertEquals(await complete("wait", "--for", "o"), ["output="]);

@@ -5,7 +5,9 @@
  */
 import { commandHelp, mainHelp } from "../../cli/help.ts";
 import { COMMANDS, GROUPS } from "../../cli/usage.ts";
+import { appendEvent } from "../../events/journal.ts";
 import { createSession } from "../../session/create.ts";
+import { type Paths, pathsFor } from "../../store.ts";
 import { waitForSession } from "../../client/wait.ts";
 import { join } from "../../std.ts";
 import { assert, assertEquals, PROJECT, TestRoot } from "../helpers.ts";
@@ -96,6 +98,25 @@ class Scene implements AsyncDisposable {
     }
   }
 
+  paths(id: string): Paths {
+    return pathsFor(id, { root: this.root.dir });
+  }
+
+  /** Tells again and again that the agents have failed, as long as a line waits for that. */
+  async runTold(line: string): Promise<[number, string]> {
+    const status = { value: "error", source: "report" } as const;
+    const timer = setInterval(() => {
+      for (const id of ["fix", "a", "b", "c"]) {
+        appendEvent(this.paths(id), { type: "status", status });
+      }
+    }, 50);
+    try {
+      return await this.run(line);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   async run(line: string): Promise<[number, string]> {
     const shell = shellFor(line);
     const setUp = line.includes("completions zsh")
@@ -120,6 +141,12 @@ class Scene implements AsyncDisposable {
         HOME: this.dir,
         CODEX_SESSION_HOME: this.root.dir,
         TERM: "xterm",
+        // Only a program of a session reports.
+        ...line.includes(" report ") &&
+          {
+            CODEX_SESSION_ID: "hello",
+            CODEX_SESSION_DIR: this.paths("hello").dir,
+          },
       },
     }).output();
     const decoder = new TextDecoder();
@@ -150,16 +177,16 @@ Deno.test({
     const sceneOf = (line: string) =>
       / (run|create) /.test(line)
         ? none
-        : / (send|stop|rm -f) | --for /.test(line)
+        : / (send|stop|rm -f|report) | --for /.test(line)
         ? live
         : ended;
     const play = async (scene: Scene) => {
       for (const line of EXAMPLES) {
         // doctor tells of the machine, not of its example; attach alone may ask.
         if (sceneOf(line) !== scene || / doctor|attach$/.test(line)) continue;
-        const [code, output] = await scene.run(
-          line.replace(/idle=\d+s/, "idle=50ms"),
-        );
+        const [code, output] = / --for (turn|status)/.test(line)
+          ? await scene.runTold(line)
+          : await scene.run(line.replace(/idle=\d+s/, "idle=50ms"));
         if (code !== 0) failed.push([line, code, output]);
       }
     };

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { writeReport } from "../../events/report_file.ts";
+import { readEntry } from "../../process/table.ts";
 import { createSession } from "../../session/create.ts";
 import { stopSession } from "../../session/stop.ts";
 import { pathsFor, readState } from "../../store.ts";
@@ -135,4 +137,77 @@ Deno.test("list shows the command, not the prompt, and no colours on a dumb term
   assert(!dumb.includes("\x1b"));
   // deno-lint-ignore no-control-regex
   assertMatch(await shown("xterm"), /0 +exited +- +exec +\x1b\[2mexited 0/);
+});
+
+Deno.test("list says what running sessions do, and finds those that need somebody", async () => {
+  await using root = new TestRoot();
+  const start = async (id: string, kind: "exec" | "repl") => {
+    const command = kind === "repl" ? ["cat"] : ["sleep", "600"];
+    return await createSession({ root: root.dir, id, kind, command });
+  };
+  const message = "approve Bash: \x1b[2Jrm -rf build && make all";
+  const told = [
+    ["asks", { value: "blocked", kind: "permission", message }],
+    ["kind", { value: "blocked", kind: "auth" }],
+    ["works", { value: "working", progress: 40, agoMs: 150_000 }],
+    ["fails", { value: "error", message: "429" }],
+    ["waits", { value: "idle", agoMs: -9e9 }],
+  ] as const;
+  for (const [id, status] of told) {
+    const agoMs = "agoMs" in status ? status.agoMs : 0;
+    const { paths, pids: { agent: pid } } = await start(id, "exec");
+    const process = { pid, start: readEntry(pid)!.startTicks };
+    writeReport(paths, { ...status, since: Date.now() - agoMs, process });
+  }
+  const halted = await start("halted", "exec");
+  Deno.kill(halted.pids.agent, "SIGSTOP");
+  await until(() => readEntry(halted.pids.agent)?.stopped);
+  const silent = await start("silent", "repl");
+  await start("quiet", "exec"); // Takes no input: silence means nothing.
+  for (const name of Deno.readDirSync(silent.paths.dir)) {
+    const path = `${silent.paths.dir}/${name.name}`;
+    Deno.utimeSync(path, Date.now() / 1000 - 42, Date.now() / 1000 - 42);
+  }
+  const words = Object.fromEntries(
+    (await list(root, ["--wide"])).slice(1).map((line) => {
+      const [, id, state] = /^\d +(\w+) +\d+ +\w+ +(.+?) {2}/.exec(line)!;
+      return [id, state];
+    }),
+  );
+  assertEquals(words, {
+    asks: "blocked: approve Bash: [2Jrm …",
+    kind: "blocked: auth",
+    works: "working 40% 2m",
+    fails: "error: 429",
+    waits: "idle now",
+    halted: "suspended",
+    silent: "~idle 42s",
+    quiet: "running",
+  });
+  const found = await list(root, ["-q", "--status", "blocked,error"]);
+  assertEquals(found.sort(), ["asks", "fails", "kind"]);
+  const all = JSON.parse((await list(root, ["--json"])).join("\n"));
+  const status = (id: string) =>
+    all.find((one: { id: string }) => one.id === id).status;
+  const { since, ...rest } = status("asks");
+  assertMatch(since, /^\d{4}-.*Z$/);
+  assertEquals(rest, {
+    value: "blocked",
+    kind: "permission",
+    message: message.replace("\x1b", ""),
+    source: "report",
+    records: [],
+  });
+  assertEquals([status("halted"), status("silent")], [null, null]);
+  const unknown = await runCli(root.dir, ["stop", "--status", "tired"]);
+  assertEquals(unknown.code, 2);
+  assertMatch(unknown.stderr, /Unknown status "tired": use blocked, error/);
+  const waited = await runCli(root.dir, [
+    ...["wait", "--status", "error,working", "--for", "status=error,working"],
+  ]);
+  assertEquals(waited.stdout.split("\n").sort(), [
+    ...["", "fails error", "works working"],
+  ]);
+  const stopped = await runCli(root.dir, ["stop", "--status", "error"]);
+  assertEquals(stopped, { code: 0, stdout: "fails\n", stderr: "" });
 });

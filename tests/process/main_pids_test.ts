@@ -30,6 +30,11 @@ test("a terminal's agent is its agent, and its relay has a role of its own", asy
   const { stdout } = await runCli(root.dir, ["show", id]);
   const [shown] = JSON.parse(stdout);
   assertEquals([shown.pid, shown.relayPid], [pids.agent, pids.relay]);
+  // A terminal that is shown in many sessions has a long record.
+  const shownIn = Array.from({ length: 200 }, () => "/a/path/of/a/session");
+  const long = JSON.stringify({ agent: pids.agent, shownIn });
+  Deno.writeTextFileSync(`${paths.dir}/terminal.json`, long);
+  assertEquals((await getSession(id, at)).state, { state: "running", pids });
   // What the agent can write: only the relay's own child is believed.
   for (const agent of [all[3]!.pid, Deno.pid, -1, "x"]) {
     Deno.writeTextFileSync(`${paths.dir}/terminal.json`, `{"agent":${agent}}`);

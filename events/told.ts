@@ -1,0 +1,48 @@
+/**
+ * A status in a file of a session, read strictly: any process of the session may have written it,
+ * or a newer version with more fields.
+ *
+ * @module
+ */
+import type { ToldStatus } from "./event.ts";
+import { type Fields, fieldsOf, textIn } from "../agents/transcript.ts";
+import { plainText } from "../screen/clean_text.ts";
+import { BLOCKED_KINDS, STATUS_VALUES } from "../screen/program_status.ts";
+
+/** The longest texts, in UTF-16 units: the limits that OSC 7501 has in bytes. */
+const MAX_MESSAGE_LENGTH = 2048;
+const MAX_TITLE_LENGTH = 192;
+
+/** What a status tells, whoever tells it. */
+export type Told = Omit<ToldStatus, "source">;
+
+/** What an object tells as a status; `undefined` if it has no known value. Other fields are ignored. */
+export function toldIn(object: unknown): Told | undefined {
+  const fields: Fields = fieldsOf(object);
+  const value = STATUS_VALUES.find((one) => one === fields.value);
+  if (value === undefined) return undefined;
+  const kind = BLOCKED_KINDS.find((one) => one === fields.kind);
+  const { progress } = fields;
+  return {
+    value,
+    kind: value === "blocked" ? kind : undefined,
+    message: lineIn(fields.message, MAX_MESSAGE_LENGTH),
+    title: lineIn(fields.title, MAX_TITLE_LENGTH),
+    progress: typeof progress === "number" && progress >= 0 && progress <= 100
+      ? progress
+      : undefined,
+  };
+}
+
+/** A text for people: one line, harmless and bounded; `undefined` without any. */
+function lineIn(value: unknown, maxLength: number): string | undefined {
+  const line = textIn(value)?.slice(0, 2 * maxLength).replace(/\s+/g, " ");
+  return line && plainText(line, maxLength).trim() || undefined;
+}
+
+/** A time in milliseconds since 1970 that a `Date` can hold. */
+export function momentIn(value: unknown): number | undefined {
+  return typeof value === "number" && Math.abs(value) <= 8.64e15
+    ? value
+    : undefined;
+}

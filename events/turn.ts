@@ -1,0 +1,84 @@
+/**
+ * When a turn is over: by the order of the inputs and statuses in a session's journal.
+ *
+ * A turn begins with an input, and ends with a status that says so. Programs may report `idle` at
+ * each key: that ends a turn only if something was going on behind the input.
+ *
+ * @module
+ */
+import { STATUS_SOURCES, type ToldStatus } from "./event.ts";
+import { toldIn } from "./told.ts";
+import { fieldsOf, parseFields, timeIn } from "../agents/transcript.ts";
+
+/** A status, and when it was told. */
+export interface StatusEvent {
+  /** What was told; `null`: nothing any more. */
+  readonly status: ToldStatus | null;
+  /** When, in milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** What matters of a line in a journal. */
+export type TurnEvent = StatusEvent | "input";
+
+/** The event of a line in a journal, if it is an input or a status. Nothing in it is believed. */
+export function turnEventIn(line: string): TurnEvent | undefined {
+  const { type, at, status } = parseFields(line);
+  if (type === "input") return "input";
+  const time = timeIn(at);
+  if (type !== "status" || time === undefined) return undefined;
+  if (status === null) return { status, at: time };
+  const told = toldIn(status);
+  const source = STATUS_SOURCES.find((one) => one === fieldsOf(status).source);
+  return told && source ? { status: { ...told, source }, at: time } : undefined;
+}
+
+/** Follows the turn that began with the last input, or where the reading of the journal began. */
+export class TurnWatch {
+  #isActive = false;
+  #end: StatusEvent | undefined;
+  #hasTold = false;
+
+  /** The status that has ended the turn; `undefined` while it goes on, or nobody has told. */
+  get end(): StatusEvent | undefined {
+    return this.#end;
+  }
+
+  /** Whether anything was told since the turn began. */
+  get hasTold(): boolean {
+    return this.#hasTold;
+  }
+
+  /** Takes the next event. */
+  add(event: TurnEvent): void {
+    if (event === "input") {
+      this.#isActive = this.#hasTold = false;
+      this.#end = undefined;
+      return;
+    }
+    this.#hasTold = true;
+    switch (event.status?.value) {
+      case "working":
+        this.#isActive = true;
+        this.#end = undefined;
+        break;
+      case "blocked":
+        this.#isActive = true;
+        this.#end = event;
+        break;
+      case "done":
+      case "error":
+        this.#end = event;
+        break;
+      case "idle":
+      case undefined:
+        // After `done` and `error` it says nothing new. After `blocked` the turn was given up.
+        if (this.#isActive && !isOver(this.#end)) this.#end = event;
+        break;
+    }
+  }
+}
+
+function isOver(end: StatusEvent | undefined): boolean {
+  return end?.status?.value === "done" || end?.status?.value === "error";
+}
