@@ -9,7 +9,13 @@ import { createSession } from "../../session/create.ts";
 import { processesAt } from "../../process/members.ts";
 import { newMeta, pathsIn, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";
-import { assertEquals, CLI, TestRoot, until } from "../helpers.ts";
+import {
+  assertEquals,
+  assertStringIncludes,
+  CLI,
+  TestRoot,
+  until,
+} from "../helpers.ts";
 
 const meta = newMeta({
   ...{ id: "a", kind: "pty", argv: ["x"], cwd: "/" } as const,
@@ -136,7 +142,9 @@ Deno.test("a relay tells the notifier, which does not hold the lock of the sessi
     ...{ root: root.dir, id: "a", kind: "pty", notify } as const,
     command: [
       ...["sh", "-c"],
-      `${report} working; ${report} 'blocked:kind=permission:msg=${message}'; exec sleep 600`,
+      // No agent chooses the program.
+      `sed -i 's#"notify": .*#"notify": "/bin/false"#' "$CODEX_SESSION_DIR/meta.json" || exit
+       ${report} working; ${report} 'blocked:kind=permission:msg=${message}'; exec sleep 600`,
     ],
   });
   await until(() => exists(`${dir}/told`));
@@ -144,6 +152,7 @@ Deno.test("a relay tells the notifier, which does not hold the lock of the sessi
     Deno.readTextFileSync(`${dir}/told`),
     "blocked: approve Bash\n",
   );
+  assertStringIncludes(Deno.readTextFileSync(paths.meta), "/bin/false");
   const processes = processesAt(paths);
   assertEquals(processes.map(({ role }) => role), ["reaper", "relay", "agent"]);
   for (const { pid } of processes) Deno.kill(pid, "SIGKILL");
