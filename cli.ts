@@ -36,6 +36,8 @@ const STDOUT_FD = 1;
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await start()).create,
   run: async () => (await start()).run,
+  resume: async () => (await import("./cli/again.ts")).resume,
+  restart: async () => (await import("./cli/again.ts")).restart,
   attach: async () => (await import("./cli/attach.ts")).attach,
   list: async () => (await list()).list,
   show: async () => (await list()).show,
@@ -49,6 +51,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   stop: async () => (await stop()).stop,
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,
+  agents: async () => (await import("./cli/agents.ts")).agents,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))

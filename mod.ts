@@ -43,6 +43,8 @@ export {
   type DiagnoseOptions,
   type Diagnosis,
 } from "./doctor/diagnose.ts";
+export { type KnownAgent, listAgents } from "./doctor/agents.ts";
+export type { Support } from "./agents/agent.ts";
 export type { FindingStatus } from "./doctor/finding.ts";
 export {
   ArgumentError,
@@ -107,6 +109,12 @@ export {
   type StopRequest,
   type Times,
 } from "./store.ts";
+export {
+  type RestartOptions,
+  restartSession,
+  type ResumeOptions,
+  resumeSession,
+} from "./run/again.ts";
 export { type LastTurn, readAnswer, type SessionAnswer } from "./run/answer.ts";
 export {
   type RunResult,

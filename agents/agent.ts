@@ -60,13 +60,13 @@ export interface Agent {
   readonly homeOf?: (env: Environment) => string | undefined;
   /** The record of a conversation in such a folder, found by its id. */
   readonly findTranscript?: (id: string, home: string) => string | undefined;
+  /** The variable that names this folder. */
+  readonly homeVariable?: string;
   /**
    * What the title of its terminal means, for versions that don't report by OSC 7501; `undefined`
    * if nothing. The title is harmless and bounded.
    */
   readonly statusOfTitle?: (title: string) => AgentStatus | undefined;
-  /** The variable that names this folder. */
-  readonly homeVariable?: string;
   /** What the lines of a record tell; the last line comes first, see `linesFromEnd()`. */
   readonly readLines?: (lines: Iterable<string | undefined>) => Transcript;
   /**
@@ -85,6 +85,8 @@ export interface Agent {
     args: readonly string[],
     lines: Iterable<string | undefined>,
   ) => Transcript | "text" | undefined;
+  /** The options that this project gives itself, or instead of which it gives others. */
+  readonly ownOptions: RegExp;
   /** The same arguments for another new conversation, if they name one. */
   readonly withNewId?: (
     args: readonly string[],

@@ -66,6 +66,7 @@ export const CLAUDE: Agent = {
   idInOutput: idInClaudeOutput,
   readOutput: readClaudeOutput,
   withNewId,
+  ownOptions: /^--(print|session-id|resume|continue)(=|$)|^-[prc]/,
   support: { status: "tried", answer: "tried", resume: "tried" },
 };
 

@@ -46,11 +46,12 @@ export const CODEX: Agent = {
   homeOf,
   findTranscript: findRollout,
   readLines: readRollout,
-  statusOfTitle,
   homeVariable: "CODEX_HOME",
   idInOutput: idInCodexOutput,
   readOutput: readCodexOutput,
+  ownOptions: /^--no-daemon$/,
   support: { status: "tried", answer: "tried", resume: "tried" },
+  statusOfTitle,
   server: {
     // Both seen in version 0.169.0.
     isServer: (argv) =>

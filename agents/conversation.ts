@@ -124,20 +124,28 @@ export function namedConversation(
   return { agent, id, home, transcript, how: "arguments" };
 }
 
+/** How {@linkcode readTranscript} reads a record. */
+interface ReadOptions {
+  /** How much of it is read at most, from its end, in bytes. @default {67108864} */
+  readonly maxBytes?: number;
+  /**
+   * What was recorded later doesn't count, in milliseconds since 1970: another session may have
+   * gone on with the conversation.
+   *
+   * @default {Infinity}
+   */
+  readonly untilMs?: number;
+}
+
 /**
  * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
- * What was recorded after `untilMs`, in milliseconds since 1970, doesn't count: another session
- * may have gone on with it. Reads from its end, at most `maxBytes` (64 MiB). Needs `--allow-read`
- * of the agent's folder.
+ * Needs `--allow-read` of the agent's folder.
  */
 export function readTranscript(
   conversation:
     & Pick<Conversation, "agent" | "id" | "home">
     & Partial<Pick<Conversation, "transcript">>,
-  { untilMs = Infinity, maxBytes }: {
-    readonly untilMs?: number;
-    readonly maxBytes?: number;
-  } = {},
+  { maxBytes, untilMs = Infinity }: ReadOptions = {},
 ): Transcript | undefined {
   const { agent, id, home } = conversation;
   // The agent may have begun its record meanwhile.
@@ -145,8 +153,8 @@ export function readTranscript(
     (home && agent.findTranscript?.(id, home));
   if (!path) return undefined;
   using file = openFile(path);
-  return file &&
-    agent.readLines?.(linesUntil(untilMs, linesFromEnd(file, maxBytes)));
+  if (file === undefined) return undefined;
+  return agent.readLines?.(linesUntil(untilMs, linesFromEnd(file, maxBytes)));
 }
 
 /** The lines from the last one on that was written until then. */

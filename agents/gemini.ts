@@ -8,8 +8,8 @@
  * @module
  */
 import type { Agent, AgentStatus } from "./agent.ts";
-import { isUuid, messageIn } from "./transcript.ts";
 import { withNewId } from "./command_line.ts";
+import { isUuid, messageIn } from "./transcript.ts";
 
 const program = () => ["gemini"];
 
@@ -47,9 +47,10 @@ export const GEMINI: Agent = {
     const id = idAfter(args, "--session-id") ?? idAfter(args, "--resume");
     return id ?? idAfter(args, "-r");
   },
-  statusOfTitle,
   withNewId,
-  support: { status: "no", answer: "no", resume: "read" },
+  ownOptions: /^--(prompt|session-id|resume)(=|$)|^-[pr]/,
+  support: { status: "read", answer: "no", resume: "read" },
+  statusOfTitle,
 };
 
 function statusOfTitle(title: string): AgentStatus | undefined {

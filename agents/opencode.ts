@@ -38,5 +38,6 @@ export const OPENCODE: Agent = {
     const id = at < 0 || args.includes("--fork") ? undefined : args[at + 1];
     return id && /^ses_[A-Za-z0-9]{1,60}$/.test(id) ? id : undefined;
   },
+  ownOptions: /^--session(=|$)|^-s/,
   support: { status: "no", answer: "no", resume: "read" },
 };

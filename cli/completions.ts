@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { AGENT_NAMES } from "../agents/agents.ts";
 import { ArgumentError } from "../errors.ts";
 import { EVENT_TYPES } from "../events/event.ts";
 import { cut } from "./format.ts";
@@ -76,6 +77,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "env-file": "file",
     "notify": "file",
     "scope": SCOPES,
+    "agent": AGENT_NAMES,
     "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
     "kind": BLOCKED_KINDS,
     "state": STATES,

@@ -42,6 +42,7 @@ export const events: Handler = async (call, io) => {
   const chosen = await choose(call, io, () => true);
   const status = combine(chosen.map((one) => one.session ? OK : one.status));
   const ids = chosen.flatMap(({ session }) => session ? [session.id] : []);
+  if (ids.length === 0) return status;
   if (follows) {
     const signal = io.outputClosed();
     const those = followEvents({ ...options, ids, signal });

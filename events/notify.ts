@@ -83,33 +83,26 @@ export function notifyOf(
   };
 }
 
-/** The same as {@linkcode notifyOf}, by the metadata in the session's directory. Never throws. */
+/** The same as {@linkcode notifyOf}, by the metadata in the session's directory. */
 export function notifyAt(paths: Paths): Notify | undefined {
-  try {
-    const meta = parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id);
-    return notifyOf(meta, paths);
-  } catch (error) {
-    messageOf(error); // A directory that no creator has made has no notifier.
-    return undefined;
-  }
+  const meta = metaAt(paths);
+  return meta && notifyOf(meta, paths);
 }
 
 /**
- * Tells the notifier of a status that this process has just reported: `report`. A process that ends at
- * once waits here if the last start was less than a second ago. Never throws.
+ * Tells the notifier of a status that `report` has just told, and that is another one than before. The
+ * process ends at once: so it waits here if the last start was less than a second ago. Never throws.
  *
- * @param before The status that was reported before.
- * @param isCurrent Tells whether nobody else has reported since.
+ * @param isCurrent Tells whether nobody has reported anything else since.
  */
 export async function notifyReport(
-  meta: Meta,
   paths: Paths,
   status: ToldStatus,
-  before: Pick<ToldStatus, "value" | "kind"> | null,
   isCurrent: () => boolean,
 ): Promise<void> {
-  if (meta.notify === undefined || !isTold(status)) return;
-  if (keyOf(before) === keyOf(status)) return;
+  if (!isTold(status)) return;
+  const meta = metaAt(paths);
+  if (meta?.notify === undefined) return;
   const at = new Date();
   // The time of the file: when the last one has started, or has ended.
   const last = statOptional(paths.notify)?.mtime?.getTime() ?? 0;
@@ -119,6 +112,16 @@ export async function notifyReport(
     if (!isCurrent()) return;
   }
   startNotifier(meta, paths, status, at);
+}
+
+/** The metadata in a session's directory; `undefined` if they can't be read. */
+function metaAt(paths: Paths): Meta | undefined {
+  try {
+    return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id);
+  } catch (error) {
+    messageOf(error); // They are damaged: then it has no notifier.
+    return undefined;
+  }
 }
 
 function keyOf(status: Pick<ToldStatus, "value" | "kind"> | null): string {

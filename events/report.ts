@@ -6,6 +6,7 @@
  */
 import type { StatusSource, ToldStatus } from "./event.ts";
 import { appendEvent } from "./journal.ts";
+import { notifyReport } from "./notify.ts";
 import { readReport, type Report, writeReport } from "./report_file.ts";
 import { readTold } from "./status_file.ts";
 import { type Told, toldIn } from "./told.ts";
@@ -110,6 +111,14 @@ export async function reportStatus(
   // What a terminal's program tells comes first: then nothing has changed.
   if (isNew && !readTold(paths)?.records.length) {
     appendEvent(paths, { type: "status", status });
+    if (report && status && report.since !== before?.since) {
+      const written = JSON.stringify(report);
+      await notifyReport(
+        paths,
+        status,
+        () => JSON.stringify(readReport(paths)) === written,
+      );
+    }
   }
   return { id: paths.id, status };
 }

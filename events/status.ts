@@ -176,8 +176,9 @@ export function readAgent(
   const conversation = conversationOf(state.pids.agent, undefined, table);
   if (conversation === undefined) return undefined;
   const { told } = conversation;
-  const turn = readTranscript(conversation, { maxBytes: MAX_RECORD_BYTES })
-    ?.turn;
+  const turn = readTranscript(conversation, {
+    maxBytes: MAX_RECORD_BYTES,
+  })?.turn;
   const known = agentStatusOf(told, turn);
   if (known === undefined) return { status: undefined, turn };
   const status = withSince(known, known.since);

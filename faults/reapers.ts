@@ -8,6 +8,7 @@
  */
 import { stopSession } from "../mod.ts";
 import { makeBuildDirectory, newMeta, pathsFor, pathsIn } from "../store.ts";
+import { notifierOf } from "../process/notifier.ts";
 import { prepare } from "../process/prepare.ts";
 import { reaperScript } from "../process/reaper.ts";
 import type { Case, Fault } from "./fault.ts";
@@ -30,6 +31,8 @@ interface ReaperScenario {
   readonly pipe?: boolean;
   readonly timeoutMs?: number;
   readonly rm?: boolean;
+  /** The program that is told of its end. */
+  readonly notify?: string;
   /** Runs once the agent runs. */
   readonly then?: (world: World) => Promise<void>;
   readonly linger?: number;
@@ -48,6 +51,8 @@ const REAPERS: readonly ReaperScenario[] = [
   },
   { name: "timeout", timeoutMs: 300, linger: 600 },
   { name: "rm", rm: true },
+  { name: "told", notify: "/bin/true", timeoutMs: 60_000 },
+  { name: "told-rm", notify: "/bin/true", rm: true },
   {
     name: "stopped",
     linger: 600,
@@ -63,7 +68,7 @@ async function runReaper(
   strace: readonly string[],
 ): Promise<string> {
   const { root } = world;
-  const { pipe = false, timeoutMs, rm, linger } = scenario;
+  const { pipe = false, timeoutMs, rm, notify, linger } = scenario;
   const argv = pipe ? world.echo() : world.agent({ linger });
   const building = makeBuildDirectory(root);
   const meta = newMeta({
@@ -73,14 +78,16 @@ async function runReaper(
     cwd: world.dir,
     timeoutMs,
     rm,
+    notify,
   });
+  const notifier = notifierOf(meta);
   const prepared = prepare(pathsIn(building, ID), meta);
   const paths = pathsFor(ID, { root });
   Deno.renameSync(building, paths.dir);
   const log = `${world.dir}/canary.trace`;
   Deno.writeTextFileSync(
     `${paths.dir}/reaper.sh`,
-    reaperScript({ pipe, timeoutMs, rm, graceMs: 1000 }),
+    reaperScript({ pipe, timeoutMs, rm, notifier, graceMs: 1000 }),
   );
   const lent = prepared.lendLock();
   // -DDD: strace belongs neither to the session nor to its group, and the reaper leads it.

@@ -41,6 +41,8 @@ const LOG_LIMIT_BYTES = 16 * 1024;
 interface RelayScenario {
   readonly name: string;
   readonly command: (world: World) => string[];
+  /** The program that is told of its status. */
+  readonly notify?: string;
   /** Runs once the session runs. */
   readonly then?: (world: World) => Promise<void>;
 }
@@ -69,6 +71,19 @@ const RELAYS: readonly RelayScenario[] = [
       await attached.done;
       await sendKeys(ID, [{ key: "ctrl-d" }], { root });
     },
+  },
+  {
+    name: "told",
+    notify: "/bin/true",
+    command: (world) => [
+      ...[
+        "sh",
+        "-c",
+        'printf "\\033]7501;state=blocked\\007"; exec "$@"',
+        "sh",
+      ],
+      ...world.agent(),
+    ],
   },
   {
     name: "stopped",
@@ -104,6 +119,7 @@ async function runRelay(
     id: ID,
     kind: "pty",
     command: scenario.command(world),
+    notify: scenario.notify,
     logLimitBytes: LOG_LIMIT_BYTES,
     relayCommand: [
       ...["sh", "-c", 'read -r _ <"$0"; exec "$@"', gate],
@@ -208,7 +224,9 @@ function relayCase(scenario: RelayScenario, call: Call, what: string): Case {
         relayKilled: kills,
         // Output that could not be written is missing. Look at the call that was hit: the
         // order of calls depends on the machine, so it may differ from the first run's.
-        logDamaged: /^write\(/.test(hit) && hit.includes("stdout.log"),
+        // And what tells a status is no line of the agent's.
+        logDamaged: scenario.notify !== undefined ||
+          /^write\(/.test(hit) && hit.includes("stdout.log"),
       }),
     ];
   };

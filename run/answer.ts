@@ -150,7 +150,10 @@ export async function readTurnAnswer(
         (turn.id !== after?.id || after?.state === "working");
       if (isNext || isLate) {
         const isIts = isNext && answer && answer.turn === turn.id;
-        const own = { turn, ...(isIts && { answer }) };
+        const own = {
+          turn: isNext ? turn : undefined,
+          ...(isIts && { answer }),
+        };
         return answerIn(session, { ...rest, transcript: own });
       }
     } catch (error) {
@@ -325,7 +328,7 @@ export function describeTurn(turn: LastTurn): string {
     case "done":
       return "its turn ended without a message";
     case "unknown":
-      return "it has not been asked anything yet";
+      return "its record has no turn of it";
     default:
       return turn.state satisfies never;
   }

@@ -286,8 +286,15 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
 };
 
 function check(options: CreateOptions): void {
+  CHECKS.command("command", options.command);
+  checkHow(options);
+}
+
+/** Checks how to start a session: all but its command. */
+export function checkHow(options: Omit<CreateOptions, "command">): void {
   for (const [name, check] of Object.entries(CHECKS)) {
-    check(name, options[name as keyof CreateOptions]);
+    if (name === "command") continue;
+    check(name, options[name as keyof typeof options]);
   }
 }
 

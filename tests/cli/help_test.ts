@@ -81,7 +81,7 @@ class Scene implements AsyncDisposable {
     ) {
       program(name, "sleep 0.2");
     }
-    program("claude", "echo done; echo an error >&2; sleep 0.2");
+    program("claude", "echo done; echo an error >&2");
     Deno.writeTextFileSync(join(this.dir, "notes.txt"), "a note\n");
   }
 

@@ -4,12 +4,18 @@
  * @module
  */
 import type { ToldStatus } from "../../events/event.ts";
-import { notifyOf, notifyReport, readOutcome } from "../../events/notify.ts";
+import { notifyOf, readOutcome } from "../../events/notify.ts";
 import { createSession } from "../../session/create.ts";
 import { processesAt } from "../../process/members.ts";
 import { newMeta, pathsIn, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";
-import { assertEquals, TestRoot, until } from "../helpers.ts";
+import {
+  assertEquals,
+  assertStringIncludes,
+  CLI,
+  TestRoot,
+  until,
+} from "../helpers.ts";
 
 const meta = newMeta({
   ...{ id: "a", kind: "pty", argv: ["x"], cwd: "/" } as const,
@@ -60,7 +66,7 @@ Deno.test("notifyOf() is nothing without a notifier", () => {
   assertEquals(notifyOf(without, pathsIn("/none", "a")), undefined);
 });
 
-Deno.test("notifyReport() starts the notifier apart from the session, with the event", async () => {
+Deno.test("report starts the notifier apart from the session, once for each change", async () => {
   await using root = new TestRoot();
   const dir = `${root.dir}/.notifier`;
   Deno.mkdirSync(dir);
@@ -69,35 +75,30 @@ Deno.test("notifyReport() starts the notifier apart from the session, with the e
     notify,
     `#!/bin/sh
      { cat; echo "$CODEX_SESSION_ID $CODEX_SESSION_EVENT $CODEX_SESSION_MESSAGE"
-       echo "\${CODEX_SESSION_DIR-none}"; } >"${dir}/new"; mv "${dir}/new" "${dir}/told"`,
+       echo "\${CODEX_SESSION_DIR-none}"; } >>"${dir}/new"; mv "${dir}/new" "${dir}/told"`,
     { mode: 0o755 },
   );
-  const { meta, paths } = await createSession({
+  const report = `${CLI.join(" ")} report blocked --kind question`;
+  const { paths } = await createSession({
     ...{ root: root.dir, id: "a", notify },
-    command: ["sleep", "600"],
+    command: [
+      ...["sh", "-c"],
+      `${report} -m "which 'é'?"; ${report} -m again; touch ${dir}/reported; exec sleep 600`,
+    ],
   });
-  const status = {
-    ...{ value: "blocked", kind: "question" } as const,
-    ...{ message: "which 'é'?", source: "report" } as const,
-  };
-  await notifyReport(meta, paths, status, null, () => true);
-  await until(() => exists(`${dir}/told`));
-  const [json, line, directory] = Deno.readTextFileSync(`${dir}/told`)
+  await until(() => exists(`${dir}/told`) && exists(`${dir}/reported`));
+  const [json, line, directory, more] = Deno.readTextFileSync(`${dir}/told`)
     .split("\n");
-  const { at: _, session, ...event } = JSON.parse(json!);
-  assertEquals(event, { id: "a", type: "status", status });
-  assertEquals(session.argv, ["sleep", "600"]);
+  const { at: _, session, status, ...event } = JSON.parse(json!);
+  assertEquals(event, { id: "a", type: "status" });
+  assertEquals(status.message, "which 'é'?");
+  assertEquals(session.argv[0], "sh");
   assertEquals(line, "a blocked which 'é'?");
-  assertEquals(directory, "none");
+  assertEquals([directory, more], ["none", ""]);
   const outcome = await until(() => readOutcome(paths));
   assertEquals({ ...outcome, at: "" }, {
     ...{ at: "", event: "blocked", exitStatus: 0 },
   });
-  Deno.removeSync(`${dir}/told`);
-  // The same again; and one that is no longer true.
-  await notifyReport(meta, paths, status, status, () => true);
-  await notifyReport(meta, paths, status, null, () => false);
-  assertEquals(exists(`${dir}/told`), false);
 });
 
 Deno.test("readOutcome() believes no other content", () => {
@@ -141,7 +142,9 @@ Deno.test("a relay tells the notifier, which does not hold the lock of the sessi
     ...{ root: root.dir, id: "a", kind: "pty", notify } as const,
     command: [
       ...["sh", "-c"],
-      `${report} working; ${report} 'blocked:kind=permission:msg=${message}'; exec sleep 600`,
+      // No agent chooses the program.
+      `sed -i 's#"notify": .*#"notify": "/bin/false"#' "$CODEX_SESSION_DIR/meta.json" || exit
+       ${report} working; ${report} 'blocked:kind=permission:msg=${message}'; exec sleep 600`,
     ],
   });
   await until(() => exists(`${dir}/told`));
@@ -149,6 +152,7 @@ Deno.test("a relay tells the notifier, which does not hold the lock of the sessi
     Deno.readTextFileSync(`${dir}/told`),
     "blocked: approve Bash\n",
   );
+  assertStringIncludes(Deno.readTextFileSync(paths.meta), "/bin/false");
   const processes = processesAt(paths);
   assertEquals(processes.map(({ role }) => role), ["reaper", "relay", "agent"]);
   for (const { pid } of processes) Deno.kill(pid, "SIGKILL");

@@ -16,6 +16,7 @@ import {
   assertMatch,
   assertRejects,
   PROJECT,
+  SmallDisk,
   TestRoot,
   until,
 } from "../helpers.ts";
@@ -180,11 +181,40 @@ Deno.test("a hanging notifier delays neither stop nor delete, and brings no dire
   assertEquals(names, [".notifier"]);
 });
 
+Deno.test({
+  name:
+    "processesAt() lists what looks like a notifier and carries the session's directory",
+  ignore: !isLinux,
+  async fn() {
+    await using root = new TestRoot();
+    const command = ["sh", "-c", "sleep 600; :", "codex-session-notifier"];
+    const { paths } = await createSession({ root: root.dir, command });
+    const roles = processesAt(paths).map(({ role }) => role);
+    assertEquals(roles.slice(0, 2), ["reaper", "agent"]);
+  },
+});
+
+Deno.test({
+  name: "a notifier's outcome is recorded on a full disk",
+  ignore: !isLinux || Deno.uid() !== 0,
+  async fn() {
+    await using root = new TestRoot();
+    await using disk = await SmallDisk.mount(`${root.dir}/disk`, "256k");
+    if (disk === undefined) return; // In a container that may not mount.
+    assertEquals(await outcomeOf(root, "exit 5", { disk }), 5);
+  },
+});
+
 /** Runs a notifier as the relay does, with another limit. */
-async function outcomeOf(root: TestRoot, script: string, seconds = "10") {
+async function outcomeOf(
+  root: TestRoot,
+  script: string,
+  { seconds = "10", disk }: { seconds?: string; disk?: SmallDisk } = {},
+) {
   const notify = program(root, script);
-  const dir = Deno.makeTempDirSync({ dir: root.dir });
+  const dir = Deno.makeTempDirSync({ dir: disk?.dir ?? root.dir });
   Deno.writeTextFileSync(`${dir}/notify.json`, "null".padEnd(127) + "\n");
+  disk?.fill();
   const meta = newMeta({ id: "a", kind: "exec", argv: [], cwd: "/", notify });
   const [command, ...args] = notifierCommand(notifierOf(meta)!, { at: "now" })
     .map((word) => word.replace("sleep 10", `sleep ${seconds}`));
@@ -209,9 +239,15 @@ Deno.test({
     await using root = new TestRoot();
     assertEquals(await outcomeOf(root, "exit 3"), 3);
     assertEquals(await outcomeOf(root, "yes | head -c 1000000; exit 4"), 4);
-    assertEquals(await outcomeOf(root, "kill -STOP $$", "0.2"), "timed out");
+    assertEquals(
+      await outcomeOf(root, "kill -STOP $$", { seconds: "0.2" }),
+      "timed out",
+    );
     const strays = `sleep 600 & echo $! >"\${0%/*}/stray"; sleep 600`;
-    assertEquals(await outcomeOf(root, strays, "0.2"), "timed out");
+    assertEquals(
+      await outcomeOf(root, strays, { seconds: "0.2" }),
+      "timed out",
+    );
     const stray = Deno.readTextFileSync(`${root.dir}/.notifier/stray`).trim();
     await until(() => !exists(`/proc/${stray}`) || isZombie(stray));
   },

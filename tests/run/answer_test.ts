@@ -53,7 +53,7 @@ Deno.test("readAnswer() keeps two sessions of one conversation apart", async () 
   await fails(
     readAnswer(waiting.id, { root }),
     "no_answer",
-    "it has not been asked anything yet",
+    "its record has no turn of it",
   );
 });
 
@@ -67,7 +67,7 @@ Deno.test("readAnswer() says why there is none", async () => {
   };
   await fails(read("begin 1; fail 1 'no more'"), "turn_failed", "no more");
   await fails(read("begin 1"), "no_answer", "in the middle of its turn");
-  const { id } = await talker.start("begin 3; sleep 60");
+  const { id } = await talker.start("begin 3; exec sleep 60");
   const error = () =>
     readAnswer(id, { root }).catch((error: Error) => error.message);
   await until(async () => `${await error()}`.endsWith("is not over yet"));
@@ -93,13 +93,13 @@ Deno.test("readTurnAnswer() waits for the record of the next turn, and takes no 
   await using talker = new Talker();
   const { root } = talker;
   const { id } = await talker.start(
-    "begin 1; answer 1 one; until [ -e go ]; do sleep 0.01; done; begin 2; answer 2 two; sleep 60",
+    "begin 1; answer 1 one; until [ -e go ]; do sleep 0.01; done; begin 2; answer 2 two; exec sleep 60",
   );
   await until(() => readAnswer(id, { root }).catch(() => undefined));
   const after = await markTurn(id, { root });
   assertEquals(after?.id, "1");
   const early = readTurnAnswer(id, { root, after, patienceMs: 1 });
-  await fails(early, "no_answer", "without a message");
+  await fails(early, "no_answer", "has no turn of it");
   const next = readTurnAnswer(id, { root, after });
   Deno.writeTextFileSync(`${talker.dir}/go`, "");
   assertEquals((await next).text, "two");
@@ -109,7 +109,7 @@ Deno.test("answer prints the message and records the conversation that Codex's o
   await using talker = new Talker();
   const { root, env } = talker;
   const script = "header; begin 1; answer 1 'one  two'";
-  const run = ["run", "--id", "a", "--", "codex", "exec", script];
+  const run = ["run", "--id", "a", "--", talker.codex, "exec", script];
   await runCli(root, run, { env });
   await runCli(root, ["wait", "a"]);
   // Without the agent's folder, nothing proves it.

@@ -35,10 +35,8 @@ export class Talker implements AsyncDisposable {
   readonly #root = new TestRoot();
   readonly dir = `${this.#root.dir}/agent`;
   readonly root = `${this.#root.dir}/sessions`;
-  readonly env: Readonly<Record<string, string>> = {
-    CODEX_HOME: `${this.dir}/home`,
-    PATH: `${this.dir}:${Deno.env.get("PATH")}`,
-  };
+  readonly env = { CODEX_HOME: `${this.dir}/home` };
+  readonly codex = `${this.dir}/codex`;
 
   constructor() {
     Deno.mkdirSync(this.dir);
@@ -52,7 +50,7 @@ export class Talker implements AsyncDisposable {
     script: string,
     options: Partial<CreateOptions> = {},
   ): Promise<CreatedSession> {
-    const command = ["codex", "exec", "resume", ID, "--", script];
+    const command = [this.codex, "exec", "resume", ID, "--", script];
     const { root, env, dir } = this;
     return createSession({ root, env, cwd: dir, command, ...options });
   }
