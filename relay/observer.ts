@@ -35,7 +35,7 @@ import { foregroundGroup } from "../system/pty.ts";
 import { Allowance } from "./allowance.ts";
 
 /** How often anything but a new status is written at most, in milliseconds. */
-const PAUSE_MS = 250;
+const PAUSE_MS = 500;
 /** How often a new status is written at once. A program that changes it faster waits. */
 const STATUSES_PER_SECOND = 20;
 /** How many notifications are kept. */
