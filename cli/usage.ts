@@ -617,7 +617,7 @@ export const COMMANDS: readonly Command[] = [
 /** The groups of the help, each with its commands. */
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Start", ["run", "create"]],
-  ["Watch", ["list", "show", "logs", "screen"]],
+  ["Watch", ["list", "show", "logs", "screen", "events"]],
   ["Talk", ["attach", "send", "wait"]],
   ["End", ["stop", "delete", "prune"]],
   ["Set up", ["doctor", "completions"]],
