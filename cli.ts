@@ -35,17 +35,21 @@ const STDOUT_FD = 1;
 const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   create: async () => (await start()).create,
   run: async () => (await start()).run,
+  resume: async () => (await import("./cli/again.ts")).resume,
+  restart: async () => (await import("./cli/again.ts")).restart,
   attach: async () => (await import("./cli/attach.ts")).attach,
   list: async () => (await list()).list,
   show: async () => (await list()).show,
   screen: async () => (await output()).screen,
   logs: async () => (await output()).logs,
+  answer: async () => (await import("./cli/said.ts")).answer,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,
   report: async () => (await import("./cli/report.ts")).report,
   stop: async () => (await stop()).stop,
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,
+  agents: async () => (await import("./cli/agents.ts")).agents,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))

@@ -23,6 +23,10 @@
  * - `damaged`: the session's metadata can't be read.
  * - `unsupported`: not possible on this operating system or for this kind.
  * - `timeout`: the time limit has passed.
+ * - `no_conversation`: it isn't known for certain which conversation the agent is having.
+ * - `no_answer`: the agent has not answered.
+ * - `turn_failed`: the agent's turn has failed.
+ * - `blocked`: the agent waits for its user.
  */
 export type ErrorCode =
   | "not_found"
@@ -38,7 +42,11 @@ export type ErrorCode =
   | "root_unusable"
   | "damaged"
   | "unsupported"
-  | "timeout";
+  | "timeout"
+  | "no_conversation"
+  | "no_answer"
+  | "turn_failed"
+  | "blocked";
 
 /** Further facts that a {@linkcode SessionError} carries. */
 export interface SessionErrorOptions extends ErrorOptions {

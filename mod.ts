@@ -43,6 +43,8 @@ export {
   type DiagnoseOptions,
   type Diagnosis,
 } from "./doctor/diagnose.ts";
+export { type KnownAgent, listAgents } from "./doctor/agents.ts";
+export type { Support } from "./agents/agent.ts";
 export type { FindingStatus } from "./doctor/finding.ts";
 export {
   ArgumentError,
@@ -95,6 +97,13 @@ export {
   type Times,
 } from "./store.ts";
 export {
+  type RestartOptions,
+  restartSession,
+  type ResumeOptions,
+  resumeSession,
+} from "./run/again.ts";
+export { type LastTurn, readAnswer, type SessionAnswer } from "./run/answer.ts";
+export {
   type RunResult,
   runToEnd,
   type RunToEndOptions,
@@ -104,6 +113,7 @@ export {
   type PruneOptions,
   pruneSessions,
 } from "./session/prune.ts";
+export { AGENT_NAMES } from "./agents/agents.ts";
 export { codexProgram } from "./agents/codex.ts";
 export {
   type DeleteOptions,

@@ -146,6 +146,12 @@ export interface Meta {
   readonly rm?: boolean;
   /** The program that is told what happens in it: an absolute path. */
   readonly notify?: string;
+  /** The agent program that it runs, if that is a known one. */
+  readonly agent?: string;
+  /** The id of the session whose conversation it goes on with. */
+  readonly resumes?: string;
+  /** The id of the session whose command it repeats. */
+  readonly restarts?: string;
 }
 
 /**
@@ -468,8 +474,16 @@ export function parseMeta(text: string, id: string): Meta {
   else if (
     notify !== undefined && !(typeof notify === "string" && isAbsolute(notify))
   ) wrong = "notify";
+  else wrong = LATER.find((name) => !isOptionalString(meta[name]));
   if (wrong !== undefined) throw damaged(`meta.json has no valid ${wrong}`);
   return meta as Meta;
+}
+
+/** Names in the metadata that earlier versions didn't write. */
+const LATER = ["agent", "resumes", "restarts"] as const;
+
+function isOptionalString(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }
 
 /** Tells from its metadata whether a session is a terminal; a damaged session is not. */
@@ -565,10 +579,13 @@ function promptOf(text: string): string {
 export function newMeta(
   facts:
     & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm" | "notify">
-    & Partial<Pick<Meta, "labels" | "prompt">>
+    & Partial<
+      Pick<Meta, "labels" | "prompt" | "agent" | "resumes" | "restarts">
+    >
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
-  const { argv, env = {}, labels = {}, timeoutMs, rm, notify } = facts;
+  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
+  const { notify, agent, resumes, restarts } = facts;
   const meta: Meta = {
     format: FORMAT,
     id: facts.id,
@@ -582,6 +599,9 @@ export function newMeta(
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
     ...(notify === undefined ? {} : { notify }),
+    ...(agent === undefined ? {} : { agent }),
+    ...(resumes === undefined ? {} : { resumes }),
+    ...(restarts === undefined ? {} : { restarts }),
   };
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;

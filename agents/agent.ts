@@ -60,6 +60,8 @@ export interface Agent {
   readonly homeOf?: (env: Environment) => string | undefined;
   /** The record of a conversation in such a folder, found by its id. */
   readonly findTranscript?: (id: string, home: string) => string | undefined;
+  /** The variable that names this folder. */
+  readonly homeVariable?: string;
   /**
    * What the title of its terminal means, for versions that don't report by OSC 7501; `undefined`
    * if nothing. The title is harmless and bounded.
@@ -67,6 +69,45 @@ export interface Agent {
   readonly statusOfTitle?: (title: string) => AgentStatus | undefined;
   /** What the lines of a record tell; the last line comes first, see `linesFromEnd()`. */
   readonly readLines?: (lines: Iterable<string | undefined>) => Transcript;
+  /**
+   * The conversation that its output of one turn (kind `exec`) names, in what it writes itself
+   * before anything of its model.
+   */
+  readonly idInOutput?: (
+    args: readonly string[],
+    files: OutputFiles,
+  ) => string | undefined;
+  /**
+   * What its standard output of one turn (kind `exec`) tells, the last line first; `text` if it
+   * holds the answer alone.
+   */
+  readonly readOutput?: (
+    args: readonly string[],
+    lines: Iterable<string | undefined>,
+  ) => Transcript | "text" | undefined;
+  /** The options that this project gives itself, or instead of which it gives others. */
+  readonly ownOptions: RegExp;
+  /** The same arguments for another new conversation, if they name one. */
+  readonly withNewId?: (
+    args: readonly string[],
+    newId: string,
+  ) => readonly string[];
+  /** What of it works with this project: `docs/agents.md` has the same table. */
+  readonly support: Readonly<Record<"status" | "answer" | "resume", Support>>;
+}
+
+/**
+ * How it is known that something works: `tried` with the real program, only `read` in its
+ * documents; `no` if it doesn't.
+ */
+export type Support = "tried" | "read" | "no";
+
+/** The files that hold the output of a session, by their paths. */
+export interface OutputFiles {
+  /** Its standard output. */
+  readonly stdout: string;
+  /** Its standard error. */
+  readonly stderr: string;
 }
 
 /** The command lines of an agent for one kind of session. */
@@ -78,6 +119,15 @@ export interface CommandLines {
    * caller choose the id of a new conversation gets `newId`, unless the arguments decide that.
    */
   start(args: readonly string[], newId?: string): readonly string[];
+  /**
+   * What stands between a program that the user has named, such as `/opt/codex` or
+   * `npx @openai/codex`, and the arguments; `undefined` if that program has not this kind.
+   *
+   * @default {nothing}
+   */
+  behind?(program: readonly string[]): readonly string[] | undefined;
+  /** Whether it goes on with a conversation only if it gets a prompt. @default {false} */
+  readonly needsPrompt?: boolean;
   /**
    * What stands behind the program to go on with a conversation; `undefined` if this kind can't,
    * or not without a prompt.

@@ -14,6 +14,14 @@ import { isGranted } from "../system/files.ts";
 /** All known agents. */
 export const AGENTS: readonly Agent[] = [CODEX, CLAUDE, GEMINI, OPENCODE];
 
+/** Their names. */
+export const AGENT_NAMES: readonly string[] = AGENTS.map(({ name }) => name);
+
+/** The agent with this name; `undefined` if this version knows none. */
+export function agentNamed(name: string | undefined): Agent | undefined {
+  return AGENTS.find((agent) => agent.name === name);
+}
+
 /** The variables that name a calling agent, without those that the user sets for the session. */
 export function markersExcept(env: Readonly<Record<string, string>>): string[] {
   return AGENTS.flatMap(({ markers }) => markers)

@@ -30,6 +30,12 @@ import {
   type Transcript,
   type Turn,
 } from "./transcript.ts";
+import {
+  idInClaudeOutput,
+  readClaudeOutput,
+  tokensOf,
+} from "./claude_output.ts";
+import { withNewId } from "./command_line.ts";
 import type { BlockedKind, StatusValue } from "../screen/program_status.ts";
 import { isAbsolute } from "../std.ts";
 import { readFile, statOptional } from "../system/files.ts";
@@ -56,6 +62,12 @@ export const CLAUDE: Agent = {
   homeOf,
   findTranscript,
   readLines: readTranscript,
+  homeVariable: "CLAUDE_CONFIG_DIR",
+  idInOutput: idInClaudeOutput,
+  readOutput: readClaudeOutput,
+  withNewId,
+  ownOptions: /^--(print|session-id|resume|continue)(=|$)|^-[prc]/,
+  support: { status: "tried", answer: "tried", resume: "tried" },
 };
 
 function commandLines(
@@ -64,6 +76,7 @@ function commandLines(
 ): CommandLines {
   return {
     program: () => ["claude"],
+    needsPrompt,
     start: (args, newId) => {
       const chosen = newId === undefined || choosesConversation(args)
         ? []
@@ -315,21 +328,4 @@ function answerOf(part: Part): Answer | undefined {
   const tokens = tokensOf([...usage.values()]);
   const text = texts.toReversed().join("");
   return { text, turn, at, ...(tokens && { tokens }) };
-}
-
-/** The sum of all tokens; `undefined` if one number isn't known. */
-function tokensOf(usages: readonly Fields[]): Answer["tokens"] {
-  let [input, output] = [0, 0];
-  for (const usage of usages) {
-    const counts = [
-      usage.input_tokens,
-      usage.cache_creation_input_tokens ?? 0,
-      usage.cache_read_input_tokens ?? 0,
-    ].map(numberIn);
-    const written = numberIn(usage.output_tokens);
-    if (counts.includes(undefined) || written === undefined) return undefined;
-    input += counts.reduce<number>((sum, count) => sum + count!, 0);
-    output += written;
-  }
-  return { input, output };
 }

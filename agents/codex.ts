@@ -12,6 +12,7 @@
  * @module
  */
 import type { Agent, AgentStatus, CommandLines } from "./agent.ts";
+import { idInCodexOutput, readCodexOutput } from "./codex_output.ts";
 import {
   findOpenRollout,
   findRollout,
@@ -45,6 +46,11 @@ export const CODEX: Agent = {
   homeOf,
   findTranscript: findRollout,
   readLines: readRollout,
+  homeVariable: "CODEX_HOME",
+  idInOutput: idInCodexOutput,
+  readOutput: readCodexOutput,
+  ownOptions: /^--no-daemon$/,
+  support: { status: "tried", answer: "tried", resume: "tried" },
   statusOfTitle,
   server: {
     // Both seen in version 0.169.0.
@@ -175,6 +181,8 @@ function commandLines(kind: Kind, abilities: Abilities = {}): CommandLines {
   const { canResume = true, needsPrompt = false } = abilities;
   return {
     program: () => codexProgram(kind),
+    behind: ([...words]) => behind(kind, basename(words.at(-1) ?? "")),
+    needsPrompt,
     start: (args) => args,
     resume: (id, prompt) => {
       if (!canResume || (needsPrompt && prompt === undefined)) return undefined;
@@ -183,6 +191,17 @@ function commandLines(kind: Kind, abilities: Abilities = {}): CommandLines {
       return ["resume", id, ...rest];
     },
   };
+}
+
+/** What stands behind a `codex` that the user has named, in each version. */
+const BEHIND: Readonly<Partial<Record<Kind, readonly string[]>>> = {
+  exec: ["exec"],
+  pty: ["-c", "features.daemon_auto_start=false"],
+};
+
+function behind(kind: Kind, name: string): readonly string[] | undefined {
+  if (name === `codex-${kind}`) return [];
+  return /^codex-(exec|repl)$/.test(name) ? undefined : BEHIND[kind];
 }
 
 /** Options whose value is the next argument, as the help of version 0.169 lists them. */

@@ -1,5 +1,5 @@
 /**
- * Command lines as users write them into a variable.
+ * Command lines: as users write them into a variable, and with another conversation.
  *
  * @module
  */
@@ -36,4 +36,19 @@ export function splitCommandLine(text: string, what: string): string[] {
     throw new ArgumentError(`Invalid command line in ${what}: it is empty`);
   }
   return words;
+}
+
+/**
+ * The same arguments with another value of `--session-id`, if they have that option: an agent
+ * refuses to begin a conversation again.
+ */
+export function withNewId(
+  args: readonly string[],
+  newId: string,
+): readonly string[] {
+  const name = "--session-id";
+  return args.map((arg, at) => {
+    if (args[at - 1] === name) return newId;
+    return arg.startsWith(`${name}=`) ? `${name}=${newId}` : arg;
+  });
 }

@@ -17,9 +17,14 @@
  */
 import type { Agent, AgentProcess, AgentStatus, Environment } from "./agent.ts";
 import { recognizeAgent } from "./recognize.ts";
-import { linesFromEnd, type Transcript } from "./transcript.ts";
+import {
+  linesFromEnd,
+  parseFields,
+  timeIn,
+  type Transcript,
+} from "./transcript.ts";
 import type { SessionProcess } from "../process/members.ts";
-import { familyOf, readArgv, readEntry } from "../process/table.ts";
+import { familyOf, readArgv, readEntry, readTable } from "../process/table.ts";
 import { openFile } from "../system/files.ts";
 import { readSystemBytes } from "../system/libc.ts";
 
@@ -59,13 +64,15 @@ export function findConversation(
 
 /**
  * The same for the session whose agent has this number. `given` is the environment that the agent
- * got, as far as the caller knows: some processes hide theirs.
+ * got, as far as the caller knows: some processes hide theirs. `table` reads all processes.
  */
 export function conversationOf(
   agentPid: number,
   given: Environment = () => undefined,
+  table: typeof readTable = readTable,
 ): Conversation | undefined {
-  const found = agentProcesses(agentPid, given).flatMap((process) => {
+  const family = familyOf(agentPid, table());
+  const found = agentProcesses(agentPid, given, family).flatMap((process) => {
     const { agent } = recognizeAgent(readArgv(process.pid) ?? []) ?? {};
     const conversation = agent?.findConversation?.(process);
     // The number may have been given to another process while its files were read.
@@ -78,10 +85,14 @@ export function conversationOf(
 }
 
 /** The session's agent and its descendants in the same kernel session. */
-function agentProcesses(pid: number, given: Environment): AgentProcess[] {
+function agentProcesses(
+  pid: number,
+  given: Environment,
+  family: ReturnType<typeof familyOf>,
+): AgentProcess[] {
   const sid = readEntry(pid)?.sid;
   if (sid === undefined) return [];
-  return familyOf(pid).filter((one) => one.sid === sid)
+  return family.filter((one) => one.sid === sid)
     .map(({ pid, startTicks }) => {
       return { pid, startTicks, env: environmentOf(pid) ?? given };
     });
@@ -113,13 +124,28 @@ export function namedConversation(
   return { agent, id, home, transcript, how: "arguments" };
 }
 
+/** How {@linkcode readTranscript} reads a record. */
+interface ReadOptions {
+  /** How much of it is read at most, from its end, in bytes. @default {67108864} */
+  readonly maxBytes?: number;
+  /**
+   * What was recorded later doesn't count, in milliseconds since 1970: another session may have
+   * gone on with the conversation.
+   *
+   * @default {Infinity}
+   */
+  readonly untilMs?: number;
+}
+
 /**
  * The last turn and answer of a conversation; `undefined` if there is no record that can be read.
- * Reads from its end, at most `maxBytes` (64 MiB). Needs `--allow-read` of the agent's folder.
+ * Needs `--allow-read` of the agent's folder.
  */
 export function readTranscript(
-  conversation: Pick<Conversation, "agent" | "id" | "home" | "transcript">,
-  maxBytes?: number,
+  conversation:
+    & Pick<Conversation, "agent" | "id" | "home">
+    & Partial<Pick<Conversation, "transcript">>,
+  { maxBytes, untilMs = Infinity }: ReadOptions = {},
 ): Transcript | undefined {
   const { agent, id, home } = conversation;
   // The agent may have begun its record meanwhile.
@@ -127,7 +153,23 @@ export function readTranscript(
     (home && agent.findTranscript?.(id, home));
   if (!path) return undefined;
   using file = openFile(path);
-  return file && agent.readLines?.(linesFromEnd(file, maxBytes));
+  if (file === undefined) return undefined;
+  return agent.readLines?.(linesUntil(untilMs, linesFromEnd(file, maxBytes)));
+}
+
+/** The lines from the last one on that was written until then. */
+function* linesUntil(
+  untilMs: number,
+  lines: Iterable<string | undefined>,
+): Generator<string | undefined> {
+  let isLater = untilMs !== Infinity;
+  for (const line of lines) {
+    if (isLater && line !== undefined) {
+      const at = timeIn(parseFields(line).timestamp);
+      isLater = at === undefined || at > untilMs;
+    }
+    if (!isLater || line === undefined) yield line;
+  }
 }
 
 /**

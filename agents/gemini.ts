@@ -8,6 +8,7 @@
  * @module
  */
 import type { Agent, AgentStatus } from "./agent.ts";
+import { withNewId } from "./command_line.ts";
 import { isUuid, messageIn } from "./transcript.ts";
 
 const program = () => ["gemini"];
@@ -18,10 +19,12 @@ export const GEMINI: Agent = {
   programs: ["gemini"],
   packages: /gemini-cli/,
   npmPackage: "@google/gemini-cli",
-  markers: [],
+  // What it sets for tool calls.
+  markers: ["GEMINI_CLI"],
   commands: {
     exec: {
       program,
+      needsPrompt: true,
       // -p takes the next argument, whatever that is.
       start: (args, newId) => [...chosen(args, newId), "-p", ...args],
       resume: (id, prompt) =>
@@ -44,6 +47,9 @@ export const GEMINI: Agent = {
     const id = idAfter(args, "--session-id") ?? idAfter(args, "--resume");
     return id ?? idAfter(args, "-r");
   },
+  withNewId,
+  ownOptions: /^--(prompt|session-id|resume)(=|$)|^-[pr]/,
+  support: { status: "read", answer: "no", resume: "read" },
   statusOfTitle,
 };
 

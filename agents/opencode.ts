@@ -13,10 +13,13 @@ export const OPENCODE: Agent = {
   programs: ["opencode"],
   packages: /opencode/,
   npmPackage: "opencode-ai",
-  markers: [],
+  // What it sets for itself and its tool calls.
+  markers: ["OPENCODE", "OPENCODE_PID"],
   commands: {
     exec: {
       program: () => ["opencode", "run"],
+      behind: () => ["run"],
+      needsPrompt: true,
       start: (args) => args,
       resume: (id, prompt) =>
         prompt === undefined ? undefined : ["--session", id, "--", prompt],
@@ -35,4 +38,6 @@ export const OPENCODE: Agent = {
     const id = at < 0 || args.includes("--fork") ? undefined : args[at + 1];
     return id && /^ses_[A-Za-z0-9]{1,60}$/.test(id) ? id : undefined;
   },
+  ownOptions: /^--session(=|$)|^-s/,
+  support: { status: "no", answer: "no", resume: "read" },
 };

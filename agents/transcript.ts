@@ -45,6 +45,8 @@ export interface Answer {
   readonly at?: number;
   /** What the turn has cost: all tokens that were read and written, also those from a cache. */
   readonly tokens?: { readonly input: number; readonly output: number };
+  /** What the turn has cost, in US dollars, as the agent has counted it. */
+  readonly costUsd?: number;
 }
 
 /** The end of a conversation's record. */
@@ -183,4 +185,12 @@ export function firstLine(path: string, maxBytes: number): string | undefined {
     if (end >= 0) return textOfParts(parts);
   }
   return undefined;
+}
+
+/** The text at the beginning of a file, at most so many bytes of it; empty without a file. */
+export function firstBytes(path: string, maxBytes: number): string {
+  using file = openFile(path);
+  const length = Math.min(file?.size() ?? 0, maxBytes);
+  const block = file && readBlock(file, 0, length);
+  return block ? decoder.decode(block) : "";
 }

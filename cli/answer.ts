@@ -36,6 +36,9 @@ const LEAST_REPLAY_MS = 1000;
 const MAX_ANSWER_LENGTH = 16 * 1024 * 1024;
 /** What a line costs beside its text. */
 const LINE_COST = 50;
+/** How long a terminal must be silent to have been drawn, and how long that is waited for. */
+const QUIET_MS = 100;
+const SETTLE_MS = 1000;
 /** So often a screen is read, until nothing is written meanwhile. */
 const MOST_LOOKS = 20;
 
@@ -69,6 +72,7 @@ export async function exchange(
     await abortable(send(late.signal), late.signal);
     sent = true;
     found = await waitFor(id, condition, { since, signal: late.signal });
+    if (isTerminal) await settle(id, condition);
   } catch (error) {
     failure = late.signal.aborted ? timedOut(id, timeoutMs) : error;
   }
@@ -78,6 +82,18 @@ export async function exchange(
   }
   if (found === undefined) throw failure;
   return statusOfEnd(id, found);
+}
+
+/** A program tells what it is doing a moment before it draws that. */
+async function settle(id: string, { for: asked }: Condition): Promise<void> {
+  if (asked !== "status" && asked !== "turn") return;
+  try {
+    const idle = { for: "idle", idleMs: QUIET_MS } as const;
+    await waitFor(id, idle, { timeoutMs: SETTLE_MS });
+  } catch (error) {
+    // It goes on drawing, or has ended.
+    if (!(error instanceof SessionError)) throw error;
+  }
 }
 
 /** A starting point, and what comes since. */

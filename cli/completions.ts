@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { AGENT_NAMES } from "../agents/agents.ts";
 import { ArgumentError } from "../errors.ts";
 import { cut } from "./format.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
@@ -77,6 +78,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "env-file": "file",
     "notify": "file",
     "scope": SCOPES,
+    "agent": AGENT_NAMES,
     "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
     "kind": BLOCKED_KINDS,
     "state": STATES,

@@ -54,6 +54,9 @@ export const FAILED = 1;
 /** The arguments of a call are wrong. */
 export const USAGE = 2;
 
+/** The agent waits for its user. */
+const BLOCKED = 5;
+
 /** What each exit status means, for the help. `tests/docs_test.ts` compares the README. */
 export const MEANINGS: readonly (readonly [number, string])[] = [
   [OK, "done"],
@@ -61,6 +64,7 @@ export const MEANINGS: readonly (readonly [number, string])[] = [
   [USAGE, "wrong usage"],
   [3, "no such session, or several match"],
   [4, "not possible with this session: its state, kind or system"],
+  [BLOCKED, "the agent waits for its user"],
   [124, "timeout"],
   [126, "the program can't be executed"],
   [127, "the program is not found"],
@@ -81,6 +85,10 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   spawn_failed: FAILED,
   root_unusable: FAILED,
   timeout: 124,
+  no_conversation: 4,
+  no_answer: FAILED,
+  turn_failed: FAILED,
+  blocked: BLOCKED,
   not_executable: 126,
   program_not_found: 127,
 };

@@ -23,6 +23,12 @@ import {
 import { isEnded, isOfAgent, leftOverTest } from "./left_over.ts";
 import { readOutcome } from "../events/notify.ts";
 import {
+  agentOf,
+  conversationOf,
+  type KnownConversation,
+  recordedConversation,
+} from "../events/conversation.ts";
+import {
   activityOf,
   type Colored,
   statusJson,
@@ -30,7 +36,7 @@ import {
   statusReader,
 } from "./status.ts";
 import { processesAt } from "../process/members.ts";
-import type { Session } from "../session/find.ts";
+import { listSessions, type Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
 import {
   exitStatus,
@@ -231,12 +237,27 @@ function summaryOf(
   };
 }
 
+/** The conversation of a session, as far as the permissions let it be known. */
+function conversationIn(session: Session) {
+  let found: KnownConversation | undefined;
+  try {
+    found = conversationOf(session);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    found = recordedConversation(session.paths);
+  }
+  if (found === undefined) return null;
+  const { agent, id, home = null, how } = found;
+  return { agent: agent.name, id, home, how };
+}
+
 /** `show`: all details, as a JSON array in the order of the operands. */
 export const show: Handler = async (call, io) => {
   const { mainPids } = await import("../process/main_pids.ts");
   const shown: unknown[] = [];
   const readStatus = statusReader();
   const chosen = await choose(call, io, () => true);
+  const all = await listSessions();
   // deno-lint-ignore require-await
   const status = await forEachChosen(chosen, io, async (session) => {
     const { paths, meta } = session;
@@ -262,6 +283,12 @@ export const show: Handler = async (call, io) => {
       notify: meta?.notify === undefined
         ? null
         : { program: meta.notify, last: readOutcome(paths) },
+      agent: agentOf(meta)?.name ?? meta?.agent ?? null,
+      conversation: conversationIn(session),
+      resumes: meta?.resumes ?? null,
+      resumedBy: all.filter(({ meta }) => meta?.resumes === session.id)
+        .map(({ id }) => id),
+      restarts: meta?.restarts ?? null,
       dir: paths.dir,
       stdout: paths.stdout,
       stderr: paths.stderr,

@@ -26,6 +26,11 @@ export const send: Handler = async (call, io) => {
       "Cannot use --for with --label, --state, --status or --all: it prints what one session answers",
     );
   }
+  if (call.flags.has("answer") && valueOf(call, "for") !== "turn") {
+    throw new ArgumentError(
+      "Cannot use --answer alone: it prints the answer of the turn that --for turn waits for",
+    );
+  }
   const keys = call.values.get("key") ?? [];
   const typed = words.length > 0 || keys.length > 0;
   const ways = [typed, call.flags.has("stdin"), call.flags.has("eof")];
@@ -72,6 +77,10 @@ async function sendTo(
   if (text !== undefined) {
     const { parseCondition } = await import("./wait.ts");
     const condition = parseCondition(text);
+    if (call.flags.has("answer")) {
+      const { ask } = await import("./said.ts");
+      return await ask({ id, send, timeoutMs }, io);
+    }
     const { exchange } = await import("./answer.ts");
     return await exchange({ id, isTerminal, send, condition, timeoutMs }, io);
   }

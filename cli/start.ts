@@ -23,8 +23,9 @@ import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize, shellWord } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
+import { isGranted } from "../system/files.ts";
 
-/** `create`: the Codex agent of a kind. */
+/** `create`: an agent of a kind; Codex, unless another one is named. */
 export const create: Handler = async (call, io) => {
   const [kind, ...rest] = call.operands;
   if (!isKind(kind)) {
@@ -34,17 +35,42 @@ export const create: Handler = async (call, io) => {
         : `Unknown kind "${kind}": use exec, repl or pty; for another command: codex-session run`,
     );
   }
+  const name = valueOf(call, "agent") ?? defaultAgent();
+  const { AGENTS, agentNamed } = await import("../agents/agents.ts");
+  const lines = agentNamed(name)?.commands[kind];
+  if (lines === undefined) {
+    const known = AGENTS.map(({ name, commands }) =>
+      `${name} (${Object.keys(commands).join(", ")})`
+    ).join(", ");
+    throw new ArgumentError(
+      agentNamed(name) === undefined
+        ? `Unknown agent "${name}": use ${known}`
+        : `Agent ${name} has no kind ${kind}: use ${known}`,
+    );
+  }
   const args = rest[0] === "--" ? rest.slice(1) : rest;
-  if (args === rest) noteOwnOption(kind, rest, io);
-  const { codexProgram } = await import("../agents/codex.ts");
-  const command = [...await codexProgram(kind), ...args];
-  return await start(call, io, { kind, command, prompt: args.join(" ") });
+  if (args === rest && name === CODEX) noteOwnOption(kind, rest, io);
+  const command = [
+    ...await lines.program(),
+    ...lines.start(args, crypto.randomUUID()),
+  ];
+  const prompt = args.join(" ");
+  return await start(call, io, { kind, command, agent: name, prompt });
 };
+
+const CODEX = "codex";
+
+/** The agent that `create` starts if none is named. */
+function defaultAgent(): string {
+  const variable = "CODEX_SESSION_AGENT";
+  const own = isGranted({ name: "env", variable }) && Deno.env.get(variable);
+  return own || readConfig().agent || CODEX;
+}
 
 /** Options of `create` that Codex doesn't have. */
 // deno-fmt-ignore
 const NOT_OF_CODEX = [
-  "id", "label", "rm", "notify", "timeout", "scope", "size", "log-limit", "env-file", "attach",
+  "agent", "id", "label", "rm", "notify", "timeout", "scope", "size", "log-limit", "env-file", "attach",
 ];
 
 /** Says where an option of ours goes that stands among the arguments of the agent. */
@@ -85,12 +111,15 @@ export const run: Handler = async (call, io) => {
   return await start(call, io, { kind, command: call.operands });
 };
 
-async function start(
+/** Starts a session with the options of a call, which come before those of `what`. */
+export async function start(
   call: Parsed,
   io: Io,
-  what: Pick<CreateOptions, "command" | "prompt"> & { readonly kind: Kind },
+  what: CreateOptions & { readonly kind: Kind },
 ): Promise<number> {
-  const terminal = terminalOptions(call, what.kind);
+  const terminal = terminalOptions(call, what);
+  const timeoutMs = parsedValueOf(call, "timeout", parsePeriod) ??
+    what.timeoutMs;
   const attaching = call.flags.has("attach");
   checkStreams(call, attaching, what.kind);
   // Attached before the agent starts: it may have ended, and with --rm be gone, at once.
@@ -119,14 +148,13 @@ async function start(
       ...what,
       ...terminal,
       id: valueOf(call, "id"),
-      cwd: valueOf(call, "cwd"),
-      env: environmentOf(call),
-      labels: labelsOf(call),
-      timeoutMs: parsedValueOf(call, "timeout", parsePeriod),
+      cwd: valueOf(call, "cwd") ?? what.cwd,
+      env: { ...what.env, ...environmentOf(call) },
+      labels: { ...what.labels, ...labelsOf(call) },
       rm: call.flags.has("rm"),
-      notify: notifierOf(call),
-      // Only a timeout has an effect of it.
-      graceMs: call.values.has("timeout") ? readConfig().graceMs : undefined,
+      timeoutMs,
+      notify: notifierOf(call, what.notify),
+      graceMs: timeoutMs === undefined ? undefined : readConfig().graceMs,
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
       beforeStart: ({ id }) => {
@@ -153,9 +181,10 @@ async function start(
   return OK;
 }
 
-/** The notifier of `--notify`, else that of the configuration; an empty one is none. */
-function notifierOf(call: Parsed): string | undefined {
-  return (valueOf(call, "notify") ?? readConfig().notify) || undefined;
+/** The notifier of `--notify`, else the one before, else the user's; an empty one is none. */
+function notifierOf(call: Parsed, before?: string): string | undefined {
+  const asked = valueOf(call, "notify") ?? before ?? readConfig().notify;
+  return asked || undefined;
 }
 
 /** Refuses to choose streams where there is no effect. */
@@ -171,7 +200,10 @@ function checkStreams(call: Parsed, attaching: boolean, kind: Kind): void {
 }
 
 /** The options for terminals; other kinds refuse them, so that nobody waits for an effect. */
-function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
+function terminalOptions(
+  call: Parsed,
+  { kind, columns }: Pick<CreateOptions, "columns"> & { readonly kind: Kind },
+): Partial<CreateOptions> {
   const size = valueOf(call, "size");
   const limit = valueOf(call, "log-limit");
   if (!KINDS[kind].isTerminal) {
@@ -183,15 +215,18 @@ function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
     return {};
   }
   const config = size === undefined || limit === undefined ? readConfig() : {};
-  const [columns, rows] = sizeOf(size ?? config.size ?? "120x40");
-  const logLimitBytes = parsedValueOf(call, "log-limit", parseSize) ??
-    config.logLimitBytes;
-  return { columns, rows, logLimitBytes };
+  const asked = size ?? (columns === undefined ? config.size : undefined);
+  return {
+    logLimitBytes: parsedValueOf(call, "log-limit", parseSize) ??
+      config.logLimitBytes,
+    ...(asked !== undefined && sizeOf(asked)),
+  };
 }
 
-function sizeOf(size: string): [number, number] {
+function sizeOf(size: string): Pick<CreateOptions, "columns" | "rows"> {
   try {
-    return parseTerminalSize(size);
+    const [columns, rows] = parseTerminalSize(size);
+    return { columns, rows };
   } catch (error) {
     throw new ArgumentError(`Invalid size "${size}": ${messageOf(error)}`);
   }
@@ -214,7 +249,7 @@ function readEnvFile(file: string): string {
 }
 
 /** The variables of `--env-file` and `--env`; `--env` wins. */
-function environmentOf(call: Parsed): Record<string, string> {
+export function environmentOf(call: Parsed): Record<string, string> {
   const env: Record<string, string> = {};
   for (const file of call.values.get("env-file") ?? []) {
     Object.assign(env, parseEnvFile(readEnvFile(file), file));

@@ -160,18 +160,32 @@ const TERMINAL: readonly Option[] = [
   },
 ];
 
+const FORCE: Option = {
+  name: "force",
+  short: "f",
+  help: "stop the session first if it is running",
+};
+
+/** Those that decide what a session that takes up an earlier one is started with. */
+const AGAIN: readonly Option[] = [
+  ...START.filter(({ name }) => name !== "cwd"),
+  ...ATTACHED,
+  ...TERMINAL,
+];
+
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
   {
     name: "create",
     operands: "exec|repl|pty [--] ARGS…",
-    summary: "start a Codex agent in the background",
+    summary: "start a coding agent in the background",
     details:
-      "Prints the session id. Options for codex-session stand before the kind; all arguments after it\n" +
+      "Starts Codex, or the agent that --agent or CODEX_SESSION_AGENT names: codex, claude, gemini or\n" +
+      "opencode. Prints the session id. Options for codex-session stand before the kind; all arguments after it\n" +
       "go to the agent unchanged.\n\n" +
       "Kinds: exec runs one turn and takes no input; repl is interactive and takes input from `send`\n" +
       "and `attach`; pty is the full terminal interface.\n\n" +
-      "Programs: codex-exec (or `codex exec`), codex-repl and codex on PATH, or the command lines in\n" +
+      "Programs of Codex: codex-exec (or `codex exec`), codex-repl and codex on PATH, or the command lines in\n" +
       "CODEX_SESSION_EXEC, CODEX_SESSION_REPL and CODEX_SESSION_PTY.",
     foreign: {
       "-d": "sessions always run in the background",
@@ -182,7 +196,16 @@ export const COMMANDS: readonly Command[] = [
       "--workdir": "use --cwd",
       "-C": "use --cwd",
     },
-    options: [...START, ...ATTACHED, ...TERMINAL],
+    options: [
+      {
+        name: "agent",
+        value: "NAME",
+        help: "the agent: codex (default), claude, gemini or opencode",
+      },
+      ...START,
+      ...ATTACHED,
+      ...TERMINAL,
+    ],
     verbatim: true,
     examples: [
       ["create exec 'fix the failing test'", "one turn in the background"],
@@ -190,6 +213,7 @@ export const COMMANDS: readonly Command[] = [
         "create --id fix --timeout 1h exec --json 'fix it'",
         "with an id and a time limit",
       ],
+      ["create --agent claude exec 'explain this'", "another agent"],
       ["create -a repl", "start and attach"],
       ["create -a pty", "the full interface; press ctrl-\\ to detach"],
     ],
@@ -235,6 +259,55 @@ export const COMMANDS: readonly Command[] = [
       ["run -i --id calc bc -l", "a program that reads lines"],
       ["run -t -a --id ed vim", "full screen; press ctrl-\\ to detach"],
       ["run --rm -a make test", "watch it; delete it when it ends"],
+    ],
+  },
+  {
+    name: "resume",
+    operands: "SEL [PROMPT]",
+    takesText: true,
+    summary: "go on with the conversation of an ended or lost session",
+    details:
+      "Starts a new session: the same agent goes on with the conversation, with the same program,\n" +
+      "kind, directory, labels and time limit. Prints the new id. Kind exec needs a PROMPT.\n\n" +
+      "Options of the agent and the values of variables are not carried over: it says which, and\n" +
+      "--arg and -e give them again. If it isn't known for certain which conversation it was, it\n" +
+      "says so. `show` has the link: resumes, resumedBy.",
+    foreign: { "--cwd": "a conversation stays in its directory" },
+    options: [
+      FORCE,
+      {
+        name: "tty",
+        short: "t",
+        help: "in a terminal of its own (kind pty; default: the same kind)",
+      },
+      { name: "exec", help: "one turn without input (kind exec)" },
+      {
+        name: "arg",
+        value: "ARG",
+        repeat: true,
+        help: "an argument for the agent, such as --arg=--model --arg=x",
+      },
+      ...AGAIN,
+    ],
+    completes: "session",
+    examples: [
+      ["resume fix 'now write a test for it'", "the next turn"],
+      ["resume -t -a fix", "go on in a terminal, and attach"],
+    ],
+  },
+  {
+    name: "restart",
+    operands: "SEL",
+    summary: "run the command of a session again, in a new session",
+    details:
+      "With the same command, kind, directory, labels and time limit. Prints the new id. The values\n" +
+      "of variables are not stored: it says which are missing. `show` has the link: restarts.",
+    foreign: { "--cwd": "use run" },
+    options: [FORCE, ...AGAIN],
+    completes: "session",
+    examples: [
+      ["restart fix", "once more"],
+      ["restart -f --id ed2 ed", "stop it first"],
     ],
   },
   {
@@ -389,7 +462,9 @@ export const COMMANDS: readonly Command[] = [
       "pagedown, f5, ctrl-c, alt-x, shift-tab, …\n\n" +
       "Text that starts with a dash follows --.\n\n" +
       "With --for, it then waits, as `wait` does, and prints what came after the sending: the output,\n" +
-      "or the new lines of a terminal. It ends with the status of `wait`.",
+      "or the new lines of a terminal. It ends with the status of `wait`.\n\n" +
+      "With --for turn --answer, it prints the agent's answer of that turn, as `answer` does. If the\n" +
+      "agent waits for its user instead, it says for what and ends with status 5.",
     foreign: {
       "--enter": "Enter is pressed without it",
       "-t": "give the session alone: send SEL TEXT",
@@ -415,6 +490,10 @@ export const COMMANDS: readonly Command[] = [
           "then wait for turn, status=S, exit, output=REGEX, idle=D or screen=REGEX; print what came",
       },
       {
+        name: "answer",
+        help: "with --for turn: print the agent's own record of its answer",
+      },
+      {
         name: "timeout",
         value: "D",
         help:
@@ -437,6 +516,23 @@ export const COMMANDS: readonly Command[] = [
       ["send fix --stdin < notes.txt", "a file"],
       ["send fix --eof", "close the input"],
       ["send ed -k escape -k up", "keys in a terminal"],
+    ],
+  },
+  {
+    name: "answer",
+    operands: "SEL",
+    summary: "print the last message of a session's agent",
+    details:
+      "Prints the message as the agent itself has recorded it, with a newline at its end. --json has\n" +
+      "it exactly, with its turn, time, tokens and, where known, cost. Works for Codex and Claude\n" +
+      "Code, also when the session has ended or is lost.\n\n" +
+      "If a later turn is not over, it prints the last answer and says so on standard error. If the\n" +
+      "last turn has failed, it ends with status 1.",
+    options: [],
+    completes: "session",
+    examples: [
+      ["answer fix", "what it said last"],
+      ["answer --json fix | jq .tokens", "what that has cost"],
     ],
   },
   {
@@ -586,6 +682,20 @@ export const COMMANDS: readonly Command[] = [
     ]],
   },
   {
+    name: "agents",
+    operands: "",
+    summary: "list the known agents, and what of them works",
+    details:
+      "Asks each agent on PATH for its version. STATUS, ANSWER and RESUME say whether its own files\n" +
+      "tell what it is doing, whether `answer` and `resume` work: tried with the real program, only\n" +
+      "read in its documents, or no.",
+    options: [],
+    examples: [
+      ["agents", "those that this version knows"],
+      ["agents --json | jq -r '.[] | select(.path).name'", "those on PATH"],
+    ],
+  },
+  {
     name: "doctor",
     operands: "",
     summary: "check that this machine has what sessions need",
@@ -629,11 +739,11 @@ export const COMMANDS: readonly Command[] = [
 
 /** The groups of the help, each with its commands. */
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
-  ["Start", ["run", "create"]],
+  ["Start", ["run", "create", "resume", "restart"]],
   ["Watch", ["list", "show", "logs", "screen"]],
-  ["Talk", ["attach", "send", "wait", "report"]],
+  ["Talk", ["attach", "send", "wait", "answer", "report"]],
   ["End", ["stop", "delete", "prune"]],
-  ["Set up", ["doctor", "completions"]],
+  ["Set up", ["doctor", "agents", "completions"]],
 ];
 
 /** The command with this name or alias. */

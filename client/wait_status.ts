@@ -12,6 +12,7 @@ import { type EndState, type FinalState, watchSession } from "./watch.ts";
 import { SessionError } from "../errors.ts";
 import {
   hasKnownAgent,
+  isSuspended,
   readAgent,
   type SessionStatus,
   statusOf,
@@ -25,7 +26,7 @@ import {
   TurnWatch,
 } from "../events/turn.ts";
 import { withAgent } from "../process/main_pids.ts";
-import { type Entry, scan } from "../process/table.ts";
+import { readTable } from "../process/table.ts";
 import type { StatusValue } from "../screen/program_status.ts";
 import {
   KINDS,
@@ -117,8 +118,11 @@ export async function waitForTurn(
     }
     const isKnown = turn.end !== undefined &&
       (takesInput || status?.value === "blocked");
-    if (isKnown && statusOf(session, recentTable)?.value !== "working") {
-      return { status };
+    if (isKnown || (takesInput && turn.isOpen)) {
+      const now = statusOf(session, recentTable);
+      if (isKnown && now?.value !== "working") return { status };
+      // The program has ended without a word, and its shell goes on.
+      if (!isKnown && now === null && !isSuspended(session)) return { status };
     }
     if (!takesInput || turn.hasTold) return undefined;
     const told = turnOfAgent(session);
@@ -152,15 +156,15 @@ function checkTells(session: Watched): void {
 }
 
 /** The table of processes, which is read once for waits that look at the same time. */
-function recentTable(): readonly Entry[] {
+function recentTable(): ReturnType<typeof readTable> {
   const now = performance.now();
   if (recent === undefined || now - recent.at > TABLE_MS) {
-    recent = { at: now, table: scan() };
+    recent = { at: now, table: readTable() };
   }
   return recent.table;
 }
 let recent:
-  | { readonly at: number; readonly table: readonly Entry[] }
+  | { readonly at: number; readonly table: ReturnType<typeof readTable> }
   | undefined;
 
 /** A status that was told, as it was at that moment. */

@@ -9,15 +9,20 @@
 import type { BlockedKind, StatusValue } from "../screen/program_status.ts";
 import type { Ending } from "../store.ts";
 
-/** Where a status is known from, the most trusted first. */
-export const STATUS_SOURCES = ["terminal", "agent", "report", "rule"] as const;
-
 /**
  * Where a status is known from: `terminal`, the program's report to its terminal (OSC 7501);
  * `agent`, the agent's own files; `report`, the command; `rule`, a title or a notification that
  * this project knows the meaning of.
  */
-export type StatusSource = typeof STATUS_SOURCES[number];
+export type StatusSource = "terminal" | "agent" | "report" | "rule";
+
+/** Where a status is known from, the most trusted first. */
+export const STATUS_SOURCES: readonly StatusSource[] = [
+  "terminal",
+  "agent",
+  "report",
+  "rule",
+];
 
 /** What a running program is doing, as it tells. All texts are one line, bounded, and harmless. */
 export interface ToldStatus {

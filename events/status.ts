@@ -17,17 +17,21 @@ import { readTold, type TerminalTold } from "./status_file.ts";
 import type { Told } from "./told.ts";
 import {
   agentStatusOf,
-  findConversation,
+  conversationOf,
   readTranscript,
 } from "../agents/conversation.ts";
 import { recognizeAgent } from "../agents/recognize.ts";
 import type { Turn } from "../agents/transcript.ts";
-import { SessionError } from "../errors.ts";
-import { type Entry, readArgv, readEntry, scan } from "../process/table.ts";
+import {
+  isForeignProc,
+  readArgv,
+  readEntry,
+  readTable,
+} from "../process/table.ts";
 import type { StatusRecord } from "../screen/program_status.ts";
 import { KINDS, type Meta, type Paths, type State } from "../store.ts";
 import { isGranted } from "../system/files.ts";
-import { groupExists } from "../system/libc.ts";
+import { hasGroup } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 
 /** What a running session is doing. */
@@ -48,13 +52,13 @@ export interface Watched {
   readonly state: State;
 }
 
-/** All processes; read at the first call. */
-export type ProcessTable = () => readonly Entry[];
+/** Reads all processes. */
+export type ProcessTable = typeof readTable;
 
-/** The table of one moment, for several sessions. */
+/** A table that is read once, when it is needed, for several sessions. */
 export function processTable(): ProcessTable {
-  let table: readonly Entry[] | undefined;
-  return () => table ??= scan();
+  let table: ReturnType<ProcessTable> | undefined;
+  return () => table ??= readTable();
 }
 
 /**
@@ -64,7 +68,7 @@ export function processTable(): ProcessTable {
  */
 export function statusOf(
   session: Watched,
-  table: ProcessTable = processTable(),
+  table: ProcessTable = readTable,
 ): SessionStatus | null {
   const { paths, meta, state } = session;
   if (state.state !== "running" || meta === null) return null;
@@ -128,7 +132,7 @@ function isGoingOn(
   if (!isActive || group === undefined || !isGranted({ name: "ffi" })) {
     return true;
   }
-  return groupExists(group);
+  return hasGroup(group);
 }
 
 /** What the `report` command has told, and whether its process still stands behind it. */
@@ -169,10 +173,12 @@ export function readAgent(
 ): AgentTells | undefined {
   const { state } = session;
   if (state.state !== "running" || !hasKnownAgent(session)) return undefined;
-  const conversation = conversationOf(state.pids.agent, table);
+  const conversation = conversationOf(state.pids.agent, undefined, table);
   if (conversation === undefined) return undefined;
   const { told } = conversation;
-  const turn = readTranscript(conversation, MAX_RECORD_BYTES)?.turn;
+  const turn = readTranscript(conversation, {
+    maxBytes: MAX_RECORD_BYTES,
+  })?.turn;
   const known = agentStatusOf(told, turn);
   if (known === undefined) return { status: undefined, turn };
   const status = withSince(known, known.since);
@@ -192,26 +198,11 @@ export function hasKnownAgent({ meta, state }: Watched): boolean {
   const mayLook = OS.hasProc && isGranted({ name: "ffi" }) &&
     isGranted({ name: "read" }) &&
     isGranted({ name: "run", command: "/bin/sh" });
-  if (!mayLook) return false;
+  if (!mayLook || isForeignProc()) return false;
   // A terminal's command is often a shell that becomes the agent.
   const agent = recognizeAgent(meta.argv)?.agent ??
     (KINDS[meta.kind].isTerminal
       ? recognizeAgent(readArgv(state.pids.agent) ?? [])?.agent
       : undefined);
   return agent?.findConversation !== undefined;
-}
-
-function conversationOf(agent: number, table: ProcessTable) {
-  try {
-    return findConversation(
-      table().map(({ pid, ppid, startTicks }) => {
-        const role = pid === agent ? "agent" : "child";
-        return { pid, ppid, startTicks, role };
-      }),
-    );
-  } catch (error) {
-    // /proc shows other processes: none of them is known.
-    if (error instanceof SessionError) return undefined;
-    throw error;
-  }
 }

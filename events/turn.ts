@@ -44,6 +44,11 @@ export class TurnWatch {
     return this.#end;
   }
 
+  /** Whether the program has told of work that it hasn't told the end of. */
+  get isOpen(): boolean {
+    return this.#isActive && this.#end === undefined;
+  }
+
   /** Whether anything was told since the turn began. */
   get hasTold(): boolean {
     return this.#hasTold;

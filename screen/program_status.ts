@@ -21,23 +21,27 @@
  */
 import { plainText } from "./clean_text.ts";
 
+/** What a program is doing. */
+export type StatusValue = "blocked" | "error" | "working" | "done" | "idle";
+
 /** What a program can be doing, the most urgent first. */
-export const STATUS_VALUES = [
+export const STATUS_VALUES: readonly StatusValue[] = [
   "blocked",
   "error",
   "working",
   "done",
   "idle",
-] as const;
-
-/** What a program is doing. */
-export type StatusValue = typeof STATUS_VALUES[number];
-
-/** What a blocked program can need. */
-export const BLOCKED_KINDS = ["permission", "question", "auth"] as const;
+];
 
 /** What a blocked program needs from its user. */
-export type BlockedKind = typeof BLOCKED_KINDS[number];
+export type BlockedKind = "permission" | "question" | "auth";
+
+/** What a blocked program can need. */
+export const BLOCKED_KINDS: readonly BlockedKind[] = [
+  "permission",
+  "question",
+  "auth",
+];
 
 /** The status of one thing that a program reports on. */
 export interface StatusRecord {

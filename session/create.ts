@@ -17,11 +17,14 @@ import {
   checkWhole,
   SessionError,
 } from "../errors.ts";
-import { markersExcept } from "../agents/agents.ts";
+import { AGENT_NAMES, markersExcept } from "../agents/agents.ts";
+import { recognizeAgent } from "../agents/recognize.ts";
+import { writeConversation } from "../events/conversation_file.ts";
 import { randomName } from "./names.ts";
 import { withAgent } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
+  checkId,
   checkKind,
   checkNewId,
   type Kind,
@@ -46,7 +49,7 @@ import {
 } from "../process/prepare.ts";
 import { join } from "../std.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
-import { findProgram, remove } from "../system/files.ts";
+import { findProgram, isGranted, remove } from "../system/files.ts";
 
 /** Options of {@linkcode createSession}. */
 export interface CreateOptions extends RootOptions, ProcessOptions {
@@ -102,6 +105,16 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    * only. Also needs `--allow-read` of the directories on `PATH` and of the system's programs.
    */
   readonly notify?: string;
+  /**
+   * The agent that it runs, one of {@linkcode AGENT_NAMES}, for its metadata.
+   *
+   * @default {the one that the command starts, by the name of its program}
+   */
+  readonly agent?: string;
+  /** The id of the session whose conversation it goes on with, for its metadata. */
+  readonly resumes?: string;
+  /** The id of the session whose command it repeats, for its metadata. */
+  readonly restarts?: string;
   /**
    * The width of a terminal (kind `pty`), in characters.
    *
@@ -253,6 +266,9 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
   env: checkEnv,
   clearEnv: isBoolean,
   labels: checkLabels,
+  agent: checkAgent,
+  resumes: checkOldId,
+  restarts: checkOldId,
   timeoutMs: checkPeriod,
   startTimeoutMs: checkPeriod,
   graceMs: checkPeriod,
@@ -270,8 +286,15 @@ const CHECKS: Readonly<Record<keyof CreateOptions, Check>> = {
 };
 
 function check(options: CreateOptions): void {
+  CHECKS.command("command", options.command);
+  checkHow(options);
+}
+
+/** Checks how to start a session: all but its command. */
+export function checkHow(options: Omit<CreateOptions, "command">): void {
   for (const [name, check] of Object.entries(CHECKS)) {
-    check(name, options[name as keyof CreateOptions]);
+    if (name === "command") continue;
+    check(name, options[name as keyof typeof options]);
   }
 }
 
@@ -317,6 +340,18 @@ function checkScope(name: string, value: unknown): void {
   throw new ArgumentError(
     `Unknown scope "${value}": use auto, always or never`,
   );
+}
+
+function checkAgent(name: string, value: unknown): void {
+  isString(name, value);
+  if (value === undefined || AGENT_NAMES.includes(value as string)) return;
+  throw new ArgumentError(
+    `Unknown agent "${value}": use ${AGENT_NAMES.join(", ")}`,
+  );
+}
+
+function checkOldId(_: string, value: unknown): void {
+  if (value !== undefined) checkId(value as string);
 }
 
 function checkEnv(name: string, value: unknown): void {
@@ -376,7 +411,12 @@ function claim(
     const id = options.id ?? randomName(attempt);
     const claimed = tryClaim(
       root,
-      newMeta({ ...options, id, argv: options.command }),
+      newMeta({
+        ...options,
+        id,
+        argv: options.command,
+        agent: options.agent ?? recognizeAgent(options.command)?.agent.name,
+      }),
       options,
     );
     if (claimed !== undefined) return claimed;
@@ -393,8 +433,9 @@ function claim(
 function tryClaim(
   root: string,
   meta: Meta,
-  { graceMs, env = {} }: Pick<CreateOptions, "graceMs" | "env">,
+  options: Pick<CreateOptions, "graceMs" | "env" | "clearEnv">,
 ): Claim | undefined {
+  const { graceMs, env = {} } = options;
   const paths = pathsIn(join(root, meta.id), meta.id);
   const building = makeBuildDirectory(root);
   let prepared: Prepared | undefined;
@@ -403,6 +444,7 @@ function tryClaim(
       graceMs,
       unset: markersExcept(env),
     });
+    noteConversation(pathsIn(building, meta.id), meta.argv, options);
     Deno.renameSync(building, paths.dir);
     prepared.hold.moved(paths.dir);
     return { paths, meta, prepared };
@@ -412,6 +454,26 @@ function tryClaim(
     if (prepared !== undefined && isTaken(error)) return undefined;
     throw rootError(root, error);
   }
+}
+
+/** Notes the conversation that a command names for certain. */
+function noteConversation(
+  paths: Paths,
+  argv: readonly string[],
+  { env = {}, clearEnv = false }: Pick<CreateOptions, "env" | "clearEnv">,
+): void {
+  const { agent, args = [] } = recognizeAgent(argv) ?? {};
+  const id = agent?.idInArguments(args);
+  if (agent === undefined || id === undefined) return;
+  const inherited = (name: string) =>
+    !clearEnv && isGranted({ name: "env", variable: name })
+      ? Deno.env.get(name)
+      : undefined;
+  const home = agent.homeOf?.((name) =>
+    Object.hasOwn(env, name) ? env[name] : inherited(name)
+  );
+  const seen = { agent: agent.name, id, home: home ?? null };
+  writeConversation(paths, { ...seen, how: "arguments" });
 }
 
 /** Tells whether rename(2) failed because the target existed; it may be gone by now. */

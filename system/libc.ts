@@ -344,14 +344,6 @@ export function processExists(pid: number): boolean {
   }
 }
 
-/** Tells whether a process group has a process, a zombie included; nothing is signalled. kill(2) */
-export function groupExists(group: number): boolean {
-  // -1 and 0 mean all processes, and this group.
-  if (!Number.isInteger(group) || group <= 1) return false;
-  const ESRCH = 3;
-  return attempt("kill", -group, 0) !== -ESRCH;
-}
-
 /** The id of the session that a process belongs to. getsid(2). */
 export function getsid(pid: number): number {
   return call("getsid", `Cannot get the session of process ${pid}`, pid);

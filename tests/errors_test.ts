@@ -15,6 +15,9 @@ const OUTPUT = "stream tailLines since";
 const PLAIN = `${OUTPUT} maxBytes screen onNotice`;
 const TO_RUN = "command id labels prompt timeoutMs startTimeoutMs graceMs " +
   "awaitClient scope beforeStart signal cwd env clearEnv";
+const AGAIN = `${
+  TO_RUN.replace(/command |prompt |cwd /g, "")
+} force onNotice rm columns rows`;
 
 /** The arguments of each function, and the options of those that take some. */
 const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
@@ -34,10 +37,12 @@ const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
   followLogs: ["id", "tailLines since signal"],
   followPlainLog: ["id", `${PLAIN} signal`],
   getSession: ["id", ""],
+  listAgents: [""],
   listProcesses: ["id", ""],
   listSessions: ["", "state labels"],
   pathsFor: ["id", ""],
   pruneSessions: ["", "olderThanMs dryRun signal"],
+  readAnswer: ["id", ""],
   readLog: ["id", OUTPUT],
   readLogCursor: ["id", ""],
   readPlainLog: ["id", PLAIN],
@@ -47,6 +52,8 @@ const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
   readTimes: ["id", ""],
   reportStatus: ["value", "kind message title progress pid"],
   resolveSelector: ["selector", ""],
+  restartSession: ["id", AGAIN],
+  resumeSession: ["id", `${AGAIN} prompt kind agentArgs`],
   runRelay: ["args"],
   runToEnd: ["", `${TO_RUN} keep`],
   sendEof: ["id", "timeoutMs signal"],

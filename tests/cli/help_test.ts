@@ -70,7 +70,6 @@ class Scene implements AsyncDisposable {
     );
     for (
       const name of [
-        "claude",
         "codex",
         "codex-exec",
         "codex-repl",
@@ -82,6 +81,7 @@ class Scene implements AsyncDisposable {
     ) {
       program(name, "sleep 0.2");
     }
+    program("claude", "echo done; echo an error >&2");
     Deno.writeTextFileSync(join(this.dir, "notes.txt"), "a note\n");
   }
 
@@ -90,9 +90,13 @@ class Scene implements AsyncDisposable {
     const { dir: root } = this.root;
     // The last one is the newest: its number is 0.
     for (const id of ["ed", "a", "b", "c", "hello", "fix"]) {
-      const kind = id === "ed" ? "pty" : "repl";
       const script = ends ? "echo done; echo an error >&2" : "cat";
-      const command = ["sh", "-c", script];
+      const claude = join(this.dir, "bin", "claude");
+      const isAgent = ends && id === "fix";
+      const kind = isAgent ? "exec" : id === "ed" ? "pty" : "repl";
+      const command = isAgent
+        ? [claude, "--session-id", crypto.randomUUID(), "-p", "fix it"]
+        : ["sh", "-c", script];
       await createSession({ root, id, kind, command });
       if (ends) await waitForSession(id, { root });
     }

@@ -45,9 +45,12 @@ class Reader {
     appendEvent(this.session.paths, { type: "input" });
   }
 
-  tell(value: StatusValue | null): void {
-    const status = value && { value, source: "terminal" } as const;
-    appendEvent(this.session.paths, { type: "status", status });
+  tell(value: StatusValue): void {
+    const { paths, pids: { agent: pid } } = this.session;
+    const process = { pid, start: readEntry(pid)!.startTicks };
+    writeReport(paths, { value, since: Date.now(), process });
+    const status = { value, source: "report" } as const;
+    appendEvent(paths, { type: "status", status });
   }
 
   /** How the turn has ended, when it is waited for. */

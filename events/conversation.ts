@@ -1,0 +1,131 @@
+/**
+ * Which conversation a session's agent is having, or had: from the first that knows it for certain,
+ *
+ * 1. the living process that is having it,
+ * 2. what was seen of it earlier, `conversation.json`,
+ * 3. the arguments of the command,
+ * 4. what the agent itself has written at the beginning of its output.
+ *
+ * What is seen is recorded, since the processes and files that tell it go away.
+ *
+ * @module
+ */
+import type { Agent, Environment } from "../agents/agent.ts";
+import { agentNamed } from "../agents/agents.ts";
+import { findConversation } from "../agents/conversation.ts";
+import { recognizeAgent } from "../agents/recognize.ts";
+import {
+  type ConversationRecord,
+  readConversation,
+  writeConversation,
+} from "./conversation_file.ts";
+import { processesAt } from "../process/members.ts";
+import { KINDS, type Meta, type Paths, type State } from "../store.ts";
+import { isGranted, statOptional } from "../system/files.ts";
+
+/** What {@linkcode conversationOf} needs to know of a session. */
+export interface Speaker {
+  readonly paths: Paths;
+  readonly meta: Meta | null;
+  readonly state: State;
+}
+
+/** A conversation that is known for certain. */
+export interface KnownConversation {
+  /** The agent. */
+  readonly agent: Agent;
+  /** Its id, with which the agent goes on. */
+  readonly id: string;
+  /** The agent's folder; `undefined` if it isn't known. */
+  readonly home: string | undefined;
+  /** How it is known. */
+  readonly how: ConversationRecord["how"];
+}
+
+/** The agent of a session, by the name of its program or as its creator has named it. */
+export function agentOf(meta: Meta | null): Agent | undefined {
+  return meta === null
+    ? undefined
+    : recognizeAgent(meta.argv)?.agent ?? agentNamed(meta.agent);
+}
+
+/**
+ * The conversation of a session; `undefined` if it isn't known for certain. Records what it has
+ * seen. Needs the permissions of `listProcesses()`, and `--allow-read` of the agent's folder.
+ */
+export function conversationOf(
+  session: Speaker,
+): KnownConversation | undefined {
+  const { paths, state, meta } = session;
+  if (meta === null) return undefined;
+  const living = state.state === "running"
+    ? findConversation(processesAt(paths))
+    : undefined;
+  if (living === undefined) {
+    const recorded = recordedConversation(paths);
+    if (recorded !== undefined) return recorded;
+  }
+  const seen = living ?? inArguments(meta) ?? inOutput(meta, paths);
+  if (seen === undefined) return undefined;
+  const { agent, id, home, how } = seen;
+  try {
+    const record = { agent: agent.name, id, home: home ?? null, how };
+    writeConversation(paths, record);
+  } catch {
+    // The session is gone, the disk is full, or nothing may be written: it is known all the same.
+  }
+  return { agent, id, home, how };
+}
+
+/** What was seen earlier. Costs a small file, and needs only `--allow-read` of the root. */
+export function recordedConversation(
+  paths: Paths,
+): KnownConversation | undefined {
+  const record = readConversation(paths);
+  const agent = agentNamed(record?.agent);
+  if (record === undefined || agent === undefined) return undefined;
+  const { id, home, how } = record;
+  return { agent, id, home: home ?? undefined, how };
+}
+
+/** What the command line names: the user may have gone on to another one in it since. */
+function inArguments(meta: Meta): KnownConversation | undefined {
+  const { agent, args } = recognizeAgent(meta.argv) ?? {};
+  const id = args && agent?.idInArguments(args);
+  if (agent === undefined || id === undefined) return undefined;
+  return { agent, id, home: homeWith(agent, id)?.home, how: "arguments" };
+}
+
+/** Tells whether a session takes no input: its agent has one turn, and writes its answer. */
+export function isOneTurn({ kind }: Meta): boolean {
+  return KINDS[kind].accepts.length === 0;
+}
+
+/** What one turn has written before anything of its model. */
+function inOutput(meta: Meta, paths: Paths): KnownConversation | undefined {
+  const { agent, args } = recognizeAgent(meta.argv) ?? {};
+  if (agent === undefined || !isOneTurn(meta)) return undefined;
+  const id = agent.idInOutput?.(args ?? [], paths);
+  if (id === undefined) return undefined;
+  // The id is made by the agent and unique: a record of it, written since, is the proof.
+  const found = homeWith(agent, id);
+  const writtenAt = found && statOptional(found.transcript)?.mtime?.getTime();
+  const isProved = (writtenAt ?? 0) >= Date.parse(meta.createdAt) - CLOCK_MS;
+  return isProved ? { agent, id, home: found?.home, how: "output" } : undefined;
+}
+
+/** The kernel's clock for files lags behind by some milliseconds. */
+const CLOCK_MS = 100;
+
+/** The agent's folder of this environment, if it holds a record of the conversation. */
+function homeWith(
+  agent: Agent,
+  id: string,
+): { home: string; transcript: string } | undefined {
+  const home = agent.homeOf?.(ownEnvironment);
+  const transcript = home && agent.findTranscript?.(id, home);
+  return home && transcript ? { home, transcript } : undefined;
+}
+
+const ownEnvironment: Environment = (name) =>
+  isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;

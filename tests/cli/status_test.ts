@@ -1,0 +1,79 @@
+/**
+ * What a terminal's program tells by OSC 7501, as users see it.
+ *
+ * @module
+ */
+import { createSession } from "../../session/create.ts";
+import { readTold } from "../../events/status_file.ts";
+import { readLogCursor, readStatus, sendKeys, waitFor } from "../../mod.ts";
+import {
+  assertEquals,
+  assertMatch,
+  runCli,
+  TestRoot,
+  until,
+} from "../helpers.ts";
+
+/** An agent in few words: it works when it is asked, and tells. */
+const AGENT = `
+  tell() { printf '\\033]7501;%s\\033\\\\' "$1"; }
+  stty -echo
+  tell state=idle
+  while read -r line; do
+    tell state=working:progress=40
+    case $line in
+      ask) tell "state=blocked:kind=permission:msg=$(printf 'rm -rf' | base64)" ;;
+      fail) tell state=error ;;
+      helper) tell id=a/b:state=blocked ;;
+      alone) tell id=a:state=clear ;;
+      *) echo "answer to $line"; tell state=done ;;
+    esac
+  done`;
+
+Deno.test("send --for turn, list and show follow what a terminal's program tells", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  // As in a user's shell: a process group for each command.
+  const command = ["sh", "-mc", `sh -c "$0"; sleep 600`, AGENT];
+  const { paths } = await createSession({
+    ...at,
+    id: "t",
+    kind: "pty",
+    command,
+  });
+  await until(() => readStatus("t", at)?.value === "idle");
+  const send = async (text: string) => {
+    const line = ["send", "t", text, "--for", "turn", "--timeout", "10s"];
+    const { code, stdout } = await runCli(root.dir, [...line, "--json"]);
+    const { lines, status } = JSON.parse(stdout);
+    return [code, lines, status?.value ?? null];
+  };
+  assertEquals(await send("hi"), [0, ["answer to hi"], "done"]);
+  const ask = async (text: string) => {
+    const since = readLogCursor("t", at);
+    await sendKeys("t", [{ text }, { key: "enter" }], at);
+    const options = { ...at, since, timeoutMs: 10_000 };
+    return (await waitFor("t", { for: "turn" }, options)).status?.value;
+  };
+  assertEquals(await ask("you"), "done");
+  assertEquals(await send("ask"), [0, [], "blocked"]);
+  const cell = async () => (await runCli(root.dir, ["list"])).stdout;
+  assertMatch(await cell(), / pty +blocked: rm -rf /);
+  assertEquals(await ask("fail"), "error");
+  assertEquals(await ask("helper"), "blocked");
+  const [shown] = JSON.parse((await runCli(root.dir, ["show", "t"])).stdout);
+  assertEquals(
+    shown.status.records.map((
+      { id, value, progress }: Record<string, unknown>,
+    ) => [id, value, progress]),
+    [["a/b", "blocked", undefined], ["", "working", 40]],
+  );
+  // It ends without a word: nothing goes on any more.
+  await sendKeys("t", [{ text: "alone" }, { key: "enter" }], at);
+  const over = waitFor("t", { for: "turn" }, { ...at, timeoutMs: 10_000 });
+  await until(() => readStatus("t", at)?.value === "working");
+  Deno.kill(readTold(paths)!.group!, "SIGKILL");
+  assertEquals((await over).status, null);
+  await until(() => readStatus("t", at) === null);
+  assertMatch(await cell(), / pty +running /);
+});

@@ -1,0 +1,146 @@
+import {
+  type RestartOptions,
+  restartSession,
+  resumeSession,
+} from "../../mod.ts";
+import { readAnswer, SessionError, waitForSession } from "../../mod.ts";
+import { readConversation } from "../../events/conversation_file.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  runCli,
+  until,
+} from "../helpers.ts";
+import { ID, Talker } from "./talker.ts";
+
+/** Collects notices. */
+function listening(root: string) {
+  const notices: string[] = [];
+  const onNotice = (notice: string) => notices.push(notice);
+  return { notices, options: { root, onNotice } satisfies RestartOptions };
+}
+
+Deno.test("resumeSession() goes on with the conversation, in the same directory and with the same labels", async () => {
+  await using talker = new Talker();
+  const { root, dir, codex } = talker;
+  const first = await talker.run("begin 1; answer 1 one", {
+    labels: { task: "42" },
+    timeoutMs: 60_000,
+  });
+  const { notices, options } = listening(root);
+  const prompt = "begin 2; answer 2 two";
+  const { id, meta } = await resumeSession(first.id, {
+    ...options,
+    prompt,
+    labels: { more: "1" },
+    agentArgs: ["--model", "x"],
+  });
+  // The folder of the agent's records is named again, so nothing is missing.
+  assertEquals(notices, []);
+  const { argv, cwd, labels, timeoutMs, resumes, agent } = meta;
+  const words = ["exec", "--model", "x", "resume", ID, "--", prompt];
+  assertEquals(argv, [codex, ...words]);
+  assertEquals([cwd, timeoutMs, resumes], [dir, 60_000, first.id]);
+  assertEquals([labels, agent], [{ task: "42", more: "1" }, "codex"]);
+  await waitForSession(id, { root });
+  assertEquals((await readAnswer(id, { root })).text, "two");
+  assertEquals((await readAnswer(first.id, { root })).text, "one");
+});
+
+Deno.test("resumeSession() says which variables and options are not carried over", async () => {
+  await using talker = new Talker();
+  const { root, env, codex } = talker;
+  const own = ["-m", "x", "--json", "--no-daemon"];
+  const command = [codex, "exec", ...own, "resume", ID, "--", ":"];
+  const { id } = await talker.run("", {
+    command,
+    env: { ...env, API_KEY: "secret", OTHER: "1" },
+  });
+  const { notices, options } = listening(root);
+  const agentArgs = ["--json"];
+  const again = { ...options, prompt: ":", env: { OTHER: "2" }, agentArgs };
+  const { meta } = await resumeSession(id, again);
+  assertEquals(notices.length, 2);
+  assertStringIncludes(notices[0]!, `had -m: give`);
+  assertStringIncludes(notices[1]!, `had API_KEY: set`);
+  assertEquals(meta.env, ["CODEX_HOME", "OTHER"]);
+});
+
+Deno.test("resumeSession() refuses what is running, and a second agent in one conversation", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const ended = await talker.run("begin 1; answer 1 one");
+  const { id } = await talker.start("exec sleep 60");
+  const prompt = ":";
+  const resume = (id: string, more = {}) =>
+    resumeSession(id, { root, prompt, ...more });
+  for (const one of [id, ended.id]) {
+    const error = await assertRejects(() => resume(one), SessionError);
+    assertEquals(error.code, "wrong_state");
+  }
+  const words = `session "${id}" is running and goes on with`;
+  await assertRejects(() => resume(ended.id), SessionError, words);
+  const next = await resume(id, { force: true });
+  assertEquals(next.meta.resumes, id);
+  await waitForSession(id, { root, timeoutMs: 5_000 });
+});
+
+Deno.test("resumeSession() refuses what it doesn't know for certain, and exec without a prompt", async () => {
+  await using talker = new Talker();
+  const { root, dir, codex } = talker;
+  const fails = async (command: string[] | undefined, words: string) => {
+    const { id } = await talker.run(":", command && { command });
+    await assertRejects(() => resumeSession(id, { root }), Error, words);
+  };
+  await fails(undefined, "without a prompt");
+  await fails(["true"], "no agent that is known; to repeat its command");
+  // Its header names a conversation, but there is no record of it.
+  await fails([codex, "exec", "header"], "known for certain");
+  await fails([`${dir}/claude`, "-p", ":"], "known for certain");
+});
+
+Deno.test("restartSession() runs the same command again, with a new id for a conversation", async () => {
+  await using talker = new Talker();
+  const { root, dir } = talker;
+  const claude = [`${dir}/claude`, "--session-id", ID, "-p", "--", ":"];
+  const { id } = await talker.run("", { command: claude });
+  const { meta, paths } = await restartSession(id, { root });
+  const [program, option, newId = "", ...rest] = meta.argv;
+  assertEquals([program, option, ...rest], claude.toSpliced(2, 1));
+  assertMatch(newId, /^[0-9a-f-]{36}$/);
+  assert(newId !== ID);
+  assertEquals(meta.restarts, id);
+  assertEquals(readConversation(paths)?.id, newId);
+  const live = await talker.start("exec sleep 60");
+  const again = () => restartSession(live.id, { root });
+  await assertRejects(again, SessionError, "stop it first");
+  const next = await restartSession(live.id, { root, force: true });
+  assertEquals(next.meta.argv, live.meta.argv);
+  await waitForSession(live.id, { root, timeoutMs: 5_000 });
+});
+
+Deno.test("resume goes on after SIGKILL of all processes, and show links both sessions", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const { id, pids } = await talker.start("begin 1; sleep 60 & wait");
+  Deno.kill(pids.reaper, "SIGKILL");
+  Deno.kill(pids.agent, "SIGKILL");
+  const stop = ["stop", "-t", "0", id];
+  await runCli(root, stop); // The sleep.
+  const state = async () =>
+    (await runCli(root, ["list", "--json"])).stdout.includes('"lost"');
+  await until(state);
+  const call = ["resume", "--id", "next", id, "begin 2; answer 2 two"];
+  const { stdout, stderr } = await runCli(root, call);
+  assertEquals([stdout, stderr], ["next\n", ""]);
+  await runCli(root, ["wait", "next"]);
+  assertEquals((await runCli(root, ["answer", "next"])).stdout, "two\n");
+  const shown = await runCli(root, ["show", id, "next"]);
+  const [first, second] = JSON.parse(shown.stdout);
+  assertEquals([first.resumes, first.resumedBy], [null, ["next"]]);
+  assertEquals([second.resumes, second.resumedBy], [id, []]);
+  assertEquals([second.agent, second.conversation.id], ["codex", ID]);
+});

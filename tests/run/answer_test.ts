@@ -1,0 +1,137 @@
+import { readConversation } from "../../events/conversation_file.ts";
+import {
+  type ErrorCode,
+  readAnswer,
+  readTimes,
+  SessionError,
+} from "../../mod.ts";
+import { markTurn, readTurnAnswer } from "../../run/answer.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  runCli,
+  until,
+} from "../helpers.ts";
+import { ID, Talker } from "./talker.ts";
+
+/** Fails with this code, and these words. */
+async function fails(
+  promise: Promise<unknown>,
+  code: ErrorCode,
+  words: string,
+): Promise<void> {
+  const error = await assertRejects(() => promise, SessionError, words);
+  assertEquals(error.code, code);
+}
+
+Deno.test("readAnswer() gives the message as it was recorded, and says what became of the last turn", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const { id, meta } = await talker.run(
+    String.raw`begin 1; answer 1 'a  ü\\u001b[1m\\n'; begin 2; fail 2 'over'`,
+  );
+  assertEquals(meta.agent, "codex");
+  const { text, turn, lastTurn, ...rest } = await readAnswer(id, { root });
+  assertEquals([text, turn], ["a  ü\x1b[1m\n", "1"]);
+  assertEquals(lastTurn, { state: "failed", message: "over" });
+  assertEquals([rest.agent, rest.conversation], ["codex", ID]);
+});
+
+Deno.test("readAnswer() keeps two sessions of one conversation apart", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const first = await talker.run("begin 1; answer 1 one");
+  const waiting = await talker.run(":");
+  // The next one begins some time after its end.
+  const end = readTimes(waiting.id, { root }).endedAt!.getTime();
+  await until(() => Date.now() > end + 50);
+  const second = await talker.run("begin 2; answer 2 two");
+  assertEquals((await readAnswer(first.id, { root })).text, "one");
+  assertEquals((await readAnswer(second.id, { root })).text, "two");
+  await fails(
+    readAnswer(waiting.id, { root }),
+    "no_answer",
+    "its record has no turn of it",
+  );
+});
+
+Deno.test("readAnswer() says why there is none", async () => {
+  await using talker = new Talker();
+  const { root, dir } = talker;
+  const read = async (script: string, ...command: string[]) => {
+    const options = command.length > 0 ? { command } : {};
+    const { id } = await talker.run(script, options);
+    return await readAnswer(id, { root });
+  };
+  await fails(read("begin 1; fail 1 'no more'"), "turn_failed", "no more");
+  await fails(read("begin 1"), "no_answer", "in the middle of its turn");
+  const { id } = await talker.start("begin 3; exec sleep 60");
+  const error = () =>
+    readAnswer(id, { root }).catch((error: Error) => error.message);
+  await until(async () => `${await error()}`.endsWith("is not over yet"));
+  await fails(read("", "sleep", "0"), "unsupported", "(codex and claude)");
+  await fails(read("", `${dir}/gemini`, ":"), "unsupported", "keeps no record");
+  const lost = [`${dir}/claude`, "--output-format=json", "echo '{}'"];
+  await fails(read("", ...lost), "no_conversation", "for certain");
+  const failed = [`${dir}/claude`, "-p", "echo 'API Error'; exit 3"];
+  await fails(read("", ...failed), "turn_failed", "exited with code 3");
+});
+
+Deno.test("readAnswer() takes the output of one turn where nothing else is known", async () => {
+  await using talker = new Talker();
+  const { root, dir } = talker;
+  const command = [`${dir}/claude`, "-p", "printf 'a\\n\\n'"];
+  const { id } = await talker.run("", { command });
+  const { text, conversation, lastTurn } = await readAnswer(id, { root });
+  assertEquals([text, conversation], ["a\n", null]);
+  assertEquals(lastTurn, { state: "done" });
+});
+
+Deno.test("readTurnAnswer() waits for the record of the next turn, and takes no earlier one's answer", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const { id } = await talker.start(
+    "begin 1; answer 1 one; until [ -e go ]; do sleep 0.01; done; begin 2; answer 2 two; exec sleep 60",
+  );
+  await until(() => readAnswer(id, { root }).catch(() => undefined));
+  const after = await markTurn(id, { root });
+  assertEquals(after?.id, "1");
+  const early = readTurnAnswer(id, { root, after, patienceMs: 1 });
+  await fails(early, "no_answer", "has no turn of it");
+  const next = readTurnAnswer(id, { root, after });
+  Deno.writeTextFileSync(`${talker.dir}/go`, "");
+  assertEquals((await next).text, "two");
+});
+
+Deno.test("answer prints the message and records the conversation that Codex's output names", async () => {
+  await using talker = new Talker();
+  const { root, env } = talker;
+  const script = "header; begin 1; answer 1 'one  two'";
+  const run = ["run", "--id", "a", "--", talker.codex, "exec", script];
+  await runCli(root, run, { env });
+  await runCli(root, ["wait", "a"]);
+  // Without the agent's folder, nothing proves it.
+  assertEquals((await runCli(root, ["answer", "a"])).code, 4);
+  const { stdout, stderr } = await runCli(root, ["answer", "a"], { env });
+  assertEquals([stdout, stderr], ["one  two\n", ""]);
+  const record = readConversation({
+    conversation: `${root}/a/conversation.json`,
+  });
+  const { id, how, home } = record!;
+  assertEquals([id, how, home], [ID, "output", env.CODEX_HOME]);
+  const json = await runCli(root, ["answer", "--json", "a"]);
+  assertEquals(JSON.parse(json.stdout).text, "one  two");
+});
+
+Deno.test("answer ends with 1 if the last turn has failed, and says that the answer is an earlier one", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const script = "begin 1; answer 1 one; begin 2; fail 2 'no more'";
+  const { id } = await talker.run(script);
+  const { code, stdout, stderr } = await runCli(root, ["answer", id]);
+  assertEquals([code, stdout], [1, "one\n"]);
+  assertStringIncludes(stderr, "earlier answer");
+  assert(stderr.endsWith("its turn failed: no more\n"));
+});
