@@ -264,14 +264,16 @@ async function journal(): Promise<readonly string[]> {
   const { root } = world;
   const command = world.agent({ linger: 600 });
   const { paths } = await createSession({ root, id: ID, command });
-  Deno.writeTextFileSync(`${world.dir}/writer.ts`, WRITER);
+  const script = `${world.dir}/mine/writer.ts`;
+  Deno.mkdirSync(`${world.dir}/mine`);
+  Deno.writeTextFileSync(script, WRITER);
   const followed = cli(root, ["events", "-f", ID], { timeoutMs: 60_000 });
   const complaints: string[] = [];
   for (let turn = 0; turn < 6; turn++) {
     const writers = ["a", "b"].map((name) =>
       new Deno.Command(Deno.execPath(), {
         args: [
-          ...["run", "-A", "--no-check", `${world.dir}/writer.ts`],
+          ...["run", "-A", "--no-check", script],
           ...[paths.events, name],
         ],
       }).spawn()
