@@ -206,6 +206,31 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "readTranscript() reads the end of a rollout of 200 MB, which Codex holds open",
+  ignore: !isLinux,
+  async fn() {
+    await using agents = new Agents();
+    const [meta, ...turns] = recorded("codex_turns");
+    const path = agents.rollout("codex_turns", IDS[0], [meta!]);
+    Deno.truncateSync(path, 200 * 1024 * 1024);
+    const rest = `\n${turns.join("\n")}\n`;
+    Deno.writeTextFileSync(path, rest, { append: true });
+    const session = await agents.start('exec codex 60 3<"$1"', path);
+    const found = (await agents.find(session))!;
+    assertEquals(found.id, IDS[0]);
+    const { turn, answer } = readTranscript(found)!;
+    assertEquals([turn?.state, turn?.httpStatus], ["failed", 429]);
+    assertEquals(answer?.text, "MOCK-ANSWER done");
+    // Nothing but a long turn, whose beginning is too far away: nothing is known of it.
+    Deno.truncateSync(path, 200 * 1024 * 1024);
+    assertEquals(readTranscript(found, { maxBytes: 1024 * 1024 }), {
+      turn: undefined,
+    });
+  },
+});
+
 Deno.test("namedConversation() takes the id of the command line, and finds its record", () => {
   using root = new TestRoot();
   const id = "11111111-2222-4333-8444-555555555555";

@@ -72,6 +72,7 @@ request_max_retries = 0
 stream_max_retries = 0
 [features]
 plugins = false
+daemon_auto_start = false
 [analytics]
 enabled = false
 [projects."${dir}/work"]
