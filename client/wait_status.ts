@@ -79,8 +79,8 @@ export async function waitForStatus(
   return await look(paths, { from, signal, what }, (session, events) => {
     const now = statusOf(session, recentTable);
     if (now !== null && isWanted(now)) {
-      // The journal tells the rest, but not what only the agent's files tell.
-      const isNew = now.since !== null &&
+      // The journal doesn't have what only the agent's files tell.
+      const isNew = now.source === "agent" && now.since !== null &&
         now.since.getTime() >= lastInputAt(paths);
       if (since === undefined || isNew) return now;
     }
