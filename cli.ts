@@ -22,7 +22,8 @@ import { parseOptions } from "./cli/options.ts";
 import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
 import { nearestCommand, withWords } from "./cli/hints.ts";
 import { isKind } from "./store.ts";
-import { COMMANDS, findCommand, optionsOf } from "./cli/usage.ts";
+import { isGranted } from "./system/files.ts";
+import { COMMANDS, findCommand, namesOf, optionsOf } from "./cli/usage.ts";
 
 /** This version. */
 export const VERSION = "0.1.0";
@@ -43,6 +44,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   screen: async () => (await output()).screen,
   logs: async () => (await output()).logs,
   answer: async () => (await import("./cli/said.ts")).answer,
+  events: async () => (await import("./cli/events.ts")).events,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,
   report: async () => (await import("./cli/report.ts")).report,
@@ -82,8 +84,9 @@ function writeAll(
 
 /** A variable that is worth no question for a permission. */
 function variable(name: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-  return state === "granted" ? Deno.env.get(name) : undefined;
+  return isGranted({ name: "env", variable: name })
+    ? Deno.env.get(name)
+    : undefined;
 }
 
 function newIo(json: boolean): Io {
@@ -138,7 +141,6 @@ function newIo(json: boolean): Io {
 
 /** Waits until nobody reads standard output: a write would tell, but there may be nothing to write. */
 async function untilOutputCloses(): Promise<Error> {
-  const { isGranted } = await import("./system/files.ts");
   // Without the C library, the next write must do.
   if (!isGranted({ name: "ffi" })) return await new Promise(() => {});
   await (await import("./system/libc.ts")).readerGone(STDOUT_FD);
@@ -210,9 +212,7 @@ function noSuchCommand(name: string, rest: readonly string[]): string {
     const command = rest.find((word) => findCommand(word)) ?? "COMMAND";
     return `Unknown option ${name}; options follow the command: codex-session ${command} ${name}`;
   }
-  const names = COMMANDS.flatMap((
-    { name, aliases = [] },
-  ) => [name, ...aliases]);
+  const names = COMMANDS.flatMap(namesOf);
   const near = findCommand(nearestCommand(name, names) ?? "")?.name;
   const meant = isKind(name) ? `create ${name}` : near;
   return `Unknown command "${name}"` +

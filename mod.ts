@@ -59,6 +59,18 @@ export {
   type SendOptions,
 } from "./client/input.ts";
 export {
+  followEvents,
+  type FollowEventsOptions,
+  readEvents,
+  type ReadEventsOptions,
+} from "./client/events.ts";
+export type {
+  EventFacts,
+  SessionEvent,
+  StatusSource,
+  ToldStatus,
+} from "./events/event.ts";
+export {
   followLog,
   type FollowLogOptions,
   followLogs,
@@ -71,7 +83,8 @@ export {
   type ReadLogOptions,
   type TailOptions,
 } from "./client/logs.ts";
-export type { Role, SessionProcess } from "./process/members.ts";
+export type { SessionProcess } from "./process/members.ts";
+export type { Role } from "./process/roles.ts";
 export { listProcesses, readStatus, readTimes } from "./session/inspect.ts";
 export {
   type ProcessOptions,
@@ -133,7 +146,6 @@ export {
   type WaitResult,
 } from "./client/wait.ts";
 export type { EndState, FinalState } from "./client/watch.ts";
-export type { StatusSource, ToldStatus } from "./events/event.ts";
 export {
   type Reported,
   type ReportOptions,

@@ -144,14 +144,14 @@ export interface Meta {
   readonly timeoutMs?: number;
   /** Whether it is deleted when it ends. */
   readonly rm?: boolean;
-  /** The program that is told what happens in it: an absolute path. */
-  readonly notify?: string;
   /** The agent program that it runs, if that is a known one. */
   readonly agent?: string;
   /** The id of the session whose conversation it goes on with. */
   readonly resumes?: string;
   /** The id of the session whose command it repeats. */
   readonly restarts?: string;
+  /** The program that is told what happens in it: an absolute path. */
+  readonly notify?: string;
 }
 
 /**
@@ -224,8 +224,9 @@ function realPath(path: string): string {
     if (!(error instanceof Deno.errors.NotFound) || parent === path) {
       throw error;
     }
-    // Making the target of a dangling link would make a directory at an unchecked place.
-    if (statOptional(path) !== undefined) throw error;
+    // Another process has just made it; or it is a dangling link, and this fails again. To make the
+    // target of one would make a directory at an unchecked place.
+    if (statOptional(path) !== undefined) return Deno.realPathSync(path);
     return join(realPath(parent), basename(path));
   }
 }
@@ -502,6 +503,21 @@ export function isId(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(name);
 }
 
+/** The ids in the root; none if the root does not exist yet. */
+export function sessionNames(root: string): string[] {
+  const names: string[] = [];
+  try {
+    for (const entry of Deno.readDirSync(root)) {
+      // Links are not followed: they could lead out of the root.
+      if (entry.isDirectory && isId(entry.name)) names.push(entry.name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw rootError(root, error);
+  }
+  return names;
+}
+
 /** The error for a root that is unusable because of another error. */
 export function rootError(root: string, error: unknown): unknown {
   if (
@@ -578,14 +594,17 @@ function promptOf(text: string): string {
  */
 export function newMeta(
   facts:
-    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm" | "notify">
+    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
     & Partial<
-      Pick<Meta, "labels" | "prompt" | "agent" | "resumes" | "restarts">
+      Pick<
+        Meta,
+        "labels" | "prompt" | "agent" | "resumes" | "restarts" | "notify"
+      >
     >
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
-  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
-  const { notify, agent, resumes, restarts } = facts;
+  const { argv, env = {}, labels = {}, timeoutMs, rm, notify } = facts;
+  const { agent, resumes, restarts } = facts;
   const meta: Meta = {
     format: FORMAT,
     id: facts.id,
@@ -598,10 +617,10 @@ export function newMeta(
     createdAt: new Date().toISOString(),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
-    ...(notify === undefined ? {} : { notify }),
     ...(agent === undefined ? {} : { agent }),
     ...(resumes === undefined ? {} : { resumes }),
     ...(restarts === undefined ? {} : { restarts }),
+    ...(notify === undefined ? {} : { notify }),
   };
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;

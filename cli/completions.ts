@@ -11,13 +11,14 @@
  */
 import { AGENT_NAMES } from "../agents/agents.ts";
 import { ArgumentError } from "../errors.ts";
+import { EVENT_TYPES } from "../events/event.ts";
 import { cut } from "./format.ts";
 import { type Handler, OK, onlyOperand } from "./io.ts";
 import type { Option } from "./options.ts";
 import { listSessions } from "../session/find.ts";
 import { BLOCKED_KINDS, STATUS_VALUES } from "../screen/program_status.ts";
 import { isLive, KIND_NAMES, SCOPES, STATES } from "../store.ts";
-import { type Command, COMMANDS, optionsOf } from "./usage.ts";
+import { type Command, COMMANDS, namesOf, optionsOf } from "./usage.ts";
 
 /** `completions`: a script on standard output. */
 export const completions: Handler = async (call, io) => {
@@ -55,8 +56,6 @@ const HELP: Command = {
 };
 const ALL: readonly Command[] = [...COMMANDS, HELP];
 
-const namesOf = ({ name, aliases = [] }: Command) => [name, ...aliases];
-
 /** The spellings of an option: `-f`, `--follow`. */
 const spellings = ({ name, short }: Option) =>
   short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
@@ -82,6 +81,7 @@ const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
     "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
     "kind": BLOCKED_KINDS,
     "state": STATES,
+    "type": EVENT_TYPES,
     "status": STATUS_VALUES,
     "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
     // The most common of many.

@@ -122,26 +122,37 @@ export function formatSize(bytes: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)}${unit}`;
 }
 
+/** Replaces each harmful character by `\\n`, `\\r` or `\\t`, or else by `escape(code point)`. */
+function escapeHarmful(text: string, escape: (code: number) => string): string {
+  const named: Record<string, string> = {
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+  };
+  return text.replace(
+    HARMFUL,
+    (char) => named[char] ?? escape(char.codePointAt(0)!),
+  );
+}
+
+/** A number with at least so many hexadecimal digits. */
+const hex = (code: number, digits: number) =>
+  code.toString(16).padStart(digits, "0");
+
 /**
  * Text with its control characters, and characters that reorder or hide text, as visible escapes
  * such as `\n` and `\x1b`.
  */
 export function harmless(text: string): string {
-  return text.replace(HARMFUL, (char) => {
-    const named: Record<string, string> = {
-      "\n": "\\n",
-      "\r": "\\r",
-      "\t": "\\t",
-    };
-    const code = char.codePointAt(0)!;
-    const digits = code.toString(16);
-    return named[char] ??
-      (code < 0x100
-        ? `\\x${digits.padStart(2, "0")}`
+  return escapeHarmful(
+    text,
+    (code) =>
+      code < 0x100
+        ? `\\x${hex(code, 2)}`
         : code < 0x10000
-        ? `\\u${digits.padStart(4, "0")}`
-        : `\\u{${digits}}`);
-  });
+        ? `\\u${hex(code, 4)}`
+        : `\\u{${hex(code, 1)}}`,
+  );
 }
 
 /** The words that begin or join commands in bash and zsh. */
@@ -160,20 +171,11 @@ export function shellWord(word: string): string {
     !RESERVED.has(word);
   if (isPlain || /^-[\w@%+=:,./-]*$/.test(word)) return word;
   if (word.search(HARMFUL) < 0) return `'${word.replaceAll("'", "'\\''")}'`;
-  const escaped = word.replace(/[\\']/g, "\\$&").replace(HARMFUL, (char) => {
-    const named: Record<string, string> = {
-      "\n": "\\n",
-      "\r": "\\r",
-      "\t": "\\t",
-    };
-    const code = char.codePointAt(0)!;
-    const digits = code.toString(16);
+  const escaped = escapeHarmful(
+    word.replace(/[\\']/g, "\\$&"),
     // In a shell \x is a byte.
-    return named[char] ??
-      (code < 0x80
-        ? `\\x${digits.padStart(2, "0")}`
-        : `\\U${digits.padStart(8, "0")}`);
-  });
+    (code) => code < 0x80 ? `\\x${hex(code, 2)}` : `\\U${hex(code, 8)}`,
+  );
   return `$'${escaped}'`;
 }
 
@@ -184,7 +186,7 @@ export function harmlessJson(value: unknown, indent?: number): string {
     if (char === "\n") return char;
     let text = "";
     for (let i = 0; i < char.length; i++) {
-      text += `\\u${char.charCodeAt(i).toString(16).padStart(4, "0")}`;
+      text += `\\u${hex(char.charCodeAt(i), 4)}`;
     }
     return text;
   });

@@ -4,7 +4,13 @@
  * @module
  */
 import { MEANINGS } from "./io.ts";
-import { type Command, findCommand, GROUPS, optionsOf } from "./usage.ts";
+import {
+  type Command,
+  findCommand,
+  GROUPS,
+  namesOf,
+  optionsOf,
+} from "./usage.ts";
 
 const WIDTH = 80;
 
@@ -40,8 +46,8 @@ function columns(
 export function mainHelp(): string {
   const groups = GROUPS.map(([title, names]) => {
     const rows = names.map((name) => {
-      const { aliases = [], summary } = findCommand(name)!;
-      return [[name, ...aliases].join(", "), summary] as const;
+      const command = findCommand(name)!;
+      return [namesOf(command).join(", "), command.summary] as const;
     });
     return `${title}:\n${columns(rows, 12)}`;
   });

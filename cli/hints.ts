@@ -23,6 +23,7 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   attach: "connect resume reattach attach-session a open join watch",
   screen: "view capture capture-pane snapshot",
   send: "input type write say send-keys",
+  events: "event monitor follow history",
   wait: "wait-for",
   stop: "kill terminate kill-session",
   delete: "remove del",

@@ -17,7 +17,7 @@ import {
   type Session,
 } from "../session/find.ts";
 import { STATUS_VALUES, type StatusValue } from "../screen/program_status.ts";
-import { type StateName, STATES } from "../store.ts";
+import { type Meta, type StateName, STATES } from "../store.ts";
 import { roomForSessions } from "../system/limits.ts";
 
 /** A session that a call names, or the status of the failed look for it. */
@@ -91,15 +91,24 @@ export async function filteredSessions(
   readStatus: StatusReader = statusReader(),
 ): Promise<Session[]> {
   const states = statesOf(call);
+  const hasLabels = hasLabelsOf(call);
   const statuses = statusesOf(call);
+  return (await listSessions()).filter((session) =>
+    hasLabels(session.meta) &&
+    (states?.has(session.state.state) ?? fits(session)) &&
+    (statuses?.has(readStatus(session)?.value) ?? true)
+  );
+}
+
+/** Tells of metadata whether they have the labels that a call asks for. */
+export function hasLabelsOf(call: Parsed): (meta: Meta | null) => boolean {
   const labels = (call.values.get("label") ?? []).map(parseLabel);
-  return (await listSessions()).filter((session) => {
-    const has = session.meta?.labels ?? {};
+  return (meta) => {
+    const has = meta?.labels ?? {};
     return labels.every(([key, value]) =>
       Object.hasOwn(has, key) && (value === undefined || has[key] === value)
-    ) && (states?.has(session.state.state) ?? fits(session)) &&
-      (statuses?.has(readStatus(session)?.value) ?? true);
-  });
+    );
+  };
 }
 
 /** Says that there is nothing to choose, unless a program reads the results. */

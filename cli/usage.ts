@@ -452,6 +452,47 @@ export const COMMANDS: readonly Command[] = [
     ],
   },
   {
+    name: "events",
+    operands: "[SEL…]",
+    summary: "print what happened in sessions, as JSON",
+    details:
+      "Prints a JSON object a line: created, started, status, notification, title, attached, detached,\n" +
+      "input, stopped, exited, lost, deleted. Without SEL, of all sessions.\n\n" +
+      "With --follow, it prints what happened and then what happens, also in new sessions. With SEL,\n" +
+      "it ends when these sessions have ended.",
+    foreign: {
+      "--tail": "use --since D",
+      "-n": "use --since D",
+      "--filter": "use --type or --label",
+      "--format": "it prints JSON",
+    },
+    options: [
+      {
+        name: "follow",
+        short: "f",
+        help: "keep printing what happens",
+      },
+      {
+        name: "since",
+        value: "D",
+        help: "of the past, only this long, such as 10m",
+      },
+      {
+        name: "type",
+        value: "T[,T]",
+        repeat: true,
+        help: "only events of these types",
+      },
+      ...FILTERS,
+    ],
+    completes: "sessions",
+    examples: [
+      ["events -f fix", "the life of one session, until it ends"],
+      ["events --since 1h --type exited,lost", "what ended in the last hour"],
+      ['events | jq -r \'.at + " " + .id + " " + .type\'', "as columns"],
+    ],
+  },
+  {
     name: "send",
     operands: "SEL TEXT… | SEL --key KEY… | SEL --stdin | SEL --eof",
     takesText: true,
@@ -740,15 +781,20 @@ export const COMMANDS: readonly Command[] = [
 /** The groups of the help, each with its commands. */
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Start", ["run", "create", "resume", "restart"]],
-  ["Watch", ["list", "show", "logs", "screen"]],
+  ["Watch", ["list", "show", "logs", "screen", "events"]],
   ["Talk", ["attach", "send", "wait", "answer", "report"]],
   ["End", ["stop", "delete", "prune"]],
   ["Set up", ["doctor", "agents", "completions"]],
 ];
 
+/** The names that a command is called by, its own first. */
+export function namesOf(
+  { name, aliases = [] }: Pick<Command, "name" | "aliases">,
+): string[] {
+  return [name, ...aliases];
+}
+
 /** The command with this name or alias. */
 export function findCommand(name: string): Command | undefined {
-  return COMMANDS.find((command) =>
-    command.name === name || command.aliases?.includes(name)
-  );
+  return COMMANDS.find((command) => namesOf(command).includes(name));
 }

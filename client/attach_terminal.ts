@@ -159,14 +159,10 @@ export function startAttaching(
   id: string,
   options: StartAttachingOptions,
 ): StartedAttachment {
-  const { columns, rows, readOnly = false, signal } = options;
+  const { columns, rows, readOnly = false, signal, onConnected } = options;
   const leaving = Promise.withResolvers<"detached">();
   const detach = () => leaving.resolve("detached");
-  const { onConnected } = options;
-  const view: View = {
-    ...{ columns, rows, shown: "none", bottom: undefined },
-    onConnected,
-  };
+  const view: View = { columns, rows, shown: "none", onConnected };
   let relay: RelayConnection | undefined;
   const tell = (frame: Uint8Array) => void relay?.send(frame).catch(ignore);
   const resize = (columns: number, rows: number) => {
@@ -387,9 +383,9 @@ interface View {
   /** Which of its screens show the session's: `alternate` alone, or `main` as well. */
   shown: "none" | "alternate" | "main";
   /** The last row of the main screen that the session uses, if that is known. */
-  bottom: number | undefined;
+  bottom?: number;
   /** See {@linkcode StartAttachingOptions}. */
-  readonly onConnected: (() => void) | undefined;
+  readonly onConnected?: (() => void) | undefined;
 }
 
 /** The sequences that a terminal needs before a frame that draws. */

@@ -15,6 +15,7 @@
  * @module
  */
 import { ArgumentError, checkOptions, SessionError } from "../errors.ts";
+import { appendEvent, lastEntry } from "../events/journal.ts";
 import { close, factsOf, open, poll, POLLOUT, write } from "../system/libc.ts";
 import {
   describeState,
@@ -90,6 +91,7 @@ export async function sendInput(
   using pipe = await openPipe(to, to.paths.stdin);
   if (pipe === undefined) throw endOfFileSent(id);
   for await (const chunk of chunksOf(input, to.signal)) {
+    noteInput(to.paths);
     await writeAll(to, pipe.fd, chunk);
   }
   return to.written;
@@ -122,10 +124,18 @@ export async function sendEof(
   if (eof === undefined) {
     throw failure(id, "unsupported", "its eof.pipe is missing", 0);
   }
-  if (pipe !== undefined) Deno.removeSync(to.paths.stdin);
+  if (pipe !== undefined) {
+    noteInput(to.paths);
+    Deno.removeSync(to.paths.stdin);
+  }
   // Even if the name was gone: the sender that removed it may have died right here.
   write(eof.fd, new Uint8Array([10]));
   if (pipe === undefined) throw endOfFileSent(id);
+}
+
+/** Notes in the journal that there is input, before it is written; once until something else happens. */
+function noteInput(paths: Paths): void {
+  if (lastEntry(paths)?.type !== "input") appendEvent(paths, { type: "input" });
 }
 
 /** The session, how long to wait, and how many bytes were taken. */

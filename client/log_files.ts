@@ -66,8 +66,12 @@ function keyOf(info: Deno.FileInfo): string {
 
 /** A position in a log that may be missing, or appear. */
 export interface Log extends Disposable {
-  /** Notes the log's size; `false` if there is no log. */
-  mark(): boolean;
+  /**
+   * Notes the log's size; `false` if there is no log.
+   *
+   * @param hasNewer Whether another file at the path continues the log. @default {true}
+   */
+  mark(hasNewer?: boolean): boolean;
   /** The next bytes before the mark, `undefined` at it. */
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Whether there is output before the position at which reading has begun. */
@@ -111,9 +115,9 @@ export function openLog(path: string, start: LogStart): Log {
     get position() {
       return position;
     },
-    mark() {
-      if (files.length === 0) files = openFiles(path);
-      else addNewer(path, files);
+    mark(hasNewer = true) {
+      if (hasNewer && files.length === 0) files = openFiles(path);
+      else if (hasNewer) addNewer(path, files);
       for (const log of files) {
         log.end = log.file.size();
         // Truncated: everything written since then is at the beginning.

@@ -1,13 +1,13 @@
 /**
  * Watching a session: learning without polling that something has changed.
  *
- * Events come from `Deno.watchFs`, within a millisecond. Some changes make no event: the death
+ * Events come from `system/file_events.ts`, within a millisecond. Some changes make no event: the death
  * of all processes at once, a renamed directory, file systems without events. A slow
  * tick covers those. If there can be no watcher (inotify's limit), a faster tick replaces it.
  *
- * Files are watched, not the directory: Deno opens every file that an event names, to
- * compare it. A named pipe in the directory would block its watcher thread
- * for good, or make it a reader of the agent's input.
+ * Files are watched, not the session's directory: without `--allow-ffi`, Deno opens every file that an
+ * event names. A named pipe in the directory would block its watcher thread for good, or make it a
+ * reader of the agent's input. And the output of an agent would wake those who don't read it.
  *
  * Invariants: the lock file is open from the subscription on. The reaper writes
  * the ending into it first, so the ending is known even if the directory is gone at
@@ -37,6 +37,11 @@ import {
   statOptional,
   textOf,
 } from "../system/files.ts";
+import {
+  type FileEvents,
+  watchEntries,
+  watchFile,
+} from "../system/file_events.ts";
 import { roomForSessions } from "../system/limits.ts";
 
 /** The state of a session that is over. */
@@ -53,7 +58,7 @@ const TICK_WITHOUT_EVENTS_MS = 100;
 const TICK_WHILE_ENDING_MS = 10;
 
 /** How many files a watched session keeps open: its lock, and two logs for those that follow them. */
-const FILES = 3;
+export const FILES = 3;
 /** The lock files that are open. */
 const held = new Set<OpenFile>();
 
@@ -194,6 +199,62 @@ export function watchSession(
   };
 }
 
+/** A subscription to the appearing and vanishing of sessions, until it is disposed of. */
+export interface RootWatch extends Disposable {
+  /** Resolves once a session may have appeared or gone, at the latest after a second. One call at a time. */
+  next(): Promise<void>;
+}
+
+/**
+ * Subscribes to the sessions in a root, which may not exist yet. Only its entries are watched: it holds
+ * directories, and no named pipe. Needs `--allow-read` of the root.
+ */
+export function watchRoot(root: string): RootWatch {
+  let rung = false;
+  let wake: (() => void) | undefined;
+  const ring = () => {
+    rung = true;
+    wake?.();
+  };
+  let subscription: Subscription | undefined;
+  const watchIt = () => {
+    const identity = identityAt(root);
+    if (subscription?.identity === identity) return;
+    subscription?.close();
+    subscription = undefined;
+    if (identity === undefined) return; // The tick finds it.
+    try {
+      const shared = watchPath(root, identity, watchEntries);
+      subscription = share(shared, root, identity, ring);
+      rung = true; // It may have changed before it was watched.
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+    }
+  };
+  watchIt();
+  rung = false; // The caller looks after this.
+  return {
+    async next() {
+      watchIt();
+      if (!rung) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const hasEvents = subscription?.ask() ?? false;
+        const tickMs = hasEvents ? TICK_MS : TICK_WITHOUT_EVENTS_MS;
+        const timer = setTimeout(resolve, tickMs);
+        wake = resolve;
+        await promise;
+        wake = undefined;
+        clearTimeout(timer);
+      }
+      rung = false;
+    },
+    [Symbol.dispose]() {
+      wake?.();
+      subscription?.close();
+    },
+  };
+}
+
 /** Opens the lock file; `undefined` if a session has none any more. */
 function openLock(paths: Paths): OpenFile | undefined {
   const lock = openFile(paths.lock);
@@ -217,12 +278,11 @@ function readRecord(lock: OpenFile): Ending | undefined {
   return parseEnding(textOf(lock) ?? "");
 }
 
-/** One file's watcher, shared by all its subscriptions in this program. */
+/** The watcher of a file, or of the root, shared by all its subscriptions in this program. */
 interface Shared {
-  /** The identities of its session's lock file and of the file itself. */
+  /** The identities of the file and of its session's lock file. */
   readonly key: string;
-  readonly watcher: Deno.FsWatcher;
-  readonly events: AsyncIterator<Deno.FsEvent>;
+  readonly events: FileEvents;
   readonly listeners: Set<() => void>;
   /** Whether it is waiting for an event. */
   asked: boolean;
@@ -256,12 +316,21 @@ function subscribe(
   if (!statOptional(file)?.isFile) return none;
   try {
     path = Deno.realPathSync(file);
-    shared = watchFile(path, `${lock} ${identity}`);
+    shared = watchPath(path, `${lock} ${identity}`, watchFile);
   } catch (error) {
     // The log is missing, or being deleted: the tick is enough.
     if (isAbsence(error)) return none;
     throw error;
   }
+  return share(shared, path, identity, listener);
+}
+
+function share(
+  shared: Shared,
+  path: string,
+  identity: string | undefined,
+  listener: () => void,
+): Subscription {
   shared.listeners.add(listener);
   return {
     identity,
@@ -278,17 +347,19 @@ function subscribe(
   };
 }
 
-function watchFile(path: string, key: string): Shared {
+function watchPath(
+  path: string,
+  key: string,
+  watch: (path: string) => FileEvents,
+): Shared {
   const existing = watched.get(path);
   if (existing?.key === key && !existing.over) return existing;
   // Another session has this path now, or another file. Deno watches the new file only once the old watcher
   // is closed.
   if (existing !== undefined) closeWatcher(existing);
-  const watcher = Deno.watchFs(path, { recursive: false });
   const shared: Shared = {
     key,
-    watcher,
-    events: watcher[Symbol.asyncIterator](),
+    events: watch(path),
     listeners: new Set(),
     asked: false,
     over: false,
@@ -300,15 +371,14 @@ function watchFile(path: string, key: string): Shared {
 function closeWatcher(shared: Shared): void {
   if (shared.over) return;
   shared.over = true;
-  shared.watcher.close();
+  shared.events.close();
 }
 
 /** Waits for one event only, so that a busy consumer causes no work. */
 async function ask(shared: Shared): Promise<void> {
   shared.asked = true;
   try {
-    const { done } = await shared.events.next();
-    if (done) closeWatcher(shared);
+    if (!await shared.events.next()) closeWatcher(shared);
   } catch {
     closeWatcher(shared); // The tick is left.
   }

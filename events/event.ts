@@ -78,3 +78,19 @@ export type SessionEvent = EventFacts & {
   /** The session's id. */
   readonly id: string;
 };
+
+/** The types of events, in the order of a session's life. */
+export const EVENT_TYPES: readonly EventFacts["type"][] = [
+  "created",
+  "started",
+  "status",
+  "notification",
+  "title",
+  "attached",
+  "detached",
+  "input",
+  "stopped",
+  "exited",
+  "lost",
+  "deleted",
+];

@@ -9,7 +9,7 @@
  * @module
  */
 import { Screen } from "../screen/screen.ts";
-import { answer } from "../screen/query.ts";
+import { answer, answerStatus } from "../screen/query.ts";
 import type { Complaint, Context, Fault, Random } from "./fault.ts";
 import { junk } from "./noise.ts";
 
@@ -36,6 +36,7 @@ const BEGINNINGS = [
   ...["\x1b]4;", "\x1b]4;1;", "\x1b]10;", "\x1b]11;", "\x1b]12;", "\x1b]104;"],
   ...["\x1b]0;", "\x1b]2;", "\x1b]8;;", "\x1b]8;id=", "\x1b]52;c;", "\x1b]"],
   ...["\x1b[", "\x1b[?", "\x1b[>", "\u009b", "\x1b_", "\x1b^", "\x1bX", "\x1b"],
+  ...["\x1b]7501;", "\x1b]7501;?", "\u009d7501;?", "\x1b]99;i=1:p=?;"],
   ...["\u009d10;", "\u009e", "\x1b\r[", "\x1bP\x1b]10;", "\x1b]10;\x1bP+q"],
 ];
 const ENDS = [
@@ -54,6 +55,7 @@ const QUESTIONS = [
     "\x1b[6n",
   ],
   ...["\x1b[?6n", "\x1b[5n", "\x1b[?996n", "\x1b[?u", "\x1b[18t", "\x1b[>q"],
+  ...["\x1b]7501;?\x07", "\x1b]7501;?\x1b\\", "\u009d7501;?\u009c"],
   ...["\x1b[?25$p", "\x1b[4$p", "\x1b[21t", "\x1b[?2026$p", "\x1b[=c"],
 ];
 
@@ -75,6 +77,8 @@ const NEVER_TYPED = /[\x00-\x1a\x1c-\x1f\x7f-\uffff]/;
 
 function complainOfAnswer(reply: string): string[] {
   const shown = JSON.stringify(reply);
+  // The only answers that end with BEL, or begin like what a program may write.
+  if (["\x1b]7501;?\x07", "\x1b]7501;?\x1b\\"].includes(reply)) return [];
   if (reply.includes(MARKER)) return [`the answer ${shown} repeats the marker`];
   if (NEVER_TYPED.test(reply)) {
     return [`the answer ${shown} holds a control character`];
@@ -129,6 +133,7 @@ async function fuzzAnswers({ short, random, count, over }: Context) {
       for (const question of questions) {
         const reply = answer(question.text, screen, question.end);
         found.push(...complainOfAnswer(reply));
+        found.push(...complainOfAnswer(answerStatus(question.text)));
       }
     }
     if (done % 50 === 0) found.push(...complainOfDrawing(screen));

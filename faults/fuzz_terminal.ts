@@ -18,7 +18,9 @@ import {
 } from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
 import { Crop } from "../screen/crop.ts";
+import { StatusRecords } from "../screen/program_status.ts";
 import { Screen } from "../screen/screen.ts";
+import { Notifications, type Told } from "../screen/told.ts";
 import { connectIn } from "../relay/socket.ts";
 import { pathsFor } from "../store.ts";
 import { concat } from "../system/bytes.ts";
@@ -214,7 +216,7 @@ function piece(random: Random): string {
   const numbers = () =>
     Array.from({ length: random.below(4) }, number)
       .join(random.pick([";", ":"]));
-  switch (random.below(13)) {
+  switch (random.below(14)) {
     case 0:
     case 1:
       return "word ".repeat(random.below(30));
@@ -246,10 +248,74 @@ function piece(random: Random): string {
       return `\x1b[${numbers()}m${
         random.pick(["会议", "é", "e\u0301", "👩‍👩‍👧", "🇩🇪", "ｗ", "\u200b"])
       }`;
+    case 12:
+      return telling(random);
     case 11:
       return `\x1b[${number()};${number()}${random.pick(["H", "r", "s"])}`;
     default:
       return junk(random);
+  }
+}
+
+/** What a program tells beside the screen: reports, notifications, prompts. */
+function telling(random: Random): string {
+  const text = () => {
+    const bytes = new TextEncoder().encode(junk(random, 300));
+    return random.pick([junk(random), bytes.toBase64(), "a".repeat(4000)]);
+  };
+  const word = () => random.pick(["working", "done", "x", junk(random)]);
+  const pair = () =>
+    random.pick([
+      ...[`state=${word()}`, "state=blocked", "state=clear", "state=working"],
+      ...[`id=${word()}`, `id=${random.below(400)}`, "id=a/b", "kind=auth"],
+      ...[`msg=${text()}`, `title=${text()}`, `app=${word()}`, text()],
+      ...[`progress=${random.pick(["0", "50", "101", "-1", "1e3"])}`, ":::"],
+    ]);
+  const pairs = () =>
+    Array.from({ length: random.below(6) }, pair).join(
+      random.pick([":", ":", ";"]),
+    );
+  const body = random.pick([
+    ...[`7501;state=idle:${pairs()}`, `7501;${pairs()}`, "7501;?"],
+    ...[`9;${text()}`, "9;4;1;50", `777;notify;${text()};${text()}`],
+    ...[`99;${pairs()};${text()}`, `99;i=1:d=0:e=1;${text()}`, "133;A"],
+    ...[`0;${text()}`, `2;${text()}`],
+  ]);
+  const end = random.pick(["\x07", "\x1b\\", "\u009c", "", "\x18"]);
+  return `${random.pick(["\x1b]", "\u009d"])}${body}${end}\x07`;
+}
+
+/** Takes what is told as a relay does, and complains about what it keeps. */
+class Listener {
+  readonly #records = new StatusRecords();
+  readonly #notifications = new Notifications();
+  readonly complaints: string[] = [];
+
+  take(told: Told): void {
+    if (told.type === "report") this.#records.apply(told.body, Date.now());
+    if (told.type === "prompt") this.#records.endActivity();
+    if (told.type === "reset") this.#records.reset();
+    if (told.type !== "notification") return;
+    this.#check(this.#notifications.take(told.part));
+  }
+
+  /** Complains about the records. */
+  end(): string[] {
+    const records = this.#records.byUrgency;
+    if (records.length > 256) this.complaints.push("more than 256 records");
+    for (const record of records) this.#check(record);
+    return this.complaints;
+  }
+
+  #check(kept: object | undefined): void {
+    for (const [name, value] of Object.entries(kept ?? {})) {
+      if (typeof value !== "string") continue;
+      const isBad = CONTROL.test(value) || value.length > 2048 ||
+        /[\u202a-\u202e\u2066-\u2069]/.test(value);
+      if (isBad) {
+        this.complaints.push(`${name} is ${JSON.stringify(value)}`);
+      }
+    }
   }
 }
 
@@ -311,7 +377,12 @@ async function openWindow(random: Random) {
 /** Feeds output to a screen as a relay does, in pieces, with changing sizes; checks its text and redraw. */
 async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
   const complaints: string[] = [];
-  const screen = new Screen(1 + random.below(100), 1 + random.below(40));
+  const listener = new Listener();
+  const screen = new Screen(
+    1 + random.below(100),
+    1 + random.below(40),
+    (told) => listener.take(told),
+  );
   if (random.below(2) === 0) await screen.load();
   const window = await openWindow(random);
   for (let at = 0; at < bytes.length;) {
@@ -323,6 +394,7 @@ async function draw(random: Random, bytes: Uint8Array): Promise<string[]> {
     screen.resize(1 + random.below(100), 1 + random.below(40));
     window.paint(screen);
   }
+  complaints.push(...listener.end());
   await screen.load();
   complaints.push(...await window.complain(screen));
   const { lines, ...rest } = screen.text({ scrollback: 50 });
@@ -393,6 +465,31 @@ function controls(text: string): string[] {
   return found === null ? [] : [`it prints ${JSON.stringify(found[0])}`];
 }
 
+/** Complains about the files of what a program has told. */
+function complainOfTelling(root: string): string[] {
+  const { status, events } = pathsFor(ID, { root });
+  const complaints: string[] = [];
+  for (const path of [status, events]) {
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(path);
+    } catch {
+      continue; // It has told nothing.
+    }
+    if (path === status && text.length > 32 * 1024) {
+      complaints.push(`status.json has ${text.length} characters`);
+    }
+    for (const line of text.split("\n").slice(0, -1)) {
+      JSON.parse(line, (_, value) => {
+        if (typeof value === "string" && CONTROL.test(value)) {
+          complaints.push(`${path}: ${line}`);
+        }
+      });
+    }
+  }
+  return complaints;
+}
+
 /** Generated output of real programs, read by the real commands while they run and afterwards. */
 async function fuzzScreens({ short, random, injectAll }: Context) {
   const cases = Array.from({ length: short ? 6 : 150 }, (_, i) => {
@@ -414,6 +511,7 @@ async function fuzzScreens({ short, random, injectAll }: Context) {
       for (const call of calls) await look([...call, ID]);
       await look(["list"]);
       await look(["show", ID]);
+      complaints.push(...complainOfTelling(root));
       await cli(root, ["stop", "-t", "1", ID]);
       for (const call of calls) await look([...call, ID]);
       return [...complaints, ...await judge(world)];

@@ -35,7 +35,7 @@ const ID = "subject";
 
 const FILES = [
   ...["screen.json", "terminal.json", "attach.sock", "stdout.log"],
-  "stdout.log.1",
+  ...["stdout.log.1", "status.json", "events.jsonl", "conversation.json"],
 ];
 
 const EVIL = "\x1b]52;c;b3duZWQ=\x07\x1b[2J\x9b6n\x1b[31m\u202e\u2066\u{e0041}";

@@ -19,46 +19,37 @@
  */
 import {
   close,
-  geteuid,
   kill,
   pidfdOpen,
   pidfdSendSignal,
   poll,
   POLLIN,
-  readLink,
 } from "../system/libc.ts";
 import {
+  isForeign,
+  ownerTest,
+  runsAs,
+  scriptArgsOf,
+  sees,
+  userOf,
+} from "./carriers.ts";
+import { type Role, rolesOf } from "./roles.ts";
+import {
+  byAge,
   bytewise,
   type Entry,
-  fromBytes,
-  locationOf,
   lockHolders,
   readArgv,
   readEntry,
   readOwner,
-  readUsers,
   scan,
   statusOf,
 } from "./table.ts";
 import { isNotifier } from "./notifier.ts";
-import { SCRIPT, scriptCall } from "./reaper.ts";
-import { dirname } from "../std.ts";
-import {
-  isLockHeld,
-  isTerminal,
-  type Paths,
-  readEnding,
-  readPids,
-} from "../store.ts";
-import { exists, statOptional } from "../system/files.ts";
+import { isLockHeld, type Paths, readEnding, readPids } from "../store.ts";
+import { statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 import { SIGNALS } from "../system/signals.ts";
-
-/**
- * A process's role in its session: the supervisor, the owner of a terminal, the user's program, a
- * helper of the supervisor, or a process that the agent has started.
- */
-export type Role = "reaper" | "relay" | "agent" | "helper" | "child";
 
 /** A living process of a session, at the moment of reading. */
 export interface SessionProcess {
@@ -101,89 +92,11 @@ interface ProcessesOptions {
 /** The processes that {@linkcode processesAt} has found, with their session's directory. */
 const found = new WeakMap<object, string>();
 
-/** A process and the directory that it carries, bytewise. */
-type Carrier = Pick<Entry, "pid" | "owner">;
-
-/** Tells whether a process carries the session's directory. */
-type OwnerTest = (process: Carrier) => boolean;
-
-/**
- * All code uses one path for a session's directory. Earlier versions used the path that they were
- * given, with links or double slashes: such an owner is resolved, if its process runs as the
- * session's user. Other users may name a path that never answers, such as a dead network disk.
- */
-function ownerTest(paths: Paths, user = userOf(paths)): OwnerTest {
-  const { dir, id } = paths;
-  const own = bytewise(dir);
-  const known = new Map<string, boolean>();
-  return ({ pid, owner }) => {
-    if (owner === own) return true;
-    if (typeof owner !== "string" || !owner.endsWith(`/${id}`)) return false;
-    if (!runsAs(pid, user)) return false;
-    if (!known.has(owner)) known.set(owner, realPathOf(owner) === dir);
-    return known.get(owner)!;
-  };
-}
-
 /** Tells whether this process itself belongs to the session, by its environment. */
 export function isWithin(paths: Paths): boolean {
   const dir = Deno.env.get("CODEX_SESSION_DIR");
   return dir !== undefined &&
     ownerTest(paths)({ pid: Deno.pid, owner: bytewise(dir) });
-}
-
-/** The real path of a directory that is given bytewise; `undefined` if it can't be found out. */
-function realPathOf(owner: string): string | undefined {
-  try {
-    return Deno.realPathSync(fromBytes(owner));
-  } catch {
-    return undefined; // Gone, forbidden, or no text.
-  }
-}
-
-/**
- * Tells whether a process sees the session's directory at its path. In a container, or with
- * mounts of its own, the same path may name another session. The path is not looked up there: a
- * process can mount a file system over it that never answers.
- */
-function sees(pid: number, dir: string): boolean {
-  if (!OS.hasProc) return true;
-  const namespace = (one: number | "self") => readLink(`/proc/${one}/ns/mnt`);
-  if (
-    namespace(pid) === namespace("self") &&
-    readLink(`/proc/${pid}/root`) === "/"
-  ) return true;
-  const seen = locationOf(pid, dir);
-  return seen !== undefined && seen === locationOf("self", dir);
-}
-
-/**
- * Tells whether a process carries the directory of a session that is not this one. Of another
- * user's process, the path is not touched: any other directory counts as a session's.
- */
-function isForeign(process: Carrier, isOwn: OwnerTest, user: number): boolean {
-  const { pid, owner } = process;
-  if (typeof owner !== "string" || isOwn(process)) return false;
-  if (!runsAs(pid, user)) return true;
-  try {
-    return exists(`${fromBytes(owner)}/${SCRIPT}`);
-  } catch {
-    return true; // Without the permission to see it.
-  }
-}
-
-/**
- * The session's user: the owner of its directory. A program that changes its user, such as
- * sudo(8), is found by its parents.
- */
-function userOf(paths: Paths): number {
-  return statOptional(paths.dir)?.uid ?? geteuid();
-}
-
-/** Tells whether both the real and the effective user id of a process are this user. */
-function runsAs(pid: number, user: number): boolean {
-  const users = readUsers(pid);
-  return users.length > 0 && users.every((one) => one === user);
 }
 
 /** The members among all processes, by pid. */
@@ -209,11 +122,9 @@ function membersOf(
       : typeof owner !== "string" && (isKnown || entry === hidden);
     if (isSeed && pid !== 1) members.set(pid, entry);
   }
-  const isReaper = ({ pid, sid }: Entry) => {
-    if (pid !== sid) return false;
-    const call = scriptCall((readArgv(pid) ?? []).map(bytewise));
-    return call !== undefined && isOwn({ pid, owner: dirname(call.path) });
-  };
+  const isReaper = ({ pid, sid }: Entry) =>
+    pid === sid &&
+    scriptArgsOf(pid, readArgv(pid) ?? [], isOwn) !== undefined;
   removeEarlier(members, byPid, isReaper, paths, earlier);
   for (const { sid } of members.values()) {
     // 0: its leader is outside of this process's pid namespace, and not dead.
@@ -279,10 +190,6 @@ function removeEarlier(
       if (isEarlier(pid) || isEarlier(sid)) members.delete(entry.pid);
     }
   }
-}
-
-function byAge(a: Entry, b: Entry): number {
-  return a.startTicks - b.startTicks || a.pid - b.pid;
 }
 
 /** A process, its parent, and so on. */
@@ -361,77 +268,19 @@ export function processesAt(
 }
 
 /**
- * The role of each member, by their relations and arguments. A role only gives a process time to
- * end by itself, because an agent can look like a helper.
- *
- * The record only tells which process is the agent, and only once the reaper is dead.
- */
-function rolesOf(
-  members: ReadonlyMap<number, Entry>,
-  argvs: ReadonlyMap<number, readonly string[]>,
-  paths: Paths,
-): Map<number, Role> {
-  const recorded = readPids(paths);
-  const isOwn = ownerTest(paths);
-  const told = (pid: number) => {
-    const call = scriptCall(argvs.get(pid)!.map(bytewise));
-    return call && isOwn({ pid, owner: dirname(call.path) })
-      ? call.args
-      : undefined;
-  };
-  // A process without arguments is in the middle of an exec.
-  const isScript = (pid: number) =>
-    argvs.get(pid)!.length === 0 || told(pid) !== undefined;
-  // The oldest, because all others descend from it.
-  const reaper = [...members.values()]
-    .filter(({ pid, ppid, sid }) =>
-      pid === sid && !members.has(ppid) && isScript(pid)
-    )
-    .sort(byAge)[0];
-  // It removes the session, and the agent has ended.
-  const isRemoving = reaper && told(reaper.pid)?.[0] === "-r";
-  // What the reaper starts in the agent's place. It starts the agent in a kernel session.
-  const program = isTerminal(paths) ? "relay" : "agent";
-  const roles = new Map<number, Role>();
-  const roleOf = ({ pid, ppid, sid }: Entry): Role => {
-    const before = roles.get(pid);
-    if (before !== undefined) return before;
-    roles.set(pid, "child"); // Ends a circle.
-    const parent = members.get(ppid);
-    let role: Role = "child";
-    if (pid === reaper?.pid) role = "reaper";
-    else if (reaper !== undefined && ppid === reaper.pid) {
-      role = isScript(pid) || isRemoving ? "helper" : program;
-    } else if (parent !== undefined && roleOf(parent) === "helper") {
-      role = "helper";
-    } else if (parent !== undefined && roleOf(parent) === "relay") {
-      role = pid === sid ? "agent" : "child";
-    } else if (reaper === undefined && isScript(pid)) role = "helper";
-    else if (
-      reaper === undefined && pid === recorded?.agent && sid === recorded.reaper
-    ) role = program;
-    roles.set(pid, role);
-    return role;
-  };
-  for (const entry of members.values()) roleOf(entry);
-  return roles;
-}
-
-/**
  * Reads all processes once and returns a function that tells whether a session can have any:
  * at least one of them must carry its directory. A process that hides its environment can be any
  * session's whose lock is held; `visibleOnly` ignores it, which is faster. Needs the permissions of
  * {@linkcode processesAt}.
  */
 export function processFinder(visibleOnly = false): (paths: Paths) => boolean {
-  const carriers = new Map<string, Entry[]>();
-  let hides = false;
-  for (const entry of scan()) {
-    if (entry.owner === null) hides ||= !visibleOnly;
-    if (!entry.owner) continue;
-    const id = entry.owner.slice(entry.owner.lastIndexOf("/") + 1);
-    carriers.set(id, [...carriers.get(id) ?? [], entry]);
-  }
+  const entries = scan();
+  const hides = !visibleOnly && entries.some(({ owner }) => owner === null);
+  // By the last name of the directory that a process carries.
+  const carriers = Map.groupBy(
+    entries.filter(({ owner }) => owner),
+    ({ owner }) => owner!.slice(owner!.lastIndexOf("/") + 1),
+  );
   return (paths) =>
     carriers.get(paths.id)?.some(ownerTest(paths)) ||
     hides && isLockHeld(paths);

@@ -347,3 +347,8 @@ export function bytewise(text: string): string {
 export function fromBytes(owner: string): string {
   return utf8.decode(Uint8Array.from(owner, (char) => char.charCodeAt(0)));
 }
+
+/** Orders processes by their start, the oldest first. */
+export function byAge(a: Entry, b: Entry): number {
+  return a.startTicks - b.startTicks || a.pid - b.pid;
+}

@@ -35,7 +35,7 @@ import { foregroundGroup } from "../system/pty.ts";
 import { Allowance } from "./allowance.ts";
 
 /** How often anything but a new status is written at most, in milliseconds. */
-const PAUSE_MS = 250;
+const PAUSE_MS = 500;
 /** How often a new status is written at once. A program that changes it faster waits. */
 const STATUSES_PER_SECOND = 20;
 /** How many notifications are kept. */
@@ -89,6 +89,8 @@ export class Observer {
   #isDue = false;
   #writtenAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether there is, or was, an agent that can be asked for its conversation. */
+  #hasAgent: boolean;
   readonly #looks = new Set<keyof typeof RECORD_MS>();
   #nextLookAt = -Infinity;
   #isOver = false;
@@ -100,6 +102,7 @@ export class Observer {
     this.#paths = pathsIn(dir, basename(dir));
     this.#agent = recognizeAgent(argv)?.agent;
     this.#notifier = notifyAt(this.#paths);
+    this.#hasAgent = this.#agent?.findConversation !== undefined;
   }
 
   /** Takes note of something that the output tells, until the output has been read. */
@@ -112,7 +115,7 @@ export class Observer {
     if (
       this.#told.length === 0 && title === this.#title && !this.#isActive
     ) return;
-    if (this.#isActive && !hasGroup(this.#group ?? 0)) {
+    if (this.#isActive && this.#group !== undefined && !hasGroup(this.#group)) {
       // Its program has ended without a word.
       if (this.#records.endActivity()) this.#changed();
     }
@@ -191,7 +194,7 @@ export class Observer {
     this.#isDue = true;
     if (isNew && this.#statusAllowance.take()) this.#write();
     else this.#writeSoon();
-    if (isNew) this.#lookLater("status");
+    if (isNew && this.#findsAgent()) this.#lookLater("status");
   }
 
   #dueSoon(): void {
@@ -270,7 +273,7 @@ export class Observer {
   /** Input is about to be given to the program. */
   input(): void {
     if (this.#lastEvent !== "input") this.#append({ type: "input" });
-    this.#lookLater("input");
+    if (this.#hasAgent) this.#lookLater("input");
   }
 
   /** A client has attached or detached; so many are there now. */
@@ -287,7 +290,7 @@ export class Observer {
 
   /** Looks which conversation the agent has, once it may have recorded it. */
   #lookLater(why: keyof typeof RECORD_MS): void {
-    if (this.#looks.has(why) || this.#isOver || !this.#hasAgent) return;
+    if (this.#looks.has(why) || this.#isOver) return;
     this.#looks.add(why);
     const ms = Math.max(
       RECORD_MS[why],
@@ -299,11 +302,13 @@ export class Observer {
     }, ms);
   }
 
-  /** Whether the program, or what a shell has in its foreground, is an agent that can be asked. */
-  get #hasAgent(): boolean {
-    const group = () => foregroundGroup(this.#observed.master) ?? 0;
-    const agent = this.#agent ?? recognizeAgent(readArgv(group()) ?? [])?.agent;
-    return agent?.findConversation !== undefined;
+  /** Tells whether there is an agent that can be asked: also one that a shell has started. */
+  #findsAgent(): boolean {
+    if (this.#agent !== undefined) return this.#hasAgent;
+    const argv = readArgv(foregroundGroup(this.#observed.master) ?? 0) ?? [];
+    const { agent } = recognizeAgent(argv) ?? {};
+    this.#hasAgent ||= agent?.findConversation !== undefined;
+    return this.#hasAgent;
   }
 
   #look(): void {

@@ -387,7 +387,7 @@ class Relay {
     // Before any client's terminal can answer: the answers to other questions end the wait for this.
     if (queries.length > 0) this.#answerStatus(queries);
     this.#server.broadcast(bytes, offset, queries);
-    // Last: the screen doesn't wait for files.
+    // No client waits for files.
     this.#observer.handle(screen.modes.title);
     if (queries.length > 0 && !this.#server.isAnswered) {
       await this.#answer(queries.slice(0, MAX_QUESTIONS));

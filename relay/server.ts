@@ -230,11 +230,11 @@ export class RelayServer {
     const isLost = client.crop !== undefined && isMouse(bytes);
     client.inputCount++;
     const isTyped = client.typed.feed(bytes);
-    // What may be the Escape key is noted too: the program may tell that it has ended its turn.
-    if (isTyped || client.typed.isOpen) this.#options.beforeInput();
     if (isTyped) this.#personTyped(client);
     else if (client.typed.isOpen) this.#inBackground(this.#awaitMore(client));
     if (isLost) return;
+    // What may be the Escape key is noted too: the program may tell that it has ended its turn.
+    if (isTyped || client.typed.isOpen) this.#options.beforeInput();
     await passInput(this.#options, bytes, isTyped || client.typed.isOpen);
   }
 

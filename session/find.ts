@@ -28,8 +28,8 @@ import {
   pathsFor,
   pathsIn,
   readState,
-  rootError,
   type RootOptions,
+  sessionNames,
   type State,
   type StateName,
   STATES,
@@ -138,21 +138,6 @@ export interface ListOptions extends RootOptions {
   readonly state?: StateName;
   /** Only sessions with all of these labels. */
   readonly labels?: Readonly<Record<string, string>>;
-}
-
-/** The ids in the root; none if the root does not exist yet. */
-function sessionNames(root: string): string[] {
-  const names: string[] = [];
-  try {
-    for (const entry of Deno.readDirSync(root)) {
-      // Links are not followed: they could lead out of the root.
-      if (entry.isDirectory && isId(entry.name)) names.push(entry.name);
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw rootError(root, error);
-  }
-  return names;
 }
 
 /**

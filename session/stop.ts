@@ -35,6 +35,7 @@ import {
 } from "../store.ts";
 import { sleep } from "../system/async.ts";
 import {
+  exists,
   type OpenFile,
   openFile,
   textOf,
@@ -174,11 +175,15 @@ async function stopHeld(
   const { paths } = session;
   const servers = serversOf(await untilThereAreProcesses(paths, signal));
   using lock = openFile(paths.lock) ?? null;
-  if (
-    session.state.state !== "lost" && readEnding(paths) === undefined &&
-    hold.isStill()
-  ) record(paths, by, signalName(signalNumber));
-  await endAll(paths, { ...options, isStill: () => hold.isStill() });
+  const isStill = () => hold.isStill();
+  const at = new Date().toISOString();
+  const request: StopRequest = { by, at, signal: signalName(signalNumber) };
+  const isRequested = session.state.state !== "lost" &&
+    readEnding(paths) === undefined;
+  if (isRequested && isStill()) record(paths, request);
+  await endAll(paths, { ...options, isStill });
+  // The disk was full, perhaps by these processes.
+  if (isRequested && isStill() && !exists(paths.stop)) record(paths, request);
   for (const notice of servers()) options.onNotice?.(notice);
   return afterwards(session, hold, lock);
 }
@@ -240,8 +245,7 @@ function nothingToStop(id: string, state: State): SessionError {
   return new SessionError("wrong_state", message, { id });
 }
 
-function record(paths: Paths, by: StopRequest["by"], signal: string): void {
-  const request: StopRequest = { by, at: new Date().toISOString(), signal };
+function record(paths: Paths, request: StopRequest): void {
   try {
     writeAtomic(paths.stop, JSON.stringify(request) + "\n");
   } catch (error) {

@@ -66,6 +66,10 @@ const FURTHER = {
     parameters: ["i32", "i32", "pointer", "u32"],
     result: "i32",
   },
+  // Linux only.
+  inotify_init1: { parameters: ["i32"], result: "i32" },
+  inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  inotify_rm_watch: { parameters: ["i32", "i32"], result: "i32" },
   getenv: { parameters: ["buffer"], result: "pointer" },
   geteuid: { parameters: [], result: "u32" },
   ioctl: {

@@ -53,6 +53,8 @@ export interface OpenOptions {
   readonly noFollow?: boolean;
   /** Fail with ENOTDIR if the path is no directory. @default {false} */
   readonly directory?: boolean;
+  /** Each write goes to the end. @default {false} */
+  readonly append?: boolean;
 }
 
 /** Opens an existing file and returns its descriptor. open(2); ENXIO: a pipe without a reader. */
@@ -61,6 +63,7 @@ export function open(path: string, options: OpenOptions = {}): number {
   let flags = OS.open.NOCTTY;
   if (options.noFollow) flags |= OS.open.NOFOLLOW;
   if (options.directory) flags |= OS.open.DIRECTORY;
+  if (options.append) flags |= OS.open.APPEND;
   flags |= { read: O_RDONLY, write: O_WRONLY, both: O_RDWR }[access];
   if (nonblocking) flags |= OS.open.NONBLOCK;
   if (!inherit) flags |= OS.open.CLOEXEC;

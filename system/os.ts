@@ -19,6 +19,8 @@ interface System {
   readonly hasProc: boolean;
   /** Whether the C library has statx(2). */
   readonly hasStatx: boolean;
+  /** Whether it has inotify(7). */
+  readonly hasInotify: boolean;
   /** Whether systemd may run: logins, scopes. */
   readonly hasSystemd: boolean;
   /** Whether a user's data belong below `%LOCALAPPDATA%`, not below `$HOME`. */
@@ -40,6 +42,7 @@ interface System {
     readonly CLOEXEC: number;
     readonly NOFOLLOW: number;
     readonly DIRECTORY: number;
+    readonly APPEND: number;
     /** Linux only. */
     readonly PATH: number;
   };
@@ -70,6 +73,7 @@ const LINUX: System = {
   canStart: true,
   hasProc: true,
   hasStatx: true,
+  hasInotify: true,
   hasSystemd: true,
   hasLocalAppData: false,
   socketPathBytes: 107,
@@ -87,6 +91,7 @@ const LINUX: System = {
     CLOEXEC: 0o2000000,
     NOFOLLOW: isArm ? 0o100000 : 0o400000,
     DIRECTORY: isArm ? 0o40000 : 0o200000,
+    APPEND: 0o2000,
     PATH: 0o10000000,
   },
   F_DUPFD_CLOEXEC: 1030,
@@ -103,12 +108,16 @@ const MACOS: System = {
   canStart: true,
   hasProc: false,
   hasStatx: false,
+  hasInotify: false,
   hasSystemd: false,
   hasLocalAppData: false,
   socketPathBytes: 103,
   libraries: ["libSystem.B.dylib"],
   errnoFunction: "__error",
-  foreignFunctions: ["__errno_location", "statx"],
+  foreignFunctions: [
+    ...["__errno_location", "statx"],
+    ...["inotify_init1", "inotify_add_watch", "inotify_rm_watch"],
+  ],
   // Apple silicon passes variadic arguments on the stack.
   variadicFill: isArm ? 6 : 0,
   open: {
@@ -117,6 +126,7 @@ const MACOS: System = {
     CLOEXEC: 0x1000000,
     NOFOLLOW: 0x100,
     DIRECTORY: 0x100000,
+    APPEND: 0x8,
     PATH: 0,
   },
   F_DUPFD_CLOEXEC: 67,
@@ -134,6 +144,7 @@ const OTHER: System = {
   canStart: false,
   hasProc: false,
   hasStatx: false,
+  hasInotify: false,
   hasSystemd: false,
   libraries: [],
 };

@@ -109,6 +109,24 @@ Deno.test("openRoot() is the same directory however its path is written", async 
   }
 });
 
+Deno.test("openRoot() takes a root that another process makes at that moment", () => {
+  using dir = new TestRoot();
+  const root = `${dir.dir}/new`;
+  const { realPathSync } = Deno;
+  Deno.realPathSync = (path) => {
+    Deno.realPathSync = realPathSync;
+    const missing = () => realPathSync(path);
+    assertThrows(missing, Deno.errors.NotFound);
+    Deno.mkdirSync(root, { mode: 0o700 });
+    throw new Deno.errors.NotFound();
+  };
+  try {
+    assertEquals(openRoot({ root }), root);
+  } finally {
+    Deno.realPathSync = realPathSync;
+  }
+});
+
 Deno.test("openRoot() refuses what is no directory, open to others, or two lines", async () => {
   await using root = new TestRoot();
   const refuse = (name: string, why: string) => {

@@ -4,8 +4,10 @@
  *
  *     #answer=TEXT    the answer, to the end of the line
  *     #sh=COMMAND     first asks for this command to be run, to the end of the line
+ *     #ask=COMMAND    the same, and Codex is to ask its user for a permission; start it with
+ *                     -a on-request -s workspace-write
  *     #error=STATUS   fails with this HTTP status
- *     #wait=NAME      waits with the answer until `release(NAME)`
+ *     #wait=NAME      waits with all of this until `release(NAME)`
  *
  * @module
  */
@@ -33,7 +35,7 @@ function textOf({ content = "" }: Item): string {
 /** Whether a tool has run since the last prompt, and that prompt. */
 function readTurn(items: readonly Item[]): { prompt: string; ran: boolean } {
   const isPrompt = (item: Item) =>
-    item.role === "user" && /#(answer|sh|error|wait)=/.test(textOf(item));
+    item.role === "user" && /#(answer|sh|ask|error|wait)=/.test(textOf(item));
   const at = items.findLastIndex(isPrompt);
   const ran = items.slice(at + 1).flatMap((item) => [
     item,
@@ -43,8 +45,16 @@ function readTurn(items: readonly Item[]): { prompt: string; ran: boolean } {
 }
 
 /** The events of an answer to Codex: OpenAI's Responses. */
-function codexEvents(text: string, command: string | undefined): Event[] {
+function codexEvents(
+  text: string,
+  command: string | undefined,
+  asks: boolean,
+): Event[] {
   const id = crypto.randomUUID();
+  const permission = asks && {
+    sandbox_permissions: "require_escalated",
+    justification: "may I?",
+  };
   const item = command === undefined
     ? {
       type: "message",
@@ -59,7 +69,7 @@ function codexEvents(text: string, command: string | undefined): Event[] {
       call_id: id,
       name: "exec_command",
       status: "completed",
-      arguments: JSON.stringify({ cmd: command }),
+      arguments: JSON.stringify({ cmd: command, ...permission }),
     };
   const usage = { input_tokens: 10, output_tokens: 5, total_tokens: 15 };
   const response = { id, object: "response", output: [item] };
@@ -134,17 +144,20 @@ export class ModelServer implements AsyncDisposable {
       new RegExp(`#${name}=(.+)`).exec(prompt)?.[1]?.trim();
     // Requests without tools are an agent's own, such as for a title.
     const hasTools = (body.tools ?? []).length > 0;
+    const wait = hasTools && !ran ? value("wait") : undefined;
+    if (wait !== undefined) await this.#wait(wait).promise;
     const error = hasTools ? value("error") : undefined;
     if (error !== undefined) {
       const message = "stand-in error";
       const details = { type: "error", error: { type: "api_error", message } };
       return Response.json(details, { status: Number(error) });
     }
-    const wait = hasTools && !ran ? value("wait") : undefined;
-    if (wait !== undefined) await this.#wait(wait).promise;
-    const command = hasTools && !ran ? value("sh") : undefined;
+    const asked = value("ask");
+    const command = hasTools && !ran ? asked ?? value("sh") : undefined;
     const text = hasTools ? value("answer") ?? "no answer" : "title";
-    const events = (isCodex ? codexEvents : claudeEvents)(text, command);
+    const events = isCodex
+      ? codexEvents(text, command, asked !== undefined)
+      : claudeEvents(text, command);
     const stream = events.map(([type, data]) =>
       `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`
     );

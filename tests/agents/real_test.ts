@@ -18,110 +18,50 @@ import { namesIn } from "../../agents/transcript.ts";
 import {
   type CreatedSession,
   createSession,
+  getSession,
   type Kind,
   sendKeys,
   waitForSession,
 } from "../../mod.ts";
 import { processesAt } from "../../process/members.ts";
 import { readEntry } from "../../process/table.ts";
-import { assert, assertEquals, TestRoot, until } from "../helpers.ts";
-import { ModelServer } from "./model_server.ts";
-
-const FOLDER = Deno.env.get("AGENTS");
-const DEADLINE_MS = 30_000;
+import { assert, assertEquals, CLI, until } from "../helpers.ts";
+import { DEADLINE_MS, FOLDER, Kit } from "./kit.ts";
 
 /** The ids of sessions on a terminal. */
 const TERMINALS = new Set<string>();
 
-/** Both agents, with all that they keep in a folder of their own. */
-class Kit implements AsyncDisposable {
-  readonly root = new TestRoot();
-  readonly dir = `${this.root.dir}/agent`;
-  readonly model = new ModelServer();
-  readonly env: Readonly<Record<string, string>>;
+/** Starts an agent in its working directory. */
+async function start(
+  { root, dir, env }: Kit,
+  command: readonly string[],
+  kind: Kind = "exec",
+): Promise<CreatedSession> {
+  const options = { root, kind, env, cwd: `${dir}/work`, command };
+  const session = await createSession(options);
+  if (kind === "pty") TERMINALS.add(session.id);
+  return session;
+}
 
-  constructor() {
-    const { dir, model } = this;
-    for (const name of ["work", "codex", "claude", "tmp"]) {
-      Deno.mkdirSync(`${dir}/${name}`, { recursive: true });
-    }
-    this.env = {
-      PATH: `${FOLDER}/bin:${Deno.env.get("PATH")}`,
-      HOME: dir,
-      TMPDIR: `${dir}/tmp`,
-      // Everything but the loopback goes to a closed port.
-      HTTP_PROXY: "http://127.0.0.1:9",
-      HTTPS_PROXY: "http://127.0.0.1:9",
-      NO_PROXY: "127.0.0.1,localhost",
-      CODEX_HOME: `${dir}/codex`,
-      STAND_IN_KEY: "none",
-      CLAUDE_CONFIG_DIR: `${dir}/claude`,
-      ANTHROPIC_BASE_URL: model.url,
-      ANTHROPIC_AUTH_TOKEN: "none",
-      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-      CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL: "1",
-      CLAUDE_CODE_MAX_RETRIES: "0",
-      DISABLE_AUTOUPDATER: "1",
-    };
-    Deno.writeTextFileSync(
-      `${dir}/codex/config.toml`,
-      `model = "stand-in"
-model_provider = "stand-in"
-approval_policy = "never"
-sandbox_mode = "danger-full-access"
-check_for_update_on_startup = false
-[model_providers.stand-in]
-name = "stand-in"
-base_url = "${model.url}/v1"
-wire_api = "responses"
-env_key = "STAND_IN_KEY"
-request_max_retries = 0
-stream_max_retries = 0
-[features]
-plugins = false
-[analytics]
-enabled = false
-[projects."${dir}/work"]
-trust_level = "trusted"
-`,
-    );
-    const projects = { [`${dir}/work`]: { hasTrustDialogAccepted: true } };
-    Deno.writeTextFileSync(
-      `${dir}/claude/.claude.json`,
-      JSON.stringify({ hasCompletedOnboarding: true, projects }),
-    );
-  }
+async function ended(
+  { root }: Kit,
+  { id }: Pick<CreatedSession, "id">,
+): Promise<void> {
+  await waitForSession(id, { root, timeoutMs: DEADLINE_MS });
+}
 
-  async start(
-    command: readonly string[],
-    kind: Kind = "exec",
-  ): Promise<CreatedSession> {
-    const { dir, env } = this;
-    const root = `${this.root.dir}/sessions`;
-    const options = { root, kind, env, cwd: `${dir}/work`, command };
-    const session = await createSession(options);
-    if (kind === "pty") TERMINALS.add(session.id);
-    return session;
-  }
-
-  async ended(session: CreatedSession): Promise<void> {
-    const root = `${this.root.dir}/sessions`;
-    await waitForSession(session.id, { root, timeoutMs: DEADLINE_MS });
-  }
-
-  async type(session: CreatedSession, text: string): Promise<void> {
-    const root = `${this.root.dir}/sessions`;
-    await sendKeys(session.id, [{ text }, { key: "enter" }], { root });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.model[Symbol.asyncDispose]();
-    await this.root[Symbol.asyncDispose]();
-  }
+async function type(
+  { root }: Kit,
+  { id }: CreatedSession,
+  text: string,
+): Promise<void> {
+  await sendKeys(id, [{ text }, { key: "enter" }], { root });
 }
 
 /** The conversation of a session. */
-function find({ id, paths }: CreatedSession): Conversation | undefined {
+function find(
+  { id, paths }: Pick<CreatedSession, "id" | "paths">,
+): Conversation | undefined {
   const members = processesAt(paths);
   const agent = members.find(({ role }) => role === "agent");
   const isOnTerminal = ({ pid, ppid }: typeof members[number]) =>
@@ -153,6 +93,16 @@ function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: FOLDER === undefined, fn });
 }
 
+/** A test of the real agents, and of the stand-ins for them, which are everywhere. */
+function testBoth(name: string, fn: (kit: Kit) => Promise<void>): void {
+  const run = (isReal: boolean) => async () => {
+    await using kit = new Kit(isReal);
+    await fn(kit);
+  };
+  test(name, run(true));
+  Deno.test(`${name} (stand-in)`, run(false));
+}
+
 /** Each agent with its command lines for one turn and for its terminal interface. */
 const REAL: readonly {
   readonly agent: Agent;
@@ -172,82 +122,120 @@ const REAL: readonly {
 ];
 
 for (const { agent, exec, pty } of REAL) {
-  test(`${agent.name}: two turns at once in one directory are kept apart, and answered`, async () => {
-    await using kit = new Kit();
-    const sessions = await Promise.all(
-      ["one", "two"].map((name) =>
-        kit.start([...exec, `#answer=${name}  ü\n#wait=${name}`])
-      ),
-    );
-    for (const session of sessions) await status(session, "working");
-    const found = sessions.map((session) => find(session)!);
-    assert(found[0]!.id !== found[1]!.id);
-    for (const [at, name] of ["one", "two"].entries()) {
-      kit.model.release(name);
-      await kit.ended(sessions[at]!);
-      const { turn, answer } = readTranscript(found[at]!)!;
-      assertEquals([turn?.state, answer?.text], ["done", `${name}  ü`]);
-      assertEquals(answer?.turn, turn?.id);
-      assertEquals(answer?.tokens, { input: 10, output: 5 });
-      assertEquals(find(sessions[at]!), undefined);
-    }
-  });
+  testBoth(
+    `${agent.name}: two turns at once in one directory are kept apart, and answered`,
+    async (kit) => {
+      const sessions = await Promise.all(
+        ["one", "two"].map((name) =>
+          start(kit, [...exec, `#answer=${name}  ü\n#wait=${name}`])
+        ),
+      );
+      for (const session of sessions) await status(session, "working");
+      const found = sessions.map((session) => find(session)!);
+      assert(found[0]!.id !== found[1]!.id);
+      for (const [at, name] of ["one", "two"].entries()) {
+        kit.model.release(name);
+        await ended(kit, sessions[at]!);
+        const { turn, answer } = readTranscript(found[at]!)!;
+        assertEquals([turn?.state, answer?.text], ["done", `${name}  ü`]);
+        assertEquals(answer?.turn, turn?.id);
+        assertEquals(answer?.tokens, { input: 10, output: 5 });
+        assertEquals(find(sessions[at]!), undefined);
+      }
+    },
+  );
 
-  test(`${agent.name}: a turn fails with the server's status`, async () => {
-    await using kit = new Kit();
-    const session = await kit.start([...exec, "#error=429"]);
-    const found = await until(() => find(session), "found", DEADLINE_MS);
-    await kit.ended(session);
-    const { turn, answer } = readTranscript(found)!;
-    assertEquals([turn?.state, turn?.httpStatus], ["failed", 429]);
-    assertEquals(answer, undefined);
-  });
+  testBoth(
+    `${agent.name}: a turn fails with the server's status`,
+    async (kit) => {
+      const session = await start(kit, [...exec, "#error=429"]);
+      const found = await until(() => find(session), "found", DEADLINE_MS);
+      await ended(kit, session);
+      const { turn, answer } = readTranscript(found)!;
+      assertEquals([turn?.state, turn?.httpStatus], ["failed", 429]);
+      assertEquals(answer, undefined);
+    },
+  );
 
-  test(`${agent.name}: an agent in a tool call is not the session's`, async () => {
-    await using kit = new Kit();
-    const script = `${kit.dir}/inner.sh`;
-    // A login shell has a PATH of its own.
-    const inner = `${FOLDER}/bin/${
-      exec.join(" ")
-    } '#answer=inner #wait=inner' </dev/null`;
-    Deno.writeTextFileSync(script, inner);
-    const session = await kit.start([
-      ...exec,
-      `#answer=outer\n#sh=sh ${script}`,
-    ]);
-    const found = await until(() => find(session), "found", DEADLINE_MS);
-    await until(() => kit.model.isWaiting("inner"), "waiting", DEADLINE_MS);
-    assertEquals(find(session)?.id, found.id);
-    kit.model.release("inner");
-    await kit.ended(session);
-    assertEquals(readTranscript(found)?.answer?.text, "outer");
-  });
+  testBoth(
+    `${agent.name}: an agent in a tool call is not the session's`,
+    async (kit) => {
+      const script = `${kit.dir}/inner.sh`;
+      // A login shell has a PATH of its own.
+      const inner = `${kit.bin}/${
+        exec.join(" ")
+      } '#answer=inner #wait=inner' </dev/null`;
+      Deno.writeTextFileSync(script, inner);
+      const session = await start(kit, [
+        ...exec,
+        `#answer=outer\n#sh=sh ${script}`,
+      ]);
+      const found = await until(() => find(session), "found", DEADLINE_MS);
+      await until(() => kit.model.isWaiting("inner"), "waiting", DEADLINE_MS);
+      assertEquals(find(session)?.id, found.id);
+      kit.model.release("inner");
+      await ended(kit, session);
+      assertEquals(readTranscript(found)?.answer?.text, "outer");
+    },
+  );
 
-  test(`${agent.name}: goes on with a conversation, with a prompt that begins with a dash`, async () => {
-    await using kit = new Kit();
-    const first = await kit.start([...exec, "#answer=first #wait=x"]);
-    const { id } = await until(() => find(first), "found", DEADLINE_MS);
-    kit.model.release("x");
-    await kit.ended(first);
-    // The real lines, behind the options that the stand-in needs.
-    const { exec: one, pty: many } = agent.commands;
-    const options = exec.filter((word) => word !== "-p");
-    const lines = [...options, ...one!.resume(id, "-p #answer=second")!];
-    const more = [...pty, ...many!.resume(id, "-p #answer=third")!];
-    await kit.ended(await kit.start(lines));
-    const named = namedConversation(lines, (name) => kit.env[name])!;
-    assertEquals(named.id, id);
-    const { turn, answer } = readTranscript(named)!;
-    assertEquals([turn?.state, answer?.text], ["done", "second"]);
-    const third = await kit.start(more, "pty");
-    const isThere = () => readTranscript(named)?.answer?.text === "third";
-    await until(isThere, "third answer", DEADLINE_MS);
-    assertEquals(find(third)?.id, id);
-  });
+  testBoth(
+    `${agent.name}: a session that its tool call starts is another one`,
+    async (kit) => {
+      const script = `${kit.dir}/inner.sh`;
+      const words = [...CLI, "run", "--id", "inner", "--", ...exec];
+      const inner = words.map((word) => `'${word}'`).join(" ");
+      Deno.writeTextFileSync(
+        script,
+        `export CODEX_SESSION_HOME='${kit.root}' PATH='${kit.bin}':"$PATH"
+${inner} '#answer=inner\n#wait=inner'`,
+      );
+      const outer = await start(kit, [
+        ...exec,
+        `#answer=outer\n#sh=sh ${script}`,
+      ]);
+      const first = await until(() => find(outer), "found", DEADLINE_MS);
+      const isWaiting = () => kit.model.isWaiting("inner");
+      await until(isWaiting, "waiting", DEADLINE_MS);
+      const session = await getSession("inner", { root: kit.root });
+      const second = find(session)!;
+      assert(second.id !== first.id);
+      await ended(kit, outer);
+      assertEquals(find(session)?.id, second.id);
+      kit.model.release("inner");
+      await ended(kit, session);
+      const answers = [first, second].map((one) => readTranscript(one)?.answer);
+      assertEquals(answers.map((one) => one?.text), ["outer", "inner"]);
+    },
+  );
+
+  testBoth(
+    `${agent.name}: goes on with a conversation, with a prompt that begins with a dash`,
+    async (kit) => {
+      const first = await start(kit, [...exec, "#answer=first #wait=x"]);
+      const { id } = await until(() => find(first), "found", DEADLINE_MS);
+      kit.model.release("x");
+      await ended(kit, first);
+      // The real lines, behind the options that the stand-in needs.
+      const { exec: one, pty: many } = agent.commands;
+      const options = exec.filter((word) => word !== "-p");
+      const lines = [...options, ...one!.resume(id, "-p #answer=second")!];
+      const more = [...pty, ...many!.resume(id, "-p #answer=third")!];
+      await ended(kit, await start(kit, lines));
+      const named = namedConversation(lines, (name) => kit.env[name])!;
+      assertEquals(named.id, id);
+      const { turn, answer } = readTranscript(named)!;
+      assertEquals([turn?.state, answer?.text], ["done", "second"]);
+      const third = await start(kit, more, "pty");
+      const isThere = () => readTranscript(named)?.answer?.text === "third";
+      await until(isThere, "third answer", DEADLINE_MS);
+      assertEquals(find(third)?.id, id);
+    },
+  );
 
   test(`${agent.name}: its terminal interface works, is done, and begins another conversation`, async () => {
     await using kit = new Kit();
-    const session = await kit.start([...pty, "#answer=one\n#wait=one"], "pty");
+    const session = await start(kit, [...pty, "#answer=one\n#wait=one"], "pty");
     await status(session, "working");
     const first = find(session)!;
     kit.model.release("one");
@@ -262,13 +250,13 @@ for (const { agent, exec, pty } of REAL) {
     // The interface refuses it as long as it has not drawn the end of the turn.
     await until(
       async () => {
-        await kit.type(session, agent === CODEX ? "/new" : "/clear");
+        await type(kit, session, agent === CODEX ? "/new" : "/clear");
         return await until(isNew, "new", 3_000).catch(() => false);
       },
       "another conversation",
       DEADLINE_MS,
     );
-    await kit.type(session, "#answer=two");
+    await type(kit, session, "#answer=two");
     const second = await until(
       () => {
         const found = find(session);
@@ -288,10 +276,10 @@ test("claude: its terminal interface is blocked when it waits for a permission",
   await using kit = new Kit();
   const id = crypto.randomUUID();
   const options = ["--permission-mode", "default", "#sh=touch x"];
-  const session = await kit.start(
-    ["claude", ...CLAUDE.commands.pty!.start(options, id)],
-    "pty",
-  );
+  const session = await start(kit, [
+    "claude",
+    ...CLAUDE.commands.pty!.start(options, id),
+  ], "pty");
   const blocked = await status(session, "blocked");
   assertEquals(blocked.kind, "permission");
   assertEquals(find(session)?.id, id);

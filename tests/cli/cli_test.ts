@@ -152,6 +152,9 @@ Deno.test("each kind of failure has its exit status", async () => {
     [2, "Invalid duration", ["run", "--timeout", "soon", "true"]],
     [2, "greater than 0", ["run", "--timeout", "0", "true"]],
     [2, "Unknown state", ["list", "--state", "happy"]],
+    [2, "Unknown type of event", ["events", "--type", "exited,moved"]],
+    [2, "the state of a session changes", ["events", "-f", "--state", "lost"]],
+    [2, "name sessions, or use", ["events", "--all", "live"]],
     [2, "Unknown signal", ["stop", "-s", "NOPE", "live"]],
     [2, "Nothing to send: give TEXT", ["send", "live"]],
     [2, "must follow --: send live -- '- x'", ["send", "live", "- x"]],
@@ -167,8 +170,9 @@ Deno.test("each kind of failure has its exit status", async () => {
     [127, "run -- sh -c 'x | cat'", ["run", "x | cat"]],
     [127, "not found", ["run", "no-such-program"]],
   ];
-  const SESSION_COMMANDS = "show attach logs screen send wait stop delete"
-    .split(" ");
+  const SESSION_COMMANDS =
+    "show attach logs screen send wait stop delete events"
+      .split(" ");
   for (const name of SESSION_COMMANDS) {
     const text = name === "send" ? ["x"] : [];
     cases.push(
@@ -657,10 +661,11 @@ Deno.test("run -i -a gives the agent all input from a pipe, and its end", async 
   assertMatch(none.stderr, /^Session \S+\n$/);
 });
 
-Deno.test("logs -f and attach leave when their reader is gone, and the session says nothing", async () => {
+Deno.test("logs -f, attach and events -f leave when their reader is gone, and the session says nothing", async () => {
   await using root = new TestRoot();
   await ok(root, "run", "--id", "q", "sh", "-c", "echo one; exec sleep 600");
-  for (const args of [["logs", "-f", "q"], ["attach", "q"]]) {
+  const followers = [["logs", "-f", "q"], ["attach", "q"], ["events", "-f"]];
+  for (const args of followers) {
     const child = startCli(root.dir, args);
     const reader = child.stdout.getReader();
     await reader.read();

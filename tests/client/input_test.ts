@@ -1,5 +1,6 @@
 import { type Input, sendEof, sendInput } from "../../client/input.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
+import { appendEvent, readJournal } from "../../events/journal.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { pathsFor, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";
@@ -50,6 +51,31 @@ Deno.test("sendInput() delivers text, bytes and streams verbatim, then sendEof()
   await sendInput("a", "no newline", options);
   await sendEof("a", options);
   assertEquals(await output(root), "é\n\0\none two\nthree\nno newline");
+});
+
+Deno.test("sendInput() and sendEof() note input in the journal, once until something else happens", async () => {
+  await using root = new TestRoot();
+  const options = { root: root.dir };
+  const paths = pathsFor("a", options);
+  await repl(root, "exec cat");
+  const types = () => readJournal(paths).map(({ type }) => type);
+  await sendInput("a", pieces("one\n", "two\n"), options);
+  await sendInput("a", "three\n", options);
+  assertEquals(types(), ["input"]);
+  appendEvent(paths, { type: "title", title: "else" });
+  await sendEof("a", options);
+  assertEquals(types(), ["input", "title", "input"]);
+  assertEquals(await output(root), "one\ntwo\nthree\n");
+  // Neither is an error: a session of an earlier version, and one that can't be written.
+  for (const id of ["b", "c"]) {
+    await repl(root, "exec cat", id);
+    const { events } = pathsFor(id, options);
+    Deno.removeSync(events);
+    if (id === "c") Deno.symlinkSync("/dev/full", events);
+    await sendInput(id, "x\n", options);
+    await sendEof(id, options);
+    assertEquals(await output(root, id), "x\n");
+  }
 });
 
 Deno.test("sendInput() delivers 3 MB through the 64 KiB of a pipe", async () => {

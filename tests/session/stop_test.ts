@@ -99,6 +99,21 @@ test("stopSession() returns when all processes are gone and the end is recorded"
   assert(Math.abs(Date.parse(request.at) - before) < 10_000);
 });
 
+test("stopSession() records the request after the stop when it could not before", async (root) => {
+  // The record finds no room until the agent ends, as on a disk that the agent has filled.
+  const { paths } = await start(
+    root,
+    "full",
+    `trap 'rmdir "$CODEX_SESSION_DIR/stop.json"; exit' TERM; mkdir "$CODEX_SESSION_DIR/stop.json"
+     echo ready; while :; do sleep 0.05; done`,
+  );
+  const before = Date.now();
+  await stopSession("full", { root: root.dir });
+  const request = readStopRequest(paths);
+  assertEquals([request?.by, request?.signal], ["stop", "SIGTERM"]);
+  assert(Date.parse(request!.at) >= before);
+});
+
 test("stopSession() sends the signal that it is told", async (root) => {
   const { paths } = await start(
     root,
