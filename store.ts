@@ -144,14 +144,14 @@ export interface Meta {
   readonly timeoutMs?: number;
   /** Whether it is deleted when it ends. */
   readonly rm?: boolean;
-  /** The program that is told what happens in it: an absolute path. */
-  readonly notify?: string;
   /** The agent program that it runs, if that is a known one. */
   readonly agent?: string;
   /** The id of the session whose conversation it goes on with. */
   readonly resumes?: string;
   /** The id of the session whose command it repeats. */
   readonly restarts?: string;
+  /** The program that is told what happens in it: an absolute path. */
+  readonly notify?: string;
 }
 
 /**
@@ -594,7 +594,7 @@ function promptOf(text: string): string {
  */
 export function newMeta(
   facts:
-    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm" | "notify">
+    & Pick<Meta, "id" | "kind" | "argv" | "cwd" | "timeoutMs" | "rm">
     & Partial<
       Pick<
         Meta,
@@ -603,8 +603,8 @@ export function newMeta(
     >
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
-  const { argv, env = {}, labels = {}, timeoutMs, rm } = facts;
-  const { notify, agent, resumes, restarts } = facts;
+  const { argv, env = {}, labels = {}, timeoutMs, rm, notify } = facts;
+  const { agent, resumes, restarts } = facts;
   const meta: Meta = {
     format: FORMAT,
     id: facts.id,
@@ -617,10 +617,10 @@ export function newMeta(
     createdAt: new Date().toISOString(),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(rm ? { rm } : {}),
-    ...(notify === undefined ? {} : { notify }),
     ...(agent === undefined ? {} : { agent }),
     ...(resumes === undefined ? {} : { resumes }),
     ...(restarts === undefined ? {} : { restarts }),
+    ...(notify === undefined ? {} : { notify }),
   };
   const sizeBytes = new TextEncoder().encode(textOfMeta(meta)).length;
   if (sizeBytes <= META_BYTES) return meta;

@@ -64,13 +64,14 @@ const CODEX = "codex";
 function defaultAgent(): string {
   const variable = "CODEX_SESSION_AGENT";
   const own = isGranted({ name: "env", variable }) && Deno.env.get(variable);
-  return own || readConfig().agent || CODEX;
+  return own || (readConfig().agent ?? CODEX);
 }
 
 /** Options of `create` that Codex doesn't have. */
 // deno-fmt-ignore
 const NOT_OF_CODEX = [
-  "agent", "id", "label", "rm", "notify", "timeout", "scope", "size", "log-limit", "env-file", "attach",
+  "agent", "id", "label", "rm", "notify", "timeout", "scope", "size", "log-limit", "env-file",
+  "attach",
 ];
 
 /** Says where an option of ours goes that stands among the arguments of the agent. */

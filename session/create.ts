@@ -100,12 +100,6 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
    */
   readonly rm?: boolean;
   /**
-   * A program, which is a path or found on `PATH`, that is run when the session becomes `blocked`,
-   * `done` or `error`, or ends. It gets the event as JSON on its standard input, and has 10 s. Linux
-   * only. Also needs `--allow-read` of the directories on `PATH` and of the system's programs.
-   */
-  readonly notify?: string;
-  /**
    * The agent that it runs, one of {@linkcode AGENT_NAMES}, for its metadata.
    *
    * @default {the one that the command starts, by the name of its program}
@@ -115,6 +109,12 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
   readonly resumes?: string;
   /** The id of the session whose command it repeats, for its metadata. */
   readonly restarts?: string;
+  /**
+   * A program, which is a path or found on `PATH`, that is run when the session becomes `blocked`,
+   * `done` or `error`, or ends. It gets the event as JSON on its standard input, and has 10 s. Linux
+   * only. Also needs `--allow-read` of the directories on `PATH` and of the system's programs.
+   */
+  readonly notify?: string;
   /**
    * The width of a terminal (kind `pty`), in characters.
    *
