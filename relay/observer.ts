@@ -35,7 +35,7 @@ import { foregroundGroup } from "../system/pty.ts";
 import { Allowance } from "./allowance.ts";
 
 /** How often anything but a new status is written at most, in milliseconds. */
-const PAUSE_MS = 250;
+const PAUSE_MS = 500;
 /** How often a new status is written at once. A program that changes it faster waits. */
 const STATUSES_PER_SECOND = 20;
 /** How many notifications are kept. */
@@ -78,6 +78,8 @@ export class Observer {
   #isActive = false;
   /** The process group in the foreground at the last report. */
   #group: number | undefined;
+  /** Whether the program reports by OSC 7501: then its title tells nothing more. */
+  #hasReported = false;
   #title = "";
   #rule: RuleStatus | undefined;
   /** What the last events have told. */
@@ -131,6 +133,8 @@ export class Observer {
       case "report":
         if (this.#records.apply(told.body, Date.now())) {
           this.#group = group;
+          this.#hasReported = true;
+          this.#rule = undefined;
           this.#changed();
         } else if (this.#isActive && group !== this.#group) {
           this.#group = group;
@@ -160,7 +164,9 @@ export class Observer {
 
   #retitle(title: string): void {
     this.#title = title;
-    const status = this.#agent?.statusOfTitle?.(title);
+    const status = this.#hasReported
+      ? undefined
+      : this.#agent?.statusOfTitle?.(title);
     const before = this.#rule;
     if (status?.value === before?.value && status?.kind === before?.kind) {
       this.#rule = status && { ...status, since: before!.since };
