@@ -20,6 +20,7 @@ const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
   memory: async () => (await import("./memory.ts")).memory,
   list: async () => (await import("./list.ts")).list,
   follow: async () => (await import("./follow.ts")).follow,
+  events: async () => (await import("./events.ts")).events,
   echo: async () => (await import("./terminal.ts")).echo,
   screen: async () => (await import("./terminal.ts")).screen,
   flood: async () => (await import("./flood.ts")).flood,

@@ -52,6 +52,7 @@ import {
   identityAt,
   identityOf,
   readFile,
+  readQuickly,
   statOptional,
 } from "../system/files.ts";
 import { roomForSessions } from "../system/limits.ts";
@@ -604,6 +605,7 @@ async function* follow(
   signal?.throwIfAborted();
   const left = new AbortController();
   const over = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+  readQuickly(); // Each session is looked at every second.
   using following = new Following(wanted);
   let isFirst = true;
   const pull = async (queue: ReadableStreamDefaultController<SessionEvent>) => {

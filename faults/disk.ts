@@ -13,6 +13,7 @@ import {
   SessionError,
   waitForSession,
 } from "../mod.ts";
+import { appendEvent, readJournal } from "../events/journal.ts";
 import { relayCommand } from "../relay/command.ts";
 import { attachTerminal } from "../client/attach_terminal.ts";
 import { type Case, type Fault, within } from "./fault.ts";
@@ -20,6 +21,7 @@ import { judge } from "./judgement.ts";
 import { cli, complainOf, kill, pause, until, World } from "./world.ts";
 
 const ID = "subject";
+const JOURNAL = new URL("../events/journal.ts", import.meta.url).href;
 
 class FullDisk implements AsyncDisposable {
   private constructor(readonly world: World) {}
@@ -245,6 +247,62 @@ async function readOnly(): Promise<readonly string[]> {
   return [...complaints, ...await judge(world)];
 }
 
+/** Appends events as fast as it can: its name and a number. */
+const WRITER = `
+import { appendEvent } from ${JSON.stringify(JOURNAL)};
+const [events, name] = Deno.args;
+for (let n = 0;; n++) {
+  const title = name + " " + n + "x".repeat(n % 3000);
+  appendEvent({ events }, { type: "title", title }, new Date(), 100_000);
+}
+`;
+
+/** Writers of a journal are killed again and again, while the disk becomes full and gets room. */
+async function journal(): Promise<readonly string[]> {
+  await using disk = await FullDisk.make("2m");
+  const { world } = disk;
+  const { root } = world;
+  const command = world.agent({ linger: 600 });
+  const { paths } = await createSession({ root, id: ID, command });
+  const script = `${world.dir}/mine/writer.ts`;
+  Deno.mkdirSync(`${world.dir}/mine`);
+  Deno.writeTextFileSync(script, WRITER);
+  const followed = cli(root, ["events", "-f", ID], { timeoutMs: 60_000 });
+  const complaints: string[] = [];
+  for (let turn = 0; turn < 6; turn++) {
+    const writers = ["a", "b"].map((name) =>
+      new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "-A", "--no-check", script],
+          ...[paths.events, name],
+        ],
+      }).spawn()
+    );
+    await pause(150);
+    if (turn % 2 === 1) await disk.fill(turn * 1000);
+    await pause(Math.random() * 50);
+    for (const writer of writers) {
+      writer.kill("SIGKILL");
+      await writer.status;
+    }
+    if (turn % 2 === 1) disk.empty();
+  }
+  const last = { type: "title", title: "last" } as const;
+  if (!appendEvent(paths, last)) complaints.push("no event can be written");
+  const wrong = readJournal(paths).filter((entry) =>
+    entry.type !== "title" || !/^(last$|[ab] \d+x*$)/.test(entry.title)
+  );
+  if (wrong.length > 0) complaints.push(`wrong: ${JSON.stringify(wrong[0])}`);
+  const stopped = await cli(root, ["stop", "-t", "1", ID]);
+  complaints.push(...complainOf(stopped));
+  const ended = await followed;
+  complaints.push(...complainOf(ended));
+  if (!ended.stdout.includes('"title":"last"')) {
+    complaints.push("the follower has lost the last event");
+  }
+  return [...complaints, ...await judge(world)];
+}
+
 /** All faults of this file. */
 export const DISK_FAULTS: readonly Fault[] = [{
   name: "disk-full",
@@ -279,6 +337,17 @@ export const DISK_FAULTS: readonly Fault[] = [{
       )
     );
     await injectAll(short ? random.sample(cases, 3) : cases);
+  },
+}, {
+  name: "disk-full-journal",
+  about: "writers of a journal that are killed, on a disk that becomes full",
+  skip: () => Deno.uid() === 0 ? undefined : "needs root to mount a tmpfs",
+  run: async ({ short, injectAll }) => {
+    const cases = Array.from(
+      { length: short ? 1 : 20 },
+      (_, n) => [`turn ${n}`, journal] as const,
+    );
+    await injectAll(cases);
   },
 }, {
   name: "file-size-limit",

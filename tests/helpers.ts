@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "../std.ts";
-import { checkSymbols } from "../system/ffi.ts";
+import { checkSymbols, compile } from "../system/ffi.ts";
 import { readQuickly } from "../system/files.ts";
 import { pathsIn, type Pids, readPids } from "../store.ts";
 
@@ -18,6 +18,7 @@ export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
 // The C library stays open. Opened before the first test, it is no test's leak.
 checkSymbols();
 readQuickly();
+compile(["flock", "write"]);
 
 /** The project's directory. */
 export const PROJECT: string = new URL("..", import.meta.url).pathname;

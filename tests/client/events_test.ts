@@ -227,6 +227,7 @@ Deno.test("followEvents() loses and doubles nothing while journals are put aside
   for (const id of ids) await start(root.dir, id, UNTIL_STOPPED);
   await using reader = new Reader({ root: root.dir, types: ["title"] });
   const COUNT = 300;
+  const seen: Record<string, string[]> = { one: [], two: [] };
   const write = async () => {
     for (let n = 0; n < COUNT; n++) {
       for (const id of ids) {
@@ -235,11 +236,10 @@ Deno.test("followEvents() loses and doubles nothing while journals are put aside
         assert(appendEvent(paths, facts, new Date(), 2000));
       }
       // A follower may be behind by what is kept, and no more.
-      if (n % 10 === 0) await new Promise((wake) => setTimeout(wake, 2));
+      if (n % 10 === 0) await until(() => seen.two!.length > n - 10);
     }
   };
   const written = write();
-  const seen: Record<string, string[]> = { one: [], two: [] };
   for (let n = 0; n < COUNT * ids.length; n++) {
     const event = (await reader.next())!;
     seen[event.id]!.push(titleOf(event)!);
