@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { type TerminalTold, writeTold } from "../events/status_file.ts";
 import { createSession } from "../session/create.ts";
-import { readState } from "../store.ts";
+import { pathsIn, readState, textOfMeta } from "../store.ts";
 import {
   atMost,
   Bench,
@@ -50,6 +51,51 @@ async function fill(root: string, count: number): Promise<void> {
   }
 }
 
+/** How many of 1,000 sessions run, on terminals. */
+const RUNNING = 100;
+
+/**
+ * Fills a root with copies of an ended session and of a running terminal, and lets these tell. The
+ * copies' locks are held here, and their processes are those of the original.
+ */
+async function fillRunning(
+  root: string,
+  isTelling: boolean,
+): Promise<void> {
+  await fill(root, 1000 - RUNNING);
+  const command = ["sleep", "600"];
+  const { paths, meta, pids } = await createSession({
+    root,
+    kind: "pty",
+    command,
+  });
+  const told = { ...TOLD, group: pids.agent };
+  for (let i = 0; i < RUNNING; i++) {
+    const copy = pathsIn(`${root}/running-${i}`, `running-${i}`);
+    Deno.mkdirSync(copy.dir, { mode: 0o700 });
+    for (const { name, isFile } of Deno.readDirSync(paths.dir)) {
+      if (isFile) {
+        Deno.copyFileSync(`${paths.dir}/${name}`, `${copy.dir}/${name}`);
+      }
+    }
+    Deno.writeTextFileSync(copy.meta, textOfMeta({ ...meta, id: copy.id }));
+    if (isTelling) writeTold(copy, told);
+    Deno.openSync(copy.lock).lockSync(true); // Held to the end of the bench.
+  }
+}
+
+/** What a busy agent tells. */
+const TOLD: TerminalTold = {
+  records: [{
+    id: "",
+    value: "working",
+    app: "claude-code",
+    title: "an agent",
+    message: "running the tests",
+    since: Date.now(),
+  }],
+};
+
 /** Reads the files of every session and prints nothing: the least that a list needs. */
 const FLOOR = `
 for (const { name } of Deno.readDirSync(Deno.args[0])) {
@@ -74,7 +120,7 @@ export async function list(effort: Effort): Promise<Table[]> {
   const measured: Record<string, () => number> = {
     bare: () => timeCall({ argv: denoRun(empty), env: bench.env }),
   };
-  const listing = (program: string, count: number) => () =>
+  const listing = (program: string, count: number | string) => () =>
     timeCall({
       argv: denoRun(program, "list"),
       env: {
@@ -87,6 +133,10 @@ export async function list(effort: Effort): Promise<Table[]> {
     measured[count] = listing(BUNDLE, count);
   }
   measured.sources = listing(SOURCES, 1000);
+  for (const name of ["silent", "telling"]) {
+    await fillRunning(`${bench.dir}/root-${name}`, name === "telling");
+    measured[name] = listing(BUNDLE, name);
+  }
   const floor = `${bench.dir}/floor.js`;
   Deno.writeTextFileSync(floor, FLOOR);
   measured.floor = () =>
@@ -129,6 +179,17 @@ export async function list(effort: Effort): Promise<Table[]> {
         10_000,
         (perSession(10_000) * 1000).toFixed(1),
         `linear: us/session ${atMost(growth, 1.25, " x that of 1,000")}`,
+      ),
+      row(`bundle: list, 1,000, ${RUNNING} of them run on terminals`, "silent"),
+      row(
+        `bundle: list, 1,000, ${RUNNING} of them with a status`,
+        "telling",
+        "",
+        atMost(
+          medianRatio(took.telling ?? [], took.silent ?? []),
+          1.15,
+          " x without",
+        ),
       ),
       row("sources: list, 1,000", "sources"),
     ],

@@ -12,7 +12,7 @@ import { type EndState, type FinalState, watchSession } from "./watch.ts";
 import { SessionError } from "../errors.ts";
 import {
   hasKnownAgent,
-  isSuspended,
+  isAwake,
   readAgent,
   type SessionStatus,
   statusOf,
@@ -79,8 +79,8 @@ export async function waitForStatus(
   return await look(paths, { from, signal, what }, (session, events) => {
     const now = statusOf(session, recentTable);
     if (now !== null && isWanted(now)) {
-      // The journal tells the rest, but not what only the agent's files tell.
-      const isNew = now.since !== null &&
+      // The journal doesn't have what only the agent's files tell.
+      const isNew = now.source === "agent" && now.since !== null &&
         now.since.getTime() >= lastInputAt(paths);
       if (since === undefined || isNew) return now;
     }
@@ -110,21 +110,24 @@ export async function waitForTurn(
     for (const event of events) turn.add(event);
     const { meta } = session;
     const takesInput = meta === null || KINDS[meta.kind].accepts.length > 0;
-    const status = turn.end === undefined ? null : pastStatus(turn.end);
+    const status = turn.end ? pastStatus(turn.end) : null;
     if (end !== undefined) {
       if (end.state === "deleted") throw noSuchSession(paths.id);
       if (!takesInput) return { status, state: end };
-      return turn.end && { status };
+      return status ? { status } : undefined;
     }
-    const isKnown = turn.end !== undefined &&
-      (takesInput || status?.value === "blocked");
-    if (isKnown || (takesInput && turn.isOpen)) {
+    if (!takesInput) {
+      return status?.value === "blocked" ? { status } : undefined;
+    }
+    if (turn.end !== undefined || turn.isOpen) {
       const now = statusOf(session, recentTable);
-      if (isKnown && now?.value !== "working") return { status };
-      // The program has ended without a word, and its shell goes on.
-      if (!isKnown && now === null && !isSuspended(session)) return { status };
+      if (status !== null && now?.value !== "working") return { status };
+      // The program has ended without a word, and its shell goes on. Or the session is about to end.
+      if (status === null && now === null && isAwake(session)) {
+        return { status };
+      }
     }
-    if (!takesInput || turn.hasTold) return undefined;
+    if (turn.hasTold) return undefined;
     const told = turnOfAgent(session);
     if (told !== undefined) return { status: told };
     checkTells(session);

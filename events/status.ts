@@ -75,7 +75,7 @@ export function statusOf(
   const told = KINDS[meta.kind].isTerminal ? readTold(paths) : undefined;
   const status = recordStatus(told) ?? agentStatus(session, table) ??
     reportedStatus(paths) ?? ruleStatus(told);
-  return status && areAwake(state.pids) ? status : null;
+  return status && isAwake(session) ? status : null;
 }
 
 /**
@@ -93,10 +93,12 @@ function mainProcesses({ relay, agent }: RunningPids): number[] {
   return relay === undefined || relay === agent ? [agent] : [relay, agent];
 }
 
-/** Tells whether the main processes live, and none is stopped. */
-function areAwake(pids: RunningPids): boolean {
+/** Tells whether the main processes of a session live, and none is stopped. */
+export function isAwake({ state }: Pick<Watched, "state">): boolean {
+  if (state.state !== "running") return false;
   if (!seesProcesses()) return true;
-  return mainProcesses(pids).every((pid) => readEntry(pid)?.stopped === false);
+  return mainProcesses(state.pids)
+    .every((pid) => readEntry(pid)?.stopped === false);
 }
 
 /** Not by ps(1), which would be started for each session. */

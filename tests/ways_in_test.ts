@@ -205,6 +205,7 @@ const PERMISSIONS: readonly {
       ["events", "-f", "ended"],
       ["wait", "ended"],
       ["wait", "--for", "output=hello", "ended"],
+      ["wait", "--for", "turn", "ended"],
       ["logs", "--plain", "ended"],
       ["attach", "--read-only", "ended"],
     ],
@@ -217,6 +218,10 @@ const PERMISSIONS: readonly {
     ],
   },
   { flags: [ENV, USER, ROOT_READ, FFI, SHELL], calls: [["show", "live"]] },
+  {
+    flags: [ENV, USER, ROOT_READ, ROOT_WRITE, FFI],
+    calls: [["report", "working"]],
+  },
   {
     flags: [ENV, USER, `${ROOT_READ},.`, ROOT_WRITE, FFI, SHELL],
     calls: [
@@ -252,7 +257,14 @@ function callWith(flags: readonly string[], root: TestRoot): Call {
       ["run", "--quiet", "--no-prompt", ...given, "cli.ts", ...args],
       {
         cwd: PROJECT,
-        env: { CODEX_SESSION_HOME: root.dir, CODEX_SESSION_EXEC: "/bin/echo" },
+        env: {
+          CODEX_SESSION_HOME: root.dir,
+          CODEX_SESSION_EXEC: "/bin/echo",
+          ...args[0] === "report" && {
+            CODEX_SESSION_ID: "live",
+            CODEX_SESSION_DIR: `${root.dir}/live`,
+          },
+        },
         input,
       },
     );

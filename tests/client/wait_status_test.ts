@@ -128,6 +128,12 @@ test("waitFor() turn ends with a session that takes no input, and fails with ano
     "done",
     { state: "exited", ending: { code: 3 } },
   ]);
+  const killed = await Reader.start(root);
+  killed.input();
+  killed.tell("working");
+  const broken = codeOf(killed.turn());
+  Deno.kill(killed.session.pids.agent, "SIGKILL");
+  assertEquals(await broken, "wrong_state");
   const reader = await Reader.start(root);
   const turn = codeOf(reader.turn());
   const blocked = waitFor(
