@@ -22,12 +22,7 @@ import {
 } from "./selection.ts";
 import { isEnded, isOfAgent, leftOverTest } from "./left_over.ts";
 import { readOutcome } from "../events/notify.ts";
-import {
-  agentOf,
-  conversationOf,
-  type KnownConversation,
-  recordedConversation,
-} from "../events/conversation.ts";
+import { agentOf, visibleConversation } from "../events/conversation.ts";
 import {
   activityOf,
   type Colored,
@@ -239,13 +234,7 @@ function summaryOf(
 
 /** The conversation of a session, as far as the permissions let it be known. */
 function conversationIn(session: Session) {
-  let found: KnownConversation | undefined;
-  try {
-    found = conversationOf(session);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) throw error;
-    found = recordedConversation(session.paths);
-  }
+  const found = visibleConversation(session);
   if (found === undefined) return null;
   const { agent, id, home = null, how } = found;
   return { agent: agent.name, id, home, how };
@@ -257,7 +246,8 @@ export const show: Handler = async (call, io) => {
   const shown: unknown[] = [];
   const readStatus = statusReader();
   const chosen = await choose(call, io, () => true);
-  const all = await listSessions();
+  const isFound = chosen.some(({ session }) => session !== undefined);
+  const all = isFound ? await listSessions() : [];
   // deno-lint-ignore require-await
   const status = await forEachChosen(chosen, io, async (session) => {
     const { paths, meta } = session;

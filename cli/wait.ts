@@ -16,6 +16,7 @@ import {
 import { choose, FILES, forEachChosen, parseStatuses } from "./selection.ts";
 import { statusJson } from "./status.ts";
 import type { EndState } from "../client/watch.ts";
+import { lookForConversation } from "../events/conversation.ts";
 import { exitStatus, isLive, type Kind, KINDS } from "../store.ts";
 import { roomForSessions } from "../system/limits.ts";
 
@@ -138,7 +139,12 @@ export const wait: Handler = async (call, io) => {
   );
   checkRoom(chosen.length, condition);
   const waiting = chosen.map((one) =>
-    forEachChosen([one], io, async ({ id }) => {
+    forEachChosen([one], io, async (session) => {
+      const { id } = session;
+      const over = new AbortController();
+      using _ = { [Symbol.dispose]: () => over.abort() };
+      // What it doesn't see is only less known later.
+      lookForConversation(session, over.signal).catch(() => {});
       const found = condition.for === "exit"
         ? { for: "exit", ...await waitForSession(id, { timeoutMs }) } as const
         : await waitFor(id, condition, { timeoutMs });

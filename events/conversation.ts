@@ -21,6 +21,7 @@ import {
 } from "./conversation_file.ts";
 import { processesAt } from "../process/members.ts";
 import { KINDS, type Meta, type Paths, type State } from "../store.ts";
+import { sleep } from "../system/async.ts";
 import { isGranted, statOptional } from "../system/files.ts";
 
 /** What {@linkcode conversationOf} needs to know of a session. */
@@ -75,6 +76,42 @@ export function conversationOf(
     // The session is gone, the disk is full, or nothing may be written: it is known all the same.
   }
   return { agent, id, home, how };
+}
+
+/**
+ * The same where the permissions suffice, else what was seen earlier. Deno would ask for the
+ * missing ones on a terminal.
+ */
+export function visibleConversation(
+  session: Speaker,
+): KnownConversation | undefined {
+  const mayLook = isGranted({ name: "ffi" }) && isGranted({ name: "read" }) &&
+    isGranted({ name: "run", command: "/bin/sh" });
+  return mayLook
+    ? conversationOf(session)
+    : recordedConversation(session.paths);
+}
+
+/** So often a conversation is looked for, and after this time again, in milliseconds. */
+const LOOKS = 20;
+const PAUSE_MS = 500;
+
+/**
+ * Looks for the conversation of one turn until it is seen: an agent tells it some time after its
+ * start, and nothing may tell it after its end. A terminal's relay looks by itself.
+ */
+export async function lookForConversation(
+  session: Speaker,
+  signal: AbortSignal,
+): Promise<void> {
+  const { meta, paths, state } = session;
+  const canBeSeen = meta !== null && isOneTurn(meta) &&
+    state.state === "running" && agentOf(meta)?.findConversation;
+  if (!canBeSeen || recordedConversation(paths)) return;
+  for (let look = 0; look < LOOKS && !signal.aborted; look++) {
+    if (visibleConversation(session)) return;
+    await sleep(PAUSE_MS, signal).catch(() => {}); // The loop ends, too.
+  }
 }
 
 /** What was seen earlier. Costs a small file, and needs only `--allow-read` of the root. */

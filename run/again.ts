@@ -190,6 +190,7 @@ export async function planResume(
     throw cannotGoOn(id, agent, kind, prompt);
   }
   if (!force) refuseRunning(session, "resume");
+  checkRecord(id, conversation);
   await refuseSecond(session, conversation, options);
   const program = await programFor(meta.argv, agent, kind);
   const command = [...program, ...agentArgs, ...goesOn];
@@ -263,6 +264,18 @@ function refuseRunning({ id, state }: Session, what: string): void {
     describeState(state)
   }; stop it first, or use force (-f)`;
   throw new SessionError("wrong_state", message, { id });
+}
+
+/** An agent can't go on with a conversation that it has not recorded: none was begun. */
+function checkRecord(
+  id: string,
+  { agent, id: conversation, home }: KnownConversation,
+): void {
+  if (home === undefined || agent.findTranscript === undefined) return;
+  if (agent.findTranscript(conversation, home) !== undefined) return;
+  const message =
+    `Cannot resume session "${id}": ${agent.name} has no record of its conversation in "${home}": perhaps it was never asked anything; to repeat its command: codex-session restart ${id}`;
+  throw new SessionError("no_conversation", message, { id });
 }
 
 /** Two agents that go on with one conversation at the same time would mix it up. */

@@ -95,9 +95,10 @@ class Scene implements AsyncDisposable {
       const isAgent = ends && id === "fix";
       const kind = isAgent ? "exec" : id === "ed" ? "pty" : "repl";
       const command = isAgent
-        ? [claude, "--session-id", crypto.randomUUID(), "-p", "fix it"]
+        ? [claude, "--session-id", this.#conversation(), "-p", "fix it"]
         : ["sh", "-c", script];
-      await createSession({ root, id, kind, command });
+      const env = { CLAUDE_CONFIG_DIR: `${this.dir}/.claude` };
+      await createSession({ root, id, kind, command, env });
       if (ends) await waitForSession(id, { root });
     }
   }
@@ -119,6 +120,15 @@ class Scene implements AsyncDisposable {
     } finally {
       clearInterval(timer);
     }
+  }
+
+  /** Makes an agent's record of a conversation. */
+  #conversation(): string {
+    const id = crypto.randomUUID();
+    const folder = `${this.dir}/.claude/projects/folder`;
+    Deno.mkdirSync(folder, { recursive: true });
+    Deno.writeTextFileSync(`${folder}/${id}.jsonl`, "");
+    return id;
   }
 
   async run(line: string): Promise<[number, string]> {

@@ -4,6 +4,7 @@ import {
   resumeSession,
 } from "../../mod.ts";
 import { readAnswer, SessionError, waitForSession } from "../../mod.ts";
+import { namesIn } from "../../agents/transcript.ts";
 import { readConversation } from "../../events/conversation_file.ts";
 import {
   assert,
@@ -54,7 +55,7 @@ Deno.test("resumeSession() says which variables and options are not carried over
   await using talker = new Talker();
   const { root, env, codex } = talker;
   const own = ["-m", "x", "--json", "--no-daemon"];
-  const command = [codex, "exec", ...own, "resume", ID, "--", ":"];
+  const command = [codex, "exec", ...own, "resume", ID, "--", "begin 1"];
   const { id } = await talker.run("", {
     command,
     env: { ...env, API_KEY: "secret", OTHER: "1" },
@@ -88,7 +89,7 @@ Deno.test("resumeSession() refuses what is running, and a second agent in one co
   await waitForSession(id, { root, timeoutMs: 5_000 });
 });
 
-Deno.test("resumeSession() refuses what it doesn't know for certain, and exec without a prompt", async () => {
+Deno.test("resumeSession() refuses what it doesn't know for certain, and exec without a prompt, or before the first one", async () => {
   await using talker = new Talker();
   const { root, dir, codex } = talker;
   const fails = async (command: string[] | undefined, words: string) => {
@@ -96,6 +97,9 @@ Deno.test("resumeSession() refuses what it doesn't know for certain, and exec wi
     await assertRejects(() => resumeSession(id, { root }), Error, words);
   };
   await fails(undefined, "without a prompt");
+  const { id } = await talker.run(":");
+  const early = () => resumeSession(id, { root, prompt: ":" });
+  await assertRejects(early, SessionError, "perhaps it was never asked");
   await fails(["true"], "no agent that is known; to repeat its command");
   // Its header names a conversation, but there is no record of it.
   await fails([codex, "exec", "header"], "known for certain");
@@ -126,6 +130,8 @@ Deno.test("resume goes on after SIGKILL of all processes, and show links both se
   await using talker = new Talker();
   const { root } = talker;
   const { id, pids } = await talker.start("begin 1; sleep 60 & wait");
+  const folder = `${talker.env.CODEX_HOME}/sessions/2026/11/21`;
+  await until(() => namesIn(folder).length > 0);
   Deno.kill(pids.reaper, "SIGKILL");
   Deno.kill(pids.agent, "SIGKILL");
   const stop = ["stop", "-t", "0", id];

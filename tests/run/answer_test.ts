@@ -14,6 +14,7 @@ import {
   runCli,
   until,
 } from "../helpers.ts";
+import { recorded } from "../agents/recorded.ts";
 import { ID, Talker } from "./talker.ts";
 
 /** Fails with this code, and these words. */
@@ -134,4 +135,70 @@ Deno.test("answer ends with 1 if the last turn has failed, and says that the ans
   assertEquals([code, stdout], [1, "one\n"]);
   assertStringIncludes(stderr, "earlier answer");
   assert(stderr.endsWith("its turn failed: no more\n"));
+});
+
+Deno.test({
+  name:
+    "send --for turn --answer prints that turn's answer, or why there is none",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using talker = new Talker();
+    const { root } = talker;
+    // Each line is a script, and its turn; the record comes after the status.
+    const script = String.raw`
+      tell() { printf '\033]7501;state=%s\033\\' "$1"; }
+      stty -echo; tell idle
+      while read -r line; do tell working; eval "$line"; done`;
+    const { id } = await talker.start(script, { kind: "pty" });
+    const ask = async (text: string, ...more: string[]) => {
+      const options = ["--for", "turn", "--answer", "--timeout", "10s"];
+      const call = ["send", id, text, ...options, ...more];
+      const { code, stdout, stderr } = await runCli(root, call);
+      return [code, stdout, stderr.replace("codex-session: ", "")];
+    };
+    const first = "begin 1; tell done; sleep 0.2; answer 1 one";
+    assertEquals(await ask(first), [0, "one\n", ""]);
+    const [code, stdout, stderr] = await ask("begin 2; fail 2 429; tell error");
+    assertEquals([code, stdout], [1, ""]);
+    assertEquals(
+      stderr,
+      `No answer in session "${id}": its turn failed: 429\n`,
+    );
+    const [status, , words] = await ask(
+      "begin 3; tell 'blocked:kind=permission'",
+    );
+    assertEquals(status, 5);
+    assertStringIncludes(`${words}`, "it is blocked: a permission; to attach");
+    const [, json] = await ask(
+      "answer 3 x; begin 4; answer 4 four; tell done",
+      "--json",
+    );
+    assertEquals(JSON.parse(`${json}`).text, "four");
+    const wrong = await runCli(root, ["send", id, "x", "--answer"]);
+    assertEquals(wrong.code, 2);
+  },
+});
+
+Deno.test({
+  name: "wait records the conversation that it sees while the agent runs",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using talker = new Talker();
+    const { root, dir, env } = talker;
+    const rollout = `${dir}/rollout-2026-11-21T20-00-00-${ID}.jsonl`;
+    const [meta] = recorded("codex_turns", 1) as [string];
+    const first = JSON.parse(meta);
+    first.payload.id = ID;
+    Deno.writeTextFileSync(rollout, JSON.stringify(first) + "\n");
+    // As the name of a program, a copy of sleep is what holds the rollout open.
+    Deno.mkdirSync(`${dir}/bin`);
+    Deno.copyFileSync("/bin/sleep", `${dir}/bin/codex`);
+    Deno.chmodSync(`${dir}/bin/codex`, 0o755);
+    const script = `exec "${dir}/bin/codex" 1 3<"${rollout}"`;
+    const command = [`${dir}/claude`, "-p", script];
+    const { id, paths } = await talker.start("", { command, env });
+    assertEquals(readConversation(paths), undefined);
+    await runCli(root, ["wait", id]);
+    assertEquals(readConversation(paths)?.id, ID);
+  },
 });

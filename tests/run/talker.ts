@@ -16,9 +16,9 @@ export const ID = "01a2005d-4ef9-7483-9b47-a9b60d093b93";
 
 const SCRIPT = String.raw`#!/bin/sh
 for last; do :; done
-mkdir -p "$CODEX_HOME/sessions/2026/11/21"
 rollout="$CODEX_HOME/sessions/2026/11/21/rollout-2026-11-21T20-00-00-${ID}.jsonl"
 event() {
+  mkdir -p "$CODEX_HOME/sessions/2026/11/21"
   echo "{\"timestamp\":\"$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)\",\"type\":\"event_msg\",\"payload\":$1}" >>"$rollout"
 }
 begin() { event "{\"type\":\"task_started\",\"turn_id\":\"$1\"}"; }
