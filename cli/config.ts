@@ -123,7 +123,7 @@ function read(path: string | undefined): Config {
     if (text === undefined) {
       throw new Error(`it is no file of at most ${MAX_BYTES} bytes`);
     }
-    return parse(text);
+    return parseConfig(text);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new Error(`Cannot use "${path}": ${messageOf(error)}`, {
@@ -147,7 +147,12 @@ function checkOwner(path: string): void {
   }
 }
 
-function parse(text: string): Config {
+/**
+ * Parses the text of the file.
+ *
+ * @throws {Error} if it is no JSON object, or for an unknown key or a wrong value, which it names.
+ */
+export function parseConfig(text: string): Config {
   let values: unknown;
   try {
     values = JSON.parse(text);

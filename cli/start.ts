@@ -118,7 +118,9 @@ export async function start(
   io: Io,
   what: CreateOptions & { readonly kind: Kind },
 ): Promise<number> {
-  const terminal = terminalOptions(call, what.kind);
+  const terminal = terminalOptions(call, what);
+  const timeoutMs = parsedValueOf(call, "timeout", parsePeriod) ??
+    what.timeoutMs;
   const attaching = call.flags.has("attach");
   checkStreams(call, attaching, what.kind);
   // Attached before the agent starts: it may have ended, and with --rm be gone, at once.
@@ -150,11 +152,10 @@ export async function start(
       cwd: valueOf(call, "cwd") ?? what.cwd,
       env: { ...what.env, ...environmentOf(call) },
       labels: { ...what.labels, ...labelsOf(call) },
-      timeoutMs: parsedValueOf(call, "timeout", parsePeriod) ?? what.timeoutMs,
       rm: call.flags.has("rm"),
-      notify: notifierOf(call),
-      // Only a timeout has an effect of it.
-      graceMs: call.values.has("timeout") ? readConfig().graceMs : undefined,
+      timeoutMs,
+      notify: notifierOf(call, what.notify),
+      graceMs: timeoutMs === undefined ? undefined : readConfig().graceMs,
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
       beforeStart: ({ id }) => {
@@ -181,9 +182,10 @@ export async function start(
   return OK;
 }
 
-/** The notifier of `--notify`, else that of the configuration; an empty one is none. */
-function notifierOf(call: Parsed): string | undefined {
-  return (valueOf(call, "notify") ?? readConfig().notify) || undefined;
+/** The notifier of `--notify`, else the one before, else the user's; an empty one is none. */
+function notifierOf(call: Parsed, before?: string): string | undefined {
+  const asked = valueOf(call, "notify") ?? before ?? readConfig().notify;
+  return asked || undefined;
 }
 
 /** Refuses to choose streams where there is no effect. */
@@ -199,7 +201,10 @@ function checkStreams(call: Parsed, attaching: boolean, kind: Kind): void {
 }
 
 /** The options for terminals; other kinds refuse them, so that nobody waits for an effect. */
-function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
+function terminalOptions(
+  call: Parsed,
+  { kind, columns }: Pick<CreateOptions, "columns"> & { readonly kind: Kind },
+): Partial<CreateOptions> {
   const size = valueOf(call, "size");
   const limit = valueOf(call, "log-limit");
   if (!KINDS[kind].isTerminal) {
@@ -211,17 +216,18 @@ function terminalOptions(call: Parsed, kind: Kind): Partial<CreateOptions> {
     return {};
   }
   const config = size === undefined || limit === undefined ? readConfig() : {};
-  const logLimitBytes = parsedValueOf(call, "log-limit", parseSize) ??
-    config.logLimitBytes;
-  const given = size ?? config.size;
-  if (given === undefined) return { logLimitBytes };
-  const [columns, rows] = sizeOf(given);
-  return { columns, rows, logLimitBytes };
+  const asked = size ?? (columns === undefined ? config.size : undefined);
+  return {
+    logLimitBytes: parsedValueOf(call, "log-limit", parseSize) ??
+      config.logLimitBytes,
+    ...(asked !== undefined && sizeOf(asked)),
+  };
 }
 
-function sizeOf(size: string): [number, number] {
+function sizeOf(size: string): Pick<CreateOptions, "columns" | "rows"> {
   try {
-    return parseTerminalSize(size);
+    const [columns, rows] = parseTerminalSize(size);
+    return { columns, rows };
   } catch (error) {
     throw new ArgumentError(`Invalid size "${size}": ${messageOf(error)}`);
   }

@@ -240,7 +240,7 @@ function planFrom(
       }: set them with -e`,
     );
   }
-  const { cwd, labels, timeoutMs } = meta;
+  const { cwd, labels, timeoutMs, notify } = meta;
   const wasTerminal = KINDS[meta.kind].isTerminal;
   return {
     kind,
@@ -248,6 +248,7 @@ function planFrom(
     labels,
     env,
     ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(notify !== undefined && { notify }),
     ...(KINDS[kind].isTerminal && wasTerminal && windowSize(paths)),
   };
 }

@@ -7,10 +7,12 @@ import {
   assert,
   assertEquals,
   assertStringIncludes,
+  assertThrows,
   runCli,
   TestRoot,
   until,
 } from "../helpers.ts";
+import { parseConfig } from "../../cli/config.ts";
 
 /** Writes the file; returns its path. */
 function configure(root: TestRoot, text: string | object): string {
@@ -70,6 +72,27 @@ Deno.test("run takes notifier and size from the config file, and options win", a
   assertEquals([last.event, last.exitStatus], ["exited", 1]);
 });
 
+Deno.test("create takes the agent from the config file, and CODEX_SESSION_AGENT wins", async () => {
+  await using root = new TestRoot();
+  configure(root, { agent: "opencode" });
+  const create = async (env: Record<string, string>) =>
+    (await runCli(root.dir, ["create", "repl", "x"], { env })).stderr;
+  assertStringIncludes(await create({}), "Agent opencode has no kind repl");
+  const env = { CODEX_SESSION_AGENT: "gemini" };
+  assertStringIncludes(await create(env), "Agent gemini has no kind repl");
+});
+
+Deno.test("restart keeps the notifier, unless another one is named", async () => {
+  await using root = new TestRoot();
+  const cli = (...words: string[]) => runCli(root.dir, words);
+  await cli("run", "--id", "a", "--notify", "true", "--", "true");
+  await cli("wait", "a");
+  await cli("restart", "--id", "b", "a");
+  await cli("restart", "--id", "c", "--notify=", "a");
+  assert((await show(root, "b")).notify.program.endsWith("/true"));
+  assertEquals((await show(root, "c")).notify, null);
+});
+
 Deno.test("stop and timeouts take their grace from the config file", async () => {
   await using root = new TestRoot();
   configure(root, { grace: "0.1s" });
@@ -92,34 +115,44 @@ Deno.test("stop and timeouts take their grace from the config file", async () =>
   assert(performance.now() - before < 8000, "it waited for 10 s");
 });
 
-Deno.test("a wrong config file is an error that names it and the key, where it is needed", async () => {
-  await using root = new TestRoot();
-  await runCli(root.dir, ["run", "--id", "a", "--", "sleep", "600"]);
+Deno.test("parseConfig() names the key that is wrong", () => {
   for (
     const [text, why] of [
       ["{", "it is not JSON"],
       ["[]", "it is not a JSON object"],
-      [{ agnet: "claude" }, 'unknown key "agnet"; known are agent, grace'],
-      [{ agent: "nobody" }, '"agent": use codex, claude'],
-      [{ grace: 10 }, '"grace" must be a text'],
-      [{ grace: "soon" }, '"grace": Invalid duration'],
-      [{ detachKeys: "ctrl-ctrl" }, '"detachKeys": '],
-      [{ size: "0x0" }, '"size": use COLSxROWS'],
-      [{ logLimit: "much" }, '"logLimit": Invalid size'],
-      [{ notify: "./here" }, '"notify": use a name'],
-      [{ "__proto__\u001b": "x" }, "unknown key"],
+      ["null", "it is not a JSON object"],
+      ['{"agnet": "claude"}', 'unknown key "agnet"; known are agent, grace'],
+      ['{"__proto__": "x"}', 'unknown key "__proto__"'],
+      ['{"agent": "nobody"}', '"agent": use codex, claude'],
+      ['{"grace": 10}', '"grace" must be a text'],
+      ['{"grace": "soon"}', '"grace": Invalid duration'],
+      ['{"grace": "0"}', '"grace": Invalid duration'],
+      ['{"detachKeys": "ctrl-ctrl"}', '"detachKeys": '],
+      ['{"size": "0x0"}', '"size": use COLSxROWS'],
+      ['{"logLimit": "much"}', '"logLimit": Invalid size'],
+      ['{"notify": "./here"}', '"notify": use a name'],
+      ['{"notify": ""}', '"notify": use a name'],
     ] as const
-  ) {
-    const path = configure(root, text);
-    const { code, stderr } = await runCli(root.dir, ["stop", "a"]);
-    assertEquals([code, stderr.split("\n").length], [1, 2], stderr);
-    assertStringIncludes(stderr, `codex-session: Cannot use "${path}": ${why}`);
-  }
+  ) assertThrows(() => parseConfig(text), Error, why);
+});
+
+Deno.test("a wrong config file is an error that names it, where it is needed", async () => {
+  await using root = new TestRoot();
+  await runCli(root.dir, ["run", "--id", "a", "--", "sleep", "600"]);
+  const path = configure(root, { "agnet\u001b": "claude" });
+  const { code, stderr } = await runCli(root.dir, ["stop", "a"]);
+  const line =
+    `codex-session: Cannot use "${path}": unknown key "agnet\\u001b"`;
+  assertEquals([code, stderr.split("\n").length], [1, 2]);
+  assertStringIncludes(stderr, line);
   const fine = [["list"], ["show", "a"], ["logs", "a"], ["stop", "-t0", "a"]];
-  for (const words of fine) {
-    const { code, stderr } = await runCli(root.dir, words);
-    assertEquals([code, stderr], [0, ""]);
-  }
+  const results = await Promise.all(
+    fine.map((words) => runCli(root.dir, words)),
+  );
+  assertEquals(
+    results.map(({ code, stderr }) => [code, stderr]),
+    fine.map(() => [0, ""]),
+  );
 });
 
 Deno.test("a config file that others may change is refused; a link of the user is not", async () => {
