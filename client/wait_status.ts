@@ -43,6 +43,8 @@ import { readFile, statOptional } from "../system/files.ts";
 const LOOK_MS = 250;
 /** How long one reading of all processes serves the waits of this program. */
 const TABLE_MS = 100;
+/** How long a program that has just started must be idle for its turn to be over. */
+const SETTLED_MS = 500;
 /** How much of a journal is read at most: more than its two files hold. */
 const MAX_JOURNAL_BYTES = 2 * 1024 * 1024;
 
@@ -121,6 +123,7 @@ export async function waitForTurn(
     }
     if (turn.end !== undefined || turn.isOpen) {
       const now = statusOf(session, recentTable);
+      if (!turn.hasInput && isJustIdle(status)) return undefined;
       if (status !== null && now?.value !== "working") return { status };
       // The program has ended without a word, and its shell goes on. Or the session is about to end.
       if (status === null && now === null && isAwake(session)) {
@@ -133,6 +136,16 @@ export async function waitForTurn(
     checkTells(session);
     return undefined;
   });
+}
+
+/**
+ * Tells whether a program has just become idle. Before its first input that may be a part of its start:
+ * Codex tells `idle`, `working`, `idle` within 150 ms.
+ */
+function isJustIdle(status: SessionStatus | null): boolean {
+  if (status?.value !== "idle") return false;
+  const ageMs = Date.now() - (status.since?.getTime() ?? 0);
+  return ageMs >= 0 && ageMs < SETTLED_MS;
 }
 
 /** The status with which an agent's own files say that the turn of the last input is over. */

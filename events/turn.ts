@@ -38,6 +38,12 @@ export class TurnWatch {
   #isActive = false;
   #end: StatusEvent | undefined;
   #hasTold = false;
+  #hasInput = false;
+
+  /** Whether an input has begun the turn. */
+  get hasInput(): boolean {
+    return this.#hasInput;
+  }
 
   /** The status that has ended the turn; `undefined` while it goes on, or nobody has told. */
   get end(): StatusEvent | undefined {
@@ -57,6 +63,7 @@ export class TurnWatch {
   /** Takes the next event. */
   add(event: TurnEvent): void {
     if (event === "input") {
+      this.#hasInput = true;
       this.#isActive = this.#hasTold = false;
       this.#end = undefined;
       return;

@@ -95,6 +95,16 @@ test("waitFor() turn is over at once, or with the status behind the last input",
   assertEquals(await third, "done");
 });
 
+test("waitFor() turn is not over when a program that starts is idle for a moment", async (root) => {
+  const reader = await Reader.start(root);
+  for (const value of ["idle", "working", "idle"] as const) reader.tell(value);
+  const over = reader.turn();
+  assertEquals(await codeOf(reader.turn(soon)), "timeout");
+  reader.tell("working");
+  reader.tell("done");
+  assertEquals(await over, "done");
+});
+
 test("waitFor() turn counts from a starting point, also across a new journal", async (root) => {
   const reader = await Reader.start(root);
   const { events } = reader.session.paths;
