@@ -74,6 +74,8 @@ export class Observer {
   #isActive = false;
   /** The process group in the foreground at the last report. */
   #group: number | undefined;
+  /** Whether the program reports by OSC 7501: then its title tells nothing more. */
+  #hasReported = false;
   #title = "";
   #rule: RuleStatus | undefined;
   /** What the last events have told. */
@@ -126,6 +128,8 @@ export class Observer {
       case "report":
         if (this.#records.apply(told.body, Date.now())) {
           this.#group = group;
+          this.#hasReported = true;
+          this.#rule = undefined;
           this.#changed();
         } else if (this.#isActive && group !== this.#group) {
           this.#group = group;
@@ -155,7 +159,9 @@ export class Observer {
 
   #retitle(title: string): void {
     this.#title = title;
-    const status = this.#agent?.statusOfTitle?.(title);
+    const status = this.#hasReported
+      ? undefined
+      : this.#agent?.statusOfTitle?.(title);
     const before = this.#rule;
     if (status?.value === before?.value && status?.kind === before?.kind) {
       this.#rule = status && { ...status, since: before!.since };

@@ -235,6 +235,10 @@ Deno.test("Observer takes Gemini's title for a status, and no shell's", async ()
       ],
     );
     assertEquals(exists(printer.paths.status), name === "gemini");
+    // Its own word is better.
+    await printer.print(BODY.done + titles[1] + BODY.clear + titles[0]);
+    await until(() => printer.events().at(-1)?.title === "✦  Thinking (x)");
+    assertEquals(printer.statuses.slice(told.length), ["done", null]);
   }
 });
 
