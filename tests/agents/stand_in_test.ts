@@ -15,7 +15,11 @@ class Terminal {
   /** The reports since the last one that `reports()` gave. */
   get #new(): string[] {
     return [...this.window.output.matchAll(REPORT)].slice(this.#from)
-      .map(([, body, end]) => body + (end === "\x07" ? " BEL" : " ST"));
+      // Claude Code may say what it works on, if that takes long enough.
+      .map(([, body, end]) =>
+        body!.replace(/^(state=working:app=claude-code):msg=.*/, "$1") +
+        (end === "\x07" ? " BEL" : " ST")
+      );
   }
 
   /** Waits for a report that begins so, and gives all since the last call. */
