@@ -53,12 +53,19 @@ export const GEMINI: Agent = {
   statusOfTitle,
 };
 
+// Escapes, because the bundle keeps regular expressions as they are: one character beyond Latin-1
+// doubles the memory that V8 needs for all of its text.
+const BLOCKED = /^\u270b +Action Required/; // ✋
+const WORKING = /^\u23f2 +Working\u2026/; // ⏲ …
+const READY = /^\u25c7 +Ready/; // ◇
+/** What it thinks about, if the user has it shown. */
+const THINKING = /^\u2726 +(.*)/; // ✦
+
 function statusOfTitle(title: string): AgentStatus | undefined {
-  if (/^✋ +Action Required/.test(title)) return { value: "blocked" };
-  if (/^⏲ +Working…/.test(title)) return { value: "working" };
-  if (/^◇ +Ready/.test(title)) return { value: "idle" };
-  // What it thinks about, if the user has it shown.
-  const [, message] = /^✦ +(.*)/.exec(title) ?? [];
+  if (BLOCKED.test(title)) return { value: "blocked" };
+  if (WORKING.test(title)) return { value: "working" };
+  if (READY.test(title)) return { value: "idle" };
+  const [, message] = THINKING.exec(title) ?? [];
   return message === undefined
     ? undefined
     : { value: "working", message: messageIn(message) };

@@ -644,6 +644,11 @@ Deno.test({
       assertEquals(specifiers, [`file://${file}`]);
       assertEquals(info.modules[0].dependencies ?? [], []);
     });
+    await t.step("it is ASCII: V8 keeps other text in twice the memory", () => {
+      // deno-lint-ignore no-control-regex
+      const found = /[^\x00-\x7f]/.exec(Deno.readTextFileSync(file));
+      assertEquals(found?.[0], undefined);
+    });
     await t.step("as a command line it needs no network", async () => {
       const call = calling(...run, file);
       assertEquals((await call(["--version"])).out, VERSION_LINE);
