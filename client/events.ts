@@ -50,13 +50,12 @@ import { concat } from "../system/bytes.ts";
 import {
   exists,
   identityAt,
-  identityOf,
   readFile,
   readQuickly,
   statOptional,
 } from "../system/files.ts";
 import { roomForSessions } from "../system/limits.ts";
-import { type Log, type LogPosition, openLog } from "./log_files.ts";
+import { endOfLog, type Log, type LogPosition, openLog } from "./log_files.ts";
 import {
   FILES,
   type FinalState,
@@ -218,8 +217,7 @@ function isOver(state: { readonly state: string }): state is FinalState {
 
 /** What tells a session from a later one with its id: its metadata, which are written once. */
 function keyOf({ meta }: Paths): string | undefined {
-  const info = statOptional(meta);
-  return info && `${identityOf(info)} ${info.mtime?.getTime()}`;
+  return endOfLog(meta)?.file;
 }
 
 /** How many journals are kept open. The others are opened for each look. */

@@ -197,6 +197,7 @@ const SCENARIOS: readonly Scenario[] = [
   { name: "prune", before: ended, args: () => ["prune"] },
   { name: "list", before: live, args: () => ["list"], reads: true },
   { name: "show", before: live, args: () => ["show", ID], reads: true },
+  { name: "events", before: ended, args: () => ["events", ID], reads: true },
   { name: "logs", before: ended, args: () => ["logs", ID], reads: true },
   {
     name: "wait",

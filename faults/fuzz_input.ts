@@ -26,6 +26,8 @@ import {
   waitFor,
   waitForSession,
 } from "../mod.ts";
+import { events } from "../cli/events.ts";
+import { lastEntry } from "../events/journal.ts";
 import { timesAt } from "../store.ts";
 import { parseOptions } from "../cli/options.ts";
 import { readPids, readState, readStopRequest } from "../store.ts";
@@ -58,7 +60,11 @@ const META = {
 const STOP =
   '{"by":"stop","at":"2026-01-01T00:00:00.000Z","signal":"SIGTERM"}\n';
 
-type File = "meta" | "pid" | "exit" | "stop" | "lock";
+const STATUS =
+  '{"at":"2026-01-01T00:00:00Z","type":"status","status":{"value":"done","source":"rule","message":"m","progress":5}}\n';
+const TITLE = '{"at":"2026-01-01T00:00:00Z","type":"title","title":"t"}\n';
+
+type File = "meta" | "pid" | "exit" | "stop" | "lock" | "events";
 
 function content(random: Random, file: File): Uint8Array<ArrayBuffer> {
   const number = () =>
@@ -93,6 +99,8 @@ function content(random: Random, file: File): Uint8Array<ArrayBuffer> {
       }
       return new TextEncoder().encode(JSON.stringify(meta));
     }
+    case "events":
+      return damage(random, random.pick([STATUS, TITLE]).repeat(2));
     case "stop":
       return random.below(2) === 0
         ? damage(random, STOP)
@@ -140,7 +148,9 @@ async function fuzzFiles({ short, random, count, seed, over }: Context) {
   const paths = pathsFor("subject", { root });
   Deno.mkdirSync(paths.dir);
   const complaints: Complaint[] = [];
-  const files: readonly File[] = ["meta", "pid", "exit", "stop", "lock"];
+  const files: readonly File[] = [
+    ...["meta", "pid", "exit", "stop", "lock", "events"] as const,
+  ];
   const none = { flags: new Set<string>(), operands: [], values: new Map() };
   const total = short ? 2000 : 60_000;
   let done = 0;
@@ -176,6 +186,8 @@ async function fuzzFiles({ short, random, count, seed, over }: Context) {
       timesAt: () => timesAt(paths),
       readStopRequest: () => readStopRequest(paths),
       waitForSession: () => waitForSession("subject", { root, timeoutMs: 0 }),
+      lastEntry: () => lastEntry(paths),
+      events: () => events(none, fakeIo(said, false)),
       list: () => list(none, fakeIo(said, false)),
       "list --json": () => list(none, fakeIo(said, true)),
       ...(done % 20 === 0
@@ -378,9 +390,9 @@ async function fuzzCommands({ short, random, injectAll }: Context) {
         // Ends commands that wait.
         prefix: ["timeout", "-s", "INT", "8"],
       });
-      // wait and logs may end with the agent's status, or with timeout(1)'s.
+      // These may end with the agent's status, or with timeout(1)'s.
       const any = Array.from({ length: 256 }, (_, code) => code);
-      const waits = ["wait", "logs"].includes(args[0] ?? "");
+      const waits = ["wait", "logs", "events"].includes(args[0] ?? "");
       const complaints = complainOf(ended, waits ? any : undefined);
       // A call may name several sessions: then each failure has a line.
       const told = complaints.filter((text) =>

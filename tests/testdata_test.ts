@@ -8,6 +8,7 @@ import {
   deleteSession,
   listSessions,
   pruneSessions,
+  readEvents,
   readLog,
   resolveSelector,
   sendInput,
@@ -66,6 +67,12 @@ for (const { name: version, isDirectory } of Deno.readDirSync(DATA)) {
       }
       assertEquals(text, output, id);
       assertEquals(readStopRequest(paths)?.by, by, id);
+      const events = await readEvents({ root, ids: [id] });
+      assertEquals(events.map(({ type }) => type), [
+        ...["created", "started"],
+        ...by === undefined ? [] : ["stopped"],
+        ending === null ? "lost" : "exited",
+      ], id);
     }
     await assertRejects(
       () => sendInput("repl-0", "x", { root }),
