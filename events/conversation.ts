@@ -24,7 +24,7 @@ import { KINDS, type Meta, type Paths, type State } from "../store.ts";
 import { sleep } from "../system/async.ts";
 import { isGranted, statOptional } from "../system/files.ts";
 
-/** What {@linkcode conversationOf} needs to know of a session. */
+/** What {@linkcode knownConversation} needs to know of a session. */
 export interface Speaker {
   readonly paths: Paths;
   readonly meta: Meta | null;
@@ -54,7 +54,7 @@ export function agentOf(meta: Meta | null): Agent | undefined {
  * The conversation of a session; `undefined` if it isn't known for certain. Records what it has
  * seen. Needs the permissions of `listProcesses()`, and `--allow-read` of the agent's folder.
  */
-export function conversationOf(
+export function knownConversation(
   session: Speaker,
 ): KnownConversation | undefined {
   const { paths, state, meta } = session;
@@ -88,7 +88,7 @@ export function visibleConversation(
   const mayLook = isGranted({ name: "ffi" }) && isGranted({ name: "read" }) &&
     isGranted({ name: "run", command: "/bin/sh" });
   return mayLook
-    ? conversationOf(session)
+    ? knownConversation(session)
     : recordedConversation(session.paths);
 }
 

@@ -20,8 +20,8 @@ import {
 } from "../errors.ts";
 import {
   agentOf,
-  conversationOf,
   type KnownConversation,
+  knownConversation,
   recordedConversation,
 } from "../events/conversation.ts";
 import {
@@ -181,7 +181,7 @@ export async function planResume(
   const { id } = session;
   const meta = metaOf(session, "resume");
   const kind = options.kind ?? meta.kind;
-  const conversation = conversationOf(session);
+  const conversation = knownConversation(session);
   if (conversation === undefined) throw unknownConversation(id, meta);
   const { agent } = conversation;
   const lines = agent.commands[kind];

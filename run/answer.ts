@@ -18,9 +18,9 @@ import {
 import { checkOptions, SessionError } from "../errors.ts";
 import {
   agentOf,
-  conversationOf,
   isOneTurn,
   type KnownConversation,
+  knownConversation,
 } from "../events/conversation.ts";
 import { getSession, listSessions, type Session } from "../session/find.ts";
 import {
@@ -184,7 +184,7 @@ async function listen(
     }`;
     throw new SessionError("damaged", message, { id });
   }
-  const conversation = conversationOf(session);
+  const conversation = knownConversation(session);
   const agent = conversation?.agent ?? agentOf(meta);
   if (agent === undefined) throw noAgent(id);
   if (agent.readLines === undefined) {

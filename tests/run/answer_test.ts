@@ -194,11 +194,13 @@ Deno.test({
     Deno.mkdirSync(`${dir}/bin`);
     Deno.copyFileSync("/bin/sleep", `${dir}/bin/codex`);
     Deno.chmodSync(`${dir}/bin/codex`, 0o755);
-    const script = `exec "${dir}/bin/codex" 1 3<"${rollout}"`;
+    const script = `exec "${dir}/bin/codex" 60 3<"${rollout}"`;
     const command = [`${dir}/claude`, "-p", script];
-    const { id, paths } = await talker.start("", { command, env });
+    const { id, paths, pids } = await talker.start("", { command, env });
     assertEquals(readConversation(paths), undefined);
-    await runCli(root, ["wait", id]);
-    assertEquals(readConversation(paths)?.id, ID);
+    const waiting = runCli(root, ["wait", id]);
+    await until(() => readConversation(paths)?.id === ID);
+    Deno.kill(pids.agent, "SIGKILL");
+    assertEquals((await waiting).code, 137);
   },
 });
