@@ -116,9 +116,7 @@ function read(path: string | undefined): Config {
   if (info === undefined) return {};
   try {
     const target = info.isSymlink ? Deno.realPathSync(path) : path;
-    checkOwner(dirname(path));
-    checkOwner(dirname(target));
-    checkOwner(target);
+    new Set([dirname(path), dirname(target), target]).forEach(checkOwner);
     const text = readFile(target, MAX_BYTES);
     if (text === undefined) {
       throw new Error(`it is no file of at most ${MAX_BYTES} bytes`);

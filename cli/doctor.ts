@@ -28,13 +28,12 @@ function checkConfig(): Diagnosis {
   const check = "config file";
   const path = configPath();
   try {
-    const keys = Object.keys(readConfig());
-    const isThere = path !== undefined && exists(path);
-    const message = isThere
-      ? `${path}: ${keys.length === 0 ? "sets nothing" : `${keys.length} set`}`
-      : `${path ?? "HOME is not set, so there is no config file"}${
-        path === undefined ? "" : " does not exist"
-      }`;
+    readConfig();
+    const message = path === undefined
+      ? "HOME is not set, so there is no config file"
+      : exists(path)
+      ? `read ${path}`
+      : `${path} does not exist, so there are no defaults`;
     return { check, status: "ok", message };
   } catch (error) {
     const advice = "correct it, or remove it";

@@ -8,7 +8,6 @@
  * @module
  */
 import type { EventFacts, ToldStatus } from "./event.ts";
-import { messageOf } from "../errors.ts";
 import { spawnLeader } from "../process/child.ts";
 import { keepInheritedLocks } from "../process/inherited_locks.ts";
 import { notifierCommand, notifierOf } from "../process/notifier.ts";
@@ -118,8 +117,8 @@ export async function notifyReport(
 function metaAt(paths: Paths): Meta | undefined {
   try {
     return parseMeta(readFile(paths.meta, META_BYTES) ?? "", paths.id);
-  } catch (error) {
-    messageOf(error); // They are damaged: then it has no notifier.
+  } catch {
+    // They are damaged: then it has no notifier.
     return undefined;
   }
 }
@@ -153,8 +152,8 @@ function startNotifier(
       ignoreHangup: true,
     }).unref();
     return true;
-  } catch (error) {
-    messageOf(error); // The process table may be full.
+  } catch {
+    // The process table may be full.
     return false;
   }
 }
@@ -165,8 +164,8 @@ function touch(paths: Paths, at: Date): void {
     if (statOptional(paths.notify)?.isFile) {
       Deno.utimeSync(paths.notify, at, at);
     }
-  } catch (error) {
-    messageOf(error); // The session was deleted, or belongs to a read-only disk.
+  } catch {
+    // The session was deleted, or belongs to a read-only disk.
   }
 }
 

@@ -111,7 +111,10 @@ function withFullTable(shell: string, name: string, user: number): Case {
     Deno.mkdirSync(dir);
     Deno.writeTextFileSync(`${dir}/forker.py`, FORKERS[name]!);
     Deno.writeTextFileSync(`${dir}/reaper.log`, "reaper:\n");
-    const options = { timeoutMs: 500, graceMs: 400 };
+    // The table may still be full: then nobody is told.
+    const [setsid, program] = ["/usr/bin/setsid", "/bin/true"];
+    const notifier = { setsid, program, tail: '"session":{}}' };
+    const options = { timeoutMs: 500, graceMs: 400, notifier };
     Deno.writeTextFileSync(`${dir}/reaper.sh`, reaperScript(options));
     const script =
       `mkfifo "$1/ready.pipe" && chown -R "$2" "$1" && cd "$1" || exit

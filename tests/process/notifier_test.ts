@@ -9,6 +9,7 @@ import { deleteSession, stopSession } from "../../session/stop.ts";
 import { readOutcome } from "../../events/notify.ts";
 import { notifierCommand, notifierOf } from "../../process/notifier.ts";
 import { processesAt } from "../../process/members.ts";
+import { reaperScript } from "../../process/reaper.ts";
 import { newMeta, pathsFor, readState } from "../../store.ts";
 import {
   assert,
@@ -151,6 +152,13 @@ Deno.test("createSession() tells nobody of a start that fails", async () => {
   await told(root, "z.exited");
   const names = [...Deno.readDirSync(`${root.dir}/.notifier`)];
   assertEquals(names.map(({ name }) => name).sort(), ["notifier", "z.exited"]);
+});
+
+Deno.test("reaperScript() holds nothing of notifiers without one", () => {
+  for (const rm of [false, true]) {
+    const script = reaperScript({ rm, timeoutMs: 1000, pipe: true });
+    assertEquals(/tell|notif/.exec(script), null);
+  }
 });
 
 Deno.test("a hanging notifier delays neither stop nor delete, and brings no directory back", async () => {
