@@ -43,7 +43,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   show: async () => (await list()).show,
   screen: async () => (await output()).screen,
   logs: async () => (await output()).logs,
-  answer: async () => (await import("./cli/said.ts")).answer,
+  answer: async () => (await import("./cli/answer.ts")).answer,
   events: async () => (await import("./cli/events.ts")).events,
   wait: async () => (await import("./cli/wait.ts")).wait,
   send: async () => (await import("./cli/send.ts")).send,

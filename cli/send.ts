@@ -78,10 +78,10 @@ async function sendTo(
     const { parseCondition } = await import("./wait.ts");
     const condition = parseCondition(text);
     if (call.flags.has("answer")) {
-      const { ask } = await import("./said.ts");
+      const { ask } = await import("./answer.ts");
       return await ask({ id, send, timeoutMs }, io);
     }
-    const { exchange } = await import("./answer.ts");
+    const { exchange } = await import("./exchange.ts");
     return await exchange({ id, isTerminal, send, condition, timeoutMs }, io);
   }
   await send();
