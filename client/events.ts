@@ -285,8 +285,8 @@ class Teller implements Disposable {
     }
     const stopped = this.#hasStopped ? undefined : this.#stopped();
     const entries = await this.#entries();
-    // All that was written before the end comes before it.
-    while (final !== undefined && this.hasMore) {
+    // All that was written before the end comes before it; there is not more than this.
+    if (final !== undefined && this.hasMore) {
       entries.push(...await this.#entries());
     }
     if (stopped !== undefined) {
@@ -363,9 +363,16 @@ class Teller implements Disposable {
         left -= bytes.length;
       }
       this.hasMore = left <= 0;
-      const hasNone = !exists(this.paths.events);
-      this.isBetweenFiles = hasNone && !this.#hasNoJournal;
-      this.#hasNoJournal = hasNone;
+      const now = statOptional(this.paths.events);
+      this.isBetweenFiles = now === undefined && !this.#hasNoJournal;
+      this.#hasNoJournal = now === undefined;
+      if (
+        (now?.size ?? 0) > (this.#read?.offset ?? Infinity) + 2 * KEPT_BYTES
+      ) {
+        // No journal has so much: the end of it is enough.
+        this.#closeJournal();
+        this.#read = null;
+      }
       return texts.join("").split("\n")
         .filter((line) => line !== "" && line.length <= MAX_LINE_BYTES)
         .map(parseEntry)
@@ -444,6 +451,7 @@ class Following implements Disposable {
   readonly #wanted: Wanted;
   readonly #root: RootWatch | undefined;
   #rootWaits = false;
+  /** At first, and whenever there may be others. */
   #rootRang = true;
   readonly #sessions = new Map<string, Followed>();
   readonly #rang = new Set<Followed>();
@@ -463,8 +471,8 @@ class Following implements Disposable {
       for (const one of [...this.#sessions.values()]) {
         if (isGone(one)) gone.push(await this.#remove(one));
       }
-      for (const paths of this.#newPaths()) {
-        const one = this.#add(paths);
+      for (const paths of pathsOf(this.#wanted)) {
+        const one = this.#sessions.has(paths.id) ? undefined : this.#add(paths);
         if (one !== undefined) this.#rang.add(one);
       }
     }
@@ -488,12 +496,6 @@ class Following implements Disposable {
     this.#arm();
     await abortable(this.#bell.promise, signal);
     this.#bell = Promise.withResolvers();
-  }
-
-  #newPaths(): Paths[] {
-    const isFirst = this.#sessions.size === 0;
-    if (this.#wanted.ids !== undefined && !isFirst) return [];
-    return pathsOf(this.#wanted).filter(({ id }) => !this.#sessions.has(id));
   }
 
   /** Subscribes to a session; it is looked at later. */

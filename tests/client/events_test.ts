@@ -300,6 +300,10 @@ Deno.test("followEvents() survives whatever stands in a journal's place", async 
     () => Deno.mkdirSync(paths.events),
     () => Deno.writeFileSync(paths.events, new Uint8Array(100_000).fill(120)),
     () => Deno.writeTextFileSync(paths.events, '{"at":'),
+    () => {
+      Deno.writeTextFileSync(paths.events, "");
+      appendEvent(paths, { type: "input" });
+    },
   ];
   for (const make of places) {
     Deno.removeSync(paths.events, { recursive: true });
@@ -309,5 +313,9 @@ Deno.test("followEvents() survives whatever stands in a journal's place", async 
     assertEquals(titleOf((await reader.next())!), "look");
   }
   await write("after");
+  // A terabyte of zeros is not read.
+  Deno.truncateSync(paths.events, 2 ** 40);
+  appendEvent(paths, { type: "title", title: "end" }, new Date(), 2 ** 50);
+  assertEquals(titleOf((await reader.next())!), "end");
   await end(root, "one", "two");
 });
