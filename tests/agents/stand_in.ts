@@ -363,8 +363,9 @@ async function doTurn(
     else if ("httpStatus" in reply) agent.failed(reply.httpStatus);
     else throw new Error("a second command");
     return reply;
-  } catch {
+  } catch (error) {
     agent.aborted();
+    if (!Deno.stdin.isTerminal()) console.error(`ERROR: ${error}`);
     return "aborted";
   }
 }
