@@ -8,8 +8,10 @@ import { harmlessJson, parseDuration } from "./format.ts";
 import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
 import type { Parsed } from "./options.ts";
 import { choose, forEachChosen, isFiltered } from "./selection.ts";
+import { needOf } from "./status.ts";
 import type { SendOptions } from "../client/input.ts";
 import type { Session } from "../session/find.ts";
+import { readStatus } from "../session/inspect.ts";
 import { isLive, type Kind, KINDS } from "../store.ts";
 
 /** `send`: text, keys, standard input, or the end of input. */
@@ -68,6 +70,8 @@ async function sendTo(
   if (meta !== null) checkAccepts(id, meta.kind, call);
   const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
+  const isText = words.length > 0 || call.flags.has("stdin");
+  if (isTerminal && isText && !call.flags.has("force")) checkWaits(id);
   const send = async (signal?: AbortSignal) => {
     const options = { timeoutMs, signal };
     if (isTerminal) await type(id, words, call, { io, options });
@@ -127,6 +131,25 @@ async function write(
   const end = call.flags.has("no-newline") ? "" : "\n";
   const input = call.flags.has("stdin") ? io.stdin : words.join(" ") + end;
   await sendInput(id, input, options);
+}
+
+/**
+ * Refuses to type text while the program waits for a permission: it would take the Enter behind
+ * the text for a yes. Text answers a question, and what `report` tells shows no dialog.
+ */
+function checkWaits(id: string): void {
+  const status = readStatus(id);
+  if (status === null || status.source === "report") return;
+  const need = [status, ...status.records]
+    .find(({ value, kind }) => value === "blocked" && kind !== "question");
+  if (need === undefined) return;
+  throw new SessionError(
+    "blocked",
+    `Cannot send text to session "${id}": it is blocked: ${
+      needOf(need)
+    }, and Enter may approve that; answer with keys (codex-session send ${id} -k KEY), attach (codex-session attach ${id}), or send it anyway with -f`,
+    { id },
+  );
 }
 
 /** Refuses what a session of this kind can't be sent, and says what can. */
