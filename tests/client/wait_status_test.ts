@@ -122,6 +122,26 @@ test("waitFor() turn counts from a starting point, also across a new journal", a
   assertEquals(await over, "error");
 });
 
+test("waitFor() turn ends with idle when what went on at the starting point was given up", async (root) => {
+  const reader = await Reader.start(root);
+  const { events } = reader.session.paths;
+  for (const value of ["working", "blocked"] as const) {
+    reader.input();
+    reader.tell(value);
+    const since = readLogCursor(reader.id, reader.at);
+    const over = reader.turn({ since });
+    // The relay may begin a new journal meanwhile.
+    Deno.renameSync(events, `${events}.1`);
+    Deno.writeTextFileSync(events, "", { mode: 0o600 });
+    reader.input();
+    reader.tell("idle");
+    assertEquals(await over, "idle");
+  }
+  const since = readLogCursor(reader.id, reader.at);
+  reader.tell("idle");
+  assertEquals(await codeOf(reader.turn({ since, ...soon })), "timeout");
+});
+
 test("waitFor() turn ends with a session that takes no input, and fails with another one", async (root) => {
   const at = { root: root.dir, timeoutMs: 10_000 };
   const { id, paths } = await createSession({
