@@ -159,8 +159,11 @@ function turnOfAgent(session: Watched): SessionStatus | undefined {
   const inputAt = lastInputAt(session.paths);
   // Codex records the beginning in whole seconds.
   const isLater = (turn.startedAt ?? 0) >= Math.floor(inputAt / 1000) * 1000;
-  const isOver = turn.state === "working" || (turn.since ?? 0) >= inputAt;
-  return isLater && isOver ? status : undefined;
+  // In the moment after a key, the files still tell what that key has answered.
+  const since = turn.state === "working"
+    ? status.since?.getTime() ?? Infinity
+    : turn.since ?? 0;
+  return isLater && since >= inputAt ? status : undefined;
 }
 
 /** Refuses to wait for what nothing will tell. */

@@ -223,11 +223,11 @@ test("waitFor() turn looks into the files of an agent that tells nothing else", 
   Deno.mkdirSync(`${home}/sessions`, { recursive: true });
   Deno.mkdirSync(`${home}/projects/x`, { recursive: true });
   const sessionId = "11111111-2222-4333-8444-555555555555";
-  const own = (status: string) =>
+  const own = (status: string, statusUpdatedAt?: number) =>
     Deno.writeTextFileSync(
       `${home}/sessions/${pid}.json`,
       JSON.stringify({
-        ...{ pid, sessionId, status },
+        ...{ pid, sessionId, status, statusUpdatedAt },
         procStart: `${readEntry(pid)!.startTicks}`,
       }),
     );
@@ -262,6 +262,12 @@ test("waitFor() turn looks into the files of an agent that tells nothing else", 
   own("busy");
   record(new Date());
   assertEquals(await codeOf(turn(300)), "timeout");
+  // Denied by a key, a moment ago.
+  own("waiting", Date.now() - 5000);
+  assertEquals(await codeOf(turn(300)), "timeout");
+  own("waiting", Date.now());
+  assertEquals((await turn()).status?.value, "blocked");
+  own("busy");
   const over = turn();
   record(new Date(), new Date());
   own("idle");
