@@ -115,3 +115,25 @@ Deno.test("send refuses text while a terminal's program waits for a permission",
   assertEquals((await send("t", "this one")).code, 0);
   await is("done");
 });
+
+Deno.test("send waits until an agent that has just started takes text", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const claude = `${root.dir}/claude`;
+  // Until it is ready, it swallows what is typed.
+  const script = `#!/bin/sh
+stty -echo -icanon min 0 time 3
+cat >/dev/null
+stty icanon
+printf '\\033]7501;state=idle\\033\\\\'
+read -r line
+echo "got $line"
+sleep 60
+`;
+  Deno.writeTextFileSync(claude, script, { mode: 0o700 });
+  const command = [claude];
+  await createSession({ ...at, id: "t", kind: "pty", command });
+  const line = ["send", "t", "hello", "--for", "output=got hello"];
+  const { code, stderr } = await runCli(root.dir, [...line, "--timeout", "9s"]);
+  assertEquals([code, stderr], [0, ""]);
+});
