@@ -42,6 +42,12 @@ export interface Agent {
    */
   readonly enterAfterMs?: number;
   /**
+   * Whether it tells its terminal its status as soon as it takes input (OSC 7501).
+   *
+   * @default {false}
+   */
+  readonly tellsTerminal?: boolean;
+  /**
    * Its background server.
    *
    * @default {undefined}

@@ -57,6 +57,7 @@ export const CLAUDE: Agent = {
     exec: commandLines(["-p"], { needsPrompt: true }),
     pty: commandLines([]),
   },
+  tellsTerminal: true,
   idInArguments,
   findConversation: readOwnRecord,
   homeOf,

@@ -36,6 +36,7 @@ export const CODEX: Agent = {
   // deno-fmt-ignore
   markers: ["CODEX_CI", "CODEX_THREAD_ID", "CODEX_TOOL_CALL_ID", "CODEX_VERSION"],
   enterAfterMs: 130,
+  tellsTerminal: true,
   commands: {
     exec: commandLines("exec", { needsPrompt: true }),
     repl: commandLines("repl", { canResume: false }),

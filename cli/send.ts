@@ -8,8 +8,10 @@ import { harmlessJson, parseDuration } from "./format.ts";
 import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
 import type { Parsed } from "./options.ts";
 import { choose, forEachChosen, isFiltered } from "./selection.ts";
+import { needOf } from "./status.ts";
 import type { SendOptions } from "../client/input.ts";
 import type { Session } from "../session/find.ts";
+import { readStatus } from "../session/inspect.ts";
 import { isLive, type Kind, KINDS } from "../store.ts";
 
 /** `send`: text, keys, standard input, or the end of input. */
@@ -60,29 +62,39 @@ export const send: Handler = async (call, io) => {
 };
 
 async function sendTo(
-  { id, meta }: Session,
+  session: Session,
   words: readonly string[],
   call: Parsed,
   io: Io,
 ): Promise<number> {
+  const { id, meta } = session;
   if (meta !== null) checkAccepts(id, meta.kind, call);
   const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
   const timeoutMs = parsedValueOf(call, "timeout", parseDuration);
+  const asked = valueOf(call, "for");
+  const condition = asked === undefined
+    ? undefined
+    : (await import("./wait.ts")).parseCondition(asked);
+  const isText = words.length > 0 || call.flags.has("stdin");
+  let waitedMs = 0;
+  if (isTerminal && isText) {
+    waitedMs = await prepare(session, timeoutMs);
+    if (!call.flags.has("force")) checkWaits(id);
+  }
   const send = async (signal?: AbortSignal) => {
     const options = { timeoutMs, signal };
     if (isTerminal) await type(id, words, call, { io, options });
     else await write(id, words, call, { io, options });
   };
-  const text = valueOf(call, "for");
-  if (text !== undefined) {
-    const { parseCondition } = await import("./wait.ts");
-    const condition = parseCondition(text);
+  if (condition !== undefined) {
+    const leftMs = timeoutMs && Math.max(0, timeoutMs - waitedMs);
     if (call.flags.has("answer")) {
       const { ask } = await import("./answer.ts");
-      return await ask({ id, send, timeoutMs }, io);
+      return await ask({ id, send, timeoutMs: leftMs }, io);
     }
     const { exchange } = await import("./exchange.ts");
-    return await exchange({ id, isTerminal, send, condition, timeoutMs }, io);
+    const exchanged = { id, isTerminal, send, condition, timeoutMs: leftMs };
+    return await exchange(exchanged, io);
   }
   await send();
   if (io.json) io.out(harmlessJson({ id, sent: true }) + "\n");
@@ -127,6 +139,36 @@ async function write(
   const end = call.flags.has("no-newline") ? "" : "\n";
   const input = call.flags.has("stdin") ? io.stdin : words.join(" ") + end;
   await sendInput(id, input, options);
+}
+
+/** Waits until an agent that has just started takes text. Returns how many milliseconds, rounded. */
+async function prepare(
+  session: Session,
+  timeoutMs: number | undefined,
+): Promise<number> {
+  const { waitUntilReady } = await import("../client/ready.ts");
+  const startedAt = performance.now();
+  await waitUntilReady(session, timeoutMs);
+  return Math.floor((performance.now() - startedAt) / 100) * 100;
+}
+
+/**
+ * Refuses to type text while the program waits for a permission: it would take the Enter behind
+ * the text for a yes. Text answers a question, and what `report` tells shows no dialog.
+ */
+function checkWaits(id: string): void {
+  const status = readStatus(id);
+  if (status === null || status.source === "report") return;
+  const need = [status, ...status.records]
+    .find(({ value, kind }) => value === "blocked" && kind !== "question");
+  if (need === undefined) return;
+  throw new SessionError(
+    "blocked",
+    `Cannot send text to session "${id}": it is blocked: ${
+      needOf(need)
+    }, and Enter may approve that; answer with keys (codex-session send ${id} -k KEY), attach (codex-session attach ${id}), or send it anyway with -f`,
+    { id },
+  );
 }
 
 /** Refuses what a session of this kind can't be sent, and says what can. */

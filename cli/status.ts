@@ -80,6 +80,14 @@ function textOf(status: SessionStatus, now: number): string {
   return [value, ...percent, ...age === null ? [] : [age]].join(" ");
 }
 
+/** What a blocked program waits for: `approve Bash: rm x (permission)`. */
+export function needOf(
+  { kind, message }: Pick<SessionStatus, "kind" | "message">,
+): string {
+  if (message === undefined) return kind === undefined ? "its user" : kind;
+  return kind === undefined ? message : `${message} (${kind})`;
+}
+
 /** How long a program that takes input has neither written nor been given any; 0 for others. */
 function silenceOf(
   { meta, paths, lastOutputAt }: Session,

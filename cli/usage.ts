@@ -502,6 +502,8 @@ export const COMMANDS: readonly Command[] = [
       "Enter. With --key, the keys follow the text instead of Enter. Keys: enter, tab, escape, up,\n" +
       "pagedown, f5, ctrl-c, alt-x, shift-tab, …\n\n" +
       "Text that starts with a dash follows --.\n\n" +
+      "While an agent in a terminal waits for a permission, text is refused with status 5: the Enter\n" +
+      "behind it would approve. Answer with --key, attach, or give -f.\n\n" +
       "With --for, it then waits, as `wait` does, and prints what came after the sending: the output,\n" +
       "or the new lines of a terminal. It ends with the status of `wait`.\n\n" +
       "With --for turn --answer, it prints the agent's answer of that turn, as `answer` does. If the\n" +
@@ -524,6 +526,11 @@ export const COMMANDS: readonly Command[] = [
         help: "press a key in a terminal session; can be repeated",
       },
       { name: "eof", help: "close the input: the agent reads end of file" },
+      {
+        name: "force",
+        short: "f",
+        help: "send text even if the agent waits for a permission",
+      },
       {
         name: "for",
         value: "CONDITION",

@@ -149,6 +149,10 @@ export interface SendKeysOptions extends RootOptions {
  * Types into a terminal session, each part as a write of its own: an agent takes text and
  * Enter in one write for a paste. Returns how many bytes were typed.
  *
+ * It types whatever the program is doing: an agent that is still starting loses the Enter, and
+ * while one waits for a permission, Enter approves it. Ask `readStatus` before, as the command
+ * `send` does.
+ *
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is

@@ -107,6 +107,10 @@ export async function waitForTurn(
   { since, signal }: StatusSearch,
 ): Promise<TurnEnd> {
   const turn = new TurnWatch();
+  if (since !== undefined) {
+    for (const event of await eventsBefore(paths, since)) turn.add(event);
+    turn.add("input");
+  }
   const search = { from: since, signal, what: "finishing a turn" };
   return await look(paths, search, (session, events, end) => {
     for (const event of events) turn.add(event);
@@ -155,8 +159,11 @@ function turnOfAgent(session: Watched): SessionStatus | undefined {
   const inputAt = lastInputAt(session.paths);
   // Codex records the beginning in whole seconds.
   const isLater = (turn.startedAt ?? 0) >= Math.floor(inputAt / 1000) * 1000;
-  const isOver = turn.state === "working" || (turn.since ?? 0) >= inputAt;
-  return isLater && isOver ? status : undefined;
+  // In the moment after a key, the files still tell what that key has answered.
+  const since = turn.state === "working"
+    ? status.since?.getTime() ?? Infinity
+    : turn.since ?? 0;
+  return isLater && since >= inputAt ? status : undefined;
 }
 
 /** Refuses to wait for what nothing will tell. */
@@ -246,6 +253,25 @@ function stateAt(paths: Paths, meta: Meta | null): Watched["state"] {
 const decoder = new TextDecoder();
 const NEWLINE = 10;
 
+/** The events before a position; none if its journal is gone, or there was none. */
+async function eventsBefore(
+  paths: Paths,
+  to: LogPosition | null,
+): Promise<TurnEvent[]> {
+  using journal = openLog(paths.events, { bytes: MAX_JOURNAL_BYTES });
+  journal.mark();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let bytes = await journal.read(); bytes; bytes = await journal.read()) {
+    const { file, offset } = journal.position!;
+    const isReached = file === to?.file && offset >= to.offset;
+    const length = isReached ? bytes.length - (offset - to.offset) : undefined;
+    text += decoder.decode(bytes.subarray(0, length), { stream: true });
+    if (isReached) return eventsIn(text);
+  }
+  return [];
+}
+
 /** The events in the complete lines behind a position; without one, all that are left. */
 async function eventsSince(
   paths: Paths,
@@ -267,7 +293,11 @@ async function eventsSince(
     position = { file, offset: Math.max(0, offset - rest) };
   }
   decoder.decode(); // Forgets half a character.
-  const lines = text.split("\n").slice(0, -1);
-  const events = lines.map(turnEventIn).filter((event) => event !== undefined);
-  return { events, position };
+  return { events: eventsIn(text), position };
+}
+
+/** The events in the complete lines of a journal. */
+function eventsIn(text: string): TurnEvent[] {
+  return text.split("\n").slice(0, -1).map(turnEventIn)
+    .filter((event) => event !== undefined);
 }

@@ -2,7 +2,8 @@
  * When a turn is over: by the order of the inputs and statuses in a session's journal.
  *
  * A turn begins with an input, and ends with a status that says so. Programs may report `idle` at
- * each key: that ends a turn only if something was going on behind the input.
+ * each key: that ends a turn only if something was going on. An input to a program that works or is
+ * blocked steers or ends what is going on (Escape, a denied permission), so the turn goes on.
  *
  * @module
  */
@@ -64,7 +65,8 @@ export class TurnWatch {
   add(event: TurnEvent): void {
     if (event === "input") {
       this.#hasInput = true;
-      this.#isActive = this.#hasTold = false;
+      this.#isActive &&= !this.#isOver;
+      this.#hasTold = false;
       this.#end = undefined;
       return;
     }
@@ -85,12 +87,13 @@ export class TurnWatch {
       case "idle":
       case undefined:
         // After `done` and `error` it says nothing new. After `blocked` the turn was given up.
-        if (this.#isActive && !isOver(this.#end)) this.#end = event;
+        if (this.#isActive && !this.#isOver) this.#end = event;
         break;
     }
   }
-}
 
-function isOver(end: StatusEvent | undefined): boolean {
-  return end?.status?.value === "done" || end?.status?.value === "error";
+  /** Whether nothing is left to do. A blocked program has ended its turn only for the time being. */
+  get #isOver(): boolean {
+    return this.#end !== undefined && this.#end.status?.value !== "blocked";
+  }
 }

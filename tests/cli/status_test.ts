@@ -23,6 +23,7 @@ const AGENT = `
     tell state=working:progress=40
     case $line in
       ask) tell "state=blocked:kind=permission:msg=$(printf 'rm -rf' | base64)" ;;
+      which) tell state=blocked:kind=question ;;
       fail) tell state=error ;;
       helper) tell id=a/b:state=blocked ;;
       alone) tell id=a:state=clear ;;
@@ -76,4 +77,63 @@ Deno.test("send --for turn, list and show follow what a terminal's program tells
   assertEquals((await over).status, null);
   await until(() => readStatus("t", at) === null);
   assertMatch(await cell(), / pty +running /);
+});
+
+Deno.test("send refuses text while a terminal's program waits for a permission", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const label = { labels: { k: "v" } };
+  const command = ["sh", "-c", AGENT];
+  await createSession({ ...at, ...label, id: "t", kind: "pty", command });
+  const is = (value: string) =>
+    until(() => readStatus("t", at)?.value === value);
+  await is("idle");
+  const send = async (...words: string[]) => {
+    const options = { stdin: "yes\r" };
+    return await runCli(root.dir, ["send", ...words], options);
+  };
+  await send("t", "ask");
+  await is("blocked");
+  const ways = [
+    ["t", "yes"],
+    ["t", "yes", "-k", "enter"],
+    ["t", "--stdin"],
+    ["-l", "k", "yes"],
+    ["t", "yes", "--for", "turn"],
+  ];
+  const refused = await Promise.all(ways.map((way) => send(...way)));
+  for (const { code, stdout, stderr } of refused) {
+    assertEquals([code, stdout], [5, ""]);
+    assertMatch(
+      stderr,
+      /^codex-session: Cannot send text .* rm -rf \(permission\).* -f\n$/,
+    );
+  }
+  assertEquals(readStatus("t", at)?.value, "blocked");
+  assertEquals((await send("t", "-f", "which")).code, 0);
+  await until(() => readStatus("t", at)?.kind === "question");
+  assertEquals((await send("t", "this one")).code, 0);
+  await is("done");
+});
+
+Deno.test("send waits until an agent that has just started takes text", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const claude = `${root.dir}/claude`;
+  // Until it is ready, it swallows what is typed.
+  const script = `#!/bin/sh
+stty -echo -icanon min 0 time 3
+cat >/dev/null
+stty icanon
+printf '\\033]7501;state=idle\\033\\\\'
+read -r line
+echo "got $line"
+sleep 60
+`;
+  Deno.writeTextFileSync(claude, script, { mode: 0o700 });
+  const command = [claude];
+  await createSession({ ...at, id: "t", kind: "pty", command });
+  const line = ["send", "t", "hello", "--for", "output=got hello"];
+  const { code, stderr } = await runCli(root.dir, [...line, "--timeout", "9s"]);
+  assertEquals([code, stderr], [0, ""]);
 });

@@ -122,6 +122,26 @@ test("waitFor() turn counts from a starting point, also across a new journal", a
   assertEquals(await over, "error");
 });
 
+test("waitFor() turn ends with idle when what went on at the starting point was given up", async (root) => {
+  const reader = await Reader.start(root);
+  const { events } = reader.session.paths;
+  for (const value of ["working", "blocked"] as const) {
+    reader.input();
+    reader.tell(value);
+    const since = readLogCursor(reader.id, reader.at);
+    const over = reader.turn({ since });
+    // The relay may begin a new journal meanwhile.
+    Deno.renameSync(events, `${events}.1`);
+    Deno.writeTextFileSync(events, "", { mode: 0o600 });
+    reader.input();
+    reader.tell("idle");
+    assertEquals(await over, "idle");
+  }
+  const since = readLogCursor(reader.id, reader.at);
+  reader.tell("idle");
+  assertEquals(await codeOf(reader.turn({ since, ...soon })), "timeout");
+});
+
 test("waitFor() turn ends with a session that takes no input, and fails with another one", async (root) => {
   const at = { root: root.dir, timeoutMs: 10_000 };
   const { id, paths } = await createSession({
@@ -203,11 +223,11 @@ test("waitFor() turn looks into the files of an agent that tells nothing else", 
   Deno.mkdirSync(`${home}/sessions`, { recursive: true });
   Deno.mkdirSync(`${home}/projects/x`, { recursive: true });
   const sessionId = "11111111-2222-4333-8444-555555555555";
-  const own = (status: string) =>
+  const own = (status: string, statusUpdatedAt?: number) =>
     Deno.writeTextFileSync(
       `${home}/sessions/${pid}.json`,
       JSON.stringify({
-        ...{ pid, sessionId, status },
+        ...{ pid, sessionId, status, statusUpdatedAt },
         procStart: `${readEntry(pid)!.startTicks}`,
       }),
     );
@@ -242,6 +262,12 @@ test("waitFor() turn looks into the files of an agent that tells nothing else", 
   own("busy");
   record(new Date());
   assertEquals(await codeOf(turn(300)), "timeout");
+  // Denied by a key, a moment ago.
+  own("waiting", Date.now() - 5000);
+  assertEquals(await codeOf(turn(300)), "timeout");
+  own("waiting", Date.now());
+  assertEquals((await turn()).status?.value, "blocked");
+  own("busy");
   const over = turn();
   record(new Date(), new Date());
   own("idle");

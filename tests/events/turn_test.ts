@@ -31,6 +31,12 @@ Deno.test("TurnWatch ends with what comes behind the last input, and goes on wit
   assertEquals(endOf("input working done input idle"), undefined);
   assertEquals(endOf("input working done idle"), "done");
   assertEquals(endOf("input idle"), undefined);
+  // Escape, also somebody else's, and a denied permission.
+  assertEquals(endOf("input working input idle"), "idle");
+  assertEquals(endOf("input working blocked input idle"), "idle");
+  assertEquals(endOf("input working blocked input input -"), null);
+  assertEquals(endOf("input working idle input idle"), undefined);
+  assertEquals(endOf("input working error input idle"), undefined);
   // Interrupted, or back in a shell.
   assertEquals(endOf("input working idle"), "idle");
   assertEquals(endOf("input blocked idle"), "idle");
