@@ -17,7 +17,7 @@ import {
   type CreateOptions,
   createSession,
 } from "../session/create.ts";
-import { parseTerminalSize, readConfig } from "./config.ts";
+import { configured, parseTerminalSize } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
 import { ArgumentError, messageOf } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize, shellWord } from "./format.ts";
@@ -64,7 +64,7 @@ const CODEX = "codex";
 function defaultAgent(): string {
   const variable = "CODEX_SESSION_AGENT";
   const own = isGranted({ name: "env", variable }) && Deno.env.get(variable);
-  return own || (readConfig().agent ?? CODEX);
+  return own || (configured("agent") ?? CODEX);
 }
 
 /** Options of `create` that Codex doesn't have. */
@@ -131,7 +131,7 @@ export async function start(
   const attach = isTerminal
     ? (id: string) => {
       // It is read while the session starts.
-      const keys = readConfig().detachKeys;
+      const keys = configured("detachKeys");
       attachment?.sayHowToDetach(id, io, keys);
       return attachment?.attachScreen(id, io, call, keys);
     }
@@ -155,7 +155,7 @@ export async function start(
       rm: call.flags.has("rm"),
       timeoutMs,
       notify: notifierOf(call, what.notify),
-      graceMs: timeoutMs === undefined ? undefined : readConfig().graceMs,
+      graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
       beforeStart: ({ id }) => {
@@ -184,7 +184,7 @@ export async function start(
 
 /** The notifier of `--notify`, else the one before, else the user's; an empty one is none. */
 function notifierOf(call: Parsed, before?: string): string | undefined {
-  const asked = valueOf(call, "notify") ?? before ?? readConfig().notify;
+  const asked = valueOf(call, "notify") ?? before ?? configured("notify");
   return asked || undefined;
 }
 
@@ -215,11 +215,11 @@ function terminalOptions(
     }
     return {};
   }
-  const config = size === undefined || limit === undefined ? readConfig() : {};
-  const asked = size ?? (columns === undefined ? config.size : undefined);
+  const asked = size ??
+    (columns === undefined ? configured("size") : undefined);
   return {
     logLimitBytes: parsedValueOf(call, "log-limit", parseSize) ??
-      config.logLimitBytes,
+      configured("logLimit"),
     ...(asked !== undefined && sizeOf(asked)),
   };
 }
