@@ -302,8 +302,12 @@ function unknownConversation(id: string, meta: Meta): SessionError {
       `Cannot resume session "${id}": it runs no agent that is known; to repeat its command: codex-session restart ${id}`;
     return new SessionError("unsupported", message, { id });
   }
+  // `create` chooses the id of its conversation.
+  const next = agent.withNewId && agent.commands[meta.kind]
+    ? `; for one that is known: codex-session create --agent ${agent.name} ${meta.kind}`
+    : "";
   const message =
-    `Cannot resume session "${id}": it isn't known for certain which conversation of ${agent.name} it had`;
+    `Cannot resume session "${id}": it isn't known for certain which conversation of ${agent.name} it had; to repeat its command: codex-session restart ${id}${next}`;
   return new SessionError("no_conversation", message, { id });
 }
 
