@@ -19,8 +19,9 @@ import {
 } from "../session/create.ts";
 import { configured, parseTerminalSize } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
-import { ArgumentError, messageOf } from "../errors.ts";
+import { ArgumentError, messageOf, SessionError } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize, shellWord } from "./format.ts";
+import { withHint } from "./hints.ts";
 import type { Parsed } from "./options.ts";
 import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
 import { isGranted } from "../system/files.ts";
@@ -55,7 +56,15 @@ export const create: Handler = async (call, io) => {
     ...lines.start(args, crypto.randomUUID()),
   ];
   const prompt = args.join(" ");
-  return await start(call, io, { kind, command, agent: name, prompt });
+  try {
+    return await start(call, io, { kind, command, agent: name, prompt });
+  } catch (error) {
+    const isMissing = error instanceof SessionError &&
+      error.message.startsWith(`Cannot start "${command[0]}": not found`);
+    if (!isMissing) throw error;
+    const hint = "to see which agents are here: codex-session agents";
+    throw withHint(error, hint);
+  }
 };
 
 const CODEX = "codex";
