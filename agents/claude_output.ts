@@ -85,7 +85,8 @@ export function readClaudeOutput(
       answer: {
         text,
         ...(tokens && { tokens }),
-        ...(costUsd !== undefined && { costUsd }),
+        // Claude adds up binary fractions: 0.00014000000000000001.
+        ...(costUsd !== undefined && { costUsd: Number(costUsd.toFixed(9)) }),
       },
     };
   }

@@ -72,7 +72,7 @@ function printAnswer(said: SessionAnswer, io: Io): number {
   else io.out(textFor(io, text));
   const { state } = lastTurn;
   if (state === "done") return OK;
-  const why = describeTurn(lastTurn);
+  const why = describeTurn(lastTurn).replace(/^its turn/, "its last turn");
   if (state === "failed") {
     const message = `This is an earlier answer of session "${id}": ${why}`;
     return reportError(new SessionError("turn_failed", message, { id }), io);

@@ -18,7 +18,7 @@ import {
   writerOf,
 } from "./io.ts";
 import { SessionError } from "../errors.ts";
-import { readConfig } from "./config.ts";
+import { configured } from "./config.ts";
 import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import type { LogStream } from "../client/logs.ts";
@@ -52,7 +52,7 @@ export const attach: Handler = async (call, io) => {
       return await printLastScreen(id, state, io);
     }
     checkConsole(io);
-    const keys = valueOf(call, "detach-keys") ?? readConfig().detachKeys;
+    const keys = valueOf(call, "detach-keys") ?? configured("detachKeys");
     sayHowToDetach(id, io, keys);
     // A user who chose the keys knows them.
     if (keys === undefined && io.stderrIsTerminal) await sleep(HINT_MS);

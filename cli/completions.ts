@@ -71,26 +71,37 @@ const OPERANDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The values of options, where they are known. */
-const VALUES: Readonly<Record<string, "folder" | "file" | readonly string[]>> =
-  {
-    "cwd": "folder",
-    "env-file": "file",
-    "notify": "file",
-    "scope": SCOPES,
-    "agent": AGENT_NAMES,
-    "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
-    "kind": BLOCKED_KINDS,
-    "state": STATES,
-    "type": EVENT_TYPES,
-    "status": STATUS_VALUES,
-    "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
-    // The most common of many.
-    "key": [
-      ...["enter", "escape", "tab", "shift-tab", "backspace", "up", "down"],
-      ...["left", "right", "pageup", "pagedown", "home", "end"],
-      ...["ctrl-c", "ctrl-d"],
-    ],
-  };
+const VALUES: Readonly<
+  Record<string, "folder" | "file" | "program" | readonly string[]>
+> = {
+  "cwd": "folder",
+  "env-file": "file",
+  "notify": "program",
+  "scope": SCOPES,
+  "agent": AGENT_NAMES,
+  "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
+  "kind": BLOCKED_KINDS,
+  "state": STATES,
+  "type": EVENT_TYPES,
+  "status": STATUS_VALUES,
+  "signal": ["TERM", "INT", "KILL", "HUP", "QUIT", "USR1", "USR2"],
+  // The most common of many.
+  "key": [
+    ...["enter", "escape", "tab", "shift-tab", "backspace", "up", "down"],
+    ...["left", "right", "pageup", "pagedown", "home", "end"],
+    ...["ctrl-c", "ctrl-d"],
+  ],
+};
+
+/** The options that take several of their words, with commas between them. */
+const LISTS = ["state", "status", "type"];
+
+/** The words that follow one such as `status=`: those of the option with this name. */
+function wordsAfter(word: string): readonly string[] | undefined {
+  const name = /^(.+)=$/.exec(word)?.[1] ?? "";
+  const known = LISTS.includes(name) ? VALUES[name] : undefined;
+  return typeof known === "string" ? undefined : known;
+}
 
 /** Text in single quotes, for bash and zsh; also for fish, if it holds no backslash. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -122,19 +133,40 @@ function bash(): string {
         spellings(option).map((spelling) => `"${name} ${spelling}"`)
       );
       const value = VALUES[option.name]!;
-      const offer = value === "folder"
-        ? "_codex_session_files -d"
-        : value === "file"
-        ? "_codex_session_files -f"
-        : `COMPREPLY=($(compgen -W "${value.join(" ")}" -- "$cur"))`;
-      return `      ${patterns.join(" | ")}) ${offer} ;;`;
-    })
+      if (typeof value === "string") {
+        const action = { folder: "-d", file: "-f", program: "-cf" }[value];
+        return [
+          `      ${patterns.join(" | ")}) _codex_session_files ${action} ;;`,
+        ];
+      }
+      const isList = LISTS.includes(option.name);
+      const offer = (words: readonly string[], isList: boolean) =>
+        `_codex_session_${isList ? "list" : "words"} "${words.join(" ")}"`;
+      const more = value.flatMap((word) => {
+        const words = wordsAfter(word);
+        if (words === undefined) return [];
+        const longer = patterns.map((one) => one.replace(/"$/, ` ${word}"`));
+        return [`      ${longer.join(" | ")}) ${offer(words, true)} ;;`];
+      });
+      return [
+        `      ${patterns.join(" | ")}) ${offer(value, isList)} ;;`,
+        ...more,
+      ];
+    }).flat()
   );
   return `# bash completion for codex-session
 _codex_session_files() {
   local IFS=$'\\n'
   compopt -o filenames 2>/dev/null
   COMPREPLY=($(compgen "$1" -- "$cur"))
+}
+_codex_session_words() {
+  COMPREPLY=($(compgen -W "$1" -- "$cur"))
+}
+_codex_session_list() {
+  local head=""
+  [[ $cur != *,* ]] || head="\${cur%,*},"
+  COMPREPLY=($(compgen -P "$head" -W "$1" -- "\${cur##*,}"))
 }
 _codex_session() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}"
@@ -161,7 +193,11 @@ ${commands.join("\n")}
       if [ "\${COMP_WORDS[i]}" = "=" ]; then
         if [ "$i" -eq "$COMP_CWORD" ]; then cur=""; else i=$((i + 1)); fi
       fi
-      [ "$i" -lt "$COMP_CWORD" ] || value="$word"
+      if [ "$i" -ge "$COMP_CWORD" ]; then value="$word"
+      elif [ "\${COMP_WORDS[i + 1]}" = "=" ] && [ "$((i + 2))" -ge "$COMP_CWORD" ]; then
+        value="$word \${COMP_WORDS[i]}="
+        [ "$((i + 2))" -eq "$COMP_CWORD" ] || cur=""
+      fi
     elif [[ $word != -?* ]]; then
       operands=$((operands + 1))
       ended="$verbatim"
@@ -191,11 +227,19 @@ complete -F _codex_session codex-session
 }
 
 /** The action that offers words; after a `=` something follows. */
-function zshWords(words: readonly string[]): string {
+function zshWords(words: readonly string[], isList: boolean): string {
+  if (isList) return `_sequence compadd - ${words.join(" ")}`;
   const open = words.filter((word) => word.endsWith("="));
   if (open.length === 0) return `(${words.join(" ")})`;
   const whole = words.filter((word) => !open.includes(word));
-  return `{compadd -S "" ${open.join(" ")}; compadd ${whole.join(" ")}}`;
+  const lists = open.flatMap((word) => {
+    const after = wordsAfter(word);
+    if (after === undefined) return [];
+    return [`if compset -P ${word}; then ${zshWords(after, true)}; else `];
+  });
+  return `{${lists.join("")}compadd -S "" ${open.join(" ")}; compadd ${
+    whole.join(" ")
+  }${"; fi".repeat(lists.length)}}`;
 }
 
 /** An option as `_arguments` of zsh describes it, once for each spelling. */
@@ -211,9 +255,11 @@ function zshOption(option: Option): string[] {
       ? "_files -/"
       : known === "file"
       ? "_files"
+      : known === "program"
+      ? "{_command_names -e; _files}"
       : known === undefined
       ? " "
-      : zshWords(known);
+      : zshWords(known, LISTS.includes(name));
     const sign = spelling.startsWith("--") ? "=" : "+";
     return quoted(`${once}${spelling}${sign}${text}:${value}:${action}`);
   });
@@ -281,6 +327,17 @@ fi
 `;
 }
 
+/** What offers words, and the words that follow a `=`. */
+function fishWords(words: readonly string[], isList: boolean): string {
+  const list = (start: string, words: readonly string[]) =>
+    `(__codex_session_list "${start}" ${words.join(" ")})`;
+  if (isList) return list("", words);
+  return words.map((word) => {
+    const after = wordsAfter(word);
+    return after === undefined ? word : list(word, after);
+  }).join(" ");
+}
+
 function fish(): string {
   const complete = (condition: string, rest: string) =>
     `complete -c codex-session -n ${quoted(condition)} ${rest}`;
@@ -306,9 +363,11 @@ function fish(): string {
         ? " -r -F"
         : known === "folder"
         ? " -x -a '(__fish_complete_directories)'"
+        : known === "program"
+        ? " -r -F -a '(__fish_complete_command)'"
         : known === undefined
         ? " -x"
-        : ` -x -a ${quoted(known.join(" "))}`;
+        : ` -x -a ${quoted(fishWords(known, LISTS.includes(name)))}`;
       const spelling = `${short === undefined ? "" : `-s ${short} `}-l ${name}`;
       return complete(whenOption, `${spelling}${value} -d ${quoted(help)}`);
     });
@@ -378,6 +437,12 @@ function __codex_session_after
   end
   set -q words[2]; and contains -- $words[2] $argv[2..-1]; or return 1
   test $argv[1] = any; or test (count (__codex_session_operands)) -le $argv[1]
+end
+# Words behind a start, or behind the last comma of the one before the cursor.
+function __codex_session_list
+  set -l word (commandline -ct | string replace -r '^--[a-z-]+=' '')
+  set -l head (string match -r '^.*,' -- $word); or set head $argv[1]
+  printf '%s\\n' "$head"$argv[2..-1]
 end
 complete -c codex-session -f
 ${commands.join("\n")}

@@ -3,32 +3,38 @@
  * `~/.config/codex-session/config.json`. Only the command line reads it; the library takes arguments.
  * Options win over it, and so do environment variables.
  *
- * Each command that needs a value asks for it, and only then the file is read: a command that needs none
- * works whatever is in it. It names a program to run. So it and its directory must belong to the
- * user, or to the superuser, and nobody else may write to them. It may be a link: only the user can have
- * put that into such a directory, and the file that it leads to is checked.
+ * A command asks for the value that it needs when it needs it. Only then the file is read and that
+ * value checked: a wrong one stops no command that works without it. The file names a program to run.
+ * So it and its directory must belong to the user, or to the superuser, and nobody else may write to
+ * them. It may be a link: only the user can have put that into such a directory, and the file that it
+ * leads to is checked.
  *
  * @module
  */
 import { AGENTS } from "../agents/agents.ts";
 import { messageOf } from "../errors.ts";
-import { parseDuration, parsePeriod, parseSize } from "./format.ts";
+import { parsePeriod, parseSize } from "./format.ts";
 import { encodeKey } from "../screen/keys.ts";
 import { dirname, isAbsolute, join } from "../std.ts";
-import { isGranted, readFile, statOptional } from "../system/files.ts";
+import {
+  findProgram,
+  isGranted,
+  readFile,
+  statOptional,
+} from "../system/files.ts";
 
 /** The user's defaults; each is missing if the file doesn't set it. */
 export interface Config {
   /** The agent that `create` starts. */
   readonly agent?: string;
   /** The time between the first signal and SIGKILL, in milliseconds. */
-  readonly graceMs?: number;
+  readonly grace?: number;
   /** The keys that detach from a terminal session. */
   readonly detachKeys?: string;
   /** The size of a terminal: `COLSxROWS`. */
   readonly size?: string;
   /** How much output of a terminal to keep, in bytes. */
-  readonly logLimitBytes?: number;
+  readonly logLimit?: number;
   /** The notifier: a name or an absolute path. */
   readonly notify?: string;
 }
@@ -36,33 +42,35 @@ export interface Config {
 /** The largest file that is read, in bytes. */
 const MAX_BYTES = 64 * 1024;
 
-/** Reads one key's value; throws an error that says what it must be. */
-type Reader = (text: string) => Config;
-
-const READERS: Readonly<Record<string, Reader>> = {
-  agent: (agent) => {
+/** Read the values; each throws an error that says what its value must be. */
+const READERS: {
+  readonly [Key in keyof Required<Config>]: (text: string) => Config[Key];
+} = {
+  agent: (name) => {
     const names = AGENTS.map(({ name }) => name);
-    if (!names.includes(agent)) throw new Error(`use ${names.join(", ")}`);
-    return { agent };
+    if (!names.includes(name)) throw new Error(`use ${names.join(", ")}`);
+    return name;
   },
-  grace: (text) => {
-    parsePeriod(text); // createSession() takes no 0.
-    return { graceMs: parseDuration(text) };
-  },
-  detachKeys: (detachKeys) => {
-    for (const key of detachKeys.split(",")) encodeKey(key.trim());
-    return { detachKeys };
+  grace: parsePeriod, // createSession() takes no 0.
+  detachKeys: (keys) => {
+    for (const key of keys.split(",")) encodeKey(key.trim());
+    return keys;
   },
   size: (size) => {
     parseTerminalSize(size);
-    return { size };
+    return size;
   },
-  logLimit: (text) => ({ logLimitBytes: parseSize(text) }),
-  notify: (notify) => {
-    const isRight = notify !== "" &&
-      (isAbsolute(notify) || !notify.includes("/"));
-    if (!isRight) throw new Error("use a name on PATH or an absolute path");
-    return { notify };
+  logLimit: parseSize,
+  notify: (program) => {
+    if (program === "" || program.includes("/") && !isAbsolute(program)) {
+      throw new Error("use a name on PATH or an absolute path");
+    }
+    if (findProgram(program, { path: Deno.env.get("PATH") })) return program;
+    throw new Error(
+      program.includes("/")
+        ? `no executable file has the path "${program}"`
+        : `"${program}" is not found on PATH`,
+    );
   },
 };
 
@@ -98,35 +106,67 @@ function variable(name: string): string | undefined {
     : undefined;
 }
 
-let cached: Config | undefined;
+/** The values of the file, as they stand there. */
+type Values = Readonly<Partial<Record<keyof Config, unknown>>>;
+
+let cached: Values | undefined;
 
 /**
- * The user's defaults; none without the file, or without Deno's permission to read it.
+ * The user's default for a key; none without the file, or without Deno's permission to read it.
  *
- * @throws {Error} if the file is not as it must be; the message names it, and the key.
+ * @throws {Error} if the file is not as it must be, or this value isn't; the message names the file.
  */
-export function readConfig(): Config {
-  return cached ??= read(configPath());
+export function configured<Key extends keyof Config>(key: Key): Config[Key] {
+  const path = configPath();
+  if (path === undefined) return undefined;
+  return naming(path, () => valueOf(cached ??= read(path), key));
 }
 
-function read(path: string | undefined): Config {
-  if (path === undefined) return {};
-  if (!isGranted({ name: "read", path: dirname(path) })) return {};
-  const info = statOptional(path);
-  if (info === undefined) return {};
-  try {
-    const target = info.isSymlink ? Deno.realPathSync(path) : path;
-    new Set([dirname(path), dirname(target), target]).forEach(checkOwner);
-    const text = readFile(target, MAX_BYTES);
-    if (text === undefined) {
-      throw new Error(`it is no file of at most ${MAX_BYTES} bytes`);
+/** What is wrong with the file: a message for each wrong value. */
+export function configErrors(): string[] {
+  return (Object.keys(READERS) as (keyof Config)[]).flatMap((key) => {
+    try {
+      configured(key);
+      return [];
+    } catch (error) {
+      return [messageOf(error)];
     }
-    return parseConfig(text);
+  }).filter((message, at, all) => all.indexOf(message) === at);
+}
+
+/** Adds the path to the error of some work. */
+function naming<T>(path: string, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new Error(`Cannot use "${path}": ${messageOf(error)}`, {
       cause: error,
     });
+  }
+}
+
+function read(path: string): Values {
+  if (!isGranted({ name: "read", path: dirname(path) })) return {};
+  const info = statOptional(path);
+  if (info === undefined) return {};
+  const target = info.isSymlink ? targetOf(path) : path;
+  new Set([dirname(path), dirname(target), target]).forEach(checkOwner);
+  const text = readFile(target, MAX_BYTES);
+  if (text === undefined) {
+    throw new Error(`it is no file of at most ${MAX_BYTES} bytes; replace it`);
+  }
+  return parseConfig(text);
+}
+
+function targetOf(link: string): string {
+  try {
+    return Deno.realPathSync(link);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new Error(
+      "it is a link that leads to no file; remove it, or make the file",
+    );
   }
 }
 
@@ -148,34 +188,54 @@ function checkOwner(path: string): void {
 /**
  * Parses the text of the file.
  *
- * @throws {Error} if it is no JSON object, or for an unknown key or a wrong value, which it names.
+ * @throws {Error} if it is no JSON object, or for an unknown key, which it names.
  */
-export function parseConfig(text: string): Config {
+export function parseConfig(text: string): Values {
   let values: unknown;
   try {
     values = JSON.parse(text);
-  } catch {
-    throw new Error("it is not JSON"); // Its message would show a part of the text.
+  } catch (error) {
+    // The rest of its message may show a part of the text.
+    const at = /\(line (\d+) column (\d+)\)$/.exec(messageOf(error));
+    throw new Error(
+      `it is not JSON${
+        at === null ? "" : `: line ${at[1]}, column ${at[2]}`
+      }; correct it`,
+    );
   }
   if (typeof values !== "object" || values === null || Array.isArray(values)) {
-    throw new Error("it is not a JSON object");
+    throw new Error(
+      'it is not a JSON object; use one such as {"grace": "30s"}',
+    );
   }
-  const known = Object.keys(READERS).join(", ");
-  const config: Config = {};
-  for (const [key, value] of Object.entries(values)) {
-    const reader = Object.hasOwn(READERS, key) ? READERS[key] : undefined;
-    const shown = JSON.stringify(key);
-    if (reader === undefined) {
-      throw new Error(`unknown key ${shown}; known are ${known}`);
-    }
-    if (typeof value !== "string") {
-      throw new Error(`${shown} must be a text in quotes`);
-    }
-    try {
-      Object.assign(config, reader(value));
-    } catch (error) {
-      throw new Error(`${shown}: ${messageOf(error)}`, { cause: error });
-    }
+  const unknown = Object.keys(values)
+    .find((key) => !Object.hasOwn(READERS, key));
+  if (unknown === undefined) return values;
+  throw new Error(
+    `unknown key ${JSON.stringify(unknown)}; use ${
+      Object.keys(READERS).join(", ")
+    }`,
+  );
+}
+
+/**
+ * The value of a key.
+ *
+ * @throws {Error} if it is wrong; the message names the key.
+ */
+export function valueOf<Key extends keyof Config>(
+  values: Values,
+  key: Key,
+): Config[Key] {
+  const value = values[key];
+  if (value === undefined) return undefined;
+  if (typeof value !== "string") {
+    const example = typeof value === "number" ? `, "${value}"` : "";
+    throw new Error(`"${key}" must be a text in quotes${example}`);
   }
-  return config;
+  try {
+    return READERS[key](value);
+  } catch (error) {
+    throw new Error(`"${key}": ${messageOf(error)}`, { cause: error });
+  }
 }

@@ -4,9 +4,8 @@
  * @module
  */
 import { FAILED, type Handler, type Io, noOperands, OK } from "./io.ts";
-import { configPath, readConfig } from "./config.ts";
+import { configErrors, configPath } from "./config.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
-import { messageOf } from "../errors.ts";
 import { exists } from "../system/files.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
 import { green, red, yellow } from "../std.ts";
@@ -14,7 +13,7 @@ import { green, red, yellow } from "../std.ts";
 /** `doctor`: a line for each finding, or JSON; the status is 1 if one is an error. */
 export const doctor: Handler = async (call, io) => {
   noOperands(call);
-  const diagnoses = [...await diagnose(), checkConfig()];
+  const diagnoses = [...await diagnose(), ...checkConfig()];
   io.out(
     io.json
       ? harmlessJson(diagnoses, 2) + "\n"
@@ -24,21 +23,20 @@ export const doctor: Handler = async (call, io) => {
 };
 
 /** Checks the user's defaults, which only the command line knows. */
-function checkConfig(): Diagnosis {
+function checkConfig(): Diagnosis[] {
   const check = "config file";
   const path = configPath();
-  try {
-    readConfig();
+  const errors = configErrors();
+  if (errors.length === 0) {
     const message = path === undefined
       ? "HOME is not set, so there is no config file"
       : exists(path)
       ? `read ${path}`
       : `${path} does not exist, so there are no defaults`;
-    return { check, status: "ok", message };
-  } catch (error) {
-    const advice = "correct it, or remove it";
-    return { check, status: "error", message: messageOf(error), advice };
+    return [{ check, status: "ok", message }];
   }
+  const advice = "correct it, or remove it";
+  return errors.map((message) => ({ check, status: "error", message, advice }));
 }
 
 const COLORS = { ok: green, warning: yellow, error: red };

@@ -13,10 +13,11 @@ import {
   SessionError,
 } from "../errors.ts";
 import { harmless, harmlessJson, parsePair } from "./format.ts";
+import { goingOn, withHint } from "./hints.ts";
 import type { Parsed } from "./options.ts";
 import type { LogStream } from "../client/logs.ts";
 import type { FinalState } from "../client/watch.ts";
-import { describeState } from "../store.ts";
+import { describeState, pathsFor } from "../store.ts";
 
 /** The caller's terminal, as commands see it. */
 export interface Io {
@@ -144,7 +145,10 @@ export function combine(statuses: readonly number[]): number {
 export function unknownEnding(id: string, state: FinalState): SessionError {
   const why = describeState(state);
   const message = `Cannot tell how the agent of session "${id}" ended: ${why}`;
-  return new SessionError("wrong_state", message, { id });
+  const error = new SessionError("wrong_state", message, { id });
+  return state.state === "lost"
+    ? withHint(error, goingOn(pathsFor(id)))
+    : error;
 }
 
 /** The single operand of a command that takes one. */

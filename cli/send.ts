@@ -6,6 +6,7 @@
 import { ArgumentError, SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration } from "./format.ts";
 import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
+import { withResume } from "./hints.ts";
 import type { Parsed } from "./options.ts";
 import { choose, forEachChosen, isFiltered } from "./selection.ts";
 import { needOf } from "./status.ts";
@@ -57,7 +58,13 @@ export const send: Handler = async (call, io) => {
   return await forEachChosen(
     chosen,
     io,
-    (session) => sendTo(session, words, call, io),
+    async (session) => {
+      try {
+        return await sendTo(session, words, call, io);
+      } catch (error) {
+        throw await withResume(error, session.id);
+      }
+    },
   );
 };
 

@@ -17,10 +17,11 @@ import {
   type CreateOptions,
   createSession,
 } from "../session/create.ts";
-import { parseTerminalSize, readConfig } from "./config.ts";
+import { configured, parseTerminalSize } from "./config.ts";
 import { parseEnvFile } from "./env_file.ts";
-import { ArgumentError, messageOf } from "../errors.ts";
+import { ArgumentError, messageOf, SessionError } from "../errors.ts";
 import { harmlessJson, parsePeriod, parseSize, shellWord } from "./format.ts";
+import { withHint } from "./hints.ts";
 import type { Parsed } from "./options.ts";
 import { isKind, type Kind, KINDS, type Scope } from "../store.ts";
 import { isGranted } from "../system/files.ts";
@@ -55,7 +56,15 @@ export const create: Handler = async (call, io) => {
     ...lines.start(args, crypto.randomUUID()),
   ];
   const prompt = args.join(" ");
-  return await start(call, io, { kind, command, agent: name, prompt });
+  try {
+    return await start(call, io, { kind, command, agent: name, prompt });
+  } catch (error) {
+    const isMissing = error instanceof SessionError &&
+      error.message.startsWith(`Cannot start "${command[0]}": not found`);
+    if (!isMissing) throw error;
+    const hint = "to see which agents are here: codex-session agents";
+    throw withHint(error, hint);
+  }
 };
 
 const CODEX = "codex";
@@ -64,7 +73,7 @@ const CODEX = "codex";
 function defaultAgent(): string {
   const variable = "CODEX_SESSION_AGENT";
   const own = isGranted({ name: "env", variable }) && Deno.env.get(variable);
-  return own || (readConfig().agent ?? CODEX);
+  return own || (configured("agent") ?? CODEX);
 }
 
 /** Options of `create` that Codex doesn't have. */
@@ -131,7 +140,7 @@ export async function start(
   const attach = isTerminal
     ? (id: string) => {
       // It is read while the session starts.
-      const keys = readConfig().detachKeys;
+      const keys = configured("detachKeys");
       attachment?.sayHowToDetach(id, io, keys);
       return attachment?.attachScreen(id, io, call, keys);
     }
@@ -155,7 +164,7 @@ export async function start(
       rm: call.flags.has("rm"),
       timeoutMs,
       notify: notifierOf(call, what.notify),
-      graceMs: timeoutMs === undefined ? undefined : readConfig().graceMs,
+      graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
       beforeStart: ({ id }) => {
@@ -184,7 +193,7 @@ export async function start(
 
 /** The notifier of `--notify`, else the one before, else the user's; an empty one is none. */
 function notifierOf(call: Parsed, before?: string): string | undefined {
-  const asked = valueOf(call, "notify") ?? before ?? readConfig().notify;
+  const asked = valueOf(call, "notify") ?? before ?? configured("notify");
   return asked || undefined;
 }
 
@@ -215,11 +224,11 @@ function terminalOptions(
     }
     return {};
   }
-  const config = size === undefined || limit === undefined ? readConfig() : {};
-  const asked = size ?? (columns === undefined ? config.size : undefined);
+  const asked = size ??
+    (columns === undefined ? configured("size") : undefined);
   return {
     logLimitBytes: parsedValueOf(call, "log-limit", parseSize) ??
-      config.logLimitBytes,
+      configured("logLimit"),
     ...(asked !== undefined && sizeOf(asked)),
   };
 }

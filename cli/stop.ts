@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { readConfig } from "./config.ts";
-import { SessionError } from "../errors.ts";
-import { harmlessJson, parseDuration } from "./format.ts";
+import { configured } from "./config.ts";
+import { messageOf, SessionError } from "../errors.ts";
+import { harmless, harmlessJson, parseDuration } from "./format.ts";
 import {
   FAILED,
   type Handler,
@@ -28,7 +28,7 @@ export const stop: Handler = async (call, io) => {
   const killSignal = valueOf(call, "signal") ?? "TERM";
   signalNumber(killSignal); // A wrong one is a usage error, before anything is stopped.
   const graceMs = parsedValueOf(call, "time", parseDuration) ??
-    readConfig().graceMs;
+    configuredGrace(io);
   const { stopSession } = await import("../session/stop.ts");
   const isLeftOver = leftOverTest();
   const chosen = await choose(
@@ -46,6 +46,21 @@ export const stop: Handler = async (call, io) => {
     io.out(io.json ? harmlessJson({ id, stopped: true }) + "\n" : `${id}\n`);
   });
 };
+
+/** The user's default. Nothing wrong with it may keep anybody from ending a session. */
+function configuredGrace(io: Io): number | undefined {
+  try {
+    return configured("grace");
+  } catch (error) {
+    const notice = `${messageOf(error)}; used the default grace, 10s`;
+    io.err(
+      io.json
+        ? harmlessJson({ notice }) + "\n"
+        : `codex-session: ${harmless(notice)}\n`,
+    );
+    return undefined;
+  }
+}
 
 /** Tells whether nothing could be stopped because all has ended. */
 async function hasEnded(id: string, error: unknown): Promise<boolean> {

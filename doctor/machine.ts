@@ -304,7 +304,8 @@ export function checkAgents(): Finding {
 /** The version of a program that npm has installed, from its package. */
 function versionOf(program: string, packages: RegExp): string {
   let dir = Deno.realPathSync(program);
-  for (let depth = 0; depth < 3; depth++) {
+  // Codex's own program: @openai/codex-linux-x64/vendor/TARGET/bin/codex.
+  for (let depth = 0; depth < 4; depth++) {
     dir = dirname(dir);
     try {
       const { name, version } = JSON.parse(

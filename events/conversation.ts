@@ -69,13 +69,22 @@ export function knownConversation(
   const seen = living ?? inArguments(meta) ?? inOutput(meta, paths);
   if (seen === undefined) return undefined;
   const { agent, id, home, how } = seen;
+  recordSeen(paths, seen);
+  return { agent, id, home, how };
+}
+
+/** Records a conversation that was seen, if it isn't recorded already. Never throws, nor asks. */
+export function recordSeen(
+  paths: Paths,
+  { agent, id, home, how }: KnownConversation,
+): void {
+  if (!isGranted({ name: "write", path: paths.dir })) return;
   try {
     const record = { agent: agent.name, id, home: home ?? null, how };
     writeConversation(paths, record);
   } catch {
-    // The session is gone, the disk is full, or nothing may be written: it is known all the same.
+    // The session is gone, or the disk is full: it is known all the same.
   }
-  return { agent, id, home, how };
 }
 
 /**

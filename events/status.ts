@@ -12,6 +12,7 @@
  * @module
  */
 import type { StatusSource, ToldStatus } from "./event.ts";
+import { recordSeen } from "./conversation.ts";
 import { readReport } from "./report_file.ts";
 import { readTold, type TerminalTold } from "./status_file.ts";
 import type { Told } from "./told.ts";
@@ -177,6 +178,8 @@ export function readAgent(
   if (state.state !== "running" || !hasKnownAgent(session)) return undefined;
   const conversation = conversationOf(state.pids.agent, undefined, table);
   if (conversation === undefined) return undefined;
+  // Once this process has ended, nothing may tell it any more.
+  recordSeen(session.paths, conversation);
   const { told } = conversation;
   const turn = readTranscript(conversation, {
     maxBytes: MAX_RECORD_BYTES,

@@ -189,7 +189,12 @@ export async function planResume(
   if (lines === undefined || goesOn === undefined) {
     throw cannotGoOn(id, agent, kind, prompt);
   }
-  if (!force) refuseRunning(session, "resume");
+  if (!force) {
+    const next = KINDS[meta.kind].accepts.length > 0
+      ? `to ask it now: codex-session send ${id} 'TEXT'`
+      : `to wait for its end: codex-session wait ${id}`;
+    refuseRunning(session, "resume", next);
+  }
   checkRecord(id, conversation);
   await refuseSecond(session, conversation, options);
   const program = await programFor(meta.argv, agent, kind);
@@ -210,7 +215,9 @@ export async function planResume(
 /** What to start in order to repeat the command of a session. See {@linkcode restartSession}. */
 export function planRestart(session: Session, options: RestartOptions): Plan {
   const meta = metaOf(session, "restart");
-  if (!options.force) refuseRunning(session, "restart");
+  if (!options.force) {
+    refuseRunning(session, "restart", "stop it first, or use force (-f)");
+  }
   const { agent, args = [] } = recognizeAgent(meta.argv) ?? {};
   const program = meta.argv.slice(0, meta.argv.length - args.length);
   const command = agent?.withNewId === undefined
@@ -259,11 +266,14 @@ function metaOf({ id, meta, state }: Session, what: string): Meta {
   throw new SessionError("damaged", message, { id });
 }
 
-function refuseRunning({ id, state }: Session, what: string): void {
+function refuseRunning(
+  { id, state }: Session,
+  what: string,
+  next: string,
+): void {
   if (!isLive(state)) return;
-  const message = `Cannot ${what} session "${id}": ${
-    describeState(state)
-  }; stop it first, or use force (-f)`;
+  const why = describeState(state);
+  const message = `Cannot ${what} session "${id}": ${why}; ${next}`;
   throw new SessionError("wrong_state", message, { id });
 }
 
@@ -302,8 +312,12 @@ function unknownConversation(id: string, meta: Meta): SessionError {
       `Cannot resume session "${id}": it runs no agent that is known; to repeat its command: codex-session restart ${id}`;
     return new SessionError("unsupported", message, { id });
   }
+  // `create` chooses the id of its conversation.
+  const next = agent.withNewId && agent.commands[meta.kind]
+    ? `; for one that is known: codex-session create --agent ${agent.name} ${meta.kind}`
+    : "";
   const message =
-    `Cannot resume session "${id}": it isn't known for certain which conversation of ${agent.name} it had`;
+    `Cannot resume session "${id}": it isn't known for certain which conversation of ${agent.name} it had; to repeat its command: codex-session restart ${id}${next}`;
   return new SessionError("no_conversation", message, { id });
 }
 

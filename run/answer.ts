@@ -12,6 +12,7 @@ import { readTranscript } from "../agents/conversation.ts";
 import { recognizeAgent } from "../agents/recognize.ts";
 import {
   linesFromEnd,
+  messageIn,
   type Transcript,
   type Turn,
 } from "../agents/transcript.ts";
@@ -27,6 +28,7 @@ import {
   describeState,
   exitStatus,
   isLive,
+  KINDS,
   type Meta,
   type RootOptions,
   timesAt,
@@ -205,8 +207,8 @@ async function listen(
     return { agent, ...(conversation && { conversation }), transcript };
   }
   throw conversation === undefined
-    ? unknownConversation(id, agent)
-    : noRecord(id, conversation);
+    ? unknownConversation(session, agent)
+    : noRecord(session, conversation);
 }
 
 /** The clock of files lags behind by some milliseconds. */
@@ -257,7 +259,11 @@ function readOutput(
   if (told !== "text") return told?.turn ? told : undefined;
   if (state.state !== "exited") return undefined;
   if (exitStatus(state) !== 0) {
-    return { turn: { state: "failed", message: describeState(state) } };
+    // Both agents end it with what went wrong, unless a signal has ended them.
+    const [last] = file && "code" in state.ending ? linesFromEnd(file) : [];
+    const message = messageIn(last) ??
+      `${describeState(state)}; to see why: codex-session logs ${paths.id}`;
+    return { turn: { state: "failed", message } };
   }
   // Both agents end it with a newline of their own.
   const text = readFile(paths.stdout, MAX_OUTPUT_BYTES)?.replace(/\n$/, "");
@@ -351,18 +357,34 @@ function noAgent(id: string): SessionError {
 }
 
 /** The error for a conversation that nobody has seen for certain. */
-function unknownConversation(id: string, agent: Agent): SessionError {
+function unknownConversation(session: Session, agent: Agent): SessionError {
+  const { id, state } = session;
+  const why = isLive(state)
+    ? "it has not begun, or several are going on"
+    : `it has not begun, or nobody looked while it ran; ${outputHint(session)}`;
   const message =
-    `Cannot tell for certain which conversation of ${agent.name} session "${id}" has: it has not begun, or nobody looked while it ran`;
+    `Cannot tell for certain which conversation of ${agent.name} session "${id}" has: ${why}`;
   return new SessionError("no_conversation", message, { id });
 }
 
 function noRecord(
-  id: string,
+  session: Session,
   { agent, home }: KnownConversation,
 ): SessionError {
+  const { id, state } = session;
   const where = home === undefined ? "its folder is not known" : `in ${home}`;
-  const message =
-    `No answer in session "${id}": ${agent.name} has no record of its conversation, ${where}`;
+  const why = isLive(state)
+    ? `${agent.name} has not recorded anything yet`
+    : `${agent.name} has no record of its conversation, ${where}; ${
+      outputHint(session)
+    }`;
+  const message = `No answer in session "${id}": ${why}`;
   return new SessionError("no_answer", message, { id });
+}
+
+/** Where to look instead. */
+function outputHint({ id, meta }: Session): string {
+  const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
+  const command = isTerminal ? "screen" : "logs";
+  return `to see its output: codex-session ${command} ${id}`;
 }

@@ -75,7 +75,7 @@ Deno.test("claude --output-format: each form names the conversation and the answ
   const result = {
     ...{ type: "result", is_error: false, result: "c  ü", session_id: ID },
     usage: { input_tokens: 7, cache_read_input_tokens: 3, output_tokens: 5 },
-    total_cost_usd: 0.5,
+    total_cost_usd: 0.00014000000000000001,
   };
   const stream = [init, { type: "assistant" }, result].map((one) =>
     JSON.stringify(one)
@@ -93,7 +93,7 @@ Deno.test("claude --output-format: each form names the conversation and the answ
       answer: {
         text: "c  ü",
         tokens: { input: 10, output: 5 },
-        costUsd: 0.5,
+        costUsd: 0.00014,
       },
     });
   }

@@ -98,6 +98,11 @@ async function assertCompletes(complete: Complete): Promise<void> {
   assertEquals(await complete("list", "--st"), ["--state", "--status"]);
   assertEquals(await complete("list", "--status", "bl"), ["blocked"]);
   assertEquals(await complete("list", "--state", "r"), ["running"]);
+  const last = async (...words: string[]) =>
+    (await complete(...words)).map((word) => word.replace(/^.*[,=](?=.)/, ""));
+  assertEquals(await last("list", "--status", "blocked,d"), ["done"]);
+  assertEquals(await last("wait", "--for", "status=d"), ["done"]);
+  assertEquals(await last("wait", "--for", "status=blocked,d"), ["done"]);
   assertEquals(await complete("stop", "--state", "e"), ["exited"]);
   assertEquals(await complete("wait", "--for", "o"), ["output="]);
   assertEquals(await complete("wait", "--for", "e"), ["exit"]);
@@ -127,6 +132,8 @@ async function assertCompletes(complete: Complete): Promise<void> {
   await includes("notes.txt", "create", "exec", "no");
   await includes("notes.txt", "run", "--env-file", "no");
   await includes("bin", "run", "--cwd", "bi");
+  await includes("codex-session", "run", "--notify", "codex-sess");
+  await includes("notes.txt", "run", "--notify", "no");
   // After the command its own options begin.
   assertEquals(await complete("run", "cat", "--env-f"), []);
 }
@@ -183,10 +190,15 @@ COMP_POINT=\${#COMP_LINE}
 `;
 
 test("bash", WHAT, async (setup, file) => {
-  const complete: Complete = async (...words) =>
-    lines(
-      await setup.run("bash", "--norc", "-c", BASH, "bash", file, ...words),
+  // "=" is a word of its own in COMP_WORDS.
+  const split = (word: string) =>
+    /^\w+=/.test(word) ? word.split(/(=)/).filter(Boolean) : [word];
+  const complete: Complete = async (...words) => {
+    const args = words.flatMap(split);
+    return lines(
+      await setup.run("bash", "--norc", "-c", BASH, "bash", file, ...args),
     );
+  };
   await assertCompletes(complete);
   // "=" is a word of its own in COMP_WORDS.
   assertEquals(await complete("list", "--state", "=", "r"), ["running"]);

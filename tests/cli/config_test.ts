@@ -12,7 +12,7 @@ import {
   TestRoot,
   until,
 } from "../helpers.ts";
-import { parseConfig } from "../../cli/config.ts";
+import { parseConfig, valueOf } from "../../cli/config.ts";
 
 /** Writes the file; returns its path. */
 function configure(root: TestRoot, text: string | object): string {
@@ -115,36 +115,69 @@ Deno.test("stop and timeouts take their grace from the config file", async () =>
   assert(performance.now() - before < 8000, "it waited for 10 s");
 });
 
-Deno.test("parseConfig() names the key that is wrong", () => {
+Deno.test("parseConfig() says what is wrong, and where", () => {
   for (
     const [text, why] of [
-      ["{", "it is not JSON"],
+      ['{"size": "80x24",}', "it is not JSON: line 1, column 18; correct it"],
+      ["secret", "it is not JSON; correct it"],
       ["[]", "it is not a JSON object"],
       ["null", "it is not a JSON object"],
-      ['{"agnet": "claude"}', 'unknown key "agnet"; known are agent, grace'],
+      ['{"agnet": "claude"}', 'unknown key "agnet"; use agent, grace'],
       ['{"__proto__": "x"}', 'unknown key "__proto__"'],
-      ['{"agent": "nobody"}', '"agent": use codex, claude'],
-      ['{"grace": 10}', '"grace" must be a text'],
-      ['{"grace": "soon"}', '"grace": Invalid duration'],
-      ['{"grace": "0"}', '"grace": Invalid duration'],
-      ['{"detachKeys": "ctrl-ctrl"}', '"detachKeys": '],
-      ['{"size": "0x0"}', '"size": use COLSxROWS'],
-      ['{"logLimit": "much"}', '"logLimit": Invalid size'],
-      ['{"notify": "./here"}', '"notify": use a name'],
-      ['{"notify": ""}', '"notify": use a name'],
     ] as const
   ) assertThrows(() => parseConfig(text), Error, why);
 });
 
-Deno.test("a wrong config file is an error that names it, where it is needed", async () => {
+Deno.test("valueOf() names the key whose value is wrong", () => {
+  for (
+    const [key, value, why] of [
+      ["agent", "nobody", '"agent": use codex, claude'],
+      ["grace", 10, '"grace" must be a text in quotes, "10"'],
+      ["grace", "soon", '"grace": Invalid duration'],
+      ["grace", "0", '"grace": Invalid duration'],
+      ["detachKeys", "ctrl-ctrl", '"detachKeys": '],
+      ["size", "0x0", '"size": use COLSxROWS'],
+      ["logLimit", "much", '"logLimit": Invalid size'],
+      ["notify", "./here", '"notify": use a name'],
+      ["notify", "", '"notify": use a name'],
+      ["notify", "/no/such", '"notify": no executable file has the path "/no'],
+      ["notify", "no-such", '"notify": "no-such" is not found on PATH'],
+    ] as const
+  ) assertThrows(() => valueOf({ [key]: value }, key), Error, why);
+});
+
+Deno.test("a wrong value stops only commands that use it", async () => {
+  await using root = new TestRoot();
+  const path = configure(root, { size: "big", agent: "cluade", grace: 30 });
+  const run = (...words: string[]) => runCli(root.dir, words);
+  const cat = ["--", "cat"];
+  const [plain, sized, big, late, agent] = await Promise.all([
+    run("run", "--id", "a", ...cat),
+    run("run", "--size", "80x24", "-t", ...cat),
+    run("run", "-t", ...cat),
+    run("run", "--timeout", "9", ...cat),
+    run("create", "repl"),
+  ]);
+  assertEquals([plain.stderr, sized.stderr], ["", ""]);
+  const error = `codex-session: Cannot use "${path}": `;
+  assertStringIncludes(big.stderr, `${error}"size": use COLSxROWS`);
+  assertStringIncludes(late.stderr, `${error}"grace" must be a text`);
+  assertStringIncludes(agent.stderr, `${error}"agent": use codex`);
+});
+
+Deno.test("an unknown key is an error that names it, but stop only warns", async () => {
   await using root = new TestRoot();
   await runCli(root.dir, ["run", "--id", "a", "--", "sleep", "600"]);
   const path = configure(root, { "agnet\u001b": "claude" });
-  const { code, stderr } = await runCli(root.dir, ["stop", "a"]);
   const line =
     `codex-session: Cannot use "${path}": unknown key "agnet\\u001b"`;
-  assertEquals([code, stderr.split("\n").length], [1, 2]);
-  assertStringIncludes(stderr, line);
+  const created = await runCli(root.dir, ["run", "--", "true"]);
+  assertEquals([created.code, created.stderr.split("\n").length], [1, 2]);
+  assertStringIncludes(created.stderr, line);
+  const stopped = await runCli(root.dir, ["stop", "a"]);
+  assertEquals([stopped.code, stopped.stdout], [0, "a\n"]);
+  assertStringIncludes(stopped.stderr, line);
+  assertStringIncludes(stopped.stderr, "; used the default grace, 10s\n");
   const fine = [["list"], ["show", "a"], ["logs", "a"], ["stop", "-t0", "a"]];
   const results = await Promise.all(
     fine.map((words) => runCli(root.dir, words)),
@@ -172,23 +205,31 @@ Deno.test("a config file that others may change is refused; a link of the user i
   assertEquals(code, 0);
   const { notify } = await show(root, stdout.trim());
   assert(notify.program.endsWith("/true"));
-  if (Deno.uid() !== 0) return;
-  Deno.chownSync(`${root.dir}/.config/other`, 1, 1);
+  if (Deno.uid() === 0) {
+    Deno.chownSync(`${root.dir}/.config/other`, 1, 1);
+    const { stderr } = await run();
+    assertStringIncludes(stderr, "belongs to user 1, you are user 0");
+  }
+  Deno.removeSync(`${root.dir}/.config/other`);
   assertStringIncludes(
     (await run()).stderr,
-    "belongs to user 1, you are user 0",
+    `Cannot use "${path}": it is a link that leads to no file`,
   );
 });
 
-Deno.test("doctor checks the config file", async () => {
+Deno.test("doctor checks every value of the config file", async () => {
   await using root = new TestRoot();
-  const path = configure(root, { size: "big" });
+  const path = configure(root, { size: "big", notify: "/no/such" });
   const { code, stdout } = await runCli(root.dir, ["doctor", "--json"]);
-  const finding = JSON.parse(stdout).at(-1);
-  assertEquals([code, finding.check, finding.status], [
-    1,
-    "config file",
-    "error",
-  ]);
-  assertStringIncludes(finding.message, path);
+  const findings = JSON.parse(stdout)
+    .filter(({ check }: { check: string }) => check === "config file");
+  assertEquals(code, 1);
+  assertEquals(
+    findings.map((
+      { status, message }: { status: string; message: string },
+    ) => [status, message.slice(0, message.lastIndexOf('":') + 2)]),
+    ["size", "notify"].map((
+      key,
+    ) => ["error", `Cannot use "${path}": "${key}":`]),
+  );
 });

@@ -204,14 +204,15 @@ Deno.test({
   ignore: isWindows,
   async fn() {
     await using root = new TestRoot();
-    const bin = join(root.dir, "node_modules", "@openai", "codex");
-    Deno.mkdirSync(join(bin, "bin"), { recursive: true });
+    const folder = join(root.dir, "node_modules", "@openai", "codex-x64");
+    const bin = join(folder, "vendor", "x86_64-linux", "bin");
+    Deno.mkdirSync(bin, { recursive: true });
     const mode = 0o755;
-    const program = join(bin, "bin", "codex");
+    const program = join(bin, "codex");
     Deno.writeTextFileSync(program, `#!/bin/sh\n>"$0.ran"\n`, { mode });
     const about = { name: "@openai/codex", version: "1.2.3" };
-    Deno.writeTextFileSync(join(bin, "package.json"), JSON.stringify(about));
-    const PATH = `${join(bin, "bin")}:/usr/bin:/bin`;
+    Deno.writeTextFileSync(join(folder, "package.json"), JSON.stringify(about));
+    const PATH = `${bin}:/usr/bin:/bin`;
     const { diagnoses } = await diagnoseBy(`${root.dir}/root`, {
       PATH: PATH,
       CODEX_SESSION_EXEC: "my-agent",
@@ -220,7 +221,7 @@ Deno.test({
     assertEquals(status, "ok");
     assertStringIncludes(message, `${program} (1.2.3)`);
     assertStringIncludes(message, "CODEX_SESSION_EXEC=my-agent");
-    assertEquals([...Deno.readDirSync(join(bin, "bin"))].length, 1);
+    assertEquals([...Deno.readDirSync(bin)].length, 1);
   },
 });
 

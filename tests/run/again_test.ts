@@ -102,8 +102,10 @@ Deno.test("resumeSession() refuses what it doesn't know for certain, and exec wi
   await assertRejects(early, SessionError, "perhaps it was never asked");
   await fails(["true"], "no agent that is known; to repeat its command");
   // Its header names a conversation, but there is no record of it.
-  await fails([codex, "exec", "header"], "known for certain");
-  await fails([`${dir}/claude`, "-p", ":"], "known for certain");
+  const restart = "to repeat its command: codex-session restart ";
+  await fails([codex, "exec", "header"], `it had; ${restart}`);
+  const create = "; for one that is known: codex-session create --agent claude";
+  await fails([`${dir}/claude`, "-p", ":"], `${create} exec`);
 });
 
 Deno.test("restartSession() runs the same command again, with a new id for a conversation", async () => {

@@ -1,9 +1,13 @@
-import { readConversation } from "../../events/conversation_file.ts";
+import {
+  readConversation,
+  writeConversation,
+} from "../../events/conversation_file.ts";
 import {
   type ErrorCode,
   readAnswer,
   readTimes,
   SessionError,
+  waitForSession,
 } from "../../mod.ts";
 import { markTurn, readTurnAnswer } from "../../run/answer.ts";
 import {
@@ -76,8 +80,32 @@ Deno.test("readAnswer() says why there is none", async () => {
   await fails(read("", `${dir}/gemini`, ":"), "unsupported", "keeps no record");
   const lost = [`${dir}/claude`, "--output-format=json", "echo '{}'"];
   await fails(read("", ...lost), "no_conversation", "for certain");
-  const failed = [`${dir}/claude`, "-p", "echo 'API Error'; exit 3"];
-  await fails(read("", ...failed), "turn_failed", "exited with code 3");
+  const end = async (script: string, words: string) => {
+    const command = [`${dir}/claude`, "-p", script];
+    await fails(read("", ...command), "turn_failed", words);
+  };
+  await end(
+    String.raw`printf 'x\nAPI Error: \033[1m429\n\n'; exit 3`,
+    "its turn failed: API Error: [1m429",
+  );
+  await end("exit 3", "exited with code 3; to see why: codex-session logs ");
+  await end("echo half; kill -9 $$", "ended by SIGKILL; to see why: ");
+});
+
+Deno.test("readAnswer() tells a record that is not there yet from one that is gone", async () => {
+  await using talker = new Talker();
+  const { root, dir } = talker;
+  const command = [`${dir}/claude`, "--output-format=json", "exec sleep 60"];
+  const { id, paths, pids } = await talker.start("", { command });
+  const [agent, home, how] = ["claude", "/no/such", "process"] as const;
+  writeConversation(paths, { agent, id: ID, home, how });
+  const read = () => readAnswer(id, { root });
+  await fails(read(), "no_answer", "claude has not recorded anything yet");
+  Deno.kill(pids.agent, "SIGKILL");
+  await waitForSession(id, { root });
+  const words =
+    `no record of its conversation, in /no/such; to see its output: codex-session logs ${id}`;
+  await fails(read(), "no_answer", words);
 });
 
 Deno.test("readAnswer() takes the output of one turn where nothing else is known", async () => {
@@ -134,7 +162,7 @@ Deno.test("answer ends with 1 if the last turn has failed, and says that the ans
   const { code, stdout, stderr } = await runCli(root, ["answer", id]);
   assertEquals([code, stdout], [1, "one\n"]);
   assertStringIncludes(stderr, "earlier answer");
-  assert(stderr.endsWith("its turn failed: no more\n"));
+  assert(stderr.endsWith(": its last turn failed: no more\n"));
 });
 
 Deno.test({
@@ -180,7 +208,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "wait records the conversation that it sees while the agent runs",
+  name:
+    "list and wait record the conversation that they see while the agent runs",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using talker = new Talker();
@@ -200,6 +229,9 @@ Deno.test({
     assertEquals(readConversation(paths), undefined);
     const waiting = runCli(root, ["wait", id]);
     await until(() => readConversation(paths)?.id === ID);
+    Deno.removeSync(paths.conversation);
+    await runCli(root, ["list"]);
+    assertEquals(readConversation(paths)?.id, ID);
     Deno.kill(pids.agent, "SIGKILL");
     assertEquals((await waiting).code, 137);
   },
