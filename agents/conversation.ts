@@ -13,6 +13,11 @@
  *                    │             │                 other kernel sessions
  *                    └── one kernel session
  *
+ * Other users' programs, and those with mounts of their own, can be in that kernel session, too: by
+ * sudo(8), in a sandbox. `resume` gives the agent's folder to a new agent, which runs what is
+ * configured there. So a process only counts if it runs as the session's user, sees the files that
+ * its supervisor sees, and has the agent's folder that the session was started with.
+ *
  * @module
  */
 import type { Agent, AgentProcess, AgentStatus, Environment } from "./agent.ts";
@@ -23,10 +28,12 @@ import {
   timeIn,
   type Transcript,
 } from "./transcript.ts";
+import { hasMountsOf, runsAs } from "../process/carriers.ts";
+import { agentVariables, unpackEnvironment } from "../process/environment.ts";
 import type { SessionProcess } from "../process/members.ts";
 import { familyOf, readArgv, readEntry, readTable } from "../process/table.ts";
 import { openFile } from "../system/files.ts";
-import { readSystemBytes } from "../system/libc.ts";
+import { geteuid, readSystemBytes } from "../system/libc.ts";
 
 /** A conversation with an agent. */
 export interface Conversation {
@@ -47,6 +54,14 @@ export interface Conversation {
   readonly told?: AgentStatus;
 }
 
+/** The process that started an agent, or is about to: a session's reaper, or its relay. */
+export interface Supervisor {
+  /** Its number. */
+  readonly pid: number;
+  /** The environment that it gives the agent. */
+  readonly env: Environment;
+}
+
 /** A process of a session, as `listProcesses()` tells about it. */
 type Member = Pick<SessionProcess, "pid" | "role">;
 
@@ -58,27 +73,49 @@ type Member = Pick<SessionProcess, "pid" | "role">;
 export function findConversation(
   members: readonly Member[],
 ): Conversation | undefined {
-  const agent = members.find(({ role }) => role === "agent");
-  return agent && conversationOf(agent.pid);
+  const pidOf = (role: Member["role"]) =>
+    members.find((member) => member.role === role)?.pid;
+  const [agent, reaper] = [pidOf("agent"), pidOf("reaper")];
+  return agent === undefined || reaper === undefined
+    ? undefined
+    : conversationOf(agent, reaperAt(reaper));
+}
+
+/** A session's reaper; `undefined` if it has ended. */
+export function reaperAt(pid: number): Supervisor | undefined {
+  const own = environmentOf(pid);
+  if (own === undefined) return undefined;
+  try {
+    return { pid, env: agentVariables(own, unpackEnvironment(own)) };
+  } catch {
+    return undefined; // No reaper has this environment.
+  }
 }
 
 /**
- * The same for the session whose agent has this number. `given` is the environment that the agent
- * got, as far as the caller knows: some processes hide theirs. `table` reads all processes.
+ * The same for the session whose agent has this number, and that supervisor. `table` reads all
+ * processes.
  */
 export function conversationOf(
   agentPid: number,
-  given: Environment = () => undefined,
+  supervisor: Supervisor | undefined,
   table: typeof readTable = readTable,
 ): Conversation | undefined {
+  if (supervisor === undefined) return undefined;
   const family = familyOf(agentPid, table());
-  const found = agentProcesses(agentPid, given, family).flatMap((process) => {
+  const found = agentProcesses(agentPid, family).flatMap((process) => {
     const { agent } = recognizeAgent(readArgv(process.pid) ?? []) ?? {};
+    const home = agent?.homeOf?.(process.env);
+    // Before anything at that path is touched.
+    const isTrusted = home !== undefined &&
+      home === agent?.homeOf?.(supervisor.env) &&
+      runsAs(process.pid, geteuid()) &&
+      hasMountsOf(process.pid, supervisor.pid);
+    if (!isTrusted) return [];
     const conversation = agent?.findConversation?.(process);
     // The number may have been given to another process while its files were read.
     const isStill = readEntry(process.pid)?.startTicks === process.startTicks;
     if (!agent || !conversation || !isStill) return [];
-    const home = agent.homeOf?.(process.env);
     return [{ agent, ...conversation, home, how: "process" } as const];
   });
   return found.length === 1 ? found[0] : undefined;
@@ -87,14 +124,14 @@ export function conversationOf(
 /** The session's agent and its descendants in the same kernel session. */
 function agentProcesses(
   pid: number,
-  given: Environment,
   family: ReturnType<typeof familyOf>,
 ): AgentProcess[] {
   const sid = readEntry(pid)?.sid;
   if (sid === undefined) return [];
   return family.filter((one) => one.sid === sid)
-    .map(({ pid, startTicks }) => {
-      return { pid, startTicks, env: environmentOf(pid) ?? given };
+    .flatMap(({ pid, startTicks }) => {
+      const env = environmentOf(pid);
+      return env ? [{ pid, startTicks, env }] : [];
     });
 }
 

@@ -167,8 +167,9 @@ export async function start(
       graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       scope: valueOf(call, "scope") as Scope | undefined, // createSession checks it.
       awaitClient: attaching && isTerminal,
-      beforeStart: ({ id }) => {
-        attached = attach?.(id);
+      beforeStart: (created) => {
+        what.beforeStart?.(created);
+        attached = attach?.(created.id);
         attached?.catch(() => {}); // Its error is reported below.
       },
     });

@@ -20,6 +20,7 @@ import {
   agentStatusOf,
   conversationOf,
   readTranscript,
+  reaperAt,
 } from "../agents/conversation.ts";
 import { recognizeAgent } from "../agents/recognize.ts";
 import type { Turn } from "../agents/transcript.ts";
@@ -176,7 +177,8 @@ export function readAgent(
 ): AgentTells | undefined {
   const { state } = session;
   if (state.state !== "running" || !hasKnownAgent(session)) return undefined;
-  const conversation = conversationOf(state.pids.agent, undefined, table);
+  const { agent, reaper } = state.pids;
+  const conversation = conversationOf(agent, reaperAt(reaper), table);
   if (conversation === undefined) return undefined;
   // Once this process has ended, nothing may tell it any more.
   recordSeen(session.paths, conversation);

@@ -60,13 +60,20 @@ function realPathOf(owner: string): string | undefined {
  */
 export function sees(pid: number, dir: string): boolean {
   if (!OS.hasProc) return true;
-  const namespace = (one: number | "self") => readLink(`/proc/${one}/ns/mnt`);
-  if (
-    namespace(pid) === namespace("self") &&
-    readLink(`/proc/${pid}/root`) === "/"
-  ) return true;
+  if (hasMountsOf(pid, "self")) return true;
   const seen = locationOf(pid, dir);
   return seen !== undefined && seen === locationOf("self", dir);
+}
+
+/**
+ * Tells whether a process has the mount namespace of another one, and this process's root
+ * directory. `false` if that can't be seen.
+ */
+export function hasMountsOf(pid: number, other: number | "self"): boolean {
+  const namespace = readLink(`/proc/${pid}/ns/mnt`);
+  return namespace !== undefined &&
+    namespace === readLink(`/proc/${other}/ns/mnt`) &&
+    readLink(`/proc/${pid}/root`) === "/";
 }
 
 /**

@@ -13,6 +13,9 @@
  */
 import { getenv } from "../system/libc.ts";
 
+/** A variable of an environment. */
+type Lookup = (name: string) => string | undefined;
+
 /** How the agent's environment differs from the caller's. */
 export interface AgentEnvironment {
   /** Variables to set; `undefined` removes one. @default {{}} */
@@ -61,14 +64,15 @@ export function packEnvironment(
  * The environment of this relay's agent: the packed variables, `TERM`, the variables of its
  * session, and none that describes another terminal.
  *
+ * @param lookup The relay's environment.
  * @throws {TypeError} if it was not packed by {@linkcode packEnvironment}.
  */
-export function unpackEnvironment(): AgentEnvironment {
+export function unpackEnvironment(lookup: Lookup = getenv): AgentEnvironment {
   let json = "";
   const own: string[] = [];
   for (let part: string | undefined = ""; part !== undefined;) {
     own.push(`${VARIABLE}${own.length}`);
-    part = getenv(own.at(-1)!) || undefined;
+    part = lookup(own.at(-1)!) || undefined;
     json += part ?? "";
   }
   const given = json === "" ? {} : parse(json);
@@ -79,9 +83,18 @@ export function unpackEnvironment(): AgentEnvironment {
     ...without(own),
   };
   for (const name of ["CODEX_SESSION_ID", "CODEX_SESSION_DIR"]) {
-    env[name] = getenv(name);
+    env[name] = lookup(name);
   }
   return { env, clearEnv: given.clearEnv };
+}
+
+/** The variables that an agent gets from a reaper or relay with this environment. */
+export function agentVariables(
+  lookup: Lookup,
+  { env = {}, clearEnv = false }: AgentEnvironment,
+): Lookup {
+  return (name) =>
+    Object.hasOwn(env, name) || clearEnv ? env[name] : lookup(name);
 }
 
 function without(names: readonly string[]): Record<string, undefined> {

@@ -320,7 +320,8 @@ export class Observer {
   #look(): void {
     this.#nextLookAt = performance.now() + UNKNOWN_MS;
     try {
-      const found = conversationOf(this.agentPid, this.#observed.env);
+      const { env } = this.#observed;
+      const found = conversationOf(this.agentPid, { pid: Deno.pid, env });
       if (found === undefined) return;
       const { agent, id, home = null } = found;
       this.#nextLookAt = performance.now() + KNOWN_MS;

@@ -27,6 +27,7 @@ import { messageOf } from "../errors.ts";
 import { type ChildStatus, endOf } from "../process/child.ts";
 import {
   type AgentEnvironment,
+  agentVariables,
   unpackEnvironment,
 } from "../process/environment.ts";
 import { endAs, hasProgram, startAgent } from "./agent.ts";
@@ -228,10 +229,9 @@ class Relay {
     // has closed its terminal, still runs and may open /dev/tty again.
     const slave = open(slavePath, { access: "both" });
     eraseCharacters(slave);
-    const { env = {}, clearEnv } = this.#environment;
     this.#observer = new Observer({
       ...{ dir, argv, master },
-      env: (name) => env[name] ?? (clearEnv ? undefined : getenv(name)),
+      env: agentVariables(getenv, this.#environment),
     });
     this.#screen = new Screen(
       columns,

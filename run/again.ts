@@ -30,8 +30,9 @@ import {
   type CreateOptions,
   createSession,
 } from "../session/create.ts";
-import { getSession, listSessions, type Session } from "../session/find.ts";
+import { getSession, type Session, sessionsNow } from "../session/find.ts";
 import { stopSession } from "../session/stop.ts";
+import { basename } from "../std.ts";
 import {
   describeState,
   isLive,
@@ -84,7 +85,7 @@ export interface Plan extends CreateOptions {
  *
  * @throws {SessionError} `wrong_state` if it is running, or another session goes on with its
  * conversation; `no_conversation` if that isn't known for certain; `unsupported` if its agent
- * can't go on in this way; `not_found`; and like `createSession()`.
+ * can't go on in this way, or was started by way of another program; `not_found`; and like `createSession()`.
  * @throws {ArgumentError} if its kind needs a prompt.
  *
  * @example
@@ -158,6 +159,10 @@ async function start(
   return await createSession({
     ...plan,
     ...options,
+    beforeStart: (created) => {
+      plan.beforeStart?.(created);
+      options.beforeStart?.(created);
+    },
     env: { ...plan.env, ...options.env },
     labels: { ...plan.labels, ...options.labels },
   });
@@ -184,6 +189,7 @@ export async function planResume(
   const conversation = knownConversation(session);
   if (conversation === undefined) throw unknownConversation(id, meta);
   const { agent } = conversation;
+  refuseWrapper(id, meta, conversation);
   const lines = agent.commands[kind];
   const goesOn = lines?.resume(conversation.id, prompt);
   if (lines === undefined || goesOn === undefined) {
@@ -196,7 +202,7 @@ export async function planResume(
     refuseRunning(session, "resume", next);
   }
   checkRecord(id, conversation);
-  await refuseSecond(session, conversation, options);
+  refuseSecond(session, conversation, options);
   const program = await programFor(meta.argv, agent, kind);
   const command = [...program, ...agentArgs, ...goesOn];
   noteOptions(id, agent, meta.argv, command, options);
@@ -209,6 +215,8 @@ export async function planResume(
     agent: agent.name,
     ...(prompt !== undefined && { prompt }),
     resumes: id,
+    beforeStart: (created) =>
+      yieldToFirst(session, conversation, created.id, options),
   };
 }
 
@@ -289,20 +297,85 @@ function checkRecord(
   throw new SessionError("no_conversation", message, { id });
 }
 
-/** Two agents that go on with one conversation at the same time would mix it up. */
-async function refuseSecond(
+/**
+ * A sandbox, a container, another user, a shell: how the agent is started again behind it isn't
+ * known, and without it the agent could do more than it was meant to.
+ */
+function refuseWrapper(
+  id: string,
+  { argv, agent: created }: Meta,
+  { agent, id: conversation }: KnownConversation,
+): void {
+  const isItself = recognizeAgent(argv)?.agent === agent ||
+    created === agent.name; // `create` takes its program from the environment.
+  if (isItself) return;
+  const words = agent.commands.pty?.resume(conversation) ?? [conversation];
+  const command = [agent.programs.at(-1), ...words].join(" ");
+  const message =
+    `Cannot resume session "${id}": it started ${agent.name} by way of "${
+      argv[0]
+    }"; its conversation is ${conversation}: go on with it in the same way, such as: codex-session run -t -- ${
+      basename(argv[0]!)
+    } … ${command}`;
+  throw new SessionError("unsupported", message, { id });
+}
+
+/** The other living sessions that have a conversation, the newest first. */
+function havingIt(
   { id }: Session,
   conversation: KnownConversation,
   options: RootOptions,
-): Promise<void> {
-  const other = (await listSessions(rootOf(options))).find((other) =>
+): Session[] {
+  return sessionsNow(rootOf(options)).filter((other) =>
     other.id !== id && isLive(other.state) &&
     recordedConversation(other.paths)?.id === conversation.id
   );
-  if (other === undefined) return;
+}
+
+/** Two agents that go on with one conversation at the same time would mix it up. */
+function refuseSecond(
+  session: Session,
+  conversation: KnownConversation,
+  options: RootOptions,
+): void {
+  const [other] = havingIt(session, conversation, options);
+  if (other !== undefined) throw isTaken(session, other);
+}
+
+function isTaken({ id }: Session, other: Session): SessionError {
   const message =
     `Cannot resume session "${id}": session "${other.id}" is running and goes on with its conversation; use that one`;
-  throw new SessionError("wrong_state", message, { id });
+  return new SessionError("wrong_state", message, { id });
+}
+
+/** How long a session may take to start, or to give up. */
+const START_MS = 5000;
+
+/**
+ * Refuses to start the agent of a new session if another `resume` has made one at the same time.
+ * Each makes its session before it looks here, so at least one of two sees the other. The younger
+ * one gives up. The older one waits, since the younger may have looked before the older was there.
+ */
+function yieldToFirst(
+  session: Session,
+  conversation: KnownConversation,
+  created: string,
+  options: RootOptions,
+): void {
+  const deadline = performance.now() + START_MS;
+  for (;;) {
+    const all = havingIt(session, conversation, options);
+    const at = all.findIndex(({ id }) => id === created);
+    const [older] = all.slice(at + 1);
+    const younger = all.slice(0, Math.max(0, at));
+    const other = older ??
+      younger.find(({ state }) => state.state === "running");
+    if (other !== undefined) throw isTaken(session, other);
+    const [undecided] = younger;
+    if (undecided === undefined) return;
+    if (performance.now() > deadline) throw isTaken(session, undecided);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+  }
 }
 
 function unknownConversation(id: string, meta: Meta): SessionError {

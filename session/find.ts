@@ -158,6 +158,11 @@ export interface ListOptions extends RootOptions {
 export async function listSessions(
   options: ListOptions = {},
 ): Promise<Session[]> {
+  return sessionsNow(options);
+}
+
+/** The same at once. */
+export function sessionsNow(options: ListOptions = {}): Session[] {
   checkOptions(options, { state: "string" });
   const { state, labels = {} } = options;
   if (state !== undefined && !STATES.includes(state)) {

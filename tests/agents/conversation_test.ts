@@ -8,6 +8,7 @@ import {
   readTranscript,
 } from "../../agents/conversation.ts";
 import { type CreatedSession, createSession } from "../../mod.ts";
+import type { Kind } from "../../store.ts";
 import { processesAt } from "../../process/members.ts";
 import { readEntry } from "../../process/table.ts";
 import { assertEquals, TestRoot, until } from "../helpers.ts";
@@ -19,13 +20,18 @@ const IDS = [
   "01a1ffb2-d3da-7c62-854b-ebff60d243a3",
 ] as const;
 const isLinux = Deno.build.os === "linux";
+const isRoot = isLinux && Deno.uid() === 0;
+/** Containers often forbid it. */
+const mayUnshare = isRoot &&
+  new Deno.Command("sh", { args: ["-c", "unshare -m true"], stderr: "null" })
+    .outputSync().success;
 
 /** A root with programs that have the agents' names, and hold open what they are told to. */
 class Agents implements AsyncDisposable {
   readonly root = new TestRoot();
   readonly dir = `${this.root.dir}/agent`;
 
-  constructor() {
+  constructor(readonly kind: Kind = "exec") {
     Deno.mkdirSync(this.dir);
     for (const name of ["codex", "claude"]) {
       Deno.copyFileSync("/bin/sleep", `${this.dir}/${name}`);
@@ -47,7 +53,10 @@ class Agents implements AsyncDisposable {
       root: `${this.root.dir}/sessions`,
       env: { HOME: this.dir },
     };
-    return await createSession({ ...options, command: [...command, ...args] });
+    return await createSession({
+      ...{ ...options, kind: this.kind },
+      command: [...command, ...args],
+    });
   }
 
   /** The conversation of a session, when so many of its processes are agents. */
@@ -204,6 +213,50 @@ Deno.test({
     const { turn, answer } = readTranscript(found!)!;
     assertEquals([turn?.state, answer?.text], ["done", "resumed"]);
   },
+});
+
+/** Tells whether the conversation is known of a Codex that is started in this way. */
+async function isKnownBehind(
+  wrapper: string,
+  kind?: Kind,
+): Promise<boolean> {
+  await using agents = new Agents(kind);
+  Deno.chmodSync(agents.root.dir, 0o711); // Another user starts its program there.
+  const path = agents.rollout("codex_turns", IDS[0]);
+  const session = await agents.start(`exec ${wrapper} codex 60 3<"$1"`, path);
+  return await agents.find(session) !== undefined;
+}
+
+Deno.test({
+  name:
+    "findConversation() does not take an agent with another folder than its supervisor's",
+  ignore: !isLinux,
+  async fn() {
+    assertEquals(await isKnownBehind("env CODEX_HOME=/elsewhere"), false);
+    // The same folder, in another way.
+    const same = 'env CODEX_HOME="$HOME/.codex"';
+    assertEquals(await isKnownBehind(same), true);
+    // The relay has the agent's variables for it, in one of its own.
+    assertEquals(await isKnownBehind("", "pty"), true);
+  },
+});
+
+Deno.test({
+  name:
+    "findConversation() does not take an agent that runs as another user (needs root)",
+  ignore: !isRoot,
+  fn: async () =>
+    assertEquals(
+      await isKnownBehind("setpriv --reuid=65534 --clear-groups"),
+      false,
+    ),
+});
+
+Deno.test({
+  name:
+    "findConversation() does not take an agent with mounts or a root directory of its own (needs unshare -m)",
+  ignore: !mayUnshare,
+  fn: async () => assertEquals(await isKnownBehind("unshare -m"), false),
 });
 
 Deno.test({

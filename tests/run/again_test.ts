@@ -3,9 +3,17 @@ import {
   restartSession,
   resumeSession,
 } from "../../mod.ts";
-import { readAnswer, SessionError, waitForSession } from "../../mod.ts";
+import {
+  listSessions,
+  readAnswer,
+  SessionError,
+  waitForSession,
+} from "../../mod.ts";
 import { namesIn } from "../../agents/transcript.ts";
-import { readConversation } from "../../events/conversation_file.ts";
+import {
+  readConversation,
+  writeConversation,
+} from "../../events/conversation_file.ts";
 import {
   assert,
   assertEquals,
@@ -106,6 +114,38 @@ Deno.test("resumeSession() refuses what it doesn't know for certain, and exec wi
   await fails([codex, "exec", "header"], `it had; ${restart}`);
   const create = "; for one that is known: codex-session create --agent claude";
   await fails([`${dir}/claude`, "-p", ":"], `${create} exec`);
+});
+
+Deno.test("resumeSession() refuses to start an agent without the sandbox or shell that started it", async () => {
+  await using talker = new Talker();
+  const { root, codex } = talker;
+  const turn = "begin 1; answer 1 one; header";
+  const command = ["env", "X=1", codex, "exec", "resume", ID, "--", turn];
+  const { id, paths } = await talker.run("", { command });
+  const seen = { agent: "codex", id: ID, home: null, how: "process" } as const;
+  writeConversation(paths, seen);
+  const resume = () => resumeSession(id, { root, prompt: ":" });
+  const error = await assertRejects(resume, SessionError, 'by way of "env"');
+  assertEquals(error.code, "unsupported");
+  const advice = `codex-session run -t -- env … codex resume ${ID}`;
+  assertStringIncludes(error.message, advice);
+});
+
+Deno.test("resumeSession() starts one agent when called several times at once", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const { id } = await talker.run("begin 1; answer 1 one");
+  const calls = Array.from(
+    { length: 3 },
+    () => runCli(root, ["resume", id, "exec sleep 60"], { env: talker.env }),
+  );
+  const ended = await Promise.all(calls);
+  const failed = ended.filter(({ code }) => code !== 0);
+  assertEquals(failed.length, 2);
+  for (const { stderr } of failed) {
+    assertStringIncludes(stderr, "goes on with its conversation; use that");
+  }
+  assertEquals((await listSessions({ root })).length, 2);
 });
 
 Deno.test("restartSession() runs the same command again, with a new id for a conversation", async () => {
