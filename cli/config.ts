@@ -5,8 +5,8 @@
  *
  * Each command that needs a value asks for it, and only then the file is read: a command that needs none
  * works whatever is in it. It names a program to run. So it and its directory must belong to the
- * user, or to the superuser, and nobody else may write to them. It may be a link: only the user can have
- * put that into such a directory, and the file that it leads to is checked.
+ * user, or to the superuser, and nobody else may write to them. Nor may the way there be another
+ * user's, links included: the rules of the state directory apply.
  *
  * @module
  */
@@ -15,6 +15,7 @@ import { messageOf } from "../errors.ts";
 import { parseDuration, parsePeriod, parseSize } from "./format.ts";
 import { encodeKey } from "../screen/keys.ts";
 import { dirname, isAbsolute, join } from "../std.ts";
+import { safePath } from "../store.ts";
 import { isGranted, readFile, statOptional } from "../system/files.ts";
 
 /** The user's defaults; each is missing if the file doesn't set it. */
@@ -115,8 +116,9 @@ function read(path: string | undefined): Config {
   const info = statOptional(path);
   if (info === undefined) return {};
   try {
-    const target = info.isSymlink ? Deno.realPathSync(path) : path;
-    new Set([dirname(path), dirname(target), target]).forEach(checkOwner);
+    checkOwner(dirname(path));
+    const target = safePath(path, "XDG_CONFIG_HOME");
+    new Set([dirname(target), target]).forEach(checkOwner);
     const text = readFile(target, MAX_BYTES);
     if (text === undefined) {
       throw new Error(`it is no file of at most ${MAX_BYTES} bytes`);
