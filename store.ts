@@ -205,14 +205,26 @@ export function openRoot(options: RootOptions = {}): string {
   try {
     // Tools that find processes by the lines of a listing would find others, too.
     if (asked.includes("\n")) throw new Error("its path holds a line break");
-    const root = realPath(asked);
-    if (root !== asked) checkLinks(asked);
-    checkParents(root);
+    const root = safePath(asked, "CODEX_SESSION_HOME");
     checkDirectory(root);
     return root;
   } catch (error) {
     throw rootError(asked, error);
   }
+}
+
+/**
+ * A normalized absolute path with all links resolved. What is there isn't checked, but the way to it:
+ * it leads over no directory and no link by which another user could make it lead elsewhere.
+ *
+ * @param variable The environment variable that chooses another one.
+ * @throws {Error} that says who could.
+ */
+export function safePath(asked: string, variable: string): string {
+  const path = realPath(asked);
+  if (path !== asked) checkLinks(asked);
+  checkParents(path, variable);
+  return path;
 }
 
 /** A path with all links resolved; a part at its end that does not exist stays unchanged. */
@@ -241,10 +253,10 @@ function trustedUsers(): readonly (number | null)[] | undefined {
 }
 
 /**
- * Refuses a root below a directory of another user, or below one where everybody may rename
- * everything: they could put another directory in its place at any moment.
+ * Refuses what is below a directory of another user, or below one where everybody may rename
+ * everything: they could put something else in its place at any moment.
  */
-function checkParents(root: string): void {
+function checkParents(root: string, variable: string): void {
   const trusted = trustedUsers();
   if (trusted === undefined) return;
   for (let path = root; path !== dirname(path);) {
@@ -255,7 +267,7 @@ function checkParents(root: string): void {
       throw new Error(
         `the directory "${path}" above it belongs to user ${info.uid}, you are user ${
           trusted[0]
-        }; choose another one in CODEX_SESSION_HOME`,
+        }; choose another one in ${variable}`,
       );
     }
     const STICKY = 0o1000;

@@ -6,8 +6,8 @@
  * A command asks for the value that it needs when it needs it. Only then the file is read and that
  * value checked: a wrong one stops no command that works without it. The file names a program to run.
  * So it and its directory must belong to the user, or to the superuser, and nobody else may write to
- * them. It may be a link: only the user can have put that into such a directory, and the file that it
- * leads to is checked.
+ * them. Nor may the way there be another user's, links included: the rules of the state directory
+ * apply.
  *
  * @module
  */
@@ -16,6 +16,7 @@ import { messageOf } from "../errors.ts";
 import { parsePeriod, parseSize } from "./format.ts";
 import { encodeKey } from "../screen/keys.ts";
 import { dirname, isAbsolute, join } from "../std.ts";
+import { safePath } from "../store.ts";
 import {
   findProgram,
   isGranted,
@@ -150,8 +151,10 @@ function read(path: string): Values {
   if (!isGranted({ name: "read", path: dirname(path) })) return {};
   const info = statOptional(path);
   if (info === undefined) return {};
-  const target = info.isSymlink ? targetOf(path) : path;
-  new Set([dirname(path), dirname(target), target]).forEach(checkOwner);
+  checkOwner(dirname(path));
+  if (info.isSymlink) checkTarget(path);
+  const target = safePath(path, "XDG_CONFIG_HOME");
+  new Set([dirname(target), target]).forEach(checkOwner);
   const text = readFile(target, MAX_BYTES);
   if (text === undefined) {
     throw new Error(`it is no file of at most ${MAX_BYTES} bytes; replace it`);
@@ -159,9 +162,9 @@ function read(path: string): Values {
   return parseConfig(text);
 }
 
-function targetOf(link: string): string {
+function checkTarget(link: string): void {
   try {
-    return Deno.realPathSync(link);
+    Deno.statSync(link);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new Error(

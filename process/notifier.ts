@@ -5,7 +5,7 @@
  *     sh (leads a session of its own; its parent is process 1)
  *      ├── printf   (writes the event into the program's standard input)
  *      ├── PROGRAM  (leads another session)
- *      └── sh ── sleep (ends the program's process group after 10 s)
+ *      └── sh ── sleep (after 10 s it signals the shell, which kills the program's process group)
  *
  * It runs apart from its session: it doesn't descend from a process of the session, it isn't in
  * a kernel session that one of them leads, and it has no `CODEX_SESSION_DIR`. Otherwise `stop` would
@@ -44,8 +44,12 @@ export const NO_OUTCOME: string = "null".padEnd(OUTCOME_BYTES) + "\n";
 // ENDING is how the agent has ended, as the reaper records it, or nothing: then JSON is the whole
 // event, else its rest. FILE is notify.json, or nothing.
 //
-// `wait` has the program's status; 137 can be the work of the second child, which ends as its kill
-// did. It checks its parent before that: the program's number is safe as long as this shell lives.
+// Only this shell kills the program, because its number is safe until this shell has reaped it. So the
+// timer signals this shell, by way of its group, which holds no other process than the notifier's.
+// That interrupts `wait`, and the trap kills the program's group if the program is still a child here:
+// it may have been reaped just before. SIGUSR2 is a signal that neither the reaper nor the relay
+// ignores; a shell can't trap one that it finds ignored.
+//
 // The last line ends all of this shell's own group, itself included.
 const SCRIPT = `umask 077
 exec 3<&-
@@ -57,13 +61,17 @@ case $4 in
     json="\\"ending\\":{\\"signal\\":\\"SIG$name\\"},$json" ;;
 esac
 [ -z "$4" ] || json="{\\"at\\":\\"$at\\",\\"id\\":\\"$CODEX_SESSION_ID\\",\\"type\\":\\"exited\\",$json"
+late= parent=
+trap 'while read -r key value; do
+    [ "$key" != PPid: ] || parent=$value
+  done <"/proc/$program/status"
+  [ "$parent" != $$ ] || { late=y; kill -s KILL -- "-$program"; }' USR2
 command -p printf '%s\\n' "$json" | { cd / && exec "$1" "$2" >/dev/null 2>&1 3<&-; } &
 program=$!
-( command -p sleep ${LIMIT_SECONDS}
-  read -r _ _ _ parent _ </proc/self/stat
-  [ "$parent" = $$ ] && kill -KILL "-$program" ) 3<&- &
+( command -p sleep ${LIMIT_SECONDS}; kill -s USR2 0 ) 3<&- &
 wait "$program"; status=$?
-[ $status = 137 ] && wait "$!" && how='"timedOut":true' || how="\\"exitStatus\\":$status"
+trap '' USR2
+[ -n "$late" ] && how='"timedOut":true' || how="\\"exitStatus\\":$status"
 [ ! -e /proc/self/fd/3 ] || command -p printf '%-${OUTCOME_BYTES}s\\n' "{\\"at\\":\\"$at\\",\\"event\\":\\"$CODEX_SESSION_EVENT\\",$how}" 1<>/proc/self/fd/3
 kill -s KILL 0`;
 

@@ -13,6 +13,7 @@ import {
   until,
 } from "../helpers.ts";
 import { parseConfig, valueOf } from "../../cli/config.ts";
+import { dirname } from "../../std.ts";
 
 /** Writes the file; returns its path. */
 function configure(root: TestRoot, text: string | object): string {
@@ -215,6 +216,32 @@ Deno.test("a config file that others may change is refused; a link of the user i
     (await run()).stderr,
     `Cannot use "${path}": it is a link that leads to no file`,
   );
+});
+
+Deno.test({
+  name:
+    "a config file to which another user's link or directory leads is refused",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using root = new TestRoot();
+    const dir = dirname(configure(root, { notify: "true" }));
+    const open = `${root.dir}/open`;
+    Deno.mkdirSync(open);
+    Deno.chmodSync(open, 0o777);
+    const env = { XDG_CONFIG_HOME: open };
+    const refusal = async () =>
+      (await runCli(root.dir, ["run", "--", "true"], { env })).stderr;
+    const link = `${open}/codex-session`;
+    Deno.symlinkSync(dir, link);
+    // lchown(2), which Deno doesn't have.
+    new Deno.Command("chown", { args: ["-h", "1:1", link] }).outputSync();
+    const theirs = `the link "${link}" on its path belongs to user 1`;
+    assertStringIncludes(await refusal(), theirs);
+    Deno.removeSync(link);
+    Deno.renameSync(dir, link);
+    const why = `everybody may write to the directory "${open}" above it`;
+    assertStringIncludes(await refusal(), why);
+  },
 });
 
 Deno.test("doctor checks every value of the config file", async () => {

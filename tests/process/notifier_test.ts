@@ -213,29 +213,31 @@ Deno.test({
   },
 });
 
-/** Runs a notifier as the relay does, with another limit. */
+/** Runs a notifier as the relay does, with another limit and in another shell; until it has ended. */
 async function outcomeOf(
   root: TestRoot,
   script: string,
-  { seconds = "10", disk }: { seconds?: string; disk?: SmallDisk } = {},
+  { seconds = "10", disk, shell }: {
+    seconds?: string;
+    disk?: SmallDisk;
+    shell?: string;
+  } = {},
 ) {
   const notify = program(root, script);
   const dir = Deno.makeTempDirSync({ dir: disk?.dir ?? root.dir });
   Deno.writeTextFileSync(`${dir}/notify.json`, "null".padEnd(127) + "\n");
   disk?.fill();
   const meta = newMeta({ id: "a", kind: "exec", argv: [], cwd: "/", notify });
-  const [command, ...args] = notifierCommand(notifierOf(meta)!, { at: "now" })
+  const command = notifierCommand(notifierOf(meta)!, { at: "now" })
     .map((word) => word.replace("sleep 10", `sleep ${seconds}`));
-  await new Deno.Command(command!, {
-    args,
-    cwd: dir,
-    env: { CODEX_SESSION_EVENT: "done" },
-    detached: true,
-    stdin: "null",
-    stdout: "null",
-  }).output();
+  // It ends by killing its group: not that of this `sh`, since setsid(1) leads none.
+  const start = 'cd "$1"; shift; CODEX_SESSION_EVENT=done "$@"; true';
+  const words = ["sh", "-c", start, "sh", dir, ...command];
+  await (shell === undefined
+    ? new Deno.Command(words[0]!, { args: words.slice(1) }).output()
+    : runIn(shell, words));
   const path = `${dir}/notify.json`;
-  const outcome = await until(() => readOutcome({ notify: path }));
+  const outcome = readOutcome({ notify: path })!;
   assertEquals(Deno.statSync(path).size, 128);
   return "timedOut" in outcome ? "timed out" : outcome.exitStatus;
 }
@@ -247,19 +249,45 @@ Deno.test({
     await using root = new TestRoot();
     assertEquals(await outcomeOf(root, "exit 3"), 3);
     assertEquals(await outcomeOf(root, "yes | head -c 1000000; exit 4"), 4);
-    assertEquals(
-      await outcomeOf(root, "kill -STOP $$", { seconds: "0.2" }),
-      "timed out",
-    );
-    const strays = `sleep 600 & echo $! >"\${0%/*}/stray"; sleep 600`;
-    assertEquals(
-      await outcomeOf(root, strays, { seconds: "0.2" }),
-      "timed out",
-    );
-    const stray = Deno.readTextFileSync(`${root.dir}/.notifier/stray`).trim();
-    await until(() => !exists(`/proc/${stray}`) || isZombie(stray));
   },
 });
+
+for (const shell of SHELLS) {
+  shellTest(
+    shell,
+    "a notifier's program is killed in time, and nothing is after its end",
+    async () => {
+      await using root = new TestRoot();
+      const limit = { shell, seconds: "0.2" };
+      const stray = `${root.dir}/.notifier/stray`;
+      const strays = `sleep 600 & echo $! >"${stray}"; sleep 600`;
+      assertEquals(await outcomeOf(root, strays, limit), "timed out");
+      await until(() => hasEnded(Deno.readTextFileSync(stray).trim()));
+      assertEquals(await outcomeOf(root, "kill -STOP $$", limit), "timed out");
+      // As after SIGKILL. No timer may wait and then kill the next process of its number.
+      const before = performance.now();
+      assertEquals(await outcomeOf(root, "exit 137", { shell }), 137);
+      await until(() => !isNamed(`${root.dir}/.notifier/notifier`));
+      assert(performance.now() - before < 8000, "it waited for its timer");
+    },
+  );
+}
+
+/** Tells whether a process has an argument. */
+function isNamed(argument: string): boolean {
+  return [...Deno.readDirSync("/proc")].some(({ name }) => {
+    try {
+      return Deno.readTextFileSync(`/proc/${name}/cmdline`).split("\0")
+        .includes(argument);
+    } catch {
+      return false; // It is no process, or has ended.
+    }
+  });
+}
+
+function hasEnded(pid: string): boolean {
+  return !exists(`/proc/${pid}`) || isZombie(pid);
+}
 
 function isZombie(pid: string): boolean {
   return /\) Z /.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
