@@ -45,9 +45,17 @@ Deno.test("send --for turn, list and show follow what a terminal's program tells
   await until(() => readStatus("t", at)?.value === "idle");
   const send = async (text: string) => {
     const line = ["send", "t", text, "--for", "turn", "--timeout", "10s"];
-    const { code, stdout } = await runCli(root.dir, [...line, "--json"]);
+    const { code, stdout, stderr } = await runCli(root.dir, [
+      ...line,
+      "--json",
+    ]);
     const { lines, status } = JSON.parse(stdout);
-    return [code, lines, status?.value ?? null];
+    const error = stderr && JSON.parse(stderr).error.message;
+    return [code, lines, status?.value ?? null, ...error ? [error] : []];
+  };
+  const wait = async () => {
+    const line = ["wait", "t", "--for", "turn", "--timeout", "10s"];
+    return Object.values(await runCli(root.dir, line));
   };
   assertEquals(await send("hi"), [0, ["answer to hi"], "done"]);
   const ask = async (text: string) => {
@@ -57,10 +65,15 @@ Deno.test("send --for turn, list and show follow what a terminal's program tells
     return (await waitFor("t", { for: "turn" }, options)).status?.value;
   };
   assertEquals(await ask("you"), "done");
-  assertEquals(await send("ask"), [0, [], "blocked"]);
+  const need = 'The turn of session "t" is not done: it is blocked: ' +
+    "rm -rf (permission); to attach: codex-session attach t";
+  assertEquals(await send("ask"), [5, [], "blocked", need]);
   const cell = async () => (await runCli(root.dir, ["list"])).stdout;
   assertMatch(await cell(), / pty +blocked: rm -rf /);
   assertEquals(await ask("fail"), "error");
+  const failed =
+    'codex-session: The turn of session "t" has failed: it doesn\'t say why\n';
+  assertEquals(await wait(), [1, "t error\n", failed]);
   assertEquals(await ask("helper"), "blocked");
   const [shown] = JSON.parse((await runCli(root.dir, ["show", "t"])).stdout);
   assertEquals(
