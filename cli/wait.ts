@@ -112,7 +112,9 @@ function checkTurn(id: string, status: SessionStatus | null): void {
     throw blocked(id, status, `The turn of session "${id}" is not done`);
   }
   if (status?.value !== "error") return;
-  const { message = "it doesn't say why" } = status;
+  const {
+    message = `it doesn't say why; see: codex-session logs ${id}`,
+  } = status;
   throw new SessionError(
     "turn_failed",
     `The turn of session "${id}" has failed: ${message}`,
