@@ -72,7 +72,7 @@ Deno.test("send --for turn, list and show follow what a terminal's program tells
   assertMatch(await cell(), / pty +blocked: rm -rf /);
   assertEquals(await ask("fail"), "error");
   const failed =
-    'codex-session: The turn of session "t" has failed: it doesn\'t say why\n';
+    'codex-session: The turn of session "t" has failed: it doesn\'t say why; see: codex-session logs t\n';
   assertEquals(await wait(), [1, "t error\n", failed]);
   assertEquals(await ask("helper"), "blocked");
   const [shown] = JSON.parse((await runCli(root.dir, ["show", "t"])).stdout);
