@@ -4,7 +4,9 @@
  * @module
  */
 import { createSession } from "../../session/create.ts";
+import { writeReport } from "../../events/report_file.ts";
 import { readTold } from "../../events/status_file.ts";
+import { readEntry } from "../../process/table.ts";
 import { readLogCursor, readStatus, sendKeys, waitFor } from "../../mod.ts";
 import {
   assertEquals,
@@ -97,7 +99,8 @@ Deno.test("send refuses text while a terminal's program waits for a permission",
   const at = { root: root.dir };
   const label = { labels: { k: "v" } };
   const command = ["sh", "-c", AGENT];
-  await createSession({ ...at, ...label, id: "t", kind: "pty", command });
+  const session = { ...at, ...label, id: "t", kind: "pty", command } as const;
+  const { pids } = await createSession(session);
   const is = (value: string) =>
     until(() => readStatus("t", at)?.value === value);
   await is("idle");
@@ -123,10 +126,22 @@ Deno.test("send refuses text while a terminal's program waits for a permission",
     );
   }
   assertEquals(readStatus("t", at)?.value, "blocked");
+  Deno.kill(pids.agent, "SIGSTOP");
+  await until(() => readStatus("t", at) === null);
+  assertEquals((await send("t", "yes")).code, 5);
+  Deno.kill(pids.agent, "SIGCONT");
   assertEquals((await send("t", "-f", "which")).code, 0);
   await until(() => readStatus("t", at)?.kind === "question");
   assertEquals((await send("t", "this one")).code, 0);
   await is("done");
+  // A script's own report is no dialog.
+  const r = await createSession({ ...at, kind: "pty", command: ["cat"] });
+  const { agent: pid } = r.pids;
+  const process = { pid, start: readEntry(pid)!.startTicks };
+  const report = { value: "blocked", kind: "permission", process } as const;
+  writeReport(r.paths, { ...report, since: Date.now() });
+  assertEquals(readStatus(r.id, at)?.source, "report");
+  assertEquals((await send(r.id, "hello")).code, 0);
 });
 
 Deno.test("send waits until an agent that has just started takes text", async () => {
