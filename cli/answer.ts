@@ -15,15 +15,23 @@ import {
   readTurnAnswer,
   type SessionAnswer,
 } from "../run/answer.ts";
-import type { SessionStatus } from "../events/status.ts";
+import { blocked, needOf } from "./status.ts";
 import { plainText } from "../screen/clean_text.ts";
+import { readStatus } from "../session/inspect.ts";
 import { resolveSelector } from "../session/find.ts";
 import { abortable, startTimer } from "../system/async.ts";
 
 /** `answer`: the last message of a session's agent. */
 export const answer: Handler = async (call, io) => {
   const { id } = await resolveSelector(onlyOperand(call, "a session"));
-  return printAnswer(await readAnswer(id), io);
+  try {
+    return printAnswer(await readAnswer(id), io);
+  } catch (error) {
+    const isEarly = error instanceof SessionError && error.code === "no_answer";
+    const status = isEarly ? readStatus(id) : null;
+    if (status?.value !== "blocked") throw error;
+    throw blocked(id, status, `No answer in session "${id}" yet`);
+  }
 };
 
 /** A question to a session's agent. */
@@ -49,20 +57,13 @@ export async function ask(
   try {
     await abortable(send(signal), signal);
     const { status } = await waitFor(id, { for: "turn" }, { since, signal });
-    if (status?.value === "blocked") throw blocked(id, status);
+    if (status?.value === "blocked") {
+      throw blocked(id, status, `No answer in session "${id}" yet`);
+    }
     return printAnswer(await readTurnAnswer(id, { after, signal }), io);
   } catch (error) {
     throw signal.aborted ? timedOut(id, timeoutMs) : error;
   }
-}
-
-function blocked(id: string, { kind, message }: SessionStatus): SessionError {
-  const what = message ?? (kind && `a ${kind}`) ?? "its user";
-  return new SessionError(
-    "blocked",
-    `No answer in session "${id}" yet: it is blocked: ${what}; to attach: codex-session attach ${id}`,
-    { id },
-  );
 }
 
 /** Prints an answer, and says if it isn't that of the last turn. Returns the exit status. */
@@ -72,7 +73,12 @@ function printAnswer(said: SessionAnswer, io: Io): number {
   else io.out(textFor(io, text));
   const { state } = lastTurn;
   if (state === "done") return OK;
-  const why = describeTurn(lastTurn).replace(/^its turn/, "its last turn");
+  const status = state === "working" ? readStatus(id) : null;
+  const why = status?.value === "blocked"
+    ? `its last turn is blocked: ${
+      needOf(status)
+    }; to attach: codex-session attach ${id}`
+    : describeTurn(lastTurn).replace(/^its turn/, "its last turn");
   if (state === "failed") {
     const message = `This is an earlier answer of session "${id}": ${why}`;
     return reportError(new SessionError("turn_failed", message, { id }), io);

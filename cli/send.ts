@@ -12,6 +12,8 @@ import { choose, forEachChosen, isFiltered } from "./selection.ts";
 import { needOf } from "./status.ts";
 import type { SendOptions } from "../client/input.ts";
 import type { Session } from "../session/find.ts";
+import { isSuspended } from "../events/status.ts";
+import { readTold } from "../events/status_file.ts";
 import { readStatus } from "../session/inspect.ts";
 import { isLive, type Kind, KINDS } from "../store.ts";
 
@@ -86,7 +88,7 @@ async function sendTo(
   let waitedMs = 0;
   if (isTerminal && isText) {
     waitedMs = await prepare(session, timeoutMs);
-    if (!call.flags.has("force")) checkWaits(id);
+    if (!call.flags.has("force")) checkWaits(session);
   }
   const send = async (signal?: AbortSignal) => {
     const options = { timeoutMs, signal };
@@ -163,10 +165,14 @@ async function prepare(
  * Refuses to type text while the program waits for a permission: it would take the Enter behind
  * the text for a yes. Text answers a question, and what `report` tells shows no dialog.
  */
-function checkWaits(id: string): void {
+function checkWaits(session: Session): void {
+  const { id, paths } = session;
   const status = readStatus(id);
-  if (status === null || status.source === "report") return;
-  const need = [status, ...status.records]
+  if (status?.source === "report") return;
+  // A suspended program has no status, but takes the text when it goes on.
+  const records = status?.records ??
+    (isSuspended(session) ? readTold(paths)?.records : undefined) ?? [];
+  const need = [...status === null ? [] : [status], ...records]
     .find(({ value, kind }) => value === "blocked" && kind !== "question");
   if (need === undefined) return;
   throw new SessionError(

@@ -4,6 +4,7 @@
  * @module
  */
 import { cut, formatAge } from "./format.ts";
+import { SessionError } from "../errors.ts";
 import { lastTraffic } from "../client/traffic.ts";
 import {
   isSuspended,
@@ -84,8 +85,24 @@ function textOf(status: SessionStatus, now: number): string {
 export function needOf(
   { kind, message }: Pick<SessionStatus, "kind" | "message">,
 ): string {
-  if (message === undefined) return kind === undefined ? "its user" : kind;
-  return kind === undefined ? message : `${message} (${kind})`;
+  if (kind === undefined) return message ?? "its user";
+  if (message !== undefined) return `${message} (${kind})`;
+  return kind === "auth" ? "an authentication" : `a ${kind}`;
+}
+
+/** The error for work that waits for its user. */
+export function blocked(
+  id: string,
+  status: SessionStatus,
+  what: string,
+): SessionError {
+  return new SessionError(
+    "blocked",
+    `${what}: it is blocked: ${
+      needOf(status)
+    }; to attach: codex-session attach ${id}`,
+    { id },
+  );
 }
 
 /** How long a program that takes input has neither written nor been given any; 0 for others. */

@@ -505,9 +505,10 @@ export const COMMANDS: readonly Command[] = [
       "While an agent in a terminal waits for a permission, text is refused with status 5: the Enter\n" +
       "behind it would approve. Answer with --key, attach, or give -f.\n\n" +
       "With --for, it then waits, as `wait` does, and prints what came after the sending: the output,\n" +
-      "or the new lines of a terminal. It ends with the status of `wait`.\n\n" +
+      "or the new lines of a terminal. It ends with the status of `wait`: with --for turn, 1 if the turn\n" +
+      "has failed, 5 if the agent waits for its user.\n\n" +
       "With --for turn --answer, it prints the agent's answer of that turn, as `answer` does. If the\n" +
-      "agent waits for its user instead, it says for what and ends with status 5.",
+      "agent waits for its user instead, it says for what.",
     foreign: {
       "--enter": "Enter is pressed without it",
       "-t": "give the session alone: send SEL TEXT",
@@ -575,7 +576,7 @@ export const COMMANDS: readonly Command[] = [
       "it exactly, with its turn, time, tokens and, where known, cost. Works for Codex and Claude\n" +
       "Code, also when the session has ended or is lost.\n\n" +
       "If a later turn is not over, it prints the last answer and says so on standard error. If the\n" +
-      "last turn has failed, it ends with status 1.",
+      "last turn has failed, it ends with status 1; if the first one waits for its user, with 5.",
     options: [],
     completes: "session",
     examples: [
@@ -592,8 +593,8 @@ export const COMMANDS: readonly Command[] = [
       "With --for, it waits for a condition and prints the id: output=REGEX (anywhere in the output so\n" +
       "far, of either stream), idle=D (neither output nor input for this time), screen=REGEX (on the\n" +
       "screen of a terminal), status=S[,S] (what the program tells: blocked, error, working, done, idle),\n" +
-      "turn (the turn that began with the last input is over). To wait for what comes after some\n" +
-      "input, use `send --for`.",
+      "turn (the turn that began with the last input is over: done, 0; failed, 1; blocked, 5). To wait\n" +
+      "for what comes after some input, use `send --for`.",
     options: [
       {
         name: "for",

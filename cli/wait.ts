@@ -14,9 +14,10 @@ import {
   valueOf,
 } from "./io.ts";
 import { choose, FILES, forEachChosen, parseStatuses } from "./selection.ts";
-import { statusJson } from "./status.ts";
+import { blocked, statusJson } from "./status.ts";
 import type { EndState } from "../client/watch.ts";
 import { lookForConversation } from "../events/conversation.ts";
+import type { SessionStatus } from "../events/status.ts";
 import { exitStatus, isLive, type Kind, KINDS } from "../store.ts";
 import { roomForSessions } from "../system/limits.ts";
 
@@ -90,12 +91,35 @@ function endOf(found: Found): EndState | undefined {
   return found.for === "exit" || found.for === "turn" ? found.state : undefined;
 }
 
-/** The exit status of a wait that has come true: that of the session, if it has ended. */
+/**
+ * The exit status of a wait that has come true: that of the session, if it has ended.
+ *
+ * @throws {SessionError} for a turn that has failed, or is blocked.
+ */
 export function statusOfEnd(id: string, found: Found): number {
   const state = endOf(found);
-  if (state === undefined) return OK;
+  if (state === undefined) {
+    if (found.for === "turn") checkTurn(id, found.status);
+    return OK;
+  }
   if (state.state !== "exited") throw unknownEnding(id, state);
   return exitStatus(state.ending);
+}
+
+/** Refuses to take a turn for done that isn't. */
+function checkTurn(id: string, status: SessionStatus | null): void {
+  if (status?.value === "blocked") {
+    throw blocked(id, status, `The turn of session "${id}" is not done`);
+  }
+  if (status?.value !== "error") return;
+  const {
+    message = `it doesn't say why; see: codex-session logs ${id}`,
+  } = status;
+  throw new SessionError(
+    "turn_failed",
+    `The turn of session "${id}" has failed: ${message}`,
+    { id },
+  );
 }
 
 /** Tells whether waiting makes sense for a session that has ended. */

@@ -29,6 +29,7 @@ import { withAgent } from "../process/main_pids.ts";
 import { readTable } from "../process/table.ts";
 import type { StatusValue } from "../screen/program_status.ts";
 import {
+  describeState,
   KINDS,
   type Meta,
   META_BYTES,
@@ -229,7 +230,9 @@ async function look<T>(
     const found = check(session, read.events, end);
     if (found !== undefined) return found;
     if (end !== undefined) {
-      const message = `Session "${paths.id}" has ended without ${what}`;
+      const message = `Session "${paths.id}" has ended without ${what}: ${
+        describeState(end)
+      }`;
       throw new SessionError("wrong_state", message, { id: paths.id });
     }
     const byFiles = hasKnownAgent(session) && !readTold(paths)?.records.length;

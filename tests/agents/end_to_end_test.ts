@@ -30,10 +30,13 @@ class Commands {
     Deno.writeTextFileSync(this.notified, "");
   }
 
-  async call(...args: string[]): Promise<string> {
+  async run(args: readonly string[]) {
     const { root, dir, env } = this.kit;
-    const options = { env, cwd: `${dir}/work` };
-    const { code, stdout, stderr } = await runCli(root, args, options);
+    return await runCli(root, args, { env, cwd: `${dir}/work` });
+  }
+
+  async call(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.run(args);
     assertEquals(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
     return stdout;
   }
@@ -155,6 +158,20 @@ for (const isReal of [false, true]) {
     // Who is told: the notifier, once each.
     const told = ["asks blocked", "fails error"];
     await cli.notifies(told);
+
+    // What waits for its user.
+    for (
+      const words of [
+        ["answer", "asks"],
+        ["wait", "asks", "--for", "turn"],
+        ["send", "asks", "hello"],
+        ["send", "asks", "hello", "--for", "turn", "--answer"],
+      ]
+    ) {
+      const { code, stderr } = await cli.run(words);
+      assertEquals(code, 5, `${words.join(" ")}: ${stderr}`);
+      assertMatch(stderr, /is blocked: approve Bash: touch x.* attach asks/);
+    }
 
     // What they say.
     const ask = (id: string, text: string) =>

@@ -4,7 +4,9 @@
  * @module
  */
 import { createSession } from "../../session/create.ts";
+import { writeReport } from "../../events/report_file.ts";
 import { readTold } from "../../events/status_file.ts";
+import { readEntry } from "../../process/table.ts";
 import { readLogCursor, readStatus, sendKeys, waitFor } from "../../mod.ts";
 import {
   assertEquals,
@@ -45,9 +47,17 @@ Deno.test("send --for turn, list and show follow what a terminal's program tells
   await until(() => readStatus("t", at)?.value === "idle");
   const send = async (text: string) => {
     const line = ["send", "t", text, "--for", "turn", "--timeout", "10s"];
-    const { code, stdout } = await runCli(root.dir, [...line, "--json"]);
+    const { code, stdout, stderr } = await runCli(root.dir, [
+      ...line,
+      "--json",
+    ]);
     const { lines, status } = JSON.parse(stdout);
-    return [code, lines, status?.value ?? null];
+    const error = stderr && JSON.parse(stderr).error.message;
+    return [code, lines, status?.value ?? null, ...error ? [error] : []];
+  };
+  const wait = async () => {
+    const line = ["wait", "t", "--for", "turn", "--timeout", "10s"];
+    return Object.values(await runCli(root.dir, line));
   };
   assertEquals(await send("hi"), [0, ["answer to hi"], "done"]);
   const ask = async (text: string) => {
@@ -57,10 +67,15 @@ Deno.test("send --for turn, list and show follow what a terminal's program tells
     return (await waitFor("t", { for: "turn" }, options)).status?.value;
   };
   assertEquals(await ask("you"), "done");
-  assertEquals(await send("ask"), [0, [], "blocked"]);
+  const need = 'The turn of session "t" is not done: it is blocked: ' +
+    "rm -rf (permission); to attach: codex-session attach t";
+  assertEquals(await send("ask"), [5, [], "blocked", need]);
   const cell = async () => (await runCli(root.dir, ["list"])).stdout;
   assertMatch(await cell(), / pty +blocked: rm -rf /);
   assertEquals(await ask("fail"), "error");
+  const failed =
+    'codex-session: The turn of session "t" has failed: it doesn\'t say why; see: codex-session logs t\n';
+  assertEquals(await wait(), [1, "t error\n", failed]);
   assertEquals(await ask("helper"), "blocked");
   const [shown] = JSON.parse((await runCli(root.dir, ["show", "t"])).stdout);
   assertEquals(
@@ -84,7 +99,8 @@ Deno.test("send refuses text while a terminal's program waits for a permission",
   const at = { root: root.dir };
   const label = { labels: { k: "v" } };
   const command = ["sh", "-c", AGENT];
-  await createSession({ ...at, ...label, id: "t", kind: "pty", command });
+  const session = { ...at, ...label, id: "t", kind: "pty", command } as const;
+  const { pids } = await createSession(session);
   const is = (value: string) =>
     until(() => readStatus("t", at)?.value === value);
   await is("idle");
@@ -110,10 +126,22 @@ Deno.test("send refuses text while a terminal's program waits for a permission",
     );
   }
   assertEquals(readStatus("t", at)?.value, "blocked");
+  Deno.kill(pids.agent, "SIGSTOP");
+  await until(() => readStatus("t", at) === null);
+  assertEquals((await send("t", "yes")).code, 5);
+  Deno.kill(pids.agent, "SIGCONT");
   assertEquals((await send("t", "-f", "which")).code, 0);
   await until(() => readStatus("t", at)?.kind === "question");
   assertEquals((await send("t", "this one")).code, 0);
   await is("done");
+  // A script's own report is no dialog.
+  const r = await createSession({ ...at, kind: "pty", command: ["cat"] });
+  const { agent: pid } = r.pids;
+  const process = { pid, start: readEntry(pid)!.startTicks };
+  const report = { value: "blocked", kind: "permission", process } as const;
+  writeReport(r.paths, { ...report, since: Date.now() });
+  assertEquals(readStatus(r.id, at)?.source, "report");
+  assertEquals((await send(r.id, "hello")).code, 0);
 });
 
 Deno.test("send waits until an agent that has just started takes text", async () => {

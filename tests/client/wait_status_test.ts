@@ -176,7 +176,7 @@ test("waitFor() turn ends with a session that takes no input, and fails with ano
   assertEquals(await turn, "wrong_state");
   assertStringIncludes(
     (await failed).message,
-    "has ended without being blocked or done",
+    "has ended without being blocked or done: it was ended by SIG",
   );
 });
 

@@ -200,6 +200,7 @@ Deno.test({
     const [, json] = await ask(
       "answer 3 x; begin 4; answer 4 four; tell done",
       "--json",
+      "-f",
     );
     assertEquals(JSON.parse(`${json}`).text, "four");
     const wrong = await runCli(root, ["send", id, "x", "--answer"]);
