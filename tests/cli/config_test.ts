@@ -132,7 +132,7 @@ Deno.test("valueOf() names the key whose value is wrong", () => {
   for (
     const [key, value, why] of [
       ["agent", "nobody", '"agent": use codex, claude'],
-      ["grace", 10, '"grace" must be a text in quotes, "10"'],
+      ["grace", 10, '"grace": use a text in quotes, such as "10"'],
       ["grace", "soon", '"grace": Invalid duration'],
       ["grace", "0", '"grace": Invalid duration'],
       ["detachKeys", "ctrl-ctrl", '"detachKeys": '],
@@ -140,7 +140,11 @@ Deno.test("valueOf() names the key whose value is wrong", () => {
       ["logLimit", "much", '"logLimit": Invalid size'],
       ["notify", "./here", '"notify": use a name'],
       ["notify", "", '"notify": use a name'],
-      ["notify", "/no/such", '"notify": no executable file has the path "/no'],
+      [
+        "notify",
+        "/no/such",
+        '"notify": no executable file has the path "/no/such"; correct it',
+      ],
       ["notify", "no-such", '"notify": "no-such" is not found on PATH'],
     ] as const
   ) assertThrows(() => valueOf({ [key]: value }, key), Error, why);
@@ -161,7 +165,7 @@ Deno.test("a wrong value stops only commands that use it", async () => {
   assertEquals([plain.stderr, sized.stderr], ["", ""]);
   const error = `codex-session: Cannot use "${path}": `;
   assertStringIncludes(big.stderr, `${error}"size": use COLSxROWS`);
-  assertStringIncludes(late.stderr, `${error}"grace" must be a text`);
+  assertStringIncludes(late.stderr, `${error}"grace": use a text`);
   assertStringIncludes(agent.stderr, `${error}"agent": use codex`);
 });
 
