@@ -152,10 +152,11 @@ Deno.test("valueOf() names the key whose value is wrong", () => {
 
 Deno.test("a wrong value stops only commands that use it", async () => {
   await using root = new TestRoot();
-  const path = configure(root, { size: "big", agent: "cluade", grace: 30 });
+  const [size, agent, detachKeys] = ["big", "cluade", "ctrl-ctrl"];
+  const path = configure(root, { size, agent, detachKeys, grace: 30 });
   const run = (...words: string[]) => runCli(root.dir, words);
   const cat = ["--", "cat"];
-  const [plain, sized, big, late, agent] = await Promise.all([
+  const [plain, sized, big, late, other] = await Promise.all([
     run("run", "--id", "a", ...cat),
     run("run", "--size", "80x24", "-t", ...cat),
     run("run", "-t", ...cat),
@@ -166,7 +167,7 @@ Deno.test("a wrong value stops only commands that use it", async () => {
   const error = `codex-session: Cannot use "${path}": `;
   assertStringIncludes(big.stderr, `${error}"size": use COLSxROWS`);
   assertStringIncludes(late.stderr, `${error}"grace": use a text`);
-  assertStringIncludes(agent.stderr, `${error}"agent": use codex`);
+  assertStringIncludes(other.stderr, `${error}"agent": use codex`);
 });
 
 Deno.test("an unknown key is an error that names it, but stop only warns", async () => {
