@@ -67,11 +67,10 @@ const READERS: {
       throw new Error("use a name on PATH or an absolute path");
     }
     if (findProgram(program, { path: Deno.env.get("PATH") })) return program;
-    throw new Error(
-      program.includes("/")
-        ? `no executable file has the path "${program}"`
-        : `"${program}" is not found on PATH`,
-    );
+    const why = program.includes("/")
+      ? `no executable file has the path "${program}"`
+      : `"${program}" is not found on PATH`;
+    throw new Error(`${why}; correct it, or use --notify=`);
   },
 };
 
@@ -180,7 +179,7 @@ function checkOwner(path: string): void {
   if (user === null) return; // Windows.
   if (uid !== user && uid !== 0) {
     throw new Error(
-      `"${path}" belongs to user ${uid}, you are user ${user}`,
+      `"${path}" belongs to user ${uid}, you are user ${user}; use one of your own`,
     );
   }
   if (((mode ?? 0) & 0o022) !== 0) {
@@ -233,8 +232,8 @@ export function valueOf<Key extends keyof Config>(
   const value = values[key];
   if (value === undefined) return undefined;
   if (typeof value !== "string") {
-    const example = typeof value === "number" ? `, "${value}"` : "";
-    throw new Error(`"${key}" must be a text in quotes${example}`);
+    const example = typeof value === "number" ? `, such as "${value}"` : "";
+    throw new Error(`"${key}": use a text in quotes${example}`);
   }
   try {
     return READERS[key](value);

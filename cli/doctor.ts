@@ -6,6 +6,7 @@
 import { FAILED, type Handler, type Io, noOperands, OK } from "./io.ts";
 import { configErrors, configPath } from "./config.ts";
 import { diagnose, type Diagnosis } from "../doctor/diagnose.ts";
+import { messageOf } from "../errors.ts";
 import { exists } from "../system/files.ts";
 import { formatTable, harmless, harmlessJson } from "./format.ts";
 import { green, red, yellow } from "../std.ts";
@@ -27,16 +28,26 @@ function checkConfig(): Diagnosis[] {
   const check = "config file";
   const path = configPath();
   const errors = configErrors();
-  if (errors.length === 0) {
+  if (errors.length > 0) {
+    const advice = "correct it, or remove it";
+    return errors.map((message) => ({
+      check,
+      status: "error",
+      message,
+      advice,
+    }));
+  }
+  try {
     const message = path === undefined
       ? "HOME is not set, so there is no config file"
       : exists(path)
       ? `read ${path}`
       : `${path} does not exist, so there are no defaults`;
     return [{ check, status: "ok", message }];
+  } catch (error) {
+    const message = `Deno lacks a permission: ${messageOf(error)}`;
+    return [{ check, status: "error", message, advice: "run it with -A" }];
   }
-  const advice = "correct it, or remove it";
-  return errors.map((message) => ({ check, status: "error", message, advice }));
 }
 
 const COLORS = { ok: green, warning: yellow, error: red };

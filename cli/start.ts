@@ -137,20 +137,20 @@ export async function start(
   const { isTerminal, accepts } = KINDS[what.kind];
   if (isTerminal) attachment?.checkConsole(io);
   const started = Promise.withResolvers<void>();
-  const attach = isTerminal
+  const attach = attachment && (isTerminal
     ? (id: string) => {
       // It is read while the session starts.
       const keys = configured("detachKeys");
-      attachment?.sayHowToDetach(id, io, keys);
-      return attachment?.attachScreen(id, io, call, keys);
+      attachment.sayHowToDetach(id, io, keys);
+      return attachment.attachScreen(id, io, call, keys);
     }
-    : attachment?.attacher(io, {
+    : attachment.attacher(io, {
       streams: streamsOf(call),
       takesInput: accepts.length > 0,
       // A pipe holds all of the agent's input, as with `docker run -i`.
       stdinEnd: io.stdinIsTerminal ? "detach" : "eof",
       begin: started.promise,
-    });
+    }));
   let attached: Promise<number> | undefined;
   let session: CreatedSession;
   try {

@@ -113,11 +113,14 @@ export async function markTurn(
   try {
     return (await listen(session, options)).transcript.turn ?? undefined;
   } catch (error) {
-    // Before the first prompt, there is no conversation.
-    const isEarly = error instanceof SessionError &&
-      ["no_conversation", "no_answer"].includes(error.code);
-    if (!isEarly) throw error;
+    if (!isEarly(error)) throw error;
   }
+}
+
+/** Tells whether there is no record that is known: before the first prompt, there is none. */
+function isEarly(error: unknown): boolean {
+  return error instanceof SessionError &&
+    ["no_conversation", "no_answer"].includes(error.code);
 }
 
 /** Options of {@linkcode readTurnAnswer}. */
@@ -144,8 +147,11 @@ export async function readTurnAnswer(
   for (;;) {
     const session = await getSession(id, options);
     const isLate = performance.now() > deadline;
-    try {
-      const { transcript, ...rest } = await listen(session, options);
+    const heard = await listen(session, options).catch((error) => {
+      if (!isEarly(error) || isLate) throw error;
+    });
+    if (heard) {
+      const { transcript, ...rest } = heard;
       const { turn, answer } = transcript;
       // What was working before is over now.
       const isNext = turn && turn.state !== "working" &&
@@ -158,10 +164,6 @@ export async function readTurnAnswer(
         };
         return answerIn(session, { ...rest, transcript: own });
       }
-    } catch (error) {
-      const isEarly = error instanceof SessionError &&
-        error.code === "no_conversation";
-      if (!isEarly || isLate) throw error;
     }
     await sleep(50, signal);
   }
@@ -359,11 +361,15 @@ function noAgent(id: string): SessionError {
 /** The error for a conversation that nobody has seen for certain. */
 function unknownConversation(session: Session, agent: Agent): SessionError {
   const { id, state } = session;
-  const why = isLive(state)
-    ? "it has not begun, or several are going on"
-    : `it has not begun, or nobody looked while it ran; ${outputHint(session)}`;
+  if (isLive(state)) {
+    const message =
+      `No answer in session "${id}": ${agent.name} has not recorded anything yet, or it isn't known for certain where`;
+    return new SessionError("no_answer", message, { id });
+  }
   const message =
-    `Cannot tell for certain which conversation of ${agent.name} session "${id}" has: ${why}`;
+    `Cannot tell for certain which conversation of ${agent.name} session "${id}" has: it has not begun, or nobody looked while it ran; ${
+      outputHint(session)
+    }`;
   return new SessionError("no_conversation", message, { id });
 }
 

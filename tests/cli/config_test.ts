@@ -133,7 +133,7 @@ Deno.test("valueOf() names the key whose value is wrong", () => {
   for (
     const [key, value, why] of [
       ["agent", "nobody", '"agent": use codex, claude'],
-      ["grace", 10, '"grace" must be a text in quotes, "10"'],
+      ["grace", 10, '"grace": use a text in quotes, such as "10"'],
       ["grace", "soon", '"grace": Invalid duration'],
       ["grace", "0", '"grace": Invalid duration'],
       ["detachKeys", "ctrl-ctrl", '"detachKeys": '],
@@ -141,7 +141,11 @@ Deno.test("valueOf() names the key whose value is wrong", () => {
       ["logLimit", "much", '"logLimit": Invalid size'],
       ["notify", "./here", '"notify": use a name'],
       ["notify", "", '"notify": use a name'],
-      ["notify", "/no/such", '"notify": no executable file has the path "/no'],
+      [
+        "notify",
+        "/no/such",
+        '"notify": no executable file has the path "/no/such"; correct it',
+      ],
       ["notify", "no-such", '"notify": "no-such" is not found on PATH'],
     ] as const
   ) assertThrows(() => valueOf({ [key]: value }, key), Error, why);
@@ -149,10 +153,11 @@ Deno.test("valueOf() names the key whose value is wrong", () => {
 
 Deno.test("a wrong value stops only commands that use it", async () => {
   await using root = new TestRoot();
-  const path = configure(root, { size: "big", agent: "cluade", grace: 30 });
+  const [size, agent, detachKeys] = ["big", "cluade", "ctrl-ctrl"];
+  const path = configure(root, { size, agent, detachKeys, grace: 30 });
   const run = (...words: string[]) => runCli(root.dir, words);
   const cat = ["--", "cat"];
-  const [plain, sized, big, late, agent] = await Promise.all([
+  const [plain, sized, big, late, other] = await Promise.all([
     run("run", "--id", "a", ...cat),
     run("run", "--size", "80x24", "-t", ...cat),
     run("run", "-t", ...cat),
@@ -162,8 +167,8 @@ Deno.test("a wrong value stops only commands that use it", async () => {
   assertEquals([plain.stderr, sized.stderr], ["", ""]);
   const error = `codex-session: Cannot use "${path}": `;
   assertStringIncludes(big.stderr, `${error}"size": use COLSxROWS`);
-  assertStringIncludes(late.stderr, `${error}"grace" must be a text`);
-  assertStringIncludes(agent.stderr, `${error}"agent": use codex`);
+  assertStringIncludes(late.stderr, `${error}"grace": use a text`);
+  assertStringIncludes(other.stderr, `${error}"agent": use codex`);
 });
 
 Deno.test("an unknown key is an error that names it, but stop only warns", async () => {

@@ -97,9 +97,10 @@ Deno.test("readAnswer() tells a record that is not there yet from one that is go
   const { root, dir } = talker;
   const command = [`${dir}/claude`, "--output-format=json", "exec sleep 60"];
   const { id, paths, pids } = await talker.start("", { command });
+  const read = () => readAnswer(id, { root });
+  await fails(read(), "no_answer", "claude has not recorded anything yet, or");
   const [agent, home, how] = ["claude", "/no/such", "process"] as const;
   writeConversation(paths, { agent, id: ID, home, how });
-  const read = () => readAnswer(id, { root });
   await fails(read(), "no_answer", "claude has not recorded anything yet");
   Deno.kill(pids.agent, "SIGKILL");
   await waitForSession(id, { root });
@@ -122,8 +123,12 @@ Deno.test("readTurnAnswer() waits for the record of the next turn, and takes no 
   await using talker = new Talker();
   const { root } = talker;
   const { id } = await talker.start(
-    "begin 1; answer 1 one; until [ -e go ]; do sleep 0.01; done; begin 2; answer 2 two; exec sleep 60",
+    "until [ -e begin ]; do sleep 0.01; done; begin 1; answer 1 one; until [ -e go ]; do sleep 0.01; done; begin 2; answer 2 two; exec sleep 60",
   );
+  const first = readTurnAnswer(id, { root, after: undefined });
+  const isEarly = await readAnswer(id, { root }).catch(() => true);
+  Deno.writeTextFileSync(`${talker.dir}/begin`, "");
+  assertEquals([isEarly, (await first).text], [true, "one"]);
   await until(() => readAnswer(id, { root }).catch(() => undefined));
   const after = await markTurn(id, { root });
   assertEquals(after?.id, "1");
