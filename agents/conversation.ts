@@ -191,13 +191,22 @@ export function readTranscript(
   if (!path) return undefined;
   using file = openFile(path);
   if (file === undefined) return undefined;
-  return agent.readLines?.(linesUntil(untilMs, linesFromEnd(file, maxBytes)));
+  let isCut = false;
+  const lines = linesUntil(untilMs, linesFromEnd(file, maxBytes), () => {
+    isCut = true;
+  });
+  const transcript = agent.readLines?.(lines);
+  return transcript && isCut ? { ...transcript, isCut } : transcript;
 }
 
-/** The lines from the last one on that was written until then. */
+/**
+ * The lines from the last one on that was written until then. Calls `onCut` when all others are
+ * too far from the end.
+ */
 function* linesUntil(
   untilMs: number,
   lines: Iterable<string | undefined>,
+  onCut: () => void,
 ): Generator<string | undefined> {
   let isLater = untilMs !== Infinity;
   for (const line of lines) {
@@ -205,6 +214,7 @@ function* linesUntil(
       const at = timeIn(parseFields(line).timestamp);
       isLater = at === undefined || at > untilMs;
     }
+    if (line === undefined) onCut();
     if (!isLater || line === undefined) yield line;
   }
 }

@@ -14,8 +14,11 @@ import { concat } from "../system/bytes.ts";
 import { type OpenFile, openFile } from "../system/files.ts";
 
 /** How many bytes of a record are read at most, from its end. */
-const MAX_BYTES = 64 * 1024 * 1024;
+export const MAX_BYTES = 64 * 1024 * 1024;
+/** How many of its lines at most: most have some kilobytes. */
+export const MAX_LINES = 200_000;
 const BLOCK_BYTES = 64 * 1024;
+const NEWLINE = 0x0a;
 /** The longest text for people, in characters. */
 const MAX_MESSAGE_LENGTH = 500;
 
@@ -53,6 +56,8 @@ export interface Answer {
 export interface Transcript {
   /** The last turn: `null` if there was none, `undefined` if that can't be known. */
   readonly turn: Turn | null | undefined;
+  /** Whether it may be further from the end of the record than was read. */
+  readonly isCut?: boolean;
   /** The last answer, which may be an earlier turn's. */
   readonly answer?: Answer;
 }
@@ -79,6 +84,7 @@ export function fieldsOf(value: unknown): Fields {
 
 /** The fields of a JSON text; none if it is no object, or no JSON. */
 export function parseFields(text: string): Fields {
+  if (!text.startsWith("{")) return {}; // An error takes time, and there may be many lines.
   try {
     return fieldsOf(JSON.parse(text));
   } catch {
@@ -115,6 +121,11 @@ export function isUuid(value: unknown): value is string {
     /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value);
 }
 
+/** How many lines are read of so many bytes. */
+function lineLimit(bytes: number): number {
+  return Math.max(1000, Math.ceil(MAX_LINES * bytes / MAX_BYTES));
+}
+
 /**
  * The lines of an open file, the last one first, without empty ones. The last `undefined` stands
  * for all that is too far from the end.
@@ -122,9 +133,11 @@ export function isUuid(value: unknown): value is string {
 export function* linesFromEnd(
   file: OpenFile,
   maxBytes = MAX_BYTES,
+  maxLines = lineLimit(maxBytes),
 ): Generator<string | undefined> {
   const size = file.size();
   const least = Math.max(0, size - maxBytes);
+  let lines = 0;
   // The parts of the line that has begun somewhere before, its beginning first.
   let parts: Uint8Array[] = [];
   for (let end = size; end > least;) {
@@ -134,20 +147,24 @@ export function* linesFromEnd(
     if (block === undefined) return yield undefined;
     let lineEnd = block.length;
     while (lineEnd > 0) {
-      const at = block.lastIndexOf(0x0a, lineEnd - 1);
+      const at = block.lastIndexOf(NEWLINE, lineEnd - 1);
       if (at < 0) break;
-      parts.unshift(block.subarray(at + 1, lineEnd));
-      const line = textOfParts(parts);
-      if (line !== "") yield line;
-      parts = [];
+      if (at + 1 < lineEnd) parts.unshift(block.subarray(at + 1, lineEnd));
       lineEnd = at;
+      if (parts.length === 0) {
+        // A file may hold millions of empty lines.
+        while (block[lineEnd - 1] === NEWLINE) lineEnd--;
+        continue;
+      }
+      if (++lines > maxLines) return yield undefined;
+      yield textOfParts(parts);
+      parts = [];
     }
     if (lineEnd > 0) parts.unshift(block.subarray(0, lineEnd));
     end = start;
   }
   if (least > 0) return yield undefined;
-  const line = textOfParts(parts);
-  if (line !== "") yield line;
+  if (parts.length > 0) yield textOfParts(parts);
 }
 
 /** The bytes from `start` to `end`; `undefined` if there are fewer. */

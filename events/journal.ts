@@ -256,7 +256,9 @@ export function parseEntry(line: string): JournalEntry | undefined {
   }
   if (!isRecord(entry) || typeof entry.type !== "string") return undefined;
   const at = new Date(typeof entry.at === "string" ? entry.at : NaN);
-  if (Number.isNaN(at.getTime())) return undefined;
+  // Other years have another form, which is not RFC 3339: +010000-…
+  const hasYear = at.getUTCFullYear() >= 0 && at.getUTCFullYear() <= 9999;
+  if (!hasYear) return undefined; // It may be no time at all.
   // The session is the one whose directory it is, whatever a line says.
   const { at: _at, id: _id, type, ...rest } = entry;
   const isValid = Object.hasOwn(VALID, type) ? VALID[type]!(entry) : true;

@@ -12,12 +12,7 @@ import { spawnLeader } from "../process/child.ts";
 import { keepInheritedLocks } from "../process/inherited_locks.ts";
 import { notifierCommand, notifierOf } from "../process/notifier.ts";
 import { type Meta, META_BYTES, parseMeta, type Paths } from "../store.ts";
-import {
-  exists,
-  readFile,
-  readJsonFile,
-  statOptional,
-} from "../system/files.ts";
+import { readFile, readJsonFile, statOptional } from "../system/files.ts";
 import { poll } from "../system/libc.ts";
 
 /** The shortest time between two notifiers of one process, in milliseconds. */
@@ -144,9 +139,11 @@ function startNotifier(
     keepInheritedLocks();
     const { id } = paths;
     const event = { at: at.toISOString(), id, type: "status", status };
-    touch(paths, at);
+    // Without it, or with a link to another session's in its place, no outcome is written.
+    const isThere = statOptional(paths.dir)?.isDirectory;
+    if (isThere) touch(paths, at);
     spawnLeader(notifierCommand(notifier, event), {
-      cwd: exists(paths.dir) ? paths.dir : "/",
+      cwd: isThere ? paths.dir : "/",
       env: environmentFor(id, status),
       clearEnv: true,
       ignoreHangup: true,

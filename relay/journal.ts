@@ -16,7 +16,7 @@
  * @module
  */
 import { messageOf } from "../errors.ts";
-import { restoreMode } from "../system/files.ts";
+import { identityAt, identityOf, restoreMode } from "../system/files.ts";
 
 /** How much output is kept by default, in bytes. */
 export const LOG_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -90,6 +90,9 @@ export class Journal {
   }
 
   #rotate(): void {
+    // Another session's log, if the directory was moved away, is not put aside.
+    const isOwn = identityAt(this.#path) === identityOf(this.#file.statSync());
+    if (!isOwn) return;
     const old = `${this.#path}.1`;
     try {
       Deno.lstatSync(old);

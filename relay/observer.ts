@@ -11,6 +11,9 @@
  * everything else at most some times a second. `status.json` is written before the event, so that
  * a reader whom the event wakes finds it there.
  *
+ * The program can move the session's directory away and put a link to another session's there. So
+ * nothing is written unless the path still means the same directory.
+ *
  * All of it is the program's word, or that of a file that somebody prints: it can lie about the
  * status, and do nothing else. What fails here (a full disk) loses what was told, never a session.
  *
@@ -52,6 +55,8 @@ const KNOWN_MS = 10_000;
 export interface Observed {
   /** The session's directory. */
   readonly dir: string;
+  /** Tells whether that path still means the session's directory. */
+  readonly isInPlace: () => boolean;
   /** The agent's argument vector. */
   readonly argv: readonly string[];
   /** The master of its terminal. */
@@ -240,6 +245,7 @@ export class Observer {
     const records = this.#records.byUrgency;
     const isEmpty = records.length === 0 && this.#rule === undefined;
     if (isEmpty && !this.#hasFile) return;
+    if (!this.#observed.isInPlace()) return;
     try {
       const [rule, group] = [this.#rule, this.#group];
       writeTold(this.#paths, { records, rule, group });
@@ -272,7 +278,7 @@ export class Observer {
   #append(facts: EventFacts): void {
     this.#lastEvent = facts.type;
     const at = new Date();
-    appendEvent(this.#paths, facts, at);
+    if (this.#observed.isInPlace()) appendEvent(this.#paths, facts, at);
     this.#notifier?.(facts, at);
   }
 
@@ -325,6 +331,7 @@ export class Observer {
       if (found === undefined) return;
       const { agent, id, home = null } = found;
       this.#nextLookAt = performance.now() + KNOWN_MS;
+      if (!this.#observed.isInPlace()) return;
       writeConversation(this.#paths, {
         ...{ agent: agent.name, id, home, how: "process" },
       });

@@ -45,7 +45,7 @@ import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
 import { SCROLLBACK } from "../screen/screen_text.ts";
 import { parseArgs } from "../std.ts";
 import { sleep, within } from "../system/async.ts";
-import { writeAtomic } from "../system/files.ts";
+import { placeAt, writeAtomic } from "../system/files.ts";
 import {
   close,
   getenv,
@@ -203,6 +203,8 @@ class Relay {
   readonly #journal: Journal;
   readonly #server: RelayServer;
   readonly #observer: Observer;
+  /** Whether the session's path still means its directory. The agent can move that away. */
+  readonly #isInPlace: () => boolean;
   readonly #statusAnswers = new Allowance(STATUS_ANSWERS_PER_SECOND);
   readonly #environment: AgentEnvironment = unpackEnvironment();
   #listener: Deno.Listener | undefined;
@@ -221,6 +223,7 @@ class Relay {
   constructor(options: RelayOptions) {
     const { dir, argv, columns, rows, logLimitBytes } = options;
     this.#options = options;
+    this.#isInPlace = placeAt(dir);
     const { master, slavePath } = openPty();
     this.#master = master;
     this.#slavePath = slavePath;
@@ -230,7 +233,7 @@ class Relay {
     const slave = open(slavePath, { access: "both" });
     eraseCharacters(slave);
     this.#observer = new Observer({
-      ...{ dir, argv, master },
+      ...{ dir, argv, master, isInPlace: this.#isInPlace },
       env: agentVariables(getenv, this.#environment),
     });
     this.#screen = new Screen(
@@ -312,7 +315,9 @@ class Relay {
       complain(error); // The agent's ending must be recorded all the same.
     }
     try {
-      Deno.removeSync(`${this.#options.dir}/${SOCKET}`);
+      if (this.#isInPlace()) {
+        Deno.removeSync(`${this.#options.dir}/${SOCKET}`);
+      }
     } catch {
       // The directory may be gone already: --rm, delete -f.
     }
@@ -438,7 +443,9 @@ class Relay {
   #noteInput(): void {
     try {
       const now = new Date();
-      Deno.utimeSync(`${this.#options.dir}/${SOCKET}`, now, now);
+      if (this.#isInPlace()) {
+        Deno.utimeSync(`${this.#options.dir}/${SOCKET}`, now, now);
+      }
     } catch {
       // The directory may be gone, or the file system read-only: typing goes on.
     }
@@ -490,6 +497,8 @@ class Relay {
 
   /** Writes a file of the session, unless the disk is full or, for example, the session deleted. */
   #writeFile(name: string, json: string): "written" | "full" | "failed" {
+    // Something else is in its place, perhaps a link to another session's.
+    if (!this.#isInPlace()) return "failed";
     try {
       writeAtomic(`${this.#options.dir}/${name}`, json + "\n");
       this.#hasComplained = false;

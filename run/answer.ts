@@ -12,6 +12,8 @@ import { readTranscript } from "../agents/conversation.ts";
 import { recognizeAgent } from "../agents/recognize.ts";
 import {
   linesFromEnd,
+  MAX_BYTES,
+  MAX_LINES,
   messageIn,
   type Transcript,
   type Turn,
@@ -68,7 +70,7 @@ export interface LastTurn {
     | "failed"
     | "ended"
     | "unknown";
-  /** Why it failed, for people: one line without control characters. */
+  /** Why it failed, or is unknown, for people: one line without control characters. */
   readonly message?: string;
   /** The status of the HTTP response that made it fail. */
   readonly httpStatus?: number;
@@ -161,6 +163,7 @@ export async function readTurnAnswer(
         const own = {
           turn: isNext ? turn : undefined,
           ...(isIts && { answer }),
+          ...(!isNext && transcript.isCut && { isCut: true }),
         };
         return answerIn(session, { ...rest, transcript: own });
       }
@@ -238,11 +241,12 @@ function sinceStart(
   const { args } = recognizeAgent(meta.argv) ?? { args: [] };
   if (!meta.resumes && agent.idInArguments(args) === undefined) return record;
   const start = Date.parse(meta.createdAt);
-  const { turn, answer } = record;
+  const { turn, answer, isCut } = record;
   const isOwn = (at: number | undefined) => at === undefined || at >= start;
   return {
     turn: turn && isOwn(turn.since) ? turn : turn && null,
     ...(answer && isOwn(answer.at) && { answer }),
+    ...(isCut && { isCut }),
   };
 }
 
@@ -288,8 +292,8 @@ function answerIn(
   session: Session,
   { agent, conversation, transcript }: Heard,
 ): SessionAnswer {
-  const { turn, answer } = transcript;
-  const lastTurn = stateOf(turn, session);
+  const { answer } = transcript;
+  const lastTurn = stateOf(transcript, session);
   if (answer === undefined) throw noAnswer(session, lastTurn);
   const { text, at, tokens, costUsd } = answer;
   return {
@@ -305,8 +309,16 @@ function answerIn(
   };
 }
 
-function stateOf(turn: Transcript["turn"], { state }: Session): LastTurn {
-  if (!turn) return { state: "unknown" };
+/** What was read of a record. */
+const READ = `${
+  MAX_BYTES / 1024 / 1024
+} MiB (or ${MAX_LINES} lines) of its record`;
+
+function stateOf({ turn, isCut }: Transcript, { state }: Session): LastTurn {
+  if (!turn) {
+    const message = `its turn is not within the last ${READ}`;
+    return { state: "unknown", ...(isCut && { message }) };
+  }
   const { message, httpStatus } = turn;
   if (turn.state === "working" && !isLive(state)) return { state: "ended" };
   return {
@@ -336,7 +348,7 @@ export function describeTurn(turn: LastTurn): string {
     case "done":
       return "its turn ended without a message";
     case "unknown":
-      return "its record has no turn of it";
+      return turn.message ?? "its record has no turn of it";
     default:
       return turn.state satisfies never;
   }

@@ -256,6 +256,19 @@ export function identityAt(path: string): string | undefined {
   }
 }
 
+/**
+ * What tells whether a path still means the directory that it means now. Without an answer, as
+ * after a removal, it doesn't.
+ */
+export function placeAt(dir: string): () => boolean {
+  const identity = () => {
+    const facts = statOptional(dir);
+    return facts && identityOf(facts);
+  };
+  const first = identity();
+  return () => first !== undefined && identity() === first;
+}
+
 /** Tells whether an error means that a path doesn't exist. */
 export function isAbsence(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||

@@ -280,6 +280,7 @@ Deno.test({
     Deno.truncateSync(path, 200 * 1024 * 1024);
     assertEquals(readTranscript(found, { maxBytes: 1024 * 1024 }), {
       turn: undefined,
+      isCut: true,
     });
   },
 });

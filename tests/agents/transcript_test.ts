@@ -60,6 +60,18 @@ Deno.test("linesFromEnd() reads no more than it is asked for when a file is huge
   assert(bytes < 100_000);
 });
 
+Deno.test("linesFromEnd() skips millions of empty lines quickly, and ends after many short ones", () => {
+  using root = new TestRoot();
+  const start = performance.now();
+  assertEquals(linesIn(root, `a${"\n".repeat(20_000_000)}b\n`), ["b", "a"]);
+  const ms = performance.now() - start;
+  assert(ms < 2000, `${ms} ms`);
+  const lines = linesIn(root, "x\n".repeat(300_000));
+  assertEquals([lines.length, lines.at(-1)], [200_001, undefined]);
+  // A smaller part of the record has fewer of them.
+  assertEquals(linesIn(root, "x\n".repeat(2000), 3000).length, 1001);
+});
+
 Deno.test("linesFromEnd() ends when the file is cut off meanwhile", () => {
   using root = new TestRoot();
   const path = `${root.dir}/cut`;

@@ -235,3 +235,11 @@ Deno.test("parseEntry() keeps what a newer version has written, without control 
   const told = parseEntry(JSON.stringify({ at, type: "status", status }));
   assertStringIncludes(JSON.stringify(told), JSON.stringify(status));
 });
+
+Deno.test("parseEntry() takes no time that RFC 3339 has no form for", () => {
+  const at = ["9999-12-31T23:59:59.999Z", "+010000-01-01", "-000001-01-01", ""];
+  const entries = at.map((at) =>
+    parseEntry(JSON.stringify({ at, type: "input" }))?.at
+  );
+  assertEquals(entries, [at[0], undefined, undefined, undefined]);
+});

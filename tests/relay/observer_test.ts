@@ -6,12 +6,13 @@ import { sendKeys } from "../../client/terminal.ts";
 import { readConversation } from "../../events/conversation_file.ts";
 import { readTold } from "../../events/status_file.ts";
 import type { Paths } from "../../store.ts";
-import { readState } from "../../store.ts";
+import { pathsIn, readPids, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";
 import { geteuid } from "../../system/libc.ts";
 import {
   assert,
   assertEquals,
+  isRunning,
   PROJECT,
   SmallDisk,
   TestRoot,
@@ -37,12 +38,12 @@ class Printer implements AsyncDisposable {
   ) {}
 
   static async start(
-    { name = "printer", script = PRINTER } = {},
+    { name = "printer", script = PRINTER, args = [] as string[] } = {},
   ): Promise<Printer> {
     const root = new TestRoot();
     // The relay knows an agent by its program's name.
     Deno.copyFileSync("/bin/sh", `${root.dir}/${name}`);
-    const argv = [`${root.dir}/${name}`, "-c", script];
+    const argv = [`${root.dir}/${name}`, "-c", script, ...args];
     const paths = await startTerminal(root.dir, "a", argv);
     const printer = new Printer(root, root.dir, paths);
     await printer.hasPrinted("ready");
@@ -296,6 +297,33 @@ Deno.test("Observer writes little, however fast and however much a program tells
   assert(size > 20_000 && size <= 32 * 1024, `${size} bytes`);
   assertEquals(readTold(printer.paths)?.records[0]?.value, "blocked");
   assert(printer.events().length < 200, `${printer.events().length} events`);
+});
+
+Deno.test("Observer and relay write nothing into another session when a link to that is in the directory's place", async () => {
+  await using other = await Printer.start();
+  // It swaps its own directory, and ends.
+  const script = `echo ready; read x; mv a moved; ln -s "$0" a
+    printf '${BODY.blocked}\\033]0;title\\a'; sleep 0.6`;
+  await using printer = await Printer.start({
+    script,
+    args: [other.paths.dir],
+  });
+  const stateOf = () =>
+    JSON.stringify(
+      [...Deno.readDirSync(other.paths.dir)].map(({ name }) => name).sort()
+        .map((name) => [
+          name,
+          Deno.statSync(`${other.paths.dir}/${name}`).mtime,
+          Deno.statSync(`${other.paths.dir}/${name}`).ino,
+        ]),
+    );
+  const before = stateOf();
+  await printer.print("");
+  const pids = await until(() =>
+    readPids(pathsIn(`${printer.dir}/moved`, "a"))
+  );
+  await until(() => !isRunning(pids.agent)); // The relay.
+  assertEquals(stateOf(), before);
 });
 
 Deno.test({

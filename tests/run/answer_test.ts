@@ -139,6 +139,15 @@ Deno.test("readTurnAnswer() waits for the record of the next turn, and takes no 
   assertEquals((await next).text, "two");
 });
 
+Deno.test("readAnswer() says that the turn is too far from the end of a record, and not that there is none", async () => {
+  await using talker = new Talker();
+  const { root } = talker;
+  const script = `begin 1; answer 1 one; yes | head -n 200001 >>"$rollout"`;
+  const { id } = await talker.run(script);
+  const words = "its turn is not within the last 64 MiB (or 200000 lines)";
+  await fails(readAnswer(id, { root }), "no_answer", words);
+});
+
 Deno.test("answer prints the message and records the conversation that Codex's output names", async () => {
   await using talker = new Talker();
   const { root, env } = talker;
