@@ -40,6 +40,7 @@ import { Turns } from "./typing.ts";
 import { PtyWriter } from "./writer.ts";
 import type { Query } from "../screen/backlog.ts";
 import { fetchEmulator } from "../screen/emulator.ts";
+import { cutQueryLength } from "../screen/program_status.ts";
 import { answer, answerStatus, needsScreen } from "../screen/query.ts";
 import { MIN_COLUMNS, Screen } from "../screen/screen.ts";
 import { SCROLLBACK } from "../screen/screen_text.ts";
@@ -209,6 +210,8 @@ class Relay {
   readonly #environment: AgentEnvironment = unpackEnvironment();
   #listener: Deno.Listener | undefined;
   readonly #buffer = new Uint8Array(BATCH_BYTES);
+  /** The end of the output that was read: what may begin a query that no client is to get. */
+  #rest = new Uint8Array(0);
   #agentPid = 0;
   #stateTimer = false;
   #hasComplained = false;
@@ -305,6 +308,7 @@ class Relay {
     const deadline = performance.now() + 2000;
     try {
       while (performance.now() < deadline && await this.#readBatch() > 0);
+      if (this.#rest.length > 0) await this.#take(this.#rest);
       this.#writer.close();
       this.#listener?.close();
       await this.#server.end();
@@ -364,7 +368,9 @@ class Relay {
   /** Handles the output that is there, at most a batch; 0 if there is none, -1 at the end. */
   async #readBatch(): Promise<number> {
     const buffer = this.#buffer;
-    let length = 0;
+    buffer.set(this.#rest);
+    const before = this.#rest.length;
+    let length = before;
     let end = 0;
     while (length < BATCH_BYTES) {
       const count = readNow(this.#master, buffer.subarray(length));
@@ -374,8 +380,11 @@ class Relay {
       }
       length += count;
     }
-    if (length > 0) await this.#take(buffer.subarray(0, length));
-    return length > 0 ? length : end === -2 ? -1 : 0;
+    if (length === before) return end === -2 ? -1 : 0;
+    const complete = length - cutQueryLength(buffer.subarray(0, length));
+    this.#rest = buffer.slice(complete, length);
+    if (complete > 0) await this.#take(buffer.subarray(0, complete));
+    return length - before;
   }
 
   async #take(bytes: Uint8Array): Promise<void> {

@@ -19,6 +19,7 @@
  *
  * @module
  */
+import { toLatin1 } from "../system/bytes.ts";
 import { plainText } from "./clean_text.ts";
 
 /** What a program is doing. */
@@ -74,6 +75,19 @@ export const STATUS_QUERIES = [
   `${STATUS_INTRODUCER}?\x07`,
   `${STATUS_INTRODUCER}?\x1b\\`,
 ] as const;
+
+/**
+ * How many bytes at the end of some output are the beginning of one of {@linkcode STATUS_QUERIES}, or
+ * could be.
+ */
+export function cutQueryLength(output: Uint8Array): number {
+  for (let length = STATUS_QUERIES[1].length - 1; length > 0; length--) {
+    const end = toLatin1(output.subarray(-length));
+    const isCut = STATUS_QUERIES.some((query) => query.startsWith(end));
+    if (isCut && end.length === length) return length;
+  }
+  return 0;
+}
 
 // Limits in bytes; all that is allowed in a name or value is ASCII.
 const MAX_BODY_LENGTH = 4096 - STATUS_INTRODUCER.length - "\x1b\\".length;

@@ -135,6 +135,32 @@ for (const how of ["nobody", "a client"]) {
   });
 }
 
+Deno.test("relay shows no client a query of OSC 7501 that comes in two parts", async () => {
+  // The answer stands before the next line.
+  const script = PRINTER.replace("$x", "${x##*@}");
+  await using printer = await Printer.start({ script });
+  await using term = await TestWindow.open(attachCommand(printer.dir, "a"));
+  await term.shows(/ready/);
+  const query = "\x1b]7501;?\x1b\\";
+  for (const cut of [1, 5, query.length - 1]) {
+    const [one, two] = [query.slice(0, cut), query.slice(cut)].map((text) =>
+      text.replaceAll("\\", "\\\\").replaceAll("\x1b", "\\033")
+    );
+    await printer.print(`@<${cut}${one}`);
+    await until(() => term.output.includes(`<${cut}`), `part ${cut}`);
+    await printer.print(`@${two}>`);
+    await until(() => term.output.includes(`<${cut}>`), `all of ${cut}`);
+  }
+  assertEquals(printer.log.split(query).length, 4);
+});
+
+Deno.test("relay keeps what only begins like a query of OSC 7501", async () => {
+  const script = "stty raw -echo; printf 'ready\\033]75'";
+  await using printer = await Printer.start({ script });
+  await until(() => readState(printer.paths).state === "exited");
+  assert(printer.log.endsWith("ready\x1b]75"));
+});
+
 Deno.test("relay ends the conversation with a program that types back all that it gets", async () => {
   const script = "stty raw -echo; printf 'ready\\033]7501;?\\033\\\\'; cat";
   await using printer = await Printer.start({ script });
