@@ -62,8 +62,13 @@ export async function exchange(
   const late = new AbortController();
   using _ = startTimer(timeoutMs, () => late.abort());
   const deadline = performance.now() + timeoutMs;
+  // The error, or that the time is up.
+  const reason = async (error: unknown) =>
+    late.signal.aborted ? await tooLate(id, isTerminal, timeoutMs) : error;
   const { since, answer } = isTerminal
-    ? await newOnScreen(id, deadline)
+    ? await newOnScreen(id, deadline, late.signal).catch(async (error) => {
+      throw await reason(error);
+    })
     : newInStreams(id);
   let sent = false;
   let found: Found | undefined;
@@ -74,7 +79,7 @@ export async function exchange(
     found = await waitFor(id, condition, { since, signal: late.signal });
     if (isTerminal) await settle(id, condition);
   } catch (error) {
-    failure = late.signal.aborted ? timedOut(id, timeoutMs) : error;
+    failure = await reason(error);
   }
   // Where nothing could be sent, there is no answer; but a part may have been sent in time.
   if (sent || late.signal.aborted) {
@@ -82,6 +87,17 @@ export async function exchange(
   }
   if (found === undefined) throw failure;
   return statusOfEnd(id, found);
+}
+
+/** The error for what has not happened in time; a terminal's relay may be suspended. */
+async function tooLate(
+  id: string,
+  isTerminal: boolean,
+  timeoutMs: number,
+): Promise<SessionError> {
+  if (!isTerminal) return timedOut(id, timeoutMs);
+  const { suspendedHint } = await import("../relay/connection.ts");
+  return timedOut(id, timeoutMs, { hint: suspendedHint(pathsFor(id)) });
 }
 
 /** A program tells what it is doing a moment before it draws that. */
@@ -136,9 +152,13 @@ function newInStreams(id: string): Beginning {
 }
 
 /** The lines of a terminal that are not there now; they are put together until `deadline`. */
-async function newOnScreen(id: string, deadline: number): Promise<Beginning> {
+async function newOnScreen(
+  id: string,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<Beginning> {
   const { readScreen } = await import("../client/terminal.ts");
-  const look = () => readScreen(id, { ansi: true });
+  const look = () => readScreen(id, { ansi: true, signal });
   // A screen that shows output behind the starting point would get it twice.
   let since = readLogCursor(id);
   let before = await look();
@@ -150,9 +170,10 @@ async function newOnScreen(id: string, deadline: number): Promise<Beginning> {
   }
   const answer: Answer = {
     async print(io, facts) {
-      const after = await look().catch((error) => {
+      const after = await readScreen(id, { ansi: true }).catch((error) => {
         if (!(error instanceof SessionError)) throw error;
-        note(io, `The screen of session "${id}" is gone with it`);
+        if (error.code === "timeout") note(io, error.message);
+        else note(io, `The screen of session "${id}" is gone with it`);
       });
       const workMs = Math.max(LEAST_REPLAY_MS, deadline - performance.now());
       const play = async () =>

@@ -10,14 +10,19 @@
 import { sendEof, sendInput, type SendOptions } from "./input.ts";
 import { checkTailLines, followStreams } from "./logs.ts";
 import { startAttaching, type StartedAttachment } from "./attach_terminal.ts";
-import type { FinalState } from "./watch.ts";
+import { type FinalState, watchSession } from "./watch.ts";
 import {
   checkInstance,
   checkOptions,
   messageOf,
   SessionError,
 } from "../errors.ts";
-import { isTerminal, pathsFor, type RootOptions } from "../store.ts";
+import {
+  isTerminal,
+  noSuchSession,
+  pathsFor,
+  type RootOptions,
+} from "../store.ts";
 import { concat } from "../system/bytes.ts";
 import {
   abortable,
@@ -215,19 +220,24 @@ export async function attachStreams(
   };
   if (stdin !== undefined && !readOnly) {
     const reader = stdin.getReader();
+    const watch = stack.use(watchSession(pathsFor(id, { root })));
     const forwarding = forwardLines(reader, {
-      send: (bytes) =>
-        sendInput(id, bytes, {
+      send: async (bytes) => {
+        if (!watch.isStill()) throw noSuchSession(id);
+        return await sendInput(id, bytes, {
           root,
           timeoutMs: Infinity,
           signal: over.signal,
-        }),
+        });
+      },
       over: over.signal,
       onNotice,
       noticeAfterMs,
     }).then(async () => {
       if (stdinEnd === "detach") leave.abort();
-      else await endInput(id, { root, signal: over.signal }, onNotice);
+      else if (watch.isStill()) {
+        await endInput(id, { root, signal: over.signal }, onNotice);
+      }
     });
     stack.defer(async () => {
       over.abort();

@@ -25,7 +25,12 @@ import {
   type Payloads,
 } from "../relay/protocol.ts";
 import { connectRelay, type RelayConnection } from "../relay/connection.ts";
-import { type Paths, pathsFor, type RootOptions } from "../store.ts";
+import {
+  noSuchSession,
+  type Paths,
+  pathsFor,
+  type RootOptions,
+} from "../store.ts";
 import { sleep, within } from "../system/async.ts";
 import { type FinalState, type SessionWatch, watchSession } from "./watch.ts";
 
@@ -188,6 +193,7 @@ export function startAttaching(
       return { ...connected, paths, output, stack: stack.move() };
     }
     relay = stack.use(connected);
+    if (!watch.isStill()) throw noSuchSession(id);
     if (view.columns !== columns || view.rows !== rows) {
       resize(view.columns, view.rows);
     }
@@ -242,13 +248,16 @@ async function connect(
 ): Promise<RelayConnection | { readonly state: FinalState }> {
   const frame = encode(Frame.ATTACH, request);
   try {
-    return await connectRelay(paths, frame, MAX_REDRAW_BYTES);
+    return await connectRelay(paths, frame, {
+      maxFrameBytes: MAX_REDRAW_BYTES,
+    });
   } catch (error) {
     if (!(error instanceof SessionError) || error.code !== "wrong_state") {
       throw error;
     }
     const state = await finalState(watch, { longestMs: RECORD_MS });
-    if (state === undefined || state.state === "deleted") throw error;
+    const isGone = state?.state === "deleted" || !watch.isStill();
+    if (state === undefined || isGone) throw error;
     return { state };
   }
 }

@@ -355,7 +355,7 @@ class Teller implements Disposable {
       : { from: this.#read };
     const journal = this.#journal ??= openLog(this.paths.events, start);
     try {
-      journal.mark(isStill); // Else what is at the path is another session's.
+      journal.mark(() => this.#isStill()); // Else what is at the path is another session's.
       const texts: string[] = [];
       let left = KEPT_BYTES; // However fast somebody writes.
       for (let bytes; left > 0 && (bytes = await journal.read());) {

@@ -69,9 +69,10 @@ export interface Log extends Disposable {
   /**
    * Notes the log's size; `false` if there is no log.
    *
-   * @param hasNewer Whether another file at the path continues the log. @default {true}
+   * @param isStill Tells whether the path still means this session: else a file that has just been
+   * opened there is left out. @default {() => true}
    */
-  mark(hasNewer?: boolean): boolean;
+  mark(isStill?: () => boolean): boolean;
   /** The next bytes before the mark, `undefined` at it. */
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Whether there is output before the position at which reading has begun. */
@@ -115,9 +116,14 @@ export function openLog(path: string, start: LogStart): Log {
     get position() {
       return position;
     },
-    mark(hasNewer = true) {
-      if (hasNewer && files.length === 0) files = openFiles(path);
-      else if (hasNewer) addNewer(path, files);
+    mark(isStill = () => true) {
+      const known = files.length;
+      if (known === 0) files = openFiles(path);
+      else addNewer(path, files);
+      // Asked once they are open: before, the answer could change until then.
+      if (files.length > known && !isStill()) {
+        for (const { file } of files.splice(known)) file[Symbol.dispose]();
+      }
       for (const log of files) {
         log.end = log.file.size();
         // Truncated: everything written since then is at the beginning.

@@ -346,7 +346,7 @@ async function* follow(
   for (;;) {
     const leaving = leave?.aborted ?? false;
     const final = watch.finalState();
-    for (const { log } of logs) log.mark();
+    for (const { log } of logs) log.mark(watch.isStill);
     let open = logs;
     while (open.length > 0) { // In turns: no stream waits for the other's end.
       const rest: typeof logs = [];

@@ -8,6 +8,7 @@
  */
 import { endOfLog, type LogPosition } from "./log_files.ts";
 import type { LogCursor } from "./logs.ts";
+import { type SessionWatch, watchSession } from "./watch.ts";
 import {
   ArgumentError,
   checkInstance,
@@ -17,6 +18,8 @@ import {
   SessionError,
 } from "../errors.ts";
 import {
+  ANSWER_MS,
+  type ConnectOptions,
   connectRelay,
   isGone,
   type RelayConnection,
@@ -33,12 +36,16 @@ import {
 import { plainText } from "../screen/clean_text.ts";
 import { encodeKey } from "../screen/keys.ts";
 import { parseScreen, type ScreenText } from "../screen/screen_text.ts";
-import { type Paths, pathsFor, readState, type RootOptions } from "../store.ts";
-import { checkTimeoutMs } from "../system/async.ts";
+import {
+  noSuchSession,
+  type Paths,
+  pathsFor,
+  readState,
+  type RootOptions,
+} from "../store.ts";
+import { checkTimeoutMs, onAbort } from "../system/async.ts";
 import { toLatin1 } from "../system/bytes.ts";
 
-/** How long a relay may take to answer. A stopped relay (SIGSTOP) answers once it continues. */
-const ANSWER_MS = 30_000;
 /** The longest error of a relay that is passed on, in characters. */
 const MAX_ERROR_LENGTH = 300;
 
@@ -56,6 +63,8 @@ export interface ReadScreenOptions extends RootOptions {
    * @default {0}
    */
   readonly scrollback?: number;
+  /** Stops the waiting. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -66,7 +75,8 @@ export interface ReadScreenOptions extends RootOptions {
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
  * @throws {SessionError} `not_found`; `unsupported` if it is no terminal; `wrong_state` if
- * its relay is gone.
+ * its relay is gone; `timeout` if its relay doesn't answer, for example because it is suspended.
+ * @throws the signal's reason, once it is aborted.
  *
  * @example
  * ```ts
@@ -80,16 +90,20 @@ export async function readScreen(
   options: ReadScreenOptions = {},
 ): Promise<ScreenText> {
   checkOptions(options, { ansi: "boolean", scrollback: "number" });
-  const { ansi = false, scrollback = 0, root } = options;
+  const { ansi = false, scrollback = 0, signal, root } = options;
   const paths = pathsFor(id, { root });
+  signal?.throwIfAborted();
   try {
     using relay = await connectRelay(
       paths,
       encode(Frame.SCREEN, { ansi, scrollback }),
+      { signal },
     );
     using _ = relay.giveUpAfter(ANSWER_MS);
+    using _closing = onAbort(signal, relay[Symbol.dispose]);
     return await screenReply(relay, id, ansi);
   } catch (error) {
+    signal?.throwIfAborted();
     if (!(error instanceof SessionError) || error.code !== "wrong_state") {
       throw error;
     }
@@ -136,7 +150,8 @@ export type TerminalInputPart =
 /** Options of {@linkcode sendKeys}. */
 export interface SendKeysOptions extends RootOptions {
   /**
-   * How long the program may read nothing, in milliseconds.
+   * How long the program may read nothing, in milliseconds. The session's relay may take as long to
+   * answer, or else 5 s.
    *
    * @default {2000}
    */
@@ -156,7 +171,8 @@ export interface SendKeysOptions extends RootOptions {
  * Needs `--allow-read` and `--allow-write` of the root, without `root` `--allow-env`.
  *
  * @throws {SessionError} `not_found`; `wrong_state` if it has ended; `unsupported` if it is
- * no terminal; `input_full` with `written` if the program does not read its input.
+ * no terminal; `input_full` with `written` if the program does not read its input; `timeout` if
+ * its relay doesn't answer, for example because it is suspended.
  * @throws {ArgumentError} if a part is malformed, or there is no such key; {RangeError} if the
  * timeout is negative.
  * @throws the signal's reason, once it is aborted.
@@ -183,11 +199,14 @@ export async function sendKeys(
     return "raw" in part ? { raw: btoa(toLatin1(part.raw)) } : part;
   });
   const request = encode(Frame.SEND, { parts: encoded, timeoutMs });
-  using relay = await connectRelay(paths, request);
+  using relay = await connectRelay(paths, request, {
+    timeoutMs: options.timeoutMs,
+    signal,
+  });
   // The program may take `timeoutMs` for each part, and for each page of a long one.
   const pages = parts.length + Math.ceil(request.length / 4096);
   using _ = relay.giveUpAfter(ANSWER_MS + pages * timeoutMs);
-  using _closing = closeWhenAborted(relay, signal);
+  using _closing = onAbort(signal, relay[Symbol.dispose]);
   for (;;) {
     const frame = await relay.next();
     signal?.throwIfAborted();
@@ -216,19 +235,6 @@ function checkParts(parts: unknown): void {
   }
 }
 
-/** Closes a connection when the signal is aborted, which wakes a pending read. */
-function closeWhenAborted(
-  relay: RelayConnection | undefined,
-  signal: AbortSignal | undefined,
-): Disposable {
-  const close = () => relay?.[Symbol.dispose]();
-  if (signal?.aborted) close();
-  signal?.addEventListener("abort", close);
-  return {
-    [Symbol.dispose]: () => signal?.removeEventListener("abort", close),
-  };
-}
-
 function sendReplyIn(frame: Received, id: string): SendReply {
   const { written, total, error } = decode(Frame.SEND_REPLY, frame);
   const isCount = (value: unknown): value is number =>
@@ -242,6 +248,12 @@ function sendReplyIn(frame: Received, id: string): SendReply {
 export interface WaitForTerminalOptions extends RootOptions {
   /** A screen counts once there was output behind this place. */
   readonly since?: LogCursor;
+  /**
+   * How long the session's relay may take to greet, in milliseconds.
+   *
+   * @default {5000}
+   */
+  readonly timeoutMs?: number | undefined;
   /** Stops the waiting, with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -251,7 +263,8 @@ export interface WaitForTerminalOptions extends RootOptions {
  * returns that screen. It subscribes to output first and looks then, so it misses no
  * screen that stays; a screen that is overwritten within milliseconds may be missed.
  *
- * @throws {SessionError} as {@linkcode readScreen}; `wrong_state` if the session ends first.
+ * @throws {SessionError} as {@linkcode readScreen}; `wrong_state` if the session ends first;
+ * `not_found` if it is deleted.
  * @throws the signal's reason.
  *
  * @example
@@ -265,12 +278,16 @@ export async function waitForScreen(
   pattern: RegExp,
   options: WaitForTerminalOptions = {},
 ): Promise<ScreenText> {
-  const { since, signal, root } = options;
+  const { since, timeoutMs, signal, root } = options;
   const paths = pathsFor(id, { root });
   signal?.throwIfAborted();
+  // Before connecting: then the connection is to this session, if it is still there after that.
+  using watch = watchSession(paths);
   const lookAgain = encode(Frame.SCREEN, { ansi: false, scrollback: 0 });
-  using relay = await connectWatching(paths);
-  using _ = closeWhenAborted(relay, signal);
+  using relay = await connectWatching(paths, { timeoutMs, signal });
+  const close = () => relay?.[Symbol.dispose]();
+  using _ = onAbort(signal, close);
+  using _gone = whenGone(watch, close);
   // The first activity is no output, it tells that the subscription is made.
   let isFirst = true;
   const isDrawn = () => since === undefined || !isAt(since.stdout, paths);
@@ -292,8 +309,9 @@ export async function waitForScreen(
     const screen = screenIn(frame, id, false);
     if (matchIn(screen, pattern) !== null) return screen;
   }
+  if (!watch.isStill()) throw noSuchSession(id);
   // Output right before its end counts as well.
-  const last = await readScreen(id, { root });
+  const last = await readScreen(id, { root, signal });
   if (isDrawn() && matchIn(last, pattern) !== null) return last;
   throw new SessionError(
     "wrong_state",
@@ -302,12 +320,29 @@ export async function waitForScreen(
   );
 }
 
+/** Calls a function once a session's directory is gone, of which its relay knows nothing. */
+function whenGone(watch: SessionWatch, call: () => void): Disposable {
+  let isOver = false;
+  const look = async () => {
+    for (; !isOver; await watch.next()) {
+      if (!watch.isStill()) return call();
+    }
+  };
+  look().catch(() => {}); // It watches nothing that can fail.
+  return {
+    [Symbol.dispose]() {
+      isOver = true;
+    },
+  };
+}
+
 /** A connection that gets ACTIVITY frames; `undefined` if the session has ended. */
 async function connectWatching(
   paths: Paths,
+  options: ConnectOptions,
 ): Promise<RelayConnection | undefined> {
   try {
-    return await connectRelay(paths, encode(Frame.WATCH));
+    return await connectRelay(paths, encode(Frame.WATCH), options);
   } catch (error) {
     if (error instanceof SessionError && error.code === "wrong_state") {
       return undefined;

@@ -8,7 +8,8 @@
  */
 import {
   checkCursor,
-  followLogs,
+  existingPaths,
+  followStreams,
   type LogCursor,
   type LogStream,
   readLogCursor,
@@ -16,7 +17,7 @@ import {
 import { OutputSearch } from "./output_search.ts";
 import { lastTraffic } from "./traffic.ts";
 import { waitForStatus, waitForTurn } from "./wait_status.ts";
-import { type EndState, watchSession } from "./watch.ts";
+import { type EndState, type FinalState, watchSession } from "./watch.ts";
 import {
   ArgumentError,
   checkInstance,
@@ -213,23 +214,30 @@ export async function waitFor<C extends Condition>(
   const over = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
   try {
     // The type follows from the condition, which TypeScript can't see.
-    return await find(id, condition, { ...options, signal: over }) as never;
+    const where = { ...options, signal: over };
+    return await find(id, condition, where) as never;
   } catch (error) {
     if (signal?.aborted || !late.signal.aborted) throw error;
-    throw timedOut(id, timeoutMs, { cause: error });
+    const hint = condition.for === "screen"
+      ? (await import("../relay/connection.ts"))
+        .suspendedHint(pathsFor(id, options))
+      : "";
+    throw timedOut(id, timeoutMs, { hint, cause: error });
   }
 }
 
 /** Where and how long {@linkcode find} looks. */
 interface Search extends RootOptions {
   readonly since?: LogCursor;
+  /** See {@linkcode WaitOptions}. */
+  readonly timeoutMs?: number;
   readonly signal: AbortSignal;
 }
 
 async function find(
   id: string,
   condition: Condition,
-  { root, since, signal }: Search,
+  { root, since, timeoutMs, signal }: Search,
 ): Promise<Found> {
   switch (condition.for) {
     case "exit": {
@@ -247,7 +255,7 @@ async function find(
     case "screen": {
       const { matchIn, waitForScreen } = await import("./terminal.ts");
       const { pattern } = condition;
-      const where = { root, since, signal };
+      const where = { root, since, timeoutMs, signal };
       const screen = await waitForScreen(id, pattern, where);
       return { for: "screen", match: matchIn(screen, pattern)!, screen };
     }
@@ -310,16 +318,25 @@ async function findOutput(
   };
   let cursor: LogCursor = since ?? { stdout: null, stderr: null };
   // Followed, not read: output between a look and a subscription would be missed.
-  const chunks = followLogs(id, { root, since, signal });
-  for await (const { stream, bytes, end } of chunks) {
-    const found = searches[stream].add(bytes, end);
-    cursor = { ...cursor, [stream]: found?.end ?? end };
-    if (found === undefined) continue;
-    const { match, offset } = found;
-    return { for: "output", match, stream, offset, cursor };
+  const streams = ["stdout", "stderr"] as const;
+  const chunks = followStreams(existingPaths(id, { root }), streams, {
+    since,
+    signal,
+  });
+  try {
+    for (;;) {
+      const { done, value } = await chunks.next();
+      if (done) throw endedBefore(id, value, `writing ${pattern}`);
+      const { stream, bytes, end } = value;
+      const found = searches[stream].add(bytes, end);
+      cursor = { ...cursor, [stream]: found?.end ?? end };
+      if (found === undefined) continue;
+      const { match, offset } = found;
+      return { for: "output", match, stream, offset, cursor };
+    }
+  } finally {
+    await chunks.return(undefined);
   }
-  signal.throwIfAborted();
-  throw endedBefore(id, `writing ${pattern}`);
 }
 
 async function waitForIdle(
@@ -334,11 +351,11 @@ async function waitForIdle(
   let seen: string | undefined;
   let quietSince = 0;
   for (;;) {
-    if (watch.finalState() !== undefined) {
-      throw endedBefore(paths.id, "being idle");
-    }
     const now = performance.now();
     const last = lastTraffic(paths);
+    // After the look: what it saw may be a later session's.
+    const end = watch.finalState();
+    if (end !== undefined) throw endedBefore(paths.id, end, "being idle");
     if (last.mark !== seen) {
       // The wall clock may be set, or differ from the disk's. So it only says how old the
       // traffic was at the first look; a time in the future counts as now.
@@ -352,7 +369,12 @@ async function waitForIdle(
   }
 }
 
-function endedBefore(id: string, what: string): SessionError {
+function endedBefore(
+  id: string,
+  end: FinalState | undefined,
+  what: string,
+): SessionError {
+  if (end?.state === "deleted") return noSuchSession(id);
   return new SessionError(
     "wrong_state",
     `Session "${id}" has ended without ${what}`,

@@ -224,11 +224,17 @@ async function look<T>(
   let position = from;
   for (;;) {
     const end = watch.finalState();
-    const session = { paths, meta, state: stateAt(paths, meta) };
-    const read = await eventsSince(paths, position);
+    let session: Watched = { paths, meta, state: stateAt(paths, meta) };
+    let read = await eventsSince(paths, position);
+    if (!watch.isStill()) { // What was read may be a later session's.
+      if (end === undefined) continue;
+      session = { ...session, state: { state: "lost", pids: null } };
+      read = { events: [], position: position ?? null };
+    }
     position = read.position;
     const found = check(session, read.events, end);
     if (found !== undefined) return found;
+    if (end?.state === "deleted") throw noSuchSession(paths.id);
     if (end !== undefined) {
       const message = `Session "${paths.id}" has ended without ${what}: ${
         describeState(end)

@@ -76,6 +76,11 @@ export interface SessionWatch extends Disposable {
   ring(): void;
   /** Looks whether the session is over: its final state, or `undefined` while it runs. */
   finalState(): FinalState | undefined;
+  /**
+   * Looks whether the paths still mean this session. If so, then all that was read there since
+   * the subscription is its own, and no later session's with its id.
+   */
+  isStill(): boolean;
 }
 
 /** Options of {@linkcode watchSession}. */
@@ -155,11 +160,13 @@ export function watchSession(
   watchFiles();
   rung = false; // The caller looks after this.
 
+  const isStill = () => key === undefined || identityAt(paths.lock) === key;
+
   function look(): FinalState | undefined {
     const state = readState(paths);
     // A session without a lock file has no processes: nothing will change. The identity is
     // checked last: if it is still this session's, so is all of the state above.
-    if (key === undefined || identityAt(paths.lock) === key) {
+    if (isStill()) {
       if (state.state === "exited" || state.state === "lost") return state;
       ending = lock !== undefined && readRecord(lock) !== undefined;
       return undefined;
@@ -172,6 +179,7 @@ export function watchSession(
   return {
     ring,
     finalState: () => final ??= look(),
+    isStill,
     async next(timeoutMs = Infinity) {
       signal?.throwIfAborted();
       watchFiles();

@@ -13,7 +13,6 @@ import { keepInheritedLocks } from "../process/inherited_locks.ts";
 import { notifierCommand, notifierOf } from "../process/notifier.ts";
 import { type Meta, META_BYTES, parseMeta, type Paths } from "../store.ts";
 import { readFile, readJsonFile, statOptional } from "../system/files.ts";
-import { poll } from "../system/libc.ts";
 
 /** The shortest time between two notifiers of one process, in milliseconds. */
 const PAUSE_MS = 1000;
@@ -83,29 +82,34 @@ export function notifyAt(paths: Paths): Notify | undefined {
   return meta && notifyOf(meta, paths);
 }
 
+/** A notifier that has to wait. */
+export interface LaterNotice {
+  /** For how long, in milliseconds. */
+  readonly waitMs: number;
+  /** Tells it then. Never throws. */
+  tell(): void;
+}
+
 /**
- * Tells the notifier of a status that `report` has just told, and that is another one than before. The
- * process ends at once: so it waits here if the last start was less than a second ago. Never throws.
- *
- * @param isCurrent Tells whether nobody has reported anything else since.
+ * Tells the notifier of a status that `report` has just told, and that is another one than before. If
+ * the last start was less than a second ago, the caller has to do that later. Never throws.
  */
-export async function notifyReport(
+export function notifyReport(
   paths: Paths,
   status: ToldStatus,
-  isCurrent: () => boolean,
-): Promise<void> {
-  if (!isTold(status)) return;
+): LaterNotice | undefined {
+  if (!isTold(status)) return undefined;
   const meta = metaAt(paths);
-  if (meta?.notify === undefined) return;
+  if (meta?.notify === undefined) return undefined;
   const at = new Date();
+  const tell = () => void startNotifier(meta, paths, status, at);
   // The time of the file: when the last one has started, or has ended.
   const last = statOptional(paths.notify)?.mtime?.getTime() ?? 0;
   const waitMs = last + PAUSE_MS - at.getTime();
-  if (waitMs > 0) {
-    await poll(-1, 0, Math.min(waitMs, PAUSE_MS)); // The clock may have been set back.
-    if (!isCurrent()) return;
-  }
-  startNotifier(meta, paths, status, at);
+  // The clock may have been set back.
+  if (waitMs > 0) return { waitMs: Math.min(waitMs, PAUSE_MS), tell };
+  tell();
+  return undefined;
 }
 
 /** The metadata in a session's directory; `undefined` if they can't be read. */

@@ -6,7 +6,7 @@
  */
 import type { StatusSource, ToldStatus } from "./event.ts";
 import { appendEvent } from "./journal.ts";
-import { notifyReport } from "./notify.ts";
+import { type LaterNotice, notifyReport } from "./notify.ts";
 import { readReport, type Report, writeReport } from "./report_file.ts";
 import { readTold } from "./status_file.ts";
 import { type Told, toldIn } from "./told.ts";
@@ -35,7 +35,7 @@ import {
   pathsFor,
   readState,
 } from "../store.ts";
-import { statOptional } from "../system/files.ts";
+import { type OpenFile, openFile, statOptional } from "../system/files.ts";
 import { poll } from "../system/libc.ts";
 
 /** Options of {@linkcode reportStatus}. */
@@ -67,6 +67,8 @@ export interface Reported {
 const SOURCE: StatusSource = "report";
 /** How long a session may take to record its processes; it has started this one already. */
 const START_MS = 1000;
+/** How long a report waits for others at most, in milliseconds. Each takes a few. */
+const LOCK_MS = 1000;
 
 /**
  * Reports what the session is doing that this process belongs to; `clear` takes the last report
@@ -92,8 +94,53 @@ export async function reportStatus(
   const told = checkReport(value, options);
   const paths = ownPaths();
   const agent = await runningAgent(paths);
-  const before = readReport(paths);
-  const report = told && reportOf(told, options.pid ?? agent, before);
+  const status = told && { ...told, source: SOURCE };
+  let report: Report | null;
+  let later: LaterNotice | undefined;
+  {
+    // However many report at the same time, the report and the last event agree, and each is
+    // compared with the one before it.
+    using _ = await lockReports(paths);
+    const before = readReport(paths);
+    report = told && reportOf(told, options.pid ?? agent, before);
+    write(paths, report);
+    // What a terminal's program tells comes first: then nothing has changed.
+    if (!isSame(report, before) && !readTold(paths)?.records.length) {
+      appendEvent(paths, { type: "status", status });
+      if (status && report?.since !== before?.since) {
+        later = notifyReport(paths, status);
+      }
+    }
+  }
+  if (later !== undefined) {
+    // The process ends at once: so it waits here.
+    await poll(-1, 0, later.waitMs);
+    using _ = await lockReports(paths);
+    if (isSame(report, readReport(paths))) later.tell();
+  }
+  return { id: paths.id, status };
+}
+
+/**
+ * Keeps other reports out until it is disposed of. If another process holds the lock for too long,
+ * because it is stopped, the report is told without it.
+ */
+async function lockReports(paths: Paths): Promise<OpenFile | undefined> {
+  // Only reports lock this file: senders lock the metadata, for as long as they send.
+  const file = openFile(paths.pid);
+  const deadline = performance.now() + LOCK_MS;
+  while (file?.tryLock("exclusive") === false) {
+    if (performance.now() > deadline) break;
+    await poll(-1, 0, 1);
+  }
+  return file;
+}
+
+function isSame(report: Report | null, other: Report | undefined): boolean {
+  return JSON.stringify(report) === JSON.stringify(other ?? null);
+}
+
+function write(paths: Paths, report: Report | null): void {
   try {
     writeReport(paths, report);
   } catch (error) {
@@ -106,21 +153,6 @@ export async function reportStatus(
       { id: paths.id, cause: error },
     );
   }
-  const status = told && { ...told, source: SOURCE };
-  const isNew = JSON.stringify(report) !== JSON.stringify(before ?? null);
-  // What a terminal's program tells comes first: then nothing has changed.
-  if (isNew && !readTold(paths)?.records.length) {
-    appendEvent(paths, { type: "status", status });
-    if (report && status && report.since !== before?.since) {
-      const written = JSON.stringify(report);
-      await notifyReport(
-        paths,
-        status,
-        () => JSON.stringify(readReport(paths)) === written,
-      );
-    }
-  }
-  return { id: paths.id, status };
 }
 
 /** What is to be reported; `null` for `clear`. */

@@ -8,7 +8,7 @@
  * @module
  */
 import { concat } from "../system/bytes.ts";
-import { sleep, startTimer } from "../system/async.ts";
+import { onAbort, sleep, startTimer } from "../system/async.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { messageOf, SessionError } from "../errors.ts";
 import {
@@ -31,7 +31,9 @@ import {
   readState,
   type StateName,
 } from "../store.ts";
-import { exists } from "../system/files.ts";
+import { readEntry } from "../process/table.ts";
+import { exists, isGranted } from "../system/files.ts";
+import { OS } from "../system/os.ts";
 
 /** A connection whose versions match. */
 export interface RelayConnection extends Disposable {
@@ -39,32 +41,53 @@ export interface RelayConnection extends Disposable {
   next(): Promise<Received | undefined>;
   /** Sends whole frames, in the order of the calls. */
   send(bytes: Uint8Array): Promise<void>;
-  /** Closes the connection after so long, as if the relay had. Disposing of the result stops that. */
+  /**
+   * Closes the connection after so long: then {@linkcode next} throws `timeout`. Disposing of the
+   * result stops that.
+   */
   giveUpAfter(ms: number): Disposable;
 }
 
-/** How long a relay may take to greet. A stopped relay (SIGSTOP) greets once it continues. */
-const GREETING_MS = 30_000;
-/** How long to wait for the socket of a relay that is about to start, in milliseconds. */
-const START_MS = 2000;
+/** How long a relay may take to answer, unless the caller says so. */
+export const ANSWER_MS = 5000;
+/** What it gets at least: it answers within milliseconds, but the machine may be busy. */
+const LEAST_MS = 500;
+/** How long a session that is starting may take until it has a relay. */
+const STARTING_MS = 30_000;
+/** How long the relay of a running session may take to listen, or to end. */
+const RUNNING_MS = 2000;
 /** How often to look for it, in milliseconds. */
 const RETRY_MS = 10;
 /** The longest message of a relay that is passed on, in characters. */
 const MAX_MESSAGE_LENGTH = 300;
 
+/** How to connect. */
+export interface ConnectOptions {
+  /** A longer frame is an error, in bytes. @default {MAX_REPLY_BYTES} */
+  readonly maxFrameBytes?: number;
+  /** How long the relay may take to greet, in milliseconds; half a second at least. @default {5000} */
+  readonly timeoutMs?: number | undefined;
+  /** Stops the connecting. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Connects to the relay of a session and exchanges versions. The caller's first frames
- * are sent along with the greeting. A frame of more than `maxFrameBytes` is an error.
+ * are sent along with the greeting.
  *
  * @throws {SessionError} `not_found`; `unsupported` if the session is no terminal, or its relay
- * speaks another version; `wrong_state` if it has no relay that listens.
+ * speaks another version; `wrong_state` if it has no relay that listens; `timeout` if that
+ * doesn't answer.
+ * @throws the signal's reason, once it is aborted.
  */
 export async function connectRelay(
   paths: Paths,
   first: Uint8Array = new Uint8Array(0),
-  maxFrameBytes = MAX_REPLY_BYTES,
+  options: ConnectOptions = {},
 ): Promise<RelayConnection> {
-  const conn = await connect(paths);
+  const { maxFrameBytes = MAX_REPLY_BYTES, timeoutMs, signal } = options;
+  const greetingMs = Math.max(LEAST_MS, timeoutMs ?? ANSWER_MS);
+  const conn = await connect(paths, timeoutMs ?? STARTING_MS, signal);
   const reader = new FrameReader(maxFrameBytes);
   const next = async (): Promise<Received | undefined> => {
     for (;;) {
@@ -75,6 +98,7 @@ export async function connectRelay(
       try {
         count = await conn.read(reader.room);
       } catch (error) {
+        if (isSilent) throw silent(paths);
         if (isGone(error)) return undefined;
         throw error;
       }
@@ -107,19 +131,22 @@ export async function connectRelay(
       isSilent = true;
       close();
     });
-  const lost = () => unreachable(paths.id, isSilent ? "running" : "exited");
   try {
-    using _ = giveUpAfter(GREETING_MS);
+    using _ = giveUpAfter(greetingMs);
+    using _closing = onAbort(signal, close);
     await send(concat([encode(Frame.HELLO, { protocol: PROTOCOL }), first]));
     const frame = await next();
-    if (frame === undefined) throw lost();
+    signal?.throwIfAborted();
+    if (frame === undefined) throw unreachable(paths.id, "exited");
     checkHello(frame, "relay");
   } catch (error) {
     close();
+    signal?.throwIfAborted();
     if (error instanceof VersionError) {
       throw versionError(paths.id, error.message);
     }
-    throw isGone(error) ? lost() : error;
+    if (!isGone(error)) throw error;
+    throw isSilent ? silent(paths) : unreachable(paths.id, "exited");
   }
   return { next, send, giveUpAfter, [Symbol.dispose]: close };
 }
@@ -133,7 +160,11 @@ export function isGone(error: unknown): boolean {
 }
 
 /** Connects to the socket, and waits for it while the session starts. */
-async function connect(paths: Paths): Promise<Deno.Conn> {
+async function connect(
+  paths: Paths,
+  startingMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Deno.Conn> {
   const begin = performance.now();
   for (;;) {
     try {
@@ -148,15 +179,15 @@ async function connect(paths: Paths): Promise<Deno.Conn> {
       if (state !== "starting") checkIsTerminal(paths, error);
       // Its relay may be about to listen, or about to end.
       const longestMs = state === "starting"
-        ? GREETING_MS
+        ? startingMs
         : state === "running"
-        ? START_MS
+        ? RUNNING_MS
         : 0;
       if (performance.now() > begin + longestMs) {
         throw unreachable(paths.id, state, error);
       }
     }
-    await sleep(RETRY_MS);
+    await sleep(RETRY_MS, signal);
   }
 }
 
@@ -188,6 +219,27 @@ export function unreachable(
     `Cannot reach the terminal of session "${id}": ${why}`,
     { id, cause },
   );
+}
+
+/** The error for a relay that listens, and doesn't answer. */
+function silent(paths: Paths): SessionError {
+  const { id } = paths;
+  const why = suspendedHint(paths) || ": its relay does not answer";
+  const message = `Cannot reach the terminal of session "${id}"${why}`;
+  return new SessionError("timeout", message, { id });
+}
+
+/**
+ * The end of an error's message: what to do if a signal such as SIGSTOP has stopped the relay of a
+ * session. Empty if none has, or if that isn't known.
+ */
+export function suspendedHint(paths: Paths): string {
+  const state = readState(paths);
+  const seesProcesses = OS.hasProc && isGranted({ name: "ffi" });
+  if (state.state !== "running" || !seesProcesses) return "";
+  const { agent: relay } = state.pids; // The record names the relay in the agent's place.
+  if (!readEntry(relay)?.stopped) return "";
+  return `: its relay is suspended; to continue: kill -CONT ${relay}; to end it: codex-session stop ${paths.id}`;
 }
 
 function versionError(id: string, why: string): SessionError {

@@ -36,6 +36,16 @@ export function startTimer(ms: number, fire: () => void): Disposable {
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
+/** Calls a function when the signal is aborted, until the result is disposed of. */
+export function onAbort(
+  signal: AbortSignal | undefined,
+  call: () => void,
+): Disposable {
+  if (signal?.aborted) call();
+  signal?.addEventListener("abort", call);
+  return { [Symbol.dispose]: () => signal?.removeEventListener("abort", call) };
+}
+
 /** Waits for `ms` milliseconds. Rejects with the signal's reason when it is aborted. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,8 +1,10 @@
 import { sendEof, sendInput } from "../../client/input.ts";
-import { readLog, readLogCursor } from "../../client/logs.ts";
+import { followLog, readLog, readLogCursor } from "../../client/logs.ts";
 import { sendKeys } from "../../client/terminal.ts";
 import { waitFor, waitForSession } from "../../client/wait.ts";
 import { SessionError } from "../../errors.ts";
+import { appendEvent } from "../../events/journal.ts";
+import { createSession } from "../../session/create.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { pathsFor } from "../../store.ts";
 import {
@@ -102,6 +104,37 @@ Deno.test("waitForSession() throws not_found when there is none, or none any mor
   const ended = waitForSession("a", options);
   Deno.removeSync(`${root.dir}/a`, { recursive: true });
   assertEquals(await codeOf(ended), "not_found");
+});
+
+Deno.test("waitFor() and followLog() keep to a session whose id is used again, or that is removed", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  await start(root, "a", "echo one; sleep 60");
+  await start(root, "b", "echo later; sleep 60");
+  await createSession({ ...at, id: "t", kind: "pty", command: ["cat"] });
+  const later = pathsFor("b", at);
+  await until(() => Deno.readTextFileSync(later.stdout) === "later\n");
+  const status = { value: "done", source: "report" } as const;
+  Deno.writeTextFileSync(later.events, "");
+  appendEvent(later, { type: "status", status });
+  const followed = Array.fromAsync(followLog("a", at));
+  const pattern = /later/;
+  const waits = [
+    waitFor("a", { for: "output", pattern }, at),
+    waitFor("a", { for: "status", values: ["done"] }, at),
+    waitFor("a", { for: "turn" }, at),
+    waitFor("a", { for: "idle", idleMs: 60_000 }, at),
+    waitFor("t", { for: "screen", pattern }, at),
+  ];
+  await waitFor("a", { for: "output", pattern: /one/ }, at);
+  // All at once for them, as if they had been suspended meanwhile.
+  Deno.removeSync(`${root.dir}/a`, { recursive: true });
+  Deno.renameSync(`${root.dir}/b`, `${root.dir}/a`);
+  Deno.removeSync(`${root.dir}/t`, { recursive: true });
+  const codes = await Promise.all(waits.map(codeOf));
+  assertEquals(codes, waits.map(() => "not_found"));
+  const text = (await followed).map((bytes) => new TextDecoder().decode(bytes));
+  assertEquals(text.join(""), "one\n");
 });
 
 Deno.test("waitFor() idle counts output of a time to come as new, and is not fooled by a clock that is set", async () => {

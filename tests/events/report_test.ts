@@ -3,16 +3,19 @@
  *
  * @module
  */
-import { readReport } from "../../events/report_file.ts";
+import { readReport, writeReport } from "../../events/report_file.ts";
 import { readStatus } from "../../mod.ts";
 import { createSession } from "../../session/create.ts";
 import { type Paths, pathsFor } from "../../store.ts";
+import { openFile } from "../../system/files.ts";
 import { waitForSession } from "../../client/wait.ts";
 import {
+  assert,
   assertEquals,
   assertStringIncludes,
   CLI,
   runCli,
+  startCli,
   TestRoot,
   until,
 } from "../helpers.ts";
@@ -22,6 +25,15 @@ import { test } from "../process_helpers.ts";
 function reportIn({ id, dir }: Paths, ...args: string[]) {
   const env = { CODEX_SESSION_ID: id, CODEX_SESSION_DIR: dir };
   return runCli("/nowhere", ["report", ...args], { env });
+}
+
+/** Where a link leads; `undefined` if it is gone. */
+function linkAt(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The statuses in a session's journal. */
@@ -62,6 +74,32 @@ test("reportStatus() tells what the session does, and an event if that is new", 
     null,
   ]);
   assertEquals(Deno.statSync(paths.events).mode! & 0o777, 0o600);
+});
+
+test("reportStatus() waits for another report, and compares with that one", async (root) => {
+  const at = { root: root.dir };
+  const { paths } = await createSession({ ...at, command: ["sleep", "9"] });
+  const env = { CODEX_SESSION_ID: paths.id, CODEX_SESSION_DIR: paths.dir };
+  await reportIn(paths, "done");
+  const done = readReport(paths)!;
+  writeReport(paths, null);
+  let second: Deno.ChildProcess;
+  {
+    using first = openFile(paths.pid)!;
+    assert(first.tryLock("exclusive"));
+    second = startCli("/nowhere", ["report", "done"], { env });
+    const fds = `/proc/${second.pid}/fd`;
+    await until(() =>
+      [...Deno.readDirSync(fds)].some(({ name }) =>
+        linkAt(`${fds}/${name}`) === paths.pid
+      )
+    );
+    writeReport(paths, done);
+  }
+  await second.stdin.close();
+  assertEquals((await second.output()).code, 0);
+  assertEquals(readReport(paths), done);
+  assertEquals(toldIn(paths).length, 1);
 });
 
 test("reportStatus() ends with the process that it names", async (root) => {

@@ -7,7 +7,11 @@ import { connectIn } from "../../relay/socket.ts";
 import { pathsFor } from "../../store.ts";
 import { within } from "../../system/async.ts";
 import { readScreen, sendKeys, waitForScreen } from "../../client/terminal.ts";
+import { waitFor } from "../../client/wait.ts";
+import { SessionError } from "../../errors.ts";
+import { createSession } from "../../session/create.ts";
 import { assert, assertEquals, assertRejects, TestRoot } from "../helpers.ts";
+import { test } from "../process_helpers.ts";
 
 const HELLO = encodeFrame(Frame.HELLO, { protocol: PROTOCOL });
 const EVIL = "a\x1b]52;c;AAAA\x07\x1b[2J\x9b6n\u202eb\nc";
@@ -27,6 +31,7 @@ class Liar implements AsyncDisposable {
   constructor(...frames: readonly Uint8Array[]) {
     Deno.mkdirSync(this.paths.dir);
     Deno.writeTextFileSync(`${this.paths.dir}/terminal.json`, "{}");
+    Deno.writeTextFileSync(this.paths.lock, "");
     const path = `${this.paths.dir}/attach.sock`;
     this.#listener = Deno.listen({ transport: "unix", path });
     this.#serving = this.#serve(frames);
@@ -133,5 +138,32 @@ Deno.test("connectRelay() gives up a relay that says nothing for too long", asyn
   await using liar = new Liar(HELLO);
   using relay = await connectRelay(liar.paths);
   using _ = relay.giveUpAfter(20);
-  assertEquals(await relay.next(), undefined);
+  const error = await assertRejects(
+    () => relay.next(),
+    SessionError,
+    "its relay does not answer",
+  );
+  assertEquals(error.code, "timeout");
+});
+
+test("readScreen(), sendKeys() and waitFor() end when the relay is suspended", async (root) => {
+  const at = { root: root.dir };
+  const command = ["cat"];
+  const { id, pids } = await createSession({ ...at, kind: "pty", command });
+  const relay = pids.relay!;
+  Deno.kill(relay, "SIGSTOP");
+  const keys = [{ key: "x" }];
+  const screen = { for: "screen", pattern: /x/ } as const;
+  const works = [
+    waitFor(id, screen, { ...at, timeoutMs: 200 }),
+    sendKeys(id, keys, { ...at, timeoutMs: 100 }),
+  ];
+  const hint = `its relay is suspended; to continue: kill -CONT ${relay}`;
+  await Promise.all(works.map(async (work) => {
+    const error = await assertRejects(() => work, SessionError, hint);
+    assertEquals(error.code, "timeout");
+  }));
+  const signal = AbortSignal.timeout(20);
+  const read = () => readScreen(id, { ...at, signal });
+  await assertRejects(read, DOMException, "timeout");
 });
