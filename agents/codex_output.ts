@@ -24,8 +24,9 @@ import {
 /** The first line with `--json` has a hundred bytes, the header some hundred. */
 const MAX_START_BYTES = 8 * 1024;
 
+/** Warnings about the configuration stand before it. */
 const HEADER =
-  /^(?:Reading additional input from stdin\.\.\.\n)?OpenAI Codex v[^\n]*\n-{8}\n((?:[a-z ]+: [^\n]*\n)+)-{8}\nuser\n/;
+  /^(?:warning: [^\n]*\n)*(?:Reading additional input from stdin\.\.\.\n)?OpenAI Codex v[^\n]*\n-{8}\n((?:[a-z ]+: [^\n]*\n)+)-{8}\nuser\n/;
 
 function isJson(args: readonly string[]): boolean {
   const end = args.indexOf("--");

@@ -52,7 +52,10 @@ function recognizePackage(words: readonly string[]): Recognized | undefined {
   const flags = ["-y", "--yes", "--", "-q", "--quiet"];
   const at = words.findIndex((word) => !flags.includes(word));
   const [, name] = /^(@?[^@]+)(@.*)?$/.exec(words[at] ?? "") ?? [];
-  const agent = AGENTS.find(({ npmPackage }) => npmPackage === name);
+  // `npx codex` runs the program of a package that is installed.
+  const agent = AGENTS.find(({ npmPackage, programs }) =>
+    npmPackage === name || programs.includes(name!)
+  );
   return agent && { agent, args: words.slice(at + 1) };
 }
 

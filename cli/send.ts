@@ -12,7 +12,7 @@ import { choose, forEachChosen, isFiltered } from "./selection.ts";
 import { needOf } from "./status.ts";
 import type { SendOptions } from "../client/input.ts";
 import type { Session } from "../session/find.ts";
-import { isSuspended } from "../events/status.ts";
+import { agentOf } from "../events/conversation.ts";
 import { readTold } from "../events/status_file.ts";
 import { readStatus } from "../session/inspect.ts";
 import { isLive, type Kind, KINDS } from "../store.ts";
@@ -163,15 +163,24 @@ async function prepare(
 
 /**
  * Refuses to type text while the program waits for a permission: it would take the Enter behind
- * the text for a yes. Text answers a question, and what `report` tells shows no dialog.
+ * the text for a yes. Text answers a question, and what `report` tells shows no dialog. While Codex
+ * asks whether to trust a folder, it tells nothing.
  */
 function checkWaits(session: Session): void {
-  const { id, paths } = session;
+  const { id, paths, meta } = session;
   const status = readStatus(id);
   if (status?.source === "report") return;
   // A suspended program has no status, but takes the text when it goes on.
-  const records = status?.records ??
-    (isSuspended(session) ? readTold(paths)?.records : undefined) ?? [];
+  const records = status?.records ?? readTold(paths)?.records ?? [];
+  const agent = agentOf(meta);
+  const isSilent = status === null && records.length === 0;
+  if (isSilent && agent?.tellsTerminal && isLive(session.state)) {
+    throw new SessionError(
+      "blocked",
+      `Cannot send text to session "${id}": ${agent.name} has not told yet what it is doing, and may show a dialog, which Enter would answer; to look: codex-session screen ${id}; answer with keys (codex-session send ${id} -k KEY), attach (codex-session attach ${id}), or send it anyway with -f`,
+      { id },
+    );
+  }
   const need = [...status === null ? [] : [status], ...records]
     .find(({ value, kind }) => value === "blocked" && kind !== "question");
   if (need === undefined) return;

@@ -32,6 +32,7 @@ Deno.test("idInCodexOutput() believes the header that Codex begins with, and no 
     idInCodexOutput(args, output(root, { stderr }));
   assertEquals(id(HEADER), ID);
   assertEquals(id(`Reading additional input from stdin...\n${HEADER}`), ID);
+  assertEquals(id(`warning: Untrusted configuration\n${HEADER}`), ID);
   const later = HEADER.replace(ID, OTHER);
   assertEquals(id(`${HEADER}${later}`), ID);
   assertEquals(id(`something else\n${HEADER}`), undefined);

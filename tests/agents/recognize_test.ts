@@ -11,6 +11,7 @@ Deno.test("recognizeAgent() knows an agent by its program, its package or its sc
     ["./opencode run", "opencode", "run"],
     ["npx @openai/codex exec", "codex", "exec"],
     ["npx -y @openai/codex@0.169.0 exec", "codex", "exec"],
+    ["npx codex exec", "codex", "exec"],
     ["npm exec -- @anthropic-ai/claude-code -p", "claude", "-p"],
     ["pnpm dlx opencode-ai@latest run", "opencode", "run"],
     ["bunx @google/gemini-cli", "gemini", ""],

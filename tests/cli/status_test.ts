@@ -144,6 +144,21 @@ Deno.test("send refuses text while a terminal's program waits for a permission",
   assertEquals((await send(r.id, "hello")).code, 0);
 });
 
+Deno.test("send refuses text while an agent has told nothing, as in Codex's question about a folder", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const codex = `${root.dir}/codex`;
+  const script = '#!/bin/sh\nread -r line\necho "got $line"\nsleep 60\n';
+  Deno.writeTextFileSync(codex, script, { mode: 0o700 });
+  await createSession({ ...at, id: "t", kind: "pty", command: [codex] });
+  const line = ["send", "t", "no", "--for", "output=got", "--timeout", "1s"];
+  const { code, stderr } = await runCli(root.dir, line);
+  assertEquals(code, 5);
+  assertMatch(stderr, /codex has not told yet .*; to look: .* -f\n$/);
+  const forced = await runCli(root.dir, ["send", "t", "no", "-f"]);
+  assertEquals([forced.code, forced.stderr], [0, ""]);
+});
+
 Deno.test("send waits until an agent that has just started takes text", async () => {
   await using root = new TestRoot();
   const at = { root: root.dir };
