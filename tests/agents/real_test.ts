@@ -188,13 +188,15 @@ for (const { agent, exec, pty } of REAL) {
       Deno.writeTextFileSync(
         script,
         `export CODEX_SESSION_HOME='${kit.root}' PATH='${kit.bin}':"$PATH"
-${inner} '#answer=inner\n#wait=inner'`,
+${inner} '#answer=inner\n#wait=inner'
+until [ -e '${kit.dir}/found' ]; do sleep 0.1; done`,
       );
       const outer = await start(kit, [
         ...exec,
         `#answer=outer\n#sh=sh ${script}`,
       ]);
       const first = await until(() => find(outer), "found", DEADLINE_MS);
+      Deno.writeTextFileSync(`${kit.dir}/found`, "");
       const isWaiting = () => kit.model.isWaiting("inner");
       await until(isWaiting, "waiting", DEADLINE_MS);
       const session = await getSession("inner", { root: kit.root });

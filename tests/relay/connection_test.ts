@@ -165,5 +165,5 @@ test("readScreen(), sendKeys() and waitFor() end when the relay is suspended", a
   }));
   const signal = AbortSignal.timeout(20);
   const read = () => readScreen(id, { ...at, signal });
-  await assertRejects(read, DOMException, "timeout");
+  assertEquals((await assertRejects(read, DOMException)).name, "TimeoutError");
 });
