@@ -148,8 +148,9 @@ for (const { agent, exec, pty } of REAL) {
   testBoth(
     `${agent.name}: a turn fails with the server's status`,
     async (kit) => {
-      const session = await start(kit, [...exec, "#error=429"]);
+      const session = await start(kit, [...exec, "#error=429\n#wait=fail"]);
       const found = await until(() => find(session), "found", DEADLINE_MS);
+      kit.model.release("fail");
       await ended(kit, session);
       const { turn, answer } = readTranscript(found)!;
       assertEquals([turn?.state, turn?.httpStatus], ["failed", 429]);
