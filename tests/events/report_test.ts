@@ -107,7 +107,7 @@ test("reportStatus() ends with the process that it names", async (root) => {
   const script = 'sh -c \'"$@" report working --pid $$; sleep 600\' sh "$@"';
   const { id } = await createSession({
     ...at,
-    command: ["sh", "-c", `${script}; sleep 600`, "sh", ...CLI],
+    command: ["sh", "-c", `${script} & exec sleep 600`, "sh", ...CLI],
   });
   await until(() => readStatus(id, at)?.value === "working");
   const { process } = readReport(pathsFor(id, at))!;
