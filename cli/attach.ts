@@ -13,12 +13,12 @@ import {
   onlyOperand,
   parsedValueOf,
   streamsOf,
-  unknownEnding,
   valueOf,
   writerOf,
 } from "./io.ts";
 import { SessionError } from "../errors.ts";
 import { configured } from "./config.ts";
+import { unknownEnding } from "./going_on.ts";
 import { harmless, parseLineCount } from "./format.ts";
 import type { Parsed } from "./options.ts";
 import type { LogStream } from "../client/logs.ts";

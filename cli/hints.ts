@@ -7,10 +7,7 @@
  * @module
  */
 import { SessionError } from "../errors.ts";
-import { agentOf, recordedConversation } from "../events/conversation.ts";
 import { shellWord } from "./format.ts";
-import { getSession } from "../session/find.ts";
-import { isLive, KINDS, type Paths } from "../store.ts";
 
 const DESTROYS: ReadonlySet<string> = new Set([
   ...["stop", "delete", "rm", "prune", "force", "all"],
@@ -106,27 +103,4 @@ export function withHint(error: SessionError, hint: string): SessionError {
   const { code, message, id, candidates, written } = error;
   const facts = { id, candidates, written, cause: error };
   return new SessionError(code, `${message}; ${hint}`, facts);
-}
-
-/** The error of `send`, with how to ask an agent that takes no input any more, or never did. */
-export async function withResume(error: unknown, id: string): Promise<unknown> {
-  if (!(error instanceof SessionError) || error.code !== "wrong_state") {
-    return error;
-  }
-  const session = await getSession(id).catch(() => undefined);
-  if (!session?.meta) return error;
-  const { meta, paths, state } = session;
-  const agent = recordedConversation(paths)?.agent ?? agentOf(meta);
-  if (!agent?.commands[meta.kind]?.resume(id, "TEXT")) return error;
-  const takesInput = KINDS[meta.kind].accepts.length > 0;
-  if (isLive(state) && takesInput) return error;
-  const when = isLive(state) ? "once it has ended, go on" : "to go on";
-  return withHint(error, `${when}: codex-session resume ${id} 'TEXT'`);
-}
-
-/** What to do about a session that is lost. */
-export function goingOn(paths: Paths): string {
-  return recordedConversation(paths) === undefined
-    ? `to run its command again: codex-session restart ${paths.id}`
-    : `to go on: codex-session resume ${paths.id}`;
 }

@@ -13,11 +13,8 @@ import {
   SessionError,
 } from "../errors.ts";
 import { harmless, harmlessJson, parsePair } from "./format.ts";
-import { goingOn, withHint } from "./hints.ts";
 import type { Parsed } from "./options.ts";
 import type { LogStream } from "../client/logs.ts";
-import type { FinalState } from "../client/watch.ts";
-import { describeState, pathsFor } from "../store.ts";
 
 /** The caller's terminal, as commands see it. */
 export interface Io {
@@ -139,16 +136,6 @@ export function combine(statuses: readonly number[]): number {
     statuses.filter((status) => status !== OK),
   );
   return others.length === 0 ? status : FAILED;
-}
-
-/** The error for an agent whose ending is unknown. */
-export function unknownEnding(id: string, state: FinalState): SessionError {
-  const why = describeState(state);
-  const message = `Cannot tell how the agent of session "${id}" ended: ${why}`;
-  const error = new SessionError("wrong_state", message, { id });
-  return state.state === "lost"
-    ? withHint(error, goingOn(pathsFor(id)))
-    : error;
 }
 
 /** The single operand of a command that takes one. */

@@ -6,7 +6,7 @@
 import { ArgumentError, SessionError } from "../errors.ts";
 import { harmlessJson, parseDuration } from "./format.ts";
 import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
-import { withResume } from "./hints.ts";
+import { withResume } from "./going_on.ts";
 import type { Parsed } from "./options.ts";
 import { choose, forEachChosen, isFiltered } from "./selection.ts";
 import { needOf } from "./status.ts";

@@ -5,14 +5,9 @@
  */
 import type { Condition, Found } from "../client/wait.ts";
 import { ArgumentError, messageOf, SessionError } from "../errors.ts";
+import { unknownEnding } from "./going_on.ts";
 import { harmlessJson, parseDuration, parsePeriod } from "./format.ts";
-import {
-  type Handler,
-  OK,
-  parsedValueOf,
-  unknownEnding,
-  valueOf,
-} from "./io.ts";
+import { type Handler, OK, parsedValueOf, valueOf } from "./io.ts";
 import { choose, FILES, forEachChosen, parseStatuses } from "./selection.ts";
 import { blocked, statusJson } from "./status.ts";
 import type { EndState } from "../client/watch.ts";
