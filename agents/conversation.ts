@@ -32,7 +32,7 @@ import { hasMountsOf, runsAs } from "../process/carriers.ts";
 import { agentVariables, unpackEnvironment } from "../process/environment.ts";
 import type { SessionProcess } from "../process/members.ts";
 import { familyOf, readArgv, readEntry, readTable } from "../process/table.ts";
-import { openFile } from "../system/files.ts";
+import { isGranted, openFile } from "../system/files.ts";
 import { geteuid, readSystemBytes } from "../system/libc.ts";
 
 /** A conversation with an agent. */
@@ -52,6 +52,15 @@ export interface Conversation {
   readonly how: "process" | "arguments";
   /** What the process told of itself at that moment. */
   readonly told?: AgentStatus;
+}
+
+/**
+ * Tells whether Deno's permissions suffice to look at agents' processes and files. Without, it would
+ * ask for them on a terminal.
+ */
+export function mayReadAgents(): boolean {
+  return isGranted({ name: "ffi" }) && isGranted({ name: "read" }) &&
+    isGranted({ name: "run", command: "/bin/sh" });
 }
 
 /** The process that started an agent, or is about to: a session's reaper, or its relay. */

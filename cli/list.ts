@@ -30,7 +30,7 @@ import {
   type StatusReader,
   statusReader,
 } from "./status.ts";
-import { processesAt } from "../process/members.ts";
+import { processesAt, type SessionProcess } from "../process/members.ts";
 import { listSessions, type Session } from "../session/find.ts";
 import { bold, dim, green, red, yellow } from "../std.ts";
 import {
@@ -233,8 +233,11 @@ function summaryOf(
 }
 
 /** The conversation of a session, as far as the permissions let it be known. */
-function conversationIn(session: Session) {
-  const found = visibleConversation(session);
+function conversationIn(
+  session: Session,
+  processes: readonly SessionProcess[],
+) {
+  const found = visibleConversation({ ...session, processes });
   if (found === undefined) return null;
   const { agent, id, home = null, how } = found;
   return { agent: agent.name, id, home, how };
@@ -274,7 +277,7 @@ export const show: Handler = async (call, io) => {
         ? null
         : { program: meta.notify, last: readOutcome(paths) },
       agent: agentOf(meta)?.name ?? meta?.agent ?? null,
-      conversation: conversationIn(session),
+      conversation: conversationIn(session, processes),
       resumes: meta?.resumes ?? null,
       resumedBy: all.filter(({ meta }) => meta?.resumes === session.id)
         .map(({ id }) => id),

@@ -12,14 +12,18 @@
  */
 import type { Agent, Environment } from "../agents/agent.ts";
 import { agentNamed } from "../agents/agents.ts";
-import { findConversation } from "../agents/conversation.ts";
+import {
+  findConversation,
+  mayReadAgents,
+  namedConversation,
+} from "../agents/conversation.ts";
 import { recognizeAgent } from "../agents/recognize.ts";
 import {
   type ConversationRecord,
   readConversation,
   writeConversation,
 } from "./conversation_file.ts";
-import { processesAt } from "../process/members.ts";
+import { processesAt, type SessionProcess } from "../process/members.ts";
 import { KINDS, type Meta, type Paths, type State } from "../store.ts";
 import { sleep } from "../system/async.ts";
 import { isGranted, statOptional } from "../system/files.ts";
@@ -29,6 +33,8 @@ export interface Speaker {
   readonly paths: Paths;
   readonly meta: Meta | null;
   readonly state: State;
+  /** Its living processes. @default {looked for} */
+  readonly processes?: readonly SessionProcess[];
 }
 
 /** A conversation that is known for certain. */
@@ -57,10 +63,10 @@ export function agentOf(meta: Meta | null): Agent | undefined {
 export function knownConversation(
   session: Speaker,
 ): KnownConversation | undefined {
-  const { paths, state, meta } = session;
+  const { paths, state, meta, processes } = session;
   if (meta === null) return undefined;
   const living = state.state === "running"
-    ? findConversation(processesAt(paths))
+    ? findConversation(processes ?? processesAt(paths))
     : undefined;
   if (living === undefined) {
     const recorded = recordedConversation(paths);
@@ -94,9 +100,7 @@ export function recordSeen(
 export function visibleConversation(
   session: Speaker,
 ): KnownConversation | undefined {
-  const mayLook = isGranted({ name: "ffi" }) && isGranted({ name: "read" }) &&
-    isGranted({ name: "run", command: "/bin/sh" });
-  return mayLook
+  return mayReadAgents()
     ? knownConversation(session)
     : recordedConversation(session.paths);
 }
@@ -136,10 +140,8 @@ export function recordedConversation(
 
 /** What the command line names: the user may have gone on to another one in it since. */
 function inArguments(meta: Meta): KnownConversation | undefined {
-  const { agent, args } = recognizeAgent(meta.argv) ?? {};
-  const id = args && agent?.idInArguments(args);
-  if (agent === undefined || id === undefined) return undefined;
-  return { agent, id, home: homeWith(agent, id)?.home, how: "arguments" };
+  const named = namedConversation(meta.argv, ownEnvironment);
+  return named && { ...named, home: named.transcript && named.home };
 }
 
 /** Tells whether a session takes no input: its agent has one turn, and writes its answer. */

@@ -19,6 +19,7 @@ import type { Told } from "./told.ts";
 import {
   agentStatusOf,
   conversationOf,
+  mayReadAgents,
   readTranscript,
   reaperAt,
 } from "../agents/conversation.ts";
@@ -202,10 +203,7 @@ function agentStatus(
 /** Tells whether a session's own files may be asked: its agent has some, and they may be read. */
 export function hasKnownAgent({ meta, state }: Watched): boolean {
   if (meta === null || state.state !== "running") return false;
-  const mayLook = OS.hasProc && isGranted({ name: "ffi" }) &&
-    isGranted({ name: "read" }) &&
-    isGranted({ name: "run", command: "/bin/sh" });
-  if (!mayLook || isForeignProc()) return false;
+  if (!OS.hasProc || !mayReadAgents() || isForeignProc()) return false;
   // A terminal's command is often a shell that becomes the agent.
   const agent = recognizeAgent(meta.argv)?.agent ??
     (KINDS[meta.kind].isTerminal
