@@ -52,6 +52,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,
   agents: async () => (await import("./cli/agents.ts")).agents,
+  mcp: async () => (await import("./mcp/command.ts")).mcp,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))

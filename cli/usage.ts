@@ -762,6 +762,29 @@ export const COMMANDS: readonly Command[] = [
     ],
   },
   {
+    name: "mcp",
+    operands: "",
+    summary: "serve sessions as tools to an agent (Model Context Protocol)",
+    details:
+      "Speaks the protocol on standard input and output until that closes; the sessions go on. Without\n" +
+      "--all it sees and touches only sessions that it, or the session that it runs in, has started.",
+    noJson: true,
+    options: [
+      { name: "all", help: "see and touch all sessions" },
+      { name: "read-only", help: "only tools that change nothing" },
+      {
+        name: "config",
+        value: "CLIENT",
+        help: "print the lines for the configuration of codex, claude or json",
+      },
+    ],
+    examples: [
+      ["mcp --config codex >>~/.codex/config.toml", "for Codex"],
+      ["mcp --config claude >.mcp.json", "for Claude Code, in this project"],
+      ["mcp --read-only --all", "look at everything, touch nothing"],
+    ],
+  },
+  {
     name: "completions",
     noJson: true,
     operands: "bash|zsh|fish",
@@ -792,7 +815,7 @@ export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Watch", ["list", "show", "logs", "screen", "events"]],
   ["Talk", ["attach", "send", "wait", "answer", "report"]],
   ["End", ["stop", "delete", "prune"]],
-  ["Set up", ["doctor", "agents", "completions"]],
+  ["Set up", ["doctor", "agents", "mcp", "completions"]],
 ];
 
 /** The names that a command is called by, its own first. */

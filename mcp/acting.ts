@@ -1,0 +1,9 @@
+/**
+ * The tools that … (to be written).
+ *
+ * @module
+ */
+import type { Tool } from "./tool.ts";
+
+/** The tools. */
+export const ACTING: readonly Tool[] = [];
