@@ -9,5 +9,6 @@ import { assertEquals, TestRoot } from "../helpers.ts";
 Deno.test("a client lists the sessions", async () => {
   using root = new TestRoot();
   await using server = await connect(root.dir, { args: ["--all"] });
-  assertEquals(await server.call("list_sessions"), { sessions: [] });
+  const { sessions } = await server.call("list_sessions");
+  assertEquals(sessions, []);
 });
