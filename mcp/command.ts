@@ -8,9 +8,10 @@ import { serve } from "./server.ts";
 import { defaultRoot } from "../store.ts";
 
 /** `mcp`: serves a client on standard input and output. */
-export const mcp: Handler = async (call) => {
+export const mcp: Handler = async (call, io) => {
   noOperands(call);
   await serve({
+    io,
     world: {
       root: defaultRoot(),
       self: undefined,
