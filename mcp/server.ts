@@ -150,7 +150,6 @@ function resultOf(facts: object) {
 const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   not_found: "list_sessions shows the sessions that this server can reach",
   exists: "choose another id, or leave it out",
-  wrong_state: "get_session tells its state",
   no_reader: "read_output shows what its program has said",
   input_full: "read_output or read_screen shows what its program is doing",
   program_not_found:
@@ -158,7 +157,7 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   cwd_missing: "give the absolute path of a directory that exists",
   no_conversation: "read_output or read_screen shows what it has said",
   blocked:
-    "read_screen shows what it asks; answer with send_input and keys, if your user would",
+    "look with read_screen, then answer with send_input and keys; its force types text in any case",
 };
 
 /** The longest message, in characters. */
@@ -182,9 +181,9 @@ function errorFacts(error: unknown): object {
   };
 }
 
-/** The message without the parts that name commands: a model has the tools. */
+/** The message without the parts that name commands and options: a model has the tools. */
 function withoutCommands(message: string): string {
   return message.split("; ")
     .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
-    .join("; ");
+    .join("; ").replace("use force (-f)", "use force");
 }
