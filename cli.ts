@@ -83,6 +83,24 @@ function writeAll(
   }
 }
 
+/** The same, while the process goes on. */
+async function write(bytes: Uint8Array): Promise<void> {
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(await Deno.stdout.write(bytes));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await new Promise((wake) => setTimeout(wake, 5));
+    }
+  }
+}
+
+/** The functions of the console that print on standard output. */
+const PRINTING = [
+  ...["log", "info", "debug", "dir", "dirxml", "table", "group"],
+  ...["groupCollapsed", "count", "timeLog", "timeEnd"],
+];
+
 /** A variable that is worth no question for a permission. */
 function variable(name: string): string | undefined {
   return isGranted({ name: "env", variable: name })
@@ -97,6 +115,14 @@ function newIo(json: boolean): Io {
   return {
     out: (content) => writeAll(Deno.stdout, content),
     err: (content) => writeAll(Deno.stderr, content),
+    write,
+    claimOutput: () => {
+      const { error } = console;
+      Object.assign(
+        console,
+        Object.fromEntries(PRINTING.map((name) => [name, error])),
+      );
+    },
     get columns() {
       return isTerminal ? Deno.consoleSize().columns : undefined;
     },
