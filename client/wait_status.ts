@@ -25,7 +25,7 @@ import {
   turnEventIn,
   TurnWatch,
 } from "../events/turn.ts";
-import { withAgent } from "../process/main_pids.ts";
+import { namingAgent } from "../process/main_pids.ts";
 import { readTable } from "../process/table.ts";
 import type { StatusValue } from "../screen/program_status.ts";
 import {
@@ -255,8 +255,7 @@ function metaAt(paths: Paths): Meta | null {
 function stateAt(paths: Paths, meta: Meta | null): Watched["state"] {
   const state = readState(paths);
   const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
-  if (state.state !== "running" || !isTerminal) return state;
-  return { ...state, pids: withAgent(paths, state.pids, true) };
+  return isTerminal ? namingAgent(paths, state) : state;
 }
 
 const decoder = new TextDecoder();
