@@ -110,7 +110,8 @@ export async function waitForTurn(
   const turn = new TurnWatch();
   if (since !== undefined) {
     for (const event of await eventsBefore(paths, since)) turn.add(event);
-    turn.add("input");
+    // No input for certain: a session that has just been created has had none.
+    turn.begin();
   }
   const search = { from: since, signal, what: "finishing a turn" };
   return await look(paths, search, (session, events, end) => {
