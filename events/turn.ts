@@ -61,14 +61,18 @@ export class TurnWatch {
     return this.#hasTold;
   }
 
+  /** Begins with what follows, as behind an input; what goes on still does. */
+  begin(): void {
+    this.#isActive &&= !this.#isOver;
+    this.#hasTold = false;
+    this.#end = undefined;
+  }
+
   /** Takes the next event. */
   add(event: TurnEvent): void {
     if (event === "input") {
       this.#hasInput = true;
-      this.#isActive &&= !this.#isOver;
-      this.#hasTold = false;
-      this.#end = undefined;
-      return;
+      return this.begin();
     }
     this.#hasTold = true;
     switch (event.status?.value) {

@@ -7,7 +7,13 @@
  *
  * @module
  */
-import { isTerminal, type Paths, type Pids, readPids } from "../store.ts";
+import {
+  isTerminal,
+  type Paths,
+  type Pids,
+  readPids,
+  type State,
+} from "../store.ts";
 import { isGranted } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 import { readEntry } from "./table.ts";
@@ -34,6 +40,14 @@ export function withAgent(
   const isAgent = Number.isSafeInteger(told) && told > 0 &&
     (!isRunning || startedBy(relay, told));
   return { reaper, relay, agent: isAgent ? told : relay };
+}
+
+/** The state of a terminal session, with its agent and not only its relay. */
+export function namingAgent(paths: Paths, state: State): State {
+  if (state.state !== "running" && state.state !== "lost") return state;
+  const { pids } = state;
+  if (pids === null) return state;
+  return { ...state, pids: withAgent(paths, pids, state.state === "running") };
 }
 
 /** Tells whether a relay has started this process. Not known without `/proc` or FFI. */
