@@ -33,6 +33,7 @@ import {
   statOptional,
 } from "../system/files.ts";
 import { compile } from "../system/ffi.ts";
+import { pause } from "../system/pause.ts";
 import {
   closeQuietly,
   factsOf,
@@ -157,13 +158,9 @@ function lock(fd: number): boolean {
       patientFrom = end + IMPATIENT_MS;
       return false;
     }
-    pause();
+    pause(0.2);
   }
   return true;
-}
-
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.2);
 }
 
 /** Makes the file that follows one that was put aside; `false` if there is none of those. */
