@@ -33,7 +33,7 @@ import {
 } from "../process/table.ts";
 import type { StatusRecord } from "../screen/program_status.ts";
 import { KINDS, type Meta, type Paths, type State } from "../store.ts";
-import { isGranted } from "../system/files.ts";
+import { isGranted, readsProc } from "../system/files.ts";
 import { hasGroup } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 
@@ -86,7 +86,7 @@ export function statusOf(
  * known.
  */
 export function isSuspended({ state }: Pick<Watched, "state">): boolean {
-  if (state.state !== "running" || !seesProcesses()) return false;
+  if (state.state !== "running" || !readsProc()) return false;
   return mainProcesses(state.pids).some((pid) => readEntry(pid)?.stopped);
 }
 
@@ -99,14 +99,9 @@ function mainProcesses({ relay, agent }: RunningPids): number[] {
 /** Tells whether the main processes of a session live, and none is stopped. */
 export function isAwake({ state }: Pick<Watched, "state">): boolean {
   if (state.state !== "running") return false;
-  if (!seesProcesses()) return true;
+  if (!readsProc()) return true;
   return mainProcesses(state.pids)
     .every((pid) => readEntry(pid)?.stopped === false);
-}
-
-/** Not by ps(1), which would be started for each session. */
-function seesProcesses(): boolean {
-  return OS.hasProc && isGranted({ name: "ffi" });
 }
 
 /** What a program reports to its terminal. */
@@ -145,7 +140,7 @@ function reportedStatus(paths: Paths): SessionStatus | undefined {
   const report = readReport(paths);
   if (report === undefined) return undefined;
   const { process: { pid, start }, since, ...told } = report;
-  if (seesProcesses()) {
+  if (readsProc()) {
     const entry = readEntry(pid);
     if (entry?.startTicks !== start || entry.stopped) return undefined;
   }

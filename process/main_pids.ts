@@ -8,8 +8,7 @@
  * @module
  */
 import { isTerminal, type Paths, type Pids, readPids } from "../store.ts";
-import { isGranted } from "../system/files.ts";
-import { OS } from "../system/os.ts";
+import { readsProc } from "../system/files.ts";
 import { readEntry } from "./table.ts";
 import { readTerminalRecord } from "./terminal_record.ts";
 
@@ -38,7 +37,7 @@ export function withAgent(
 
 /** Tells whether a relay has started this process. Not known without `/proc` or FFI. */
 function startedBy(relay: number, pid: number): boolean {
-  if (!OS.hasProc || !isGranted({ name: "ffi" })) return false;
+  if (!readsProc()) return false;
   const entry = readEntry(pid);
   return entry?.ppid === relay && entry.sid === pid;
 }
