@@ -15,7 +15,7 @@ import type { StatusSource, ToldStatus } from "./event.ts";
 import { recordSeen } from "./conversation.ts";
 import { readReport } from "./report_file.ts";
 import { readTold, type TerminalTold } from "./status_file.ts";
-import type { Told } from "./told.ts";
+import type { StatusFacts } from "./status_facts.ts";
 import {
   agentStatusOf,
   conversationOf,
@@ -125,7 +125,7 @@ function ruleStatus(told: TerminalTold | undefined): SessionStatus | undefined {
 
 /** `done`, `error` and `idle` stay when the program goes back to its shell. */
 function isGoingOn(
-  { value }: Pick<Told, "value">,
+  { value }: Pick<StatusFacts, "value">,
   { group }: TerminalTold,
 ): boolean {
   const isActive = value === "working" || value === "blocked";
@@ -148,9 +148,9 @@ function reportedStatus(paths: Paths): SessionStatus | undefined {
 }
 
 function withSince(
-  { value, kind, message, title, progress }: Told,
+  { value, kind, message, title, progress }: StatusFacts,
   since: number | undefined,
-): Told & Pick<SessionStatus, "since"> {
+): StatusFacts & Pick<SessionStatus, "since"> {
   const at = since === undefined ? null : new Date(since);
   return { value, kind, message, title, progress, since: at };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { momentIn, toldIn } from "./told.ts";
+import { momentIn, statusIn } from "./status_facts.ts";
 import { fieldsOf, textIn } from "../agents/transcript.ts";
 import { plainText } from "../screen/clean_text.ts";
 import {
@@ -89,7 +89,7 @@ export function readTold(
 }
 
 function recordIn(value: unknown): StatusRecord | undefined {
-  const told = toldIn(value);
+  const told = statusIn(value);
   const { id, app, since } = fieldsOf(value);
   const at = momentIn(since);
   if (told === undefined || typeof id !== "string" || at === undefined) {
@@ -105,7 +105,7 @@ function recordIn(value: unknown): StatusRecord | undefined {
 }
 
 function ruleIn(value: unknown): RuleStatus | undefined {
-  const told = toldIn(value);
+  const told = statusIn(value);
   const since = momentIn(fieldsOf(value).since);
   return told && since !== undefined ? { ...told, since } : undefined;
 }

@@ -15,10 +15,10 @@ import {
 } from "../screen/program_status.ts";
 
 /** What a status tells, whoever tells it. */
-export type Told = Omit<ToldStatus, "source">;
+export type StatusFacts = Omit<ToldStatus, "source">;
 
 /** What an object tells as a status; `undefined` if it has no known value. Other fields are ignored. */
-export function toldIn(object: unknown): Told | undefined {
+export function statusIn(object: unknown): StatusFacts | undefined {
   const fields: Fields = fieldsOf(object);
   const value = STATUS_VALUES.find((one) => one === fields.value);
   if (value === undefined) return undefined;
