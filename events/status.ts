@@ -81,6 +81,15 @@ export function statusOf(
   return status && isAwake(session) ? status : null;
 }
 
+/** What a blocked program waits for: `approve Bash: rm x (permission)`. */
+export function needOf(
+  { kind, message }: Pick<ToldStatus, "kind" | "message">,
+): string {
+  if (kind === undefined) return message ?? "its user";
+  if (message !== undefined) return `${message} (${kind})`;
+  return kind === "auth" ? "an authentication" : `a ${kind}`;
+}
+
 /**
  * Whether a signal has stopped the agent of a running session, or its relay. `false` if that isn't
  * known.

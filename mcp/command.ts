@@ -4,19 +4,14 @@
  * @module
  */
 import { type Handler, noOperands, OK } from "../cli/io.ts";
+import { worldHere } from "./scope.ts";
 import { serve } from "./server.ts";
-import { defaultRoot } from "../store.ts";
 
 /** `mcp`: serves a client on standard input and output. */
 export const mcp: Handler = async (call) => {
   noOperands(call);
   await serve({
-    world: {
-      root: defaultRoot(),
-      self: undefined,
-      parent: Deno.cwd(),
-      all: call.flags.has("all"),
-    },
+    world: await worldHere(call.flags.has("all")),
     readOnly: call.flags.has("read-only"),
     version: "0.1.0",
   });

@@ -50,6 +50,12 @@ export async function serve(options: ServerOptions): Promise<void> {
           additionalProperties: false,
           // deno-lint-ignore no-explicit-any
         } as any),
+        // Of results only, not of errors.
+        outputSchema: fromJsonSchema({
+          type: "object",
+          properties: tool.output,
+          // deno-lint-ignore no-explicit-any
+        } as any),
         // deno-lint-ignore no-explicit-any
       }, async (args: any, { mcpReq: { signal } }: any) => {
         try {

@@ -31,6 +31,7 @@ import {
   createSession,
 } from "../session/create.ts";
 import { getSession, type Session, sessionsNow } from "../session/find.ts";
+import { labelsAgain } from "../session/parent.ts";
 import { stopSession } from "../session/stop.ts";
 import { basename } from "../std.ts";
 import {
@@ -256,12 +257,12 @@ function planFrom(
       }: set them with -e`,
     );
   }
-  const { cwd, labels, timeoutMs, notify } = meta;
+  const { cwd, timeoutMs, notify } = meta;
   const wasTerminal = KINDS[meta.kind].isTerminal;
   return {
     kind,
     cwd,
-    labels,
+    labels: labelsAgain(paths, meta),
     env,
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(notify !== undefined && { notify }),
