@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { connect } from "./client.ts";
+import { connect, type Connection } from "./client.ts";
 import {
   assert,
   assertEquals,
@@ -19,7 +19,13 @@ import {
   worldHere,
 } from "../../mcp/scope.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
-import type { Meta } from "../../mod.ts";
+import {
+  createSession,
+  getSession,
+  listSessions,
+  type Meta,
+  waitForSession,
+} from "../../mod.ts";
 import { pathsIn } from "../../store.ts";
 
 const START = Date.parse("2026-01-01T00:00:00.000Z");
@@ -240,10 +246,16 @@ Deno.test("a server names a directory so that a label can hold it", async () => 
   }
 });
 
+/** The ids that a server lists, sorted. */
+async function listed(server: Connection): Promise<string> {
+  const { sessions } = await server.call("list_sessions");
+  return sessions.map(({ id }: { id: string }) => id).sort().join(" ");
+}
+
 /** A server whose client hides its own environment, as Codex does. */
 const HIDDEN = [
   ...["sh", "-c"],
-  'env -i PATH="$PATH" HOME="$HOME" ${DENO_DIR+DENO_DIR="$DENO_DIR"} "$@"; exit $?',
+  'env -i PATH="$PATH" HOME="$HOME" XDG_STATE_HOME="$CODEX_SESSION_HOME/.state" ${DENO_DIR+DENO_DIR="$DENO_DIR"} "$@"; exit $?',
   ...["sh", ...CLI],
 ];
 
@@ -256,10 +268,54 @@ Deno.test({
     const env = within(root, "me");
     const options = { command: HIDDEN, env };
     await using server = await connect(root.dir, options);
-    const { sessions } = await server.call("list_sessions");
-    assertEquals(
-      sessions.map(({ id }: { id: string }) => id),
-      ["grandchild", "child"],
-    );
+    assertEquals(await listed(server), "child grandchild");
+    // What it starts is in its scope, and works in the same root.
+    const { id } = await server.call("start_session", {
+      id: "first",
+      command: [...CLI, "run", "--id", "second", "--", "sleep", "60"],
+    });
+    await waitForSession(id, { root: root.dir, timeoutMs: 10_000 });
+    assertEquals(await listed(server), "child first grandchild second");
+    const { meta } = await getSession("second", { root: root.dir });
+    assertEquals([meta?.labels, meta?.ancestors], [{ parent: id }, [
+      "me",
+      "outer",
+    ]]);
+    await server.call("stop_session", { id: "second" });
+    await server.call("delete_session", { id });
+    assertEquals(await listed(server), "child grandchild second");
   },
+});
+
+Deno.test("a server acts on nothing out of its scope, and never on its own session", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const create = async (id: string, labels = {}) => {
+    const command = ["cat"];
+    await createSession({ root: dir, id, labels, kind: "repl", command });
+  };
+  await create("outer");
+  await create("me", { parent: "outer" });
+  const env = within(root, "me");
+  const acts: [string, object][] = [
+    ["stop_session", {}],
+    ["delete_session", { force: true }],
+    ["send_input", { text: "x" }],
+  ];
+  for (const args of [[], ["--all"]]) {
+    await using server = await connect(dir, { env, args });
+    const codes = async (id: string) => {
+      const errors = await Promise.all(
+        acts.map(([name, more]) => server.refused(name, { id, ...more })),
+      );
+      return [...new Set(errors.map(({ code }) => code))];
+    };
+    assertEquals(await codes("me"), ["unsupported"]);
+    if (args.length > 0) continue;
+    assertEquals(await codes("outer"), ["not_found"]);
+    assertEquals(await codes("nobody"), ["not_found"]);
+  }
+  for (const { id, state, sizes } of await listSessions({ root: dir })) {
+    assertEquals([state.state, sizes.stdout], ["running", 0], id);
+  }
 });
