@@ -33,7 +33,7 @@ const PARTS: Readonly<Record<Part, readonly [string, string]>> = {
 const MOST_SESSIONS = 50;
 
 /** The URI of a part of a session. */
-export function uriOf(id: string, part: Part): string {
+function uriOf(id: string, part: Part): string {
   return `codex-session://${id}/${part}`;
 }
 
