@@ -16,11 +16,9 @@ import { appendEvent } from "../../events/journal.ts";
 import { writeReport } from "../../events/report_file.ts";
 import { readEntry } from "../../process/table.ts";
 import type { StatusValue } from "../../screen/program_status.ts";
-import { Kit } from "../agents/kit.ts";
 import {
   assert,
   assertEquals,
-  assertMatch,
   assertRejects,
   assertStringIncludes,
   isRunning,
@@ -135,12 +133,13 @@ test("wait_for_session finds in a chain of calls what one wait would have found"
   assertEquals([turn.done, turn.status], [true, "done"]);
 
   // Silence that is longer than a call, with and without a starting point.
-  const idle = await world.finds(id, "idle=400ms", say("x\n"));
-  assertEquals(idle.done, true);
+  await say("x\n")();
   const begin = Date.now();
+  const idle = await world.finds(id, "idle=700ms", () => {});
+  assert(idle.done && Date.now() - begin >= 600);
   const from = { cursor: idle.cursor };
-  const silent = await world.finds(id, "idle=400ms", () => {}, from);
-  assert(silent.done && Date.now() - begin >= 300);
+  const silent = await world.finds(id, "idle=700ms", () => {}, from);
+  assert(silent.done && Date.now() - begin >= 1300);
 
   const end = await world.finds(id, "exit", async () => {
     Deno.kill(session.pids.agent, "SIGKILL");
