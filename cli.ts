@@ -23,6 +23,7 @@ import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
 import { nearestCommand, withWords } from "./cli/hints.ts";
 import { isKind } from "./store.ts";
 import { isGranted } from "./system/files.ts";
+import { pause } from "./system/pause.ts";
 import { COMMANDS, findCommand, namesOf, optionsOf } from "./cli/usage.ts";
 
 /** This version. */
@@ -78,10 +79,28 @@ function writeAll(
     } catch (error) {
       // Another process made the pipe nonblocking: it is full, not broken.
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      pause(5);
     }
   }
 }
+
+/** The same, while the process goes on. */
+async function write(bytes: Uint8Array): Promise<void> {
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(await Deno.stdout.write(bytes));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await new Promise((wake) => setTimeout(wake, 5));
+    }
+  }
+}
+
+/** The functions of the console that print on standard output. */
+const PRINTING = [
+  ...["log", "info", "debug", "dir", "dirxml", "table", "group"],
+  ...["groupCollapsed", "count", "timeLog", "timeEnd"],
+];
 
 /** A variable that is worth no question for a permission. */
 function variable(name: string): string | undefined {
@@ -97,6 +116,14 @@ function newIo(json: boolean): Io {
   return {
     out: (content) => writeAll(Deno.stdout, content),
     err: (content) => writeAll(Deno.stderr, content),
+    write,
+    claimOutput: () => {
+      const { error } = console;
+      Object.assign(
+        console,
+        Object.fromEntries(PRINTING.map((name) => [name, error])),
+      );
+    },
     get columns() {
       return isTerminal ? Deno.consoleSize().columns : undefined;
     },

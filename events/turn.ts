@@ -8,7 +8,7 @@
  * @module
  */
 import { STATUS_SOURCES, type ToldStatus } from "./event.ts";
-import { toldIn } from "./told.ts";
+import { statusIn } from "./status_facts.ts";
 import { fieldsOf, parseFields, timeIn } from "../agents/transcript.ts";
 
 /** A status, and when it was told. */
@@ -29,7 +29,7 @@ export function turnEventIn(line: string): TurnEvent | undefined {
   const time = timeIn(at);
   if (type !== "status" || time === undefined) return undefined;
   if (status === null) return { status, at: time };
-  const told = toldIn(status);
+  const told = statusIn(status);
   const source = STATUS_SOURCES.find((one) => one === fieldsOf(status).source);
   return told && source ? { status: { ...told, source }, at: time } : undefined;
 }

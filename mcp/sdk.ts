@@ -5,7 +5,7 @@
  * @module
  */
 export {
-  fromJsonSchema,
   McpServer,
+  parseJSONRPCMessage,
 } from "npm:@modelcontextprotocol/server@2.4.0";
 export { serveStdio } from "npm:@modelcontextprotocol/server@2.4.0/stdio";

@@ -37,8 +37,7 @@ export async function awaitPrompt(
   await waitUntilReady(session, { signal });
   const dialog = force ? undefined : dialogOf(session);
   if (dialog === undefined) return;
-  const message =
-    `Cannot send text to session "${id}": ${dialog.why}; look with read_screen, then answer with send_input and keys, or send the text anyway with send_input and force`;
+  const message = `Cannot send text to session "${id}": ${dialog.why}`;
   throw new SessionError("blocked", message, { id });
 }
 

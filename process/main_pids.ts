@@ -14,8 +14,7 @@ import {
   readPids,
   type State,
 } from "../store.ts";
-import { isGranted } from "../system/files.ts";
-import { OS } from "../system/os.ts";
+import { readsProc } from "../system/files.ts";
 import { readEntry } from "./table.ts";
 import { readTerminalRecord } from "./terminal_record.ts";
 
@@ -52,7 +51,7 @@ export function namingAgent(paths: Paths, state: State): State {
 
 /** Tells whether a relay has started this process. Not known without `/proc` or FFI. */
 function startedBy(relay: number, pid: number): boolean {
-  if (!OS.hasProc || !isGranted({ name: "ffi" })) return false;
+  if (!readsProc()) return false;
   const entry = readEntry(pid);
   return entry?.ppid === relay && entry.sid === pid;
 }

@@ -40,7 +40,12 @@ export async function connect(
   const transport = new StdioClientTransport({
     command: program!,
     args: words,
-    env: { ...Deno.env.toObject(), CODEX_SESSION_HOME: root, ...env },
+    env: {
+      ...Deno.env.toObject(),
+      CODEX_SESSION_HOME: root,
+      XDG_CONFIG_HOME: `${root}/.config`, // Not that of the user who runs the tests.
+      ...env,
+    },
     cwd,
   });
   const client = new Client({ name: "test", version: "1" });

@@ -4,10 +4,18 @@
  * @module
  */
 import { connect } from "./client.ts";
-import { assertEquals, TestRoot } from "../helpers.ts";
+import { assert, assertEquals, TestRoot } from "../helpers.ts";
 
 Deno.test("a client lists the sessions", async () => {
   using root = new TestRoot();
   await using server = await connect(root.dir, { args: ["--all"] });
-  assertEquals(await server.call("list_sessions"), { sessions: [] });
+  const { sessions } = await server.call("list_sessions");
+  assertEquals(sessions, []);
+});
+
+Deno.test("the instructions begin with what the server is for, in what Codex shows of them", async () => {
+  using root = new TestRoot();
+  await using server = await connect(root.dir, { args: ["--all"] });
+  const [first = ""] = server.client.getInstructions()?.split("\n") ?? [];
+  assert(first.length > 100 && first.length <= 247, first);
 });
