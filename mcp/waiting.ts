@@ -35,6 +35,7 @@ import {
 } from "../store.ts";
 import { abortable, sleep, startTimer } from "../system/async.ts";
 import { CURSOR, type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
+import { stateFacts, statusFacts } from "./facts.ts";
 import { limited } from "./pattern.ts";
 import { sessionIn, targetIn, type World } from "./scope.ts";
 import {
@@ -43,7 +44,6 @@ import {
   endOfText,
   fact,
   MAX_BYTES,
-  startOfText,
 } from "./text.ts";
 import { ID, type Schema, type Tool } from "./tool.ts";
 import { awaitPrompt, sendText } from "./typing.ts";
@@ -65,6 +65,8 @@ const OUTPUT: Readonly<Record<string, Schema>> = {
   cursor: { type: "string" },
   state: { type: "string" },
   exit_status: { type: "integer" },
+  signal: { type: "string" },
+  stopped_by: { type: "string" },
   status: { type: ["string", "null"] },
   status_message: { type: "string" },
   suspended: { type: "boolean" },
@@ -257,8 +259,7 @@ async function outcomeOf(
     done: found !== undefined,
     cursor: encodeCursor(cursor),
     ...stateOf(session, found),
-    status: status?.value ?? null,
-    ...(status?.message && { status_message: fact(status.message, 500) }),
+    ...statusFacts(status),
     ...(session && isSuspended(session) && { suspended: true }),
     ...(found && matchOf(found)),
     ...(said?.text !== undefined && answerFacts(said.text, maxBytes)),
@@ -383,29 +384,28 @@ function answerFacts(text: string, maxBytes = DEFAULT_MAX_BYTES): object {
   };
 }
 
-/** A match is longer than this only by mistake. */
-const MAX_MATCH_BYTES = 1024;
+/** The longest text of a match, in UTF-16 units: more is a mistake in the pattern. */
+const MAX_MATCH_LENGTH = 1000;
 const MAX_GROUPS = 10;
 
 function matchOf(found: Found): object {
   if (!("match" in found)) return {};
-  const match = [...found.match].slice(0, MAX_GROUPS + 1)
-    .map((text: string | undefined) =>
-      text === undefined ? null : startOfText(
-        cleanText(text.slice(0, MAX_MATCH_BYTES)),
-        MAX_MATCH_BYTES,
-      )
-    );
+  // A group that takes no part in the match is undefined.
+  const texts: readonly (string | undefined)[] = found.match;
+  const match = texts.slice(0, MAX_GROUPS + 1).map((text) =>
+    text === undefined
+      ? null
+      : cleanText(text.slice(0, MAX_MATCH_LENGTH).toWellFormed())
+  );
   return { match, ...("stream" in found && { stream: found.stream }) };
 }
 
 function stateOf(session: Session | undefined, found: Found | undefined) {
   const end = found !== undefined && "state" in found ? found.state : undefined;
-  const state = end ?? session?.state;
-  if (state === undefined) return { state: "deleted" };
-  const code = exitStatus(state);
+  if (session) return stateFacts(end ? { ...session, state: end } : session);
+  const code = end && exitStatus(end);
   return {
-    state: state.state,
+    state: end?.state ?? "deleted",
     ...(code !== undefined && { exit_status: code }),
   };
 }
