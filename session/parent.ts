@@ -18,7 +18,7 @@ import {
 import { isGranted, readFile } from "../system/files.ts";
 
 /** The label's name. */
-const PARENT = "parent";
+export const PARENT = "parent";
 
 /** More parents than this, one above the other, are not kept: only the nearest. */
 const MAX_ANCESTORS = 100;
