@@ -166,7 +166,7 @@ function parseLabel(text: string): [string, string?] {
 /** How many sessions are worked on at the same time, if there may be enough open files. */
 const BATCH = 50;
 /** How many files the work on a session holds open. */
-export const FILES = 3;
+export const FILES = 4;
 
 /**
  * Does the work for many sessions at the same time, so that grace periods don't add up, and reports

@@ -19,6 +19,7 @@ import {
   checkInstance,
   checkOptions,
   checkStrings,
+  SessionError,
 } from "../errors.ts";
 import {
   EVENT_TYPES,
@@ -134,8 +135,9 @@ export async function readEvents(
 
 /**
  * What has happened in sessions, as {@linkcode readEvents} gives it, and then what happens, as
- * soon as it does. Sessions that are created meanwhile join in. It waits for file events, so
- * following idle sessions costs nothing but a look each second.
+ * soon as it does. Sessions that are created meanwhile join in. It waits for events of files and
+ * processes, so following idle sessions costs nothing but a look each minute; each second without
+ * `--allow-ffi`, on other systems than Linux, and where too many files are open.
  *
  * With `ids`, it ends once each of these sessions has ended or was deleted and its events are
  * told; otherwise never. Leaving the loop frees all; use `signal` to leave while it waits. Needs
@@ -437,6 +439,9 @@ function merged(
 /** How soon to look for the next journal, which can't be watched before it is there. */
 const BETWEEN_FILES_MS = 10;
 
+/** How soon to try again to watch a session. */
+const RETRY_MS = 1000;
+
 /** A session that is followed. */
 interface Followed {
   readonly teller: Teller;
@@ -453,6 +458,8 @@ class Following implements Disposable {
   #rootWaits = false;
   /** At first, and whenever there may be others. */
   #rootRang = true;
+  /** Whether a session could not be watched. */
+  #hasFailed = false;
   readonly #sessions = new Map<string, Followed>();
   readonly #rang = new Set<Followed>();
   #bell = Promise.withResolvers<void>();
@@ -468,6 +475,7 @@ class Following implements Disposable {
     const batches: SessionEvent[][] = [];
     if (this.#rootRang) {
       this.#rootRang = false;
+      this.#hasFailed = false;
       for (const one of [...this.#sessions.values()]) {
         if (isGone(one)) gone.push(await this.#remove(one));
       }
@@ -507,7 +515,9 @@ class Following implements Disposable {
         watch = watchSession(paths, { files });
       } catch (error) {
         if (error instanceof Deno.errors.NotCapable) throw error;
-        return undefined; // It is being deleted.
+        // Otherwise it is being deleted, or too many files are open.
+        if (!(error instanceof SessionError)) this.#hasFailed = true;
+        return undefined;
       }
     }
     const teller = Teller.of(paths, this.#wanted);
@@ -563,7 +573,7 @@ class Following implements Disposable {
     const fail = (error: unknown) => this.#bell.reject(error);
     if (this.#root !== undefined && !this.#rootWaits) {
       this.#rootWaits = true;
-      this.#root.next().then(() => {
+      this.#root.next(this.#hasFailed ? RETRY_MS : undefined).then(() => {
         this.#rootWaits = false;
         this.#rootRang = true;
         ring();
@@ -605,7 +615,7 @@ async function* follow(
   signal?.throwIfAborted();
   const left = new AbortController();
   const over = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
-  readQuickly(); // Each session is looked at every second.
+  readQuickly(); // Each session is looked at again and again.
   using following = new Following(wanted);
   let isFirst = true;
   const pull = async (queue: ReadableStreamDefaultController<SessionEvent>) => {

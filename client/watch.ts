@@ -1,13 +1,18 @@
 /**
  * Watching a session: learning without polling that something has changed.
  *
- * Events come from `system/file_events.ts`, within a millisecond. Some changes make no event: the death
- * of all processes at once, a renamed directory, file systems without events. A slow
- * tick covers those. If there can be no watcher (inotify's limit), a faster tick replaces it.
+ * Events come from `system/file_events.ts`, within a millisecond: of the lock file, of the files that the
+ * caller names and, with inotify, of the directory's entries, so of files that appear. With the end of the
+ * reaper (`system/process_events.ts`) that is all that happens to a session on this machine, unless a
+ * directory above the session's is renamed or another machine writes into it: a tick once a minute
+ * covers these. Without inotify, or if the reaper can't be watched, the tick comes each second. It also does
+ * after the reaper was killed, because other processes may hold the lock. If there can be no watcher
+ * at all (inotify's limit), a faster tick replaces it.
  *
- * Files are watched, not the session's directory: without `--allow-ffi`, Deno opens every file that an
+ * Without `--allow-ffi`, files are watched and not the session's directory: Deno opens every file that an
  * event names. A named pipe in the directory would block its watcher thread for good, or make it a
- * reader of the agent's input. And the output of an agent would wake those who don't read it.
+ * reader of the agent's input. With inotify nothing is opened, and the output of an agent wakes only
+ * those who read it.
  *
  * Invariants: the lock file is open from the subscription on. The reaper writes
  * the ending into it first, so the ending is known even if the directory is gone at
@@ -20,11 +25,13 @@
  *
  * @module
  */
+import { isReaper } from "../process/carriers.ts";
 import {
   type Ending,
   noSuchSession,
   parseEnding,
   type Paths,
+  readPids,
   readState,
   type State,
 } from "../store.ts";
@@ -39,10 +46,12 @@ import {
 } from "../system/files.ts";
 import {
   type FileEvents,
+  hasInotify,
   watchEntries,
   watchFile,
 } from "../system/file_events.ts";
 import { roomForSessions } from "../system/limits.ts";
+import { whenEnded } from "../system/process_events.ts";
 
 /** The state of a session that is over. */
 export type EndState = Extract<State, { state: "exited" | "lost" }>;
@@ -50,15 +59,20 @@ export type EndState = Extract<State, { state: "exited" | "lost" }>;
 /** How the watch of a session ends; `deleted`: gone without a record of its ending. */
 export type FinalState = EndState | { readonly state: "deleted" };
 
-/** How often to look without an event. */
+/** How often to look where all that happens here makes an event. */
+const RARE_TICK_MS = 60_000;
+/** How often to look where something may happen without one. */
 const TICK_MS = 1000;
 /** How often to look where there are no events. */
 const TICK_WITHOUT_EVENTS_MS = 100;
 /** How often to look between the ending's record in `lock` and the one in `exit`, which is not watched. */
 const TICK_WHILE_ENDING_MS = 10;
 
-/** How many files a watched session keeps open: its lock, and two logs for those that follow them. */
-export const FILES = 3;
+/**
+ * How many files a watched session keeps open: its lock, its reaper, and two logs for those that follow
+ * them.
+ */
+export const FILES = 4;
 /** The lock files that are open. */
 const held = new Set<OpenFile>();
 
@@ -66,7 +80,7 @@ const held = new Set<OpenFile>();
 export interface SessionWatch extends Disposable {
   /**
    * Resolves once something may have changed since the last call, at the latest after a
-   * second. One call at a time.
+   * minute. One call at a time.
    *
    * @param timeoutMs Resolve after so many milliseconds at the latest.
    * @throws the signal's reason, once it is aborted.
@@ -86,8 +100,8 @@ export interface SessionWatch extends Disposable {
 /** Options of {@linkcode watchSession}. */
 export interface WatchOptions {
   /**
-   * Files to watch besides the lock file. The tick covers those that don't exist, and finds
-   * those that have appeared or were replaced.
+   * Files of the session to watch besides the lock file. Those that don't exist are found when they
+   * appear; without inotify by the tick.
    *
    * @default {[]}
    */
@@ -132,21 +146,32 @@ export function watchSession(
     wake?.();
   };
   const events = new Map<string, Subscription>();
+  let reaper: ReaperWatch | undefined;
   const dispose = () => {
     wake?.(); // Ends a pending next() and its timer.
+    reaper?.[Symbol.dispose]();
     for (const subscription of events.values()) subscription.close();
     if (lock !== undefined) held.delete(lock);
     lock?.[Symbol.dispose]();
   };
-  let tickMs = TICK_MS;
+  const hasEntries = hasInotify();
+  // The directory first: what appears from then on makes an event.
+  const watchedPaths = lock === undefined
+    ? []
+    : [...hasEntries ? [paths.dir] : [], paths.lock, ...files];
+  /** Whether there are no events, for example because of inotify's limits. */
+  let isDeaf = false;
   const watchFiles = () => {
     try {
-      for (const file of lock ? [paths.lock, ...files] : []) {
+      for (const file of watchedPaths) {
         const identity = identityAt(file);
         const before = events.get(file);
         if (before?.identity === identity && before !== undefined) continue;
         before?.close();
-        events.set(file, subscribe(file, identity, key!, ring));
+        const subscription = file === paths.dir
+          ? subscribeEntries(file, identity, key!, ring)
+          : subscribe(file, identity, key!, ring);
+        events.set(file, subscription);
         rung = true; // It may have changed before it was watched.
       }
     } catch (error) {
@@ -154,11 +179,22 @@ export function watchSession(
         dispose();
         throw error;
       }
-      tickMs = TICK_WITHOUT_EVENTS_MS; // inotify's limits, for example.
+      isDeaf = true;
+    }
+    if (lock !== undefined && hasEntries) {
+      reaper ??= watchReaper(paths, ring);
     }
   };
   watchFiles();
   rung = false; // The caller looks after this.
+
+  function tickMs(): number {
+    if (ending) return TICK_WHILE_ENDING_MS;
+    if (isDeaf) return TICK_WITHOUT_EVENTS_MS;
+    const isSure = reaper?.lives &&
+      [...events.values()].every(({ isComplete }) => isComplete);
+    return isSure ? RARE_TICK_MS : TICK_MS;
+  }
 
   const isStill = () => key === undefined || identityAt(paths.lock) === key;
 
@@ -186,10 +222,9 @@ export function watchSession(
       if (!rung) {
         const { promise, resolve, reject } = Promise.withResolvers<void>();
         for (const subscription of events.values()) {
-          if (!subscription.ask()) tickMs = TICK_WITHOUT_EVENTS_MS;
+          if (!subscription.ask()) isDeaf = true;
         }
-        const longestMs = ending ? TICK_WHILE_ENDING_MS : tickMs;
-        const timer = setTimeout(resolve, Math.min(longestMs, timeoutMs));
+        const timer = setTimeout(resolve, Math.min(tickMs(), timeoutMs));
         const onAbort = () => reject(signal!.reason);
         signal?.addEventListener("abort", onAbort);
         wake = resolve;
@@ -209,8 +244,11 @@ export function watchSession(
 
 /** A subscription to the appearing and vanishing of sessions, until it is disposed of. */
 export interface RootWatch extends Disposable {
-  /** Resolves once a session may have appeared or gone, at the latest after a second. One call at a time. */
-  next(): Promise<void>;
+  /**
+   * Resolves once a session may have appeared or gone, at the latest after a minute, or after
+   * `timeoutMs`. One call at a time.
+   */
+  next(timeoutMs?: number): Promise<void>;
 }
 
 /**
@@ -242,13 +280,17 @@ export function watchRoot(root: string): RootWatch {
   watchIt();
   rung = false; // The caller looks after this.
   return {
-    async next() {
+    async next(timeoutMs = Infinity) {
       watchIt();
       if (!rung) {
         const { promise, resolve } = Promise.withResolvers<void>();
         const hasEvents = subscription?.ask() ?? false;
-        const tickMs = hasEvents ? TICK_MS : TICK_WITHOUT_EVENTS_MS;
-        const timer = setTimeout(resolve, tickMs);
+        const tickMs = !hasEvents
+          ? TICK_WITHOUT_EVENTS_MS
+          : hasInotify()
+          ? RARE_TICK_MS
+          : TICK_MS;
+        const timer = setTimeout(resolve, Math.min(tickMs, timeoutMs));
         wake = resolve;
         await promise;
         wake = undefined;
@@ -281,6 +323,41 @@ function hold(lock: OpenFile | undefined): OpenFile | undefined {
   return lock;
 }
 
+/** A watch of the process that records the ending. */
+interface ReaperWatch extends Disposable {
+  /** Whether it lives, surely. */
+  readonly lives: boolean;
+}
+
+/** Calls `ring` when the reaper ends; `undefined` before it is known. */
+function watchReaper(paths: Paths, ring: () => void): ReaperWatch | undefined {
+  const pids = readPids(paths);
+  if (pids === undefined) return undefined;
+  let ends: Disposable | undefined;
+  const watch = (pid: number, onEnded: () => void) => {
+    try {
+      ends = whenEnded(pid, onEnded);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  };
+  const reaper = {
+    lives: true,
+    [Symbol.dispose]: () => ends?.[Symbol.dispose](),
+  };
+  watch(pids.reaper, () => {
+    reaper.lives = false;
+    ends = undefined;
+    ring();
+    // Without its reaper, the agent is most likely the last one that holds the lock. If it is
+    // another process by now, the tick is enough.
+    watch(pids.agent, ring);
+  });
+  // After that: the process that is checked is the one that is watched.
+  if (ends === undefined || !isReaper(paths, pids.reaper)) reaper.lives = false;
+  return reaper;
+}
+
 /** The ending that an open lock file holds. */
 function readRecord(lock: OpenFile): Ending | undefined {
   return parseEnding(textOf(lock) ?? "");
@@ -306,6 +383,8 @@ const watched = new Map<string, Shared>();
 interface Subscription {
   /** The file that is watched; `undefined` if there was none. */
   readonly identity: string | undefined;
+  /** Whether it misses nothing but what a watch of the directory tells. */
+  readonly isComplete: boolean;
   /** Asks for the next event; `false` if there will be none. */
   ask(): boolean;
   close(): void;
@@ -317,20 +396,45 @@ function subscribe(
   lock: string,
   listener: () => void,
 ): Subscription {
-  const none = { identity, ask: () => true, close() {} };
+  // No link, whose target others write to, and no pipe: the tick is enough.
+  const facts = statOptional(file);
+  if (!facts?.isFile) return noEvents(identity, facts === undefined);
+  return subscribePath(file, identity, { lock, watch: watchFile }, listener);
+}
+
+function subscribeEntries(
+  dir: string,
+  identity: string | undefined,
+  lock: string,
+  listener: () => void,
+): Subscription {
+  return subscribePath(dir, identity, { lock, watch: watchEntries }, listener);
+}
+
+function subscribePath(
+  file: string,
+  identity: string | undefined,
+  how: { readonly lock: string; readonly watch: (path: string) => FileEvents },
+  listener: () => void,
+): Subscription {
   let path: string;
   let shared: Shared;
-  // No link, whose target others write to, and no pipe: the tick is enough.
-  if (!statOptional(file)?.isFile) return none;
   try {
     path = Deno.realPathSync(file);
-    shared = watchPath(path, `${lock} ${identity}`, watchFile);
+    shared = watchPath(path, `${how.lock} ${identity}`, how.watch);
   } catch (error) {
-    // The log is missing, or being deleted: the tick is enough.
-    if (isAbsence(error)) return none;
+    // It is missing, or being deleted: an event of the directory or the tick is enough.
+    if (isAbsence(error)) return noEvents(identity, true);
     throw error;
   }
   return share(shared, path, identity, listener);
+}
+
+function noEvents(
+  identity: string | undefined,
+  isComplete: boolean,
+): Subscription {
+  return { identity, isComplete, ask: () => true, close() {} };
 }
 
 function share(
@@ -342,6 +446,7 @@ function share(
   shared.listeners.add(listener);
   return {
     identity,
+    isComplete: true,
     ask() {
       if (!shared.over && !shared.asked) ask(shared);
       return !shared.over;

@@ -13,6 +13,7 @@ import {
   fromBytes,
   isForeignProc,
   locationOf,
+  readArgv,
   readEntry,
   readOwner,
   readUsers,
@@ -145,4 +146,11 @@ export function scriptArgsOf(
   return call && isOwn({ pid, owner: dirname(call.path) })
     ? call.args
     : undefined;
+}
+
+/** Tells whether a process is the session's reaper. `false` also where `/proc` can't tell. */
+export function isReaper(paths: Paths, pid: number): boolean {
+  if (isForeignProc() || readEntry(pid)?.sid !== pid) return false;
+  const argv = readArgv(pid) ?? [];
+  return scriptArgsOf(pid, argv, ownerTest(paths)) !== undefined;
 }

@@ -12,8 +12,9 @@
 import { dirname } from "../std.ts";
 import { isGranted } from "./files.ts";
 import { call, cString, symbol } from "./ffi.ts";
-import { closeQuietly, poll, POLLIN, readNow } from "./libc.ts";
+import { closeQuietly, readNow } from "./libc.ts";
 import { OS } from "./os.ts";
+import { whenReadable } from "./readable.ts";
 
 /** A watch of a file or directory, until it is closed. Of each path, have one at a time. */
 export interface FileEvents {
@@ -81,12 +82,21 @@ const OVERFLOW = -1;
 /** The size of an event without the name in it. */
 const EVENT_BYTES = 16;
 
-function hasInotify(): boolean {
+/**
+ * Whether a watch opens nothing and costs nothing while nothing happens. Then a directory with named
+ * pipes may be watched.
+ */
+export function hasInotify(): boolean {
   return OS.hasInotify && isGranted({ name: "ffi" });
 }
 
-/** The open descriptor, while there are watches. */
-let inotify: number | undefined;
+/** What the events come by, while there are watches. */
+interface Inotify {
+  readonly fd: number;
+  readonly readable: Disposable;
+}
+
+let inotify: Inotify | undefined;
 /** The watches by their number in the kernel. Those of one file share it. */
 const watches = new Map<number, Set<Watch>>();
 
@@ -133,49 +143,53 @@ class Watch implements FileEvents {
 
 function addWatch(path: string, mask: number): number {
   const what = `Cannot watch "${path}"`;
-  if (inotify === undefined) {
-    const flags = OS.open.CLOEXEC | OS.open.NONBLOCK;
-    inotify = call("inotify_init1", what, flags);
-    dispatch(inotify);
-  }
+  const { fd } = inotify ??= openInotify(what);
   const flags = mask | IN_DONT_FOLLOW;
   try {
-    return call("inotify_add_watch", what, inotify, cString(path), flags);
+    return call("inotify_add_watch", what, fd, cString(path), flags);
   } catch (error) {
-    if (watches.size === 0) wakeDispatch(inotify);
+    closeUnused();
     throw error;
   }
 }
 
 /** Removes a watch. It fails if the file is gone: then there is none any more. */
 function removeWatch(number: number): void {
-  const isRemoved = symbol("inotify_rm_watch")(inotify, number) === 0;
-  if (!isRemoved && watches.size === 0) wakeDispatch(inotify!);
+  symbol("inotify_rm_watch")(inotify!.fd, number);
+  closeUnused();
 }
 
-/** Lets dispatch() look whether there are watches left: the removal of one makes an event. */
-function wakeDispatch(fd: number): void {
-  const root = symbol("inotify_add_watch")(fd, cString("/"), IN_DELETE_SELF);
-  symbol("inotify_rm_watch")(fd, root);
+function openInotify(what: string): Inotify {
+  const flags = OS.open.CLOEXEC | OS.open.NONBLOCK;
+  const fd = call("inotify_init1", what, flags);
+  try {
+    return { fd, readable: whenReadable(fd, () => dispatch(fd)) };
+  } catch (error) {
+    closeQuietly(fd);
+    throw error;
+  }
 }
 
-/** Rings the watches that events are about, as long as there are any. */
-async function dispatch(fd: number): Promise<void> {
-  const buffer = new Uint8Array(16 * 1024);
-  const view = new DataView(buffer.buffer);
-  do {
-    await poll(fd, POLLIN, -1);
-    for (let length; (length = readNow(fd, buffer)) > 0;) {
-      for (let at = 0; at < length;) {
-        const number = view.getInt32(at, true);
-        const about = number === OVERFLOW
-          ? [...watches.values()].flatMap((same) => [...same])
-          : watches.get(number) ?? [];
-        for (const watch of about) watch.ring();
-        at += EVENT_BYTES + view.getUint32(at + 12, true);
-      }
-    }
-  } while (watches.size > 0);
-  closeQuietly(fd);
+function closeUnused(): void {
+  if (watches.size > 0 || inotify === undefined) return;
+  inotify.readable[Symbol.dispose]();
+  closeQuietly(inotify.fd);
   inotify = undefined;
+}
+
+const buffer = new Uint8Array(16 * 1024);
+const view = new DataView(buffer.buffer);
+
+/** Rings the watches that the events are about. */
+function dispatch(fd: number): void {
+  for (let length; (length = readNow(fd, buffer)) > 0;) {
+    for (let at = 0; at < length;) {
+      const number = view.getInt32(at, true);
+      const about = number === OVERFLOW
+        ? [...watches.values()].flatMap((same) => [...same])
+        : watches.get(number) ?? [];
+      for (const watch of about) watch.ring();
+      at += EVENT_BYTES + view.getUint32(at + 12, true);
+    }
+  }
 }

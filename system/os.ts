@@ -54,6 +54,8 @@ interface System {
     readonly ELOOP: number;
     readonly ETIMEDOUT: number;
   };
+  /** How large struct epoll_event is, and where its data are, in bytes. epoll_ctl(2); Linux only. */
+  readonly epollEvent: { readonly bytes: number; readonly dataAt: number };
   /** Requests of ioctl(2) to a terminal. */
   readonly ioctl: { readonly TIOCSWINSZ: bigint; readonly FIONREAD: bigint };
   /** Where struct termios has its flags, in bytes, and one of them. termios(3) */
@@ -96,6 +98,8 @@ const LINUX: System = {
   },
   F_DUPFD_CLOEXEC: 1030,
   errno: { EAGAIN: 11, ELOOP: 40, ETIMEDOUT: 110 },
+  // Packed on x86-64 only.
+  epollEvent: isArm ? { bytes: 16, dataAt: 8 } : { bytes: 12, dataAt: 4 },
   ioctl: { TIOCSWINSZ: 0x5414n, FIONREAD: 0x541bn },
   termios: { outputFlags: 4, localFlags: 12, ICANON: 0x2 },
   // deno-fmt-ignore
@@ -117,6 +121,7 @@ const MACOS: System = {
   foreignFunctions: [
     ...["__errno_location", "statx"],
     ...["inotify_init1", "inotify_add_watch", "inotify_rm_watch"],
+    ...["epoll_create1", "epoll_ctl", "epoll_wait", "eventfd"],
   ],
   // Apple silicon passes variadic arguments on the stack.
   variadicFill: isArm ? 6 : 0,
@@ -131,6 +136,7 @@ const MACOS: System = {
   },
   F_DUPFD_CLOEXEC: 67,
   errno: { EAGAIN: 35, ELOOP: 62, ETIMEDOUT: 60 },
+  epollEvent: { bytes: 0, dataAt: 0 },
   ioctl: { TIOCSWINSZ: 0x80087467n, FIONREAD: 0x4004667fn },
   termios: { outputFlags: 8, localFlags: 24, ICANON: 0x100 },
   // deno-fmt-ignore

@@ -1,4 +1,5 @@
 import { abortable, sleep } from "../../system/async.ts";
+import { mkfifo } from "../../system/libc.ts";
 import { watchSession } from "../../client/watch.ts";
 import { SessionError } from "../../errors.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
@@ -125,6 +126,87 @@ Deno.test("watchSession() says lost when all processes are killed", async () => 
   const final = finalOf(paths);
   for (const pid of [pids.reaper, pids.agent]) Deno.kill(pid, "SIGKILL");
   assertEquals(await final, { state: "lost", pids });
+});
+
+/** Timers of a second or more don't fire until this is disposed of; their delays are noted. */
+function withoutTicks(): { readonly delays: number[] } & Disposable {
+  const { setTimeout } = globalThis;
+  const delays: number[] = [];
+  const stub = (call: () => void, ms = 0) => {
+    if (ms < 1000) return setTimeout(call, ms);
+    delays.push(ms);
+    return undefined as unknown as ReturnType<typeof setTimeout>;
+  };
+  globalThis.setTimeout = stub as typeof setTimeout;
+  return {
+    delays,
+    [Symbol.dispose]: () => void (globalThis.setTimeout = setTimeout),
+  };
+}
+
+const IS_LINUX = Deno.build.os === "linux";
+
+Deno.test({
+  name: "watchSession() wakes at all that happens when no tick comes",
+  ignore: !IS_LINUX,
+  async fn() {
+    await using root = new TestRoot();
+    const ids = ["killed", "files", "renamed"] as const;
+    const made = await Promise.all(ids.map(async (id) => {
+      const paths = pathsFor(id, { root: root.dir });
+      return { paths, pids: await sh(paths, "exec sleep 60") };
+    }));
+    const [killed, files, renamed] = made as [Made, Made, Made];
+    type Made = typeof made[number];
+    using timers = withoutTicks();
+    const lost = finalOf(killed.paths);
+    Deno.kill(killed.pids.reaper, "SIGKILL");
+    await until(() => timers.delays.includes(1000)); // It has woken, and finds the lock held.
+    Deno.kill(killed.pids.agent, "SIGKILL");
+    assertEquals(await lost, { state: "lost", pids: killed.pids });
+
+    using watch = watchSession(files.paths, { files: [files.paths.events] });
+    for (const change of ["appears", "grows", "is replaced", "grows again"]) {
+      const woken = watch.next();
+      if (change === "is replaced") {
+        Deno.writeTextFileSync(`${root.dir}/new`, "x\n");
+        Deno.renameSync(`${root.dir}/new`, files.paths.events);
+      } else Deno.writeTextFileSync(files.paths.events, "x", { append: true });
+      await woken;
+    }
+
+    const deleted = finalOf(renamed.paths);
+    Deno.renameSync(renamed.paths.dir, `${root.dir}/away`);
+    assertEquals(await deleted, { state: "deleted" });
+  },
+});
+
+Deno.test({
+  name: "watchSession() ticks each second unless all makes an event",
+  ignore: !IS_LINUX,
+  async fn() {
+    await using root = new TestRoot();
+    const paths = pathsFor("a", { root: root.dir });
+    const pids = await sh(paths, "sleep 60");
+    const tickOf = (files: readonly string[] = []) => {
+      using timers = withoutTicks();
+      using watch = watchSession(paths, { files });
+      watch.next();
+      return timers.delays;
+    };
+    assertEquals(tickOf([paths.stdout, paths.events]), [60_000]);
+    // Others write to the target of a link, and no pipe is watched.
+    Deno.symlinkSync(paths.stdout, `${paths.dir}/link`);
+    mkfifo(`${paths.dir}/pipe`);
+    for (const name of ["link", "pipe"]) {
+      assertEquals(tickOf([`${paths.dir}/${name}`]), [1000]);
+    }
+    // Not its reaper: a process of this number after a restart, or of another container.
+    for (const pid of [pids.agent, Deno.pid, 999_999_999]) {
+      Deno.writeTextFileSync(paths.pid, `${pid} ${pids.agent}\n`);
+      assertEquals(tickOf(), [1000]);
+    }
+  },
 });
 
 Deno.test("watchSession() never opens the named pipes of the session", async () => {
