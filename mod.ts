@@ -172,6 +172,10 @@ export {
   type ReadPlainLogOptions,
 } from "./client/plain_log.ts";
 export {
+  followScreen,
+  type FollowScreenOptions,
+} from "./client/follow_screen.ts";
+export {
   readScreen,
   type ReadScreenOptions,
   sendKeys,

@@ -124,7 +124,12 @@ async function screenReply(
   }
 }
 
-function screenIn(frame: Received, id: string, ansi: boolean): ScreenText {
+/** The screen in an answer; throws if that is none. */
+export function screenIn(
+  frame: Received,
+  id: string,
+  ansi: boolean,
+): ScreenText {
   const options = { styled: ansi, ansi };
   const screen = parseScreen(decode(Frame.SCREEN_REPLY, frame), options);
   if (screen === undefined) throw nonsense(id);
