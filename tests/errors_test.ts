@@ -37,6 +37,7 @@ const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
   followLog: ["id", `${OUTPUT} signal`],
   followLogs: ["id", "tailLines since signal"],
   followPlainLog: ["id", `${PLAIN} signal`],
+  followScreen: ["id", "ansi perSecond signal"],
   getSession: ["id", ""],
   listAgents: [""],
   listProcesses: ["id", ""],
