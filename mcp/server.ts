@@ -53,7 +53,9 @@ export async function serve(options: ServerOptions): Promise<void> {
   surviveErrors(io);
   if (io.stdinIsTerminal) io.err(FOR_PEOPLE);
   const wire = openWire(io, parseJSONRPCMessage);
-  io.interrupted().addEventListener("abort", () => wire.close());
+  for (const over of [io.terminated(), io.outputClosed()]) {
+    over.addEventListener("abort", () => wire.close());
+  }
   const running = new Set<Promise<unknown>>();
   const tools = TOOLS.filter(({ annotations }) =>
     annotations.readOnlyHint || !readOnly
@@ -119,7 +121,9 @@ function declared(schema: Schema) {
 
 /** For a person who has typed the command. */
 const FOR_PEOPLE =
-  `codex-session: This is a server for agents: it speaks the Model Context Protocol on standard input and output. To let a client start it: codex-session mcp --config codex (claude, json). Ctrl-C ends it.
+  `codex-session: a server for agents; it speaks the Model Context Protocol here.
+To let a client start it: codex-session mcp --config codex (claude, json).
+Ctrl-C ends it.
 `;
 
 /** Reports what nobody has caught, in one line, and goes on. */
