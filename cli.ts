@@ -23,6 +23,7 @@ import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
 import { nearestCommand, withWords } from "./cli/hints.ts";
 import { isKind } from "./store.ts";
 import { isGranted } from "./system/files.ts";
+import { pause } from "./system/pause.ts";
 import { COMMANDS, findCommand, namesOf, optionsOf } from "./cli/usage.ts";
 
 /** This version. */
@@ -78,7 +79,7 @@ function writeAll(
     } catch (error) {
       // Another process made the pipe nonblocking: it is full, not broken.
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      pause(5);
     }
   }
 }

@@ -60,6 +60,12 @@ export interface LogCursor {
    * @default {what is so at the call counts, too}
    */
   readonly events?: LogPosition | null;
+  /**
+   * When it was taken, in milliseconds since 1970: silence counts from then on.
+   *
+   * @default {the call}
+   */
+  readonly at?: number;
 }
 
 /**
@@ -87,6 +93,7 @@ export function readLogCursor(
     stdout: endOfLog(paths.stdout),
     stderr: endOfLog(paths.stderr),
     events: endOfLog(paths.events),
+    at: Date.now(),
   };
 }
 
@@ -103,9 +110,12 @@ function startOf(
 /** Checks a starting point; `undefined` passes. */
 export function checkCursor(since: unknown): void {
   if (since === undefined) return;
-  const { stdout, stderr, events = null } = (since ?? {}) as Partial<LogCursor>;
+  const { stdout, stderr, events = null, at = 0 } = (since ?? {}) as Partial<
+    LogCursor
+  >;
   const isPlace = (at: unknown) => at === null || isPosition(at);
-  if ([stdout, stderr, events].every(isPlace)) return;
+  const isTime = Number.isFinite(at);
+  if (isTime && [stdout, stderr, events].every(isPlace)) return;
   throw new ArgumentError("since must be what readLogCursor returns");
 }
 

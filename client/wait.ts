@@ -173,7 +173,7 @@ export type Found =
 export interface WaitForOptions extends WaitOptions {
   /**
    * A starting point, see `readLogCursor`. Only output behind it can match; a screen counts
-   * once there was output behind it, silence from the call on, a status if it was told behind it.
+   * once there was output behind it, silence from its time on, a status if it was told behind it.
    *
    * @default {all that there was counts}
    */
@@ -248,7 +248,7 @@ async function find(
       return await findOutput(id, condition.pattern, { root, since, signal });
     case "idle":
       await waitForIdle(pathsFor(id, { root }), condition.idleMs, {
-        countsBefore: since === undefined,
+        countsFrom: since === undefined ? 0 : since.at ?? Date.now(),
         signal,
       });
       return { for: "idle", cursor: readLogCursor(id, { root }) };
@@ -342,9 +342,9 @@ async function findOutput(
 async function waitForIdle(
   paths: Paths,
   idleMs: number,
-  options: { readonly countsBefore: boolean; readonly signal: AbortSignal },
+  options: { readonly countsFrom: number; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { countsBefore, signal } = options;
+  const { countsFrom, signal } = options;
   using watch = watchSession(paths, { signal });
   // Often enough to be late by a tenth at most.
   const everyMs = Math.max(10, idleMs / 10);
@@ -359,8 +359,8 @@ async function waitForIdle(
     if (last.mark !== seen) {
       // The wall clock may be set, or differ from the disk's. So it only says how old the
       // traffic was at the first look; a time in the future counts as now.
-      const isOld = seen === undefined && countsBefore;
-      quietSince = now - (isOld ? Math.max(0, Date.now() - last.at) : 0);
+      const ageMs = Date.now() - Math.max(last.at, countsFrom);
+      quietSince = now - (seen === undefined ? Math.max(0, ageMs) : 0);
       seen = last.mark;
     }
     const leftMs = idleMs - (now - quietSince);

@@ -25,7 +25,7 @@ import {
   turnEventIn,
   TurnWatch,
 } from "../events/turn.ts";
-import { withAgent } from "../process/main_pids.ts";
+import { namingAgent } from "../process/main_pids.ts";
 import { readTable } from "../process/table.ts";
 import type { StatusValue } from "../screen/program_status.ts";
 import {
@@ -110,11 +110,21 @@ export async function waitForTurn(
   const turn = new TurnWatch();
   if (since !== undefined) {
     for (const event of await eventsBefore(paths, since)) turn.add(event);
-    turn.add("input");
+    // No input for certain: a session that has just been created has had none.
+    turn.begin();
   }
   const search = { from: since, signal, what: "finishing a turn" };
+  // Without a starting point, what is in the journal tells which turn is the last one.
+  let isChosen = since !== undefined;
   return await look(paths, search, (session, events, end) => {
-    for (const event of events) turn.add(event);
+    for (const event of events) {
+      // The next turn begins before anybody has looked.
+      if (event === "input" && isChosen && turn.isOver) {
+        return { status: pastStatus(turn.end!) };
+      }
+      turn.add(event);
+    }
+    isChosen = true;
     const { meta } = session;
     const takesInput = meta === null || KINDS[meta.kind].accepts.length > 0;
     const status = turn.end ? pastStatus(turn.end) : null;
@@ -255,8 +265,7 @@ function metaAt(paths: Paths): Meta | null {
 function stateAt(paths: Paths, meta: Meta | null): Watched["state"] {
   const state = readState(paths);
   const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
-  if (state.state !== "running" || !isTerminal) return state;
-  return { ...state, pids: withAgent(paths, state.pids, true) };
+  return isTerminal ? namingAgent(paths, state) : state;
 }
 
 const decoder = new TextDecoder();

@@ -8,7 +8,7 @@
  * @module
  */
 import { STATUS_SOURCES, type ToldStatus } from "./event.ts";
-import { toldIn } from "./told.ts";
+import { statusIn } from "./status_facts.ts";
 import { fieldsOf, parseFields, timeIn } from "../agents/transcript.ts";
 
 /** A status, and when it was told. */
@@ -29,7 +29,7 @@ export function turnEventIn(line: string): TurnEvent | undefined {
   const time = timeIn(at);
   if (type !== "status" || time === undefined) return undefined;
   if (status === null) return { status, at: time };
-  const told = toldIn(status);
+  const told = statusIn(status);
   const source = STATUS_SOURCES.find((one) => one === fieldsOf(status).source);
   return told && source ? { status: { ...told, source }, at: time } : undefined;
 }
@@ -61,13 +61,18 @@ export class TurnWatch {
     return this.#hasTold;
   }
 
+  /** Begins with what follows, as behind an input; what goes on still does. */
+  begin(): void {
+    this.#isActive &&= !this.#hasStopped;
+    this.#hasTold = false;
+    this.#end = undefined;
+  }
+
   /** Takes the next event. */
   add(event: TurnEvent): void {
     if (event === "input") {
+      this.begin();
       this.#hasInput = true;
-      this.#isActive &&= !this.#isOver;
-      this.#hasTold = false;
-      this.#end = undefined;
       return;
     }
     this.#hasTold = true;
@@ -87,13 +92,19 @@ export class TurnWatch {
       case "idle":
       case undefined:
         // After `done` and `error` it says nothing new. After `blocked` the turn was given up.
-        if (this.#isActive && !this.#isOver) this.#end = event;
+        if (this.#isActive && !this.#hasStopped) this.#end = event;
         break;
     }
   }
 
+  /** Whether an input would begin the next turn: an idle program that is starting has had none yet. */
+  get isOver(): boolean {
+    const isIdle = this.#end?.status?.value === "idle";
+    return this.#hasStopped && (this.#hasInput || !isIdle);
+  }
+
   /** Whether nothing is left to do. A blocked program has ended its turn only for the time being. */
-  get #isOver(): boolean {
+  get #hasStopped(): boolean {
     return this.#end !== undefined && this.#end.status?.value !== "blocked";
   }
 }

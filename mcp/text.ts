@@ -5,13 +5,13 @@
  *
  * @module
  */
-import { plainText } from "../screen/clean_text.ts";
+import { HARMFUL } from "../screen/clean_text.ts";
 import type { Schema } from "./tool.ts";
 
 /** So much text is given unless the client says otherwise: about 4,000 tokens. */
 export const DEFAULT_MAX_BYTES = 16 * 1024;
 /** More than this no call gives. */
-export const MOST_BYTES = 256 * 1024;
+const MOST_BYTES = 256 * 1024;
 
 /** The argument `max_bytes`. */
 export const MAX_BYTES: Schema = {
@@ -30,21 +30,22 @@ export interface BoundedText {
 }
 
 const ENCODER = new TextEncoder();
+/** They take a cell. */
+const SEPARATORS = /[\u2028\u2029]/;
 
 /** The bytes of a text in UTF-8. */
 export function bytesIn(text: string): number {
   return ENCODER.encode(text).length;
 }
 
-/** Lines of text: the only control characters left are newline and tab. */
+/** Lines of text: newline and tab are the only control characters left. */
 export function cleanText(text: string): string {
-  return text.replaceAll("\r\n", "\n").split("\n").map(cleanLine).join("\n");
-}
-
-/** One line of text: newlines become blanks, only tabs are left of the control characters. */
-export function cleanLine(text: string): string {
-  return text.replaceAll("\n", " ").split("\t").map((part) => plainText(part))
-    .join("\t");
+  // Halves of a pair must not find each other when what is between them goes.
+  return text.toWellFormed().replace(/\r\n?/g, "\n").replace(
+    HARMFUL,
+    (char) =>
+      char === "\n" || char === "\t" ? char : SEPARATORS.test(char) ? " " : "",
+  );
 }
 
 /**
@@ -53,7 +54,8 @@ export function cleanLine(text: string): string {
  */
 export function fact(text: string, maxLength = 200): string {
   // What is cut is cut first: cleaning takes time.
-  const clean = cleanLine(text.slice(0, 4 * maxLength)).replaceAll("\t", " ");
+  const clean = cleanText(text.slice(0, 4 * maxLength))
+    .replace(/[\n\t]/g, " ");
   const isWhole = clean.length <= maxLength && text.length <= 4 * maxLength;
   return isWhole ? clean : `${wholeStart(clean, maxLength - 1)}…`;
 }
@@ -81,13 +83,4 @@ export function endOfText(text: string, maxBytes: number): BoundedText {
   const end = new TextDecoder("utf-8", { ignoreBOM: true })
     .decode(all.subarray(start));
   return { text: end, leftOutBytes: start };
-}
-
-/** The beginning of a clean text, at most so many bytes of UTF-8; a cut one ends in `…`. */
-export function startOfText(text: string, maxBytes: number): string {
-  const all = ENCODER.encode(text);
-  if (all.length <= maxBytes) return text;
-  let end = maxBytes - 3;
-  while (all[end]! >> 6 === 0b10) end--;
-  return `${new TextDecoder().decode(all.subarray(0, end))}…`;
 }

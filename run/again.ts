@@ -42,6 +42,7 @@ import {
   type Meta,
   type RootOptions,
 } from "../store.ts";
+import { pause } from "../system/pause.ts";
 
 /** Options of {@linkcode restartSession}. */
 export interface RestartOptions extends
@@ -375,7 +376,7 @@ function yieldToFirst(
     const [undecided] = younger;
     if (undecided === undefined) return;
     if (performance.now() > deadline) throw isTaken(session, undecided);
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    pause(5);
   }
 }
 

@@ -14,7 +14,7 @@ import {
   messageOf,
   SessionError,
 } from "../errors.ts";
-import { withAgent } from "../process/main_pids.ts";
+import { namingAgent } from "../process/main_pids.ts";
 import { join } from "../std.ts";
 import {
   isId,
@@ -71,7 +71,7 @@ function readSession(paths: Paths): Session | undefined {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
       state = readState(paths);
-      if (KINDS[meta.kind].isTerminal) state = named(state, paths);
+      if (KINDS[meta.kind].isTerminal) state = namingAgent(paths, state);
       // It was deleted between the two looks.
       if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
@@ -96,14 +96,6 @@ function readSession(paths: Paths): Session | undefined {
     createdAt: createdAt ?? statOptional(paths.dir)?.mtime ?? new Date(0),
     ...readOutputFacts(paths),
   };
-}
-
-/** A state that names the agent of a terminal, and not only its relay. */
-function named(state: State, paths: Paths): State {
-  if (state.state !== "running" && state.state !== "lost") return state;
-  const { pids } = state;
-  if (pids === null) return state;
-  return { ...state, pids: withAgent(paths, pids, state.state === "running") };
 }
 
 function readOutputFacts(

@@ -35,17 +35,11 @@ import {
   until,
 } from "./helpers.ts";
 
-/** A directory as an ended session leaves it. */
-function makeSession(
-  root: string,
-  id: string,
-  more: Record<string, unknown> = {},
-) {
-  const paths = pathsFor(id, { root });
-  Deno.mkdirSync(paths.dir, { recursive: true });
-  const meta = {
+/** The text of `meta.json` of a session with the id x, or another one. */
+function textOf(more: Record<string, unknown>): string {
+  return JSON.stringify({
     format: 1,
-    id,
+    id: "x",
     kind: "exec",
     argv: ["true"],
     cwd: "/",
@@ -54,8 +48,18 @@ function makeSession(
     prompt: "true",
     createdAt: "2026-01-01T00:00:00.000Z",
     ...more,
-  };
-  Deno.writeTextFileSync(paths.meta, JSON.stringify(meta));
+  });
+}
+
+/** A directory as an ended session leaves it. */
+function makeSession(
+  root: string,
+  id: string,
+  more: Record<string, unknown> = {},
+) {
+  const paths = pathsFor(id, { root });
+  Deno.mkdirSync(paths.dir, { recursive: true });
+  Deno.writeTextFileSync(paths.meta, textOf({ id, ...more }));
   Deno.writeTextFileSync(paths.lock, "");
   Deno.writeTextFileSync(paths.pid, "4194304 4194305\n");
   Deno.writeTextFileSync(paths.exit, "code 0\n");
@@ -312,6 +316,9 @@ Deno.test("parseMeta() names what is wrong, and refuses a newer format", () => {
     ['{"format":2,"id":"x"}', "newer codex-session"],
     ['{"format":1,"id":"y"}', "no valid id"],
     ['{"format":1,"id":"x","kind":"daemon"}', "no valid kind"],
+    [textOf({ labels: { parent: 1 } }), "no valid labels"],
+    [textOf({ ancestors: "a" }), "no valid ancestors"],
+    [textOf({ ancestors: ["a", 1] }), "no valid ancestors"],
   ];
   for (const [text, words] of cases) {
     const error = assertThrows(() => parseMeta(text, "x"), SessionError, words);

@@ -16,6 +16,7 @@ import {
   PROJECT,
   TestRoot,
 } from "./helpers.ts";
+import { connect, type ServerOptions } from "./mcp/client.ts";
 
 /** The one place that holds the name and the version. */
 const DENO_JSON = JSON.parse(Deno.readTextFileSync(join(PROJECT, "deno.json")));
@@ -110,7 +111,8 @@ class TempDir {
 /** Files of the project, besides its modules, that running and building it needs. */
 const OTHER_FILES = [
   ...["deno.json", "deno.lock", "README.md", "LICENSE"],
-  ...["build/bundle.ts", "build/npm.ts", "build/codex-session.sh"],
+  ...["build/bundle.ts", "build/embed.ts"],
+  ...["build/npm.ts", "build/codex-session.sh"],
 ];
 
 /** Copies the files that running and building the project needs. */
@@ -175,6 +177,21 @@ async function exerciseTerminal(call: Call): Promise<void> {
   await ok("wait", "--timeout", "20s", "term");
   assertStringIncludes(await ok("logs", "--plain", "term"), "Hello, Ada");
   await ok("delete", "term");
+}
+
+/** A client's first words to a server, and the server's answers. */
+async function exerciseMcp(
+  root: TestRoot,
+  command: readonly string[],
+  options: Pick<ServerOptions, "cwd" | "env"> = {},
+): Promise<void> {
+  await using server = await connect(root.dir, {
+    ...options,
+    command,
+    args: ["--all"],
+  });
+  const { sessions } = await server.call("list_sessions");
+  assert(Array.isArray(sessions));
 }
 
 const ROOT_READ = "--allow-read=ROOT";
@@ -455,45 +472,56 @@ for (const reason of new Set([noCompiler, noRegistry])) {
 }
 
 Deno.test({
-  name: `deno compile -A cli.ts makes a binary that needs no Deno${
-    because(noCompiler)
-  }`,
-  ignore: noCompiler !== undefined,
-  async fn() {
+  name:
+    `deno task compile, and deno compile -A cli.ts, make a binary that needs no Deno${
+      because(noCompiler ?? noRegistry)
+    }`,
+  ignore: (noCompiler ?? noRegistry) !== undefined,
+  async fn(t) {
     if ("reason" in compiler) return;
-    using root = new TestRoot();
     using dir = new TempDir();
     copyProject(dir.path);
-    const { tasks } = DENO_JSON;
-    assertEquals(
-      tasks.compile,
-      "deno compile -A -o dist/codex-session cli.ts",
-    );
     const [program = "", ...leading] = compiler.command;
-    await succeed(program, [...leading, "compile", "-A", "cli.ts"], {
-      cwd: dir.path,
-      env: compiler.env,
-    });
-    const elsewhere = join(dir.path, "elsewhere");
-    Deno.mkdirSync(elsewhere);
-    const binary = join(elsewhere, "codex-session");
+    const [task, byHand] = [join(dir.path, "task"), join(dir.path, "by-hand")];
+    const options = { cwd: dir.path, env: compiler.env };
+    await succeed(program, [...leading, "task", "compile"], options);
+    Deno.mkdirSync(task);
+    Deno.renameSync(
+      join(dir.path, "dist/codex-session"),
+      join(task, "codex-session"),
+    );
+    await succeed(program, [...leading, "compile", "-A", "cli.ts"], options);
+    Deno.mkdirSync(byHand);
     // Deno names it after the directory, as a file called "cli" says nothing.
-    Deno.renameSync(join(dir.path, basename(dir.path)), binary);
-    const env = {
-      CODEX_SESSION_HOME: root.dir,
-      HOME: elsewhere,
-      PATH: elsewhere,
-      DENO_DIR: join(elsewhere, "cache"),
-    };
-    const call: Call = (args, input) =>
-      execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
-    await exercise(call);
-    await exerciseTerminal(call);
-    assertEquals((await call(["--version"])).out, VERSION_LINE);
-    assertStringIncludes((await call(["completions", "zsh"])).out, "#compdef");
-    // It has fetched and cached nothing.
-    const left = [...Deno.readDirSync(elsewhere)].map(({ name }) => name);
-    assertEquals(left, ["codex-session"]);
+    Deno.renameSync(
+      join(dir.path, basename(dir.path)),
+      join(byHand, "codex-session"),
+    );
+    for (const elsewhere of [task, byHand]) {
+      await t.step(basename(elsewhere), async () => {
+        using root = new TestRoot();
+        const binary = join(elsewhere, "codex-session");
+        const env = {
+          CODEX_SESSION_HOME: root.dir,
+          HOME: elsewhere,
+          PATH: elsewhere,
+          DENO_DIR: join(elsewhere, "cache"),
+        };
+        const call: Call = (args, input) =>
+          execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
+        await exercise(call);
+        await exerciseTerminal(call);
+        await exerciseMcp(root, [binary], { cwd: elsewhere, env });
+        assertEquals((await call(["--version"])).out, VERSION_LINE);
+        assertStringIncludes(
+          (await call(["completions", "zsh"])).out,
+          "#compdef",
+        );
+        // It has fetched and cached nothing.
+        const left = [...Deno.readDirSync(elsewhere)].map(({ name }) => name);
+        assertEquals(left, ["codex-session"]);
+      });
+    }
   },
 });
 
@@ -555,6 +583,7 @@ Deno.test({
           ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
           { ...options, env: { ...options.env, ...env }, input },
         );
+    const program = [Deno.execPath(), "run", "--quiet", "-A"];
     const call = callWith(OFFLINE);
     // What the first call of all has fetched is all that a session ever needs.
     const sh = ["--", "/bin/sh", "-c", "echo here; read -r end"];
@@ -566,6 +595,10 @@ Deno.test({
     await exercise(call);
     await exerciseTerminal(call);
     assertEquals([...Deno.readDirSync(empty.path)], []);
+    await exerciseMcp(root, [...program, `${url}/cli.ts`], {
+      ...options,
+      env: { ...env, ...OFFLINE },
+    });
 
     const script = join(empty.path, "script.ts");
     Deno.writeTextFileSync(script, LIBRARY_USER.replace("URL", url));
@@ -654,6 +687,7 @@ Deno.test({
       assertEquals((await call(["--version"])).out, VERSION_LINE);
       await exercise(call);
       await exerciseTerminal(call);
+      await exerciseMcp(root, [Deno.execPath(), ...run, file], options);
       assertEquals(downloadsIn(cache), []);
     });
     await t.step(
@@ -708,6 +742,7 @@ Deno.test({
       const out = await succeed(Deno.execPath(), first, online);
       assertEquals(out, VERSION_LINE);
       await exerciseTerminal(call);
+      await exerciseMcp(root, [Deno.execPath(), ...run, url], options);
     });
     for (const library of [file, join(dir.path, "mod.ts")]) {
       const name = basename(library);
@@ -835,6 +870,7 @@ Deno.test({
       );
       await exercise(call);
       await exerciseTerminal(call);
+      await exerciseMcp(root, [command], { cwd: elsewhere, env });
       assertEquals(downloadsIn(env.DENO_DIR), []);
     });
     await t.step("Deno can import the package", async () => {

@@ -99,10 +99,15 @@ test("waitFor() turn is not over when a program that starts is idle for a moment
   const reader = await Reader.start(root);
   for (const value of ["idle", "working", "idle"] as const) reader.tell(value);
   const over = reader.turn();
+  // Where it was created, no input has begun a turn either.
+  const since = { stdout: null, stderr: null, events: null };
+  const overSince = reader.turn({ since });
   assertEquals(await codeOf(reader.turn(soon)), "timeout");
+  assertEquals(await codeOf(reader.turn({ since, ...soon })), "timeout");
   reader.tell("working");
   reader.tell("done");
   assertEquals(await over, "done");
+  assertEquals(await overSince, "done");
 });
 
 test("waitFor() turn counts from a starting point, also across a new journal", async (root) => {
@@ -120,6 +125,10 @@ test("waitFor() turn counts from a starting point, also across a new journal", a
   reader.tell("working");
   reader.tell("error");
   assertEquals(await over, "error");
+  // Also if the next turn has begun when somebody looks.
+  reader.input();
+  reader.tell("working");
+  assertEquals(await reader.turn({ since }), "error");
 });
 
 test("waitFor() turn ends with idle when what went on at the starting point was given up", async (root) => {

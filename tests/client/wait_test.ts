@@ -208,6 +208,25 @@ Deno.test("waitFor() idle counts from the last input, also that of others and th
   }
 });
 
+Deno.test("waitFor() idle counts from the time of its starting point on", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const paths = pathsFor("a", at);
+  await start(root, "a", "sleep 600");
+  const long = new Date(Date.now() - 60_000);
+  for (const file of [paths.pid, paths.stdout, paths.stderr]) {
+    Deno.utimeSync(file, long, long);
+  }
+  const idle = { for: "idle", idleMs: 300 } as const;
+  const since = readLogCursor("a", at);
+  const soon = { ...at, since, timeoutMs: 100 };
+  assertEquals(await codeOf(waitFor("a", idle, soon)), "timeout");
+  const late = { ...since, at: since.at! - 300 };
+  await waitFor("a", idle, { ...soon, since: late });
+  await waitFor("a", idle, { ...at, since });
+  assert(Date.now() - since.at! >= 300);
+});
+
 Deno.test("waitFor() idle counts from what was typed into a terminal, by programs and by people", async () => {
   await using root = new TestRoot();
   const at = { root: root.dir };
