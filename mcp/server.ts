@@ -50,7 +50,7 @@ const INSTRUCTIONS =
 const TOOLS: readonly Tool[] = [...LOOKING, ...WAITING, ...ACTING];
 
 /** How long calls may take to give up once the client is gone, in milliseconds. */
-const GIVE_UP_MS = 500;
+const GIVE_UP_MS = 700;
 
 /** Serves one client; returns when it is gone, or a signal asks for the end. */
 export async function serve(options: ServerOptions): Promise<void> {
