@@ -266,7 +266,7 @@ async function find(
       return { for: "status", status };
     }
     case "turn": {
-      const where = { since: since?.events, signal };
+      const where = { since: since?.events, at: since?.at, signal };
       const end = await waitForTurn(pathsFor(id, { root }), where);
       return { for: "turn", ...end };
     }
