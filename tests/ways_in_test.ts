@@ -472,46 +472,56 @@ for (const reason of new Set([noCompiler, noRegistry])) {
 }
 
 Deno.test({
-  name: `deno compile -A cli.ts makes a binary that needs no Deno${
-    because(noCompiler)
-  }`,
-  ignore: noCompiler !== undefined,
-  async fn() {
+  name:
+    `deno task compile, and deno compile -A cli.ts, make a binary that needs no Deno${
+      because(noCompiler ?? noRegistry)
+    }`,
+  ignore: (noCompiler ?? noRegistry) !== undefined,
+  async fn(t) {
     if ("reason" in compiler) return;
-    using root = new TestRoot();
     using dir = new TempDir();
     copyProject(dir.path);
-    const { tasks } = DENO_JSON;
-    assertEquals(
-      tasks.compile,
-      "deno compile -A -o dist/codex-session cli.ts",
-    );
     const [program = "", ...leading] = compiler.command;
-    await succeed(program, [...leading, "compile", "-A", "cli.ts"], {
-      cwd: dir.path,
-      env: compiler.env,
-    });
-    const elsewhere = join(dir.path, "elsewhere");
-    Deno.mkdirSync(elsewhere);
-    const binary = join(elsewhere, "codex-session");
+    const [task, byHand] = [join(dir.path, "task"), join(dir.path, "by-hand")];
+    const options = { cwd: dir.path, env: compiler.env };
+    await succeed(program, [...leading, "task", "compile"], options);
+    Deno.mkdirSync(task);
+    Deno.renameSync(
+      join(dir.path, "dist/codex-session"),
+      join(task, "codex-session"),
+    );
+    await succeed(program, [...leading, "compile", "-A", "cli.ts"], options);
+    Deno.mkdirSync(byHand);
     // Deno names it after the directory, as a file called "cli" says nothing.
-    Deno.renameSync(join(dir.path, basename(dir.path)), binary);
-    const env = {
-      CODEX_SESSION_HOME: root.dir,
-      HOME: elsewhere,
-      PATH: elsewhere,
-      DENO_DIR: join(elsewhere, "cache"),
-    };
-    const call: Call = (args, input) =>
-      execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
-    await exercise(call);
-    await exerciseTerminal(call);
-    await exerciseMcp(root, [binary], { cwd: elsewhere, env });
-    assertEquals((await call(["--version"])).out, VERSION_LINE);
-    assertStringIncludes((await call(["completions", "zsh"])).out, "#compdef");
-    // It has fetched and cached nothing.
-    const left = [...Deno.readDirSync(elsewhere)].map(({ name }) => name);
-    assertEquals(left, ["codex-session"]);
+    Deno.renameSync(
+      join(dir.path, basename(dir.path)),
+      join(byHand, "codex-session"),
+    );
+    for (const elsewhere of [task, byHand]) {
+      await t.step(basename(elsewhere), async () => {
+        using root = new TestRoot();
+        const binary = join(elsewhere, "codex-session");
+        const env = {
+          CODEX_SESSION_HOME: root.dir,
+          HOME: elsewhere,
+          PATH: elsewhere,
+          DENO_DIR: join(elsewhere, "cache"),
+        };
+        const call: Call = (args, input) =>
+          execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
+        await exercise(call);
+        await exerciseTerminal(call);
+        await exerciseMcp(root, [binary], { cwd: elsewhere, env });
+        assertEquals((await call(["--version"])).out, VERSION_LINE);
+        assertStringIncludes(
+          (await call(["completions", "zsh"])).out,
+          "#compdef",
+        );
+        // It has fetched and cached nothing.
+        const left = [...Deno.readDirSync(elsewhere)].map(({ name }) => name);
+        assertEquals(left, ["codex-session"]);
+      });
+    }
   },
 });
 
