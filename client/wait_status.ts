@@ -114,8 +114,17 @@ export async function waitForTurn(
     turn.begin();
   }
   const search = { from: since, signal, what: "finishing a turn" };
+  // Without a starting point, what is in the journal tells which turn is the last one.
+  let isChosen = since !== undefined;
   return await look(paths, search, (session, events, end) => {
-    for (const event of events) turn.add(event);
+    for (const event of events) {
+      // The next turn begins before anybody has looked.
+      if (event === "input" && isChosen && turn.isOver) {
+        return { status: pastStatus(turn.end!) };
+      }
+      turn.add(event);
+    }
+    isChosen = true;
     const { meta } = session;
     const takesInput = meta === null || KINDS[meta.kind].accepts.length > 0;
     const status = turn.end ? pastStatus(turn.end) : null;

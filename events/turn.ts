@@ -63,7 +63,7 @@ export class TurnWatch {
 
   /** Begins with what follows, as behind an input; what goes on still does. */
   begin(): void {
-    this.#isActive &&= !this.#isOver;
+    this.#isActive &&= !this.#hasStopped;
     this.#hasTold = false;
     this.#end = undefined;
   }
@@ -71,8 +71,9 @@ export class TurnWatch {
   /** Takes the next event. */
   add(event: TurnEvent): void {
     if (event === "input") {
+      this.begin();
       this.#hasInput = true;
-      return this.begin();
+      return;
     }
     this.#hasTold = true;
     switch (event.status?.value) {
@@ -91,13 +92,19 @@ export class TurnWatch {
       case "idle":
       case undefined:
         // After `done` and `error` it says nothing new. After `blocked` the turn was given up.
-        if (this.#isActive && !this.#isOver) this.#end = event;
+        if (this.#isActive && !this.#hasStopped) this.#end = event;
         break;
     }
   }
 
+  /** Whether an input would begin the next turn: an idle program that is starting has had none yet. */
+  get isOver(): boolean {
+    const isIdle = this.#end?.status?.value === "idle";
+    return this.#hasStopped && (this.#hasInput || !isIdle);
+  }
+
   /** Whether nothing is left to do. A blocked program has ended its turn only for the time being. */
-  get #isOver(): boolean {
+  get #hasStopped(): boolean {
     return this.#end !== undefined && this.#end.status?.value !== "blocked";
   }
 }

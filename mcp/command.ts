@@ -17,9 +17,12 @@ export const mcp: Handler = async (call, io) => {
     io.out(configFor(client, args.map((name) => `--${name}`)));
     return OK;
   }
+  const world = await worldHere(call.flags.has("all"));
+  // Codex hides it from its servers; the sessions that this one starts need it.
+  if (world.self !== undefined) Deno.env.set("CODEX_SESSION_HOME", world.root);
   await serve({
     io,
-    world: await worldHere(call.flags.has("all")),
+    world,
     readOnly: call.flags.has("read-only"),
     version: "0.1.0",
   });

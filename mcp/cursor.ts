@@ -21,6 +21,8 @@ export interface Cursor {
   readonly log: LogCursor;
   /** The last turn of its agent, for those who wait for the next one's answer. */
   readonly turn?: TurnMark;
+  /** It goes on with a wait that began without a cursor: what was so then counts, too. */
+  readonly all?: boolean;
 }
 
 /** More than a cursor has. */
@@ -36,11 +38,13 @@ export const CURSOR: Schema = {
 };
 
 /** A cursor as text: printable ASCII without blanks. */
-export function encodeCursor({ id, log, turn }: Cursor): string {
+export function encodeCursor({ id, log, turn, all }: Cursor): string {
   const places = [log.stdout, log.stderr, log.events].map(writePosition);
   const name = encodeURIComponent(turn?.id?.toWellFormed() ?? "");
   const hasTurn = turn !== undefined && name.length <= MAX_TURN_LENGTH;
-  return [id, ...places, ...(hasTurn ? [turn.state, name] : [])].join("~");
+  const start = all ? ALL : log.at === undefined ? "-" : `${log.at}`;
+  return [id, ...places, start, ...(hasTurn ? [turn.state, name] : [])]
+    .join("~");
 }
 
 /** The end of a session's output as it is now. */
@@ -61,11 +65,12 @@ export function cursorNow(
  * @throws {ArgumentError} if it is malformed, or another session's.
  */
 export function decodeCursor(id: string, text: string): Cursor {
-  const [own, stdout, stderr, events, state, ...name] = text.split("~");
+  const [own, stdout, stderr, events, start, state, ...name] = text.split("~");
   const places = [stdout, stderr, events].map(readPosition);
   const turn = readTurn(state, name.join("~"));
   if (
-    text.length > MAX_LENGTH || turn === null || places.includes(undefined)
+    text.length > MAX_LENGTH || turn === null || places.includes(undefined) ||
+    !/^(all|-|\d{1,15})$/.test(start ?? "")
   ) {
     throw new ArgumentError(
       "Invalid cursor: pass one that a tool returned for this session, unchanged, or none",
@@ -77,9 +82,19 @@ export function decodeCursor(id: string, text: string): Cursor {
     );
   }
   const [out, err, journal] = places as (LogPosition | null)[];
+  const at = Number(start);
+  const hasTime = Number.isInteger(at);
   const log = { stdout: out!, stderr: err!, events: journal! };
-  return { id, log, ...(turn && { turn }) };
+  return {
+    id,
+    log: { ...log, ...(hasTime && { at }) },
+    ...(turn && { turn }),
+    ...(start === ALL && { all: true }),
+  };
 }
+
+/** In place of a time. */
+const ALL = "all";
 
 /** `-` is the beginning. */
 function writePosition(position: LogPosition | null | undefined): string {

@@ -84,7 +84,7 @@ export function stateFacts({ paths, state }: Session): {
 }
 
 /** What a session is doing, in a word, and what it says of it. */
-function statusFacts(status: SessionStatus | null): {
+export function statusFacts(status: SessionStatus | null): {
   readonly status: string | null;
   readonly status_message?: string;
 } {

@@ -282,7 +282,7 @@ export async function screenOf(
   session: Session,
   { world: { root }, scrollback = 0, maxBytes = DEFAULT_MAX_BYTES, signal }:
     ScreenOptions,
-): Promise<object> {
+): Promise<Record<string, unknown> & { readonly text: string }> {
   const { id, meta } = session;
   if (!hasScreen(session)) {
     const message = `Session "${id}" has no screen: it is of kind ${

@@ -23,6 +23,7 @@ import {
 } from "../client/logs.ts";
 import { ESCAPES, wholeLength } from "../client/output_search.ts";
 import { terminalStatusAt, windowSize } from "../client/terminal_status.ts";
+import { unstyledText } from "../screen/clean_text.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import type { Session } from "../session/find.ts";
 import { isLive, KINDS, type Paths } from "../store.ts";
@@ -225,7 +226,10 @@ async function readTerminal(
     },
   });
   for await (const line of read) lines.push(cleanText(line).trimEnd());
-  const { text, leftOutBytes } = endOfText(lines.text, maxBytes);
+  const found = screen?.alternate
+    ? await newSince(screen, lines.text)
+    : lines.text;
+  const { text, leftOutBytes } = endOfText(found, maxBytes);
   const kept = sizeOf(paths) ?? 0;
   const unread = Math.max(0, (from ? left! : kept) - played);
   return {
@@ -237,6 +241,13 @@ async function readTerminal(
     notes,
     end,
   };
+}
+
+/** What a full-screen program has drawn, without what its screen has shown before. */
+async function newSince(screen: ScreenText, drawn: string): Promise<string> {
+  const { newLines } = await import("../screen/new_lines.ts");
+  const shown = screen.lines.map((line) => cleanText(unstyledText(line)));
+  return newLines(shown, drawn.split("\n")).join("\n");
 }
 
 /** The bytes of a terminal's log that are kept. */

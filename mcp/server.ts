@@ -10,7 +10,13 @@ import { type ErrorCode, messageOf, SessionError } from "../errors.ts";
 import { ACTING } from "./acting.ts";
 import { checkArguments, schemaOf } from "./arguments.ts";
 import { LOOKING } from "./looking.ts";
+import { offerResources, partAt, protocolError } from "./resources.ts";
 import type { World } from "./scope.ts";
+import {
+  MOST_SUBSCRIPTIONS,
+  Subscriptions,
+  withSubscriptions,
+} from "./subscriptions.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { within } from "../system/async.ts";
 import type { Schema, Tool } from "./tool.ts";
@@ -58,6 +64,11 @@ export async function serve(options: ServerOptions): Promise<void> {
   const wire = openWire(io, parseJSONRPCMessage);
   io.interrupted().addEventListener("abort", () => wire.close());
   const running = new Set<Promise<unknown>>();
+  let tell = (_uri: string): Promise<void> => Promise.resolve();
+  using subscriptions = new Subscriptions({
+    find: (uri) => partAt(world, uri),
+    tell: (uri) => tell(uri),
+  });
   const tools = TOOLS.filter(({ annotations }) =>
     annotations.readOnlyHint || !readOnly
   );
@@ -85,9 +96,14 @@ export async function serve(options: ServerOptions): Promise<void> {
         }
       });
     }
+    offerResources(server.server, world, subscriptions);
+    tell = (uri) => server.server.sendResourceUpdated({ uri });
     return server;
+  }, {
     // deno-lint-ignore no-explicit-any
-  }, { transport: wire as any });
+    transport: withSubscriptions(wire, subscriptions, protocolError) as any,
+    maxSubscriptions: MOST_SUBSCRIPTIONS,
+  });
   await wire.closed;
   // A start is complete or undone, not left half-way.
   await within(GIVE_UP_MS, Promise.allSettled(running));

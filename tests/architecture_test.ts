@@ -30,8 +30,9 @@ const FLOORS: readonly (readonly string[])[] = [
   ["cli.ts"],
 ];
 
-/** May import from outside: the standard library, the terminal emulator, the protocol of agents' tools, assertions. */
+/** May import from outside: the standard library, the terminal emulator, the protocol of agents' tools, V8's watchdog, assertions. */
 const DOORS = [
+  "mcp/pattern.ts",
   "mcp/sdk.ts",
   "screen/emulator.ts",
   "std.ts",
@@ -206,12 +207,12 @@ Deno.test("only the doors import from outside, by full specifiers", () => {
       if (/^\.\.?\//.test(specifier)) continue;
       assert(DOORS.includes(name), `${name} imports ${specifier}`);
       // A module fetched from a URL has no import map: only a full specifier resolves.
-      const full = /^npm:(@[^/@]+\/)?[^/@]+@\d+\.\d+\.\d+(\/|$)/.test(
+      const full = /^(node:|npm:(@[^/@]+\/)?[^/@]+@\d+\.\d+\.\d+(\/|$))/.test(
         specifier,
       );
       assert(
         full,
-        `${name}: ${specifier} is not npm:NAME@VERSION or npm:NAME@VERSION/FILE`,
+        `${name}: ${specifier} is not node:NAME, npm:NAME@VERSION or npm:NAME@VERSION/FILE`,
       );
     }
   }

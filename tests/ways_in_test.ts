@@ -233,6 +233,7 @@ const PERMISSIONS: readonly {
       ["wait", "--for", "turn", "ended"],
       ["logs", "--plain", "ended"],
       ["attach", "--read-only", "ended"],
+      ["mcp"],
     ],
   },
   {

@@ -75,10 +75,10 @@ function readTurn(
   };
 }
 
-/** The JSON that an agent shows its model as the result of a tool, perhaps with words around it. */
+/** The JSON of a result, on a line of its own: agents put words around it. */
 function factsIn(result: string): unknown {
   try {
-    return JSON.parse(/\{[^]*\}/.exec(result)?.[0] ?? "");
+    return JSON.parse(/^\{.*\}$/m.exec(result)?.[0] ?? "");
   } catch {
     return undefined;
   }

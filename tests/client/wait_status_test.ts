@@ -125,6 +125,10 @@ test("waitFor() turn counts from a starting point, also across a new journal", a
   reader.tell("working");
   reader.tell("error");
   assertEquals(await over, "error");
+  // Also if the next turn has begun when somebody looks.
+  reader.input();
+  reader.tell("working");
+  assertEquals(await reader.turn({ since }), "error");
 });
 
 test("waitFor() turn ends with idle when what went on at the starting point was given up", async (root) => {

@@ -289,11 +289,11 @@ Deno.test("read_output of a terminal gives lines, then what came since", async (
   assertEquals(code, "usage");
 });
 
-Deno.test("read_output and read_screen of a full-screen program tell where to look", async () => {
+Deno.test("read_output and read_screen of a full-screen program tell what is new, and where to look", async () => {
   await using root = new TestRoot();
   const { dir } = root;
   const script =
-    "printf '\\033]2;A title\\007\\033[?1049h\\033[2J\\033[3;5HMenu\\033[4;5H> Yes'; sleep 100";
+    "printf '\\033]2;A title\\007\\033[?1049h\\033[2J\\033[3;5HMenu\\033[4;5H> Yes'; read x; printf '\\033[5;5HNew'; sleep 100";
   const command = ["sh", "-c", script];
   await createSession({ root: dir, id: "demo", kind: "pty", command });
   await using server = await connect(dir, { args: ["--all"] });
@@ -313,8 +313,9 @@ Deno.test("read_output and read_screen of a full-screen program tell where to lo
     title: "A title",
     state: "running",
   });
-  assertMatch(cursor, /^demo~/);
-  const { note } = await server.call("read_output", { id: "demo" });
+  await sendKeys("demo", [{ key: "enter" }], { root: dir });
+  const { text, note } = await readUntil(server, { id: "demo", cursor }, /New/);
+  assertEquals(text, "    New");
   assertStringIncludes(note, "read_screen");
 });
 

@@ -1,0 +1,299 @@
+/**
+ * The tools that wait, over the official client and real processes: chains of calls, many of them,
+ * and how they end.
+ *
+ * @module
+ */
+import {
+  type CreatedSession,
+  type CreateOptions,
+  createSession,
+  deleteSession,
+  sendInput,
+  sendKeys,
+} from "../../mod.ts";
+import { appendEvent } from "../../events/journal.ts";
+import { writeReport } from "../../events/report_file.ts";
+import { readEntry } from "../../process/table.ts";
+import type { StatusValue } from "../../screen/program_status.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  isRunning,
+  TestRoot,
+  until,
+} from "../helpers.ts";
+import { connect, type Connection } from "./client.ts";
+
+const ignore = Deno.build.os !== "linux";
+
+/** A test with a root, a server that sees all of it, and sessions. */
+function test(name: string, fn: (world: World) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore,
+    async fn() {
+      await using root = new TestRoot();
+      await using server = await connect(root.dir, { args: ["--all"] });
+      await fn(new World(root.dir, server));
+    },
+  });
+}
+
+/** A wait that returns at once, unless it finds something. */
+const SOON = { timeout: "100ms" };
+
+class World {
+  constructor(readonly root: string, readonly server: Connection) {}
+
+  start(
+    script: string,
+    options: Partial<CreateOptions> = {},
+  ): Promise<CreatedSession> {
+    const command = ["sh", "-c", script];
+    return createSession({ root: this.root, command, ...options });
+  }
+
+  wait(id: string, what: string, args: object = {}) {
+    return this.server.call("wait_for_session", { id, for: what, ...args });
+  }
+
+  /** Waits twice: something happens between both calls, and must be found. */
+  async finds(
+    id: string,
+    what: string,
+    happen: () => unknown,
+    args: object = {},
+  ) {
+    const first = await this.wait(id, what, { ...SOON, ...args });
+    assertEquals([first.done, first.id], [false, id], what);
+    await happen();
+    const { cursor } = first;
+    return await this.wait(id, what, { timeout: "10s", cursor });
+  }
+}
+
+function tell(
+  { paths, pids: { agent: pid } }: CreatedSession,
+  value: StatusValue,
+): void {
+  const process = { pid, start: readEntry(pid)!.startTicks };
+  writeReport(paths, { value, since: Date.now(), process });
+  const status = { value, message: "why", source: "report" } as const;
+  appendEvent(paths, { type: "status", status });
+}
+
+test("wait_for_session finds in a chain of calls what one wait would have found", async (world) => {
+  const { root } = world;
+  const at = { root };
+  const session = await world.start("echo old; echo half; exec cat", {
+    kind: "repl",
+  });
+  const { id, paths } = session;
+  const size = () => Deno.statSync(paths.stdout).size;
+
+  // A match may begin before the cursor; what was found is not found again.
+  const say = (text: string) => async () => {
+    const before = size();
+    await sendInput(id, text, at);
+    await until(() => size() > before);
+  };
+  await say("be")();
+  const ready = await world.finds(id, "output=be(gin)", say("gin\nmore\n"));
+  assertEquals(ready.match, ["begin", "gin"]);
+  assertEquals([ready.done, ready.stream, ready.state], [
+    true,
+    "stdout",
+    "running",
+  ]);
+  const { cursor } = ready;
+  const again = await world.wait(id, "output=begin|old", { ...SOON, cursor });
+  assertEquals(again.done, false);
+  const more = await world.wait(id, "output=m(x)?ore", { cursor });
+  assertEquals(more.match, ["more", null]);
+
+  // Only for a moment between both calls.
+  const blocked = await world.finds(id, "status=blocked", () => {
+    tell(session, "blocked");
+    tell(session, "working");
+  });
+  assertEquals([blocked.status, blocked.status_message], ["blocked", "why"]);
+  const since = { ...SOON, cursor: blocked.cursor };
+  assertEquals((await world.wait(id, "status=blocked", since)).done, false);
+  assertEquals((await world.wait(id, "status=working", SOON)).done, true);
+
+  // A turn, although the next one has begun.
+  const turn = await world.finds(id, "turn", () => {
+    tell(session, "done");
+    appendEvent(paths, { type: "input" });
+    tell(session, "working");
+  });
+  assertEquals([turn.done, turn.status], [true, "done"]);
+
+  // Silence that is longer than a call, with and without a starting point.
+  await say("x\n")();
+  const begin = Date.now();
+  const idle = await world.finds(id, "idle=700ms", () => {});
+  assert(idle.done && Date.now() - begin >= 600);
+  const from = { cursor: idle.cursor };
+  const silent = await world.finds(id, "idle=700ms", () => {}, from);
+  assert(silent.done && Date.now() - begin >= 1300);
+
+  const end = await world.finds(id, "exit", async () => {
+    Deno.kill(session.pids.agent, "SIGKILL");
+    await until(() => !isRunning(session.pids.reaper));
+  });
+  assertEquals([end.state, end.exit_status], ["exited", 137]);
+});
+
+test("wait_for_session finds what a terminal shows in a chain of calls", async (world) => {
+  const { id, paths } = await world.start(
+    "stty -echo; echo one; read x; echo two; read x",
+    { kind: "pty" },
+  );
+  const size = () => Deno.statSync(paths.stdout).size;
+  const { cursor } = await world.wait(id, "screen=^one$");
+  const none = await world.wait(id, "screen=one", { ...SOON, cursor });
+  assertEquals(none.done, false);
+  const next = { cursor: none.cursor };
+  const two = await world.finds(id, "screen=^t(w)o$", async () => {
+    const before = size();
+    await sendKeys(id, [{ key: "enter" }], { root: world.root });
+    await until(() => size() > before);
+  }, next);
+  assertEquals([two.done, two.match], [true, ["two", "w"]]);
+});
+
+test("wait_for_session says what a model can do when there is nothing to wait for", async (world) => {
+  const { server } = world;
+  const refused = (id: string, what: string, args: object = {}) =>
+    server.refused("wait_for_session", { id, for: what, ...args });
+  const { id } = await world.start("echo hello; exit 3");
+  const ended = await refused(id, "output=never");
+  assertEquals([ended.code, ended.id], ["wrong_state", id]);
+  assertStringIncludes(ended.message, "exited with code 3; read_output");
+  const screen = await refused(id, "screen=x");
+  assertEquals(screen.code, "unsupported");
+  assertEquals((await refused("nobody", "exit")).code, "not_found");
+  const usage = [
+    refused(id, "exit", { timeout: "51s" }),
+    refused(id, "exit", { timeout: "0s" }),
+    refused(id, "exit", { cursor: "x~-~-~-~-" }),
+    refused(id, "output=("),
+    refused(id, "sunrise"),
+  ];
+  for (const { code } of await Promise.all(usage)) assertEquals(code, "usage");
+
+  const shell = await world.start("read x", { kind: "repl" });
+  const { done, status, hint } = await world.wait(shell.id, "turn", SOON);
+  assertEquals([done, status], [false, null]);
+  assertStringIncludes(hint, "idle=3s");
+});
+
+test("wait_for_session is not frozen by a pattern that takes for ever", async (world) => {
+  const { server } = world;
+  const line = "a".repeat(50) + "!";
+  const { id } = await world.start(`echo ${line}; exec sleep 600`);
+  const shown = await world.start(`echo ${line}; exec sleep 600`, {
+    kind: "pty",
+  });
+  await world.wait(shown.id, "screen=a+!");
+  const begin = performance.now();
+  const all = await Promise.all([
+    server.refused("wait_for_session", { id, for: "output=(a+)+$" }),
+    server.refused("wait_for_session", { id: shown.id, for: "screen=(a+)+$" }),
+    server.call("wait_for_session", { id, for: "output=a{50}" }),
+  ]);
+  assert(performance.now() - begin < 5_000);
+  assertEquals(all.map((one) => one.code), ["usage", "usage", undefined]);
+  assertStringIncludes(all[0].message, "too long");
+});
+
+test("wait_for_session ends with its session: deleted, lost, or stopped by a signal", async (world) => {
+  const { root } = world;
+  const at = { root };
+  const [gone, temporary, lost, stopped] = await Promise.all([
+    world.start("exec sleep 600"),
+    world.start("sleep 0.3; exit 4", { rm: true }),
+    world.start("exec sleep 600"),
+    world.start("exec sleep 600"),
+  ]);
+  const waits = [
+    world.wait(gone.id, "exit"),
+    world.wait(temporary.id, "exit"),
+    world.wait(lost.id, "exit"),
+  ];
+  const turn = world.server.refused("wait_for_session", {
+    id: lost.id,
+    for: "output=x",
+  });
+  await deleteSession(gone.id, { ...at, force: true });
+  Deno.kill(lost.pids.reaper, "SIGKILL");
+  Deno.kill(lost.pids.agent, "SIGKILL");
+  Deno.kill(stopped.pids.agent, "SIGSTOP");
+  const ends = await Promise.all(waits);
+  const facts = ends.map(({ state, exit_status }) => [state, exit_status]);
+  assertEquals(facts[1], ["exited", 4]);
+  assertEquals(facts[2], ["lost", undefined]);
+  assertEquals(facts[0]![0], "exited");
+  assertEquals((await turn).code, "wrong_state");
+  const { done, suspended } = await world.wait(stopped.id, "exit", SOON);
+  assertEquals([done, suspended], [false, true]);
+});
+
+/** The files and watchers that a process has open. */
+function openIn(pid: number): string[] {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`);
+    } catch {
+      return "";
+    }
+  }).filter((path) => path.startsWith("/tmp") || path.startsWith("socket:"))
+    .sort();
+}
+
+test("wait_for_session leaves nothing open when 20 waits are cancelled", async (world) => {
+  const { server } = world;
+  const { id } = await world.start("exec sleep 600");
+  const shown = await world.start("exec sleep 600", { kind: "pty" });
+  await world.wait(id, "idle=1ms");
+  await world.wait(shown.id, "screen=x", SOON);
+  const before = openIn(server.pid);
+  const cancel = new AbortController();
+  const { signal } = cancel;
+  const kinds = ["exit", "turn", "status=done", "output=x", "idle=1h"];
+  const waits = Array.from({ length: 20 }, (_, at) => {
+    const what = [...kinds, "screen=x"][at % 6]!;
+    const one = what === "screen=x" ? shown.id : id;
+    const args = { id: one, for: what };
+    const call = { name: "wait_for_session", arguments: args };
+    return assertRejects(() => server.client.callTool(call, { signal }));
+  });
+  await until(() => openIn(server.pid).length >= before.length + 20);
+  cancel.abort();
+  await Promise.all(waits);
+  await until(() => openIn(server.pid).length <= before.length);
+  assertEquals((await world.wait(id, "idle=1ms")).done, true);
+});
+
+test("wait_for_session ends with its server when the client is gone in the middle of 20 waits", async (world) => {
+  const { server } = world;
+  const { id } = await world.start("exec sleep 600");
+  const shown = await world.start("exec sleep 600", { kind: "pty" });
+  const waits = Array.from({ length: 20 }, (_, at) => {
+    const what = ["exit", "turn", "idle=1h", "screen=x"][at % 4]!;
+    const one = what === "screen=x" ? shown.id : id;
+    return server.call("wait_for_session", { id: one, for: what })
+      .catch(() => {});
+  });
+  await until(() => openIn(server.pid).length >= 20);
+  const begin = performance.now();
+  const closed = server.client.close();
+  await until(() => !isRunning(server.pid));
+  assert(performance.now() - begin < 1_000);
+  await Promise.all([closed, ...waits]);
+  assert(isRunning(shown.pids.agent));
+});
