@@ -107,9 +107,9 @@ async function readStreams(
     stderr: bounded(err, errBytes),
     notes: isGone ? [PLACE_IS_GONE] : [],
     end: {
-      stdout: out ? out.end : now.stdout,
-      stderr: err ? err.end : now.stderr,
-      events: now.events,
+      ...now,
+      ...(out && { stdout: out.end }),
+      ...(err && { stderr: err.end }),
     },
   };
 }

@@ -167,6 +167,7 @@ Deno.test("read_output gives the text of both streams, and how it ended", async 
     state: "exited",
     exit_status: 3,
   });
+  assertMatch(cursor, /~\d+$/); // With its time, for waits.
   const args = { id: "demo", stream: "stderr" };
   const only = await server.call("read_output", args);
   assertEquals([only.text, only.stderr], ["bad\n", undefined]);
