@@ -107,7 +107,8 @@ Deno.test("list_sessions and get_session stay clean and bounded when everything 
   const path = `${dir}/a/meta.json`;
   const meta = JSON.parse(Deno.readTextFileSync(path));
   const argv = ["true", big, ...Array<string>(500).fill(EVIL)];
-  const all = { ...meta, argv, labels, prompt: big, cwd: `/${big}` };
+  const words = { prompt: big, cwd: `/${big}`, resumes: big, agent: big };
+  const all = { ...meta, argv, labels, ...words, env: [big, big] };
   Deno.writeTextFileSync(path, JSON.stringify(all));
   for (let n = 0; n < 10; n++) {
     Deno.mkdirSync(`${dir}/c${n}`, { mode: 0o700 });
@@ -272,6 +273,28 @@ Deno.test("read_output says so when the log no longer goes back to the cursor", 
     const later = { id, cursor: result.cursor };
     const { text, note } = await server.call("read_output", later);
     assertEquals([text, note], ["", undefined]);
+  }
+});
+
+Deno.test("read_output follows no link and waits for no pipe that an agent has put in the place of its log", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const secret = `${dir}/.secret`;
+  Deno.writeTextFileSync(secret, "secret\n");
+  await using server = await connect(dir, { args: ["--all"] });
+  const tricks: Readonly<Record<string, string>> = {
+    link: `rm "$L"; ln -s ${secret} "$L"`,
+    pipe: 'rm "$L"; mkfifo "$L"',
+    folder: 'rm "$L"; mkdir "$L"',
+  };
+  for (const [id, script] of Object.entries(tricks)) {
+    await ran(dir, `L="$CODEX_SESSION_DIR/stdout.log"; ${script}`, id);
+    const { text, left_out_bytes } = await server.call("read_output", { id });
+    assertEquals([text, left_out_bytes], ["", 0], id);
+    const uri = `codex-session://${id}/log`;
+    const { contents } = await server.client.readResource({ uri });
+    assertEquals(contents.length, 1);
+    await server.client.subscribeResource({ uri });
   }
 });
 
