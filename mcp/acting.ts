@@ -74,7 +74,9 @@ or read_screen for kind pty.",
     },
     agent: {
       type: "string",
-      description: "codex, claude, gemini or opencode; default: the user's",
+      description:
+        "codex, claude, gemini or opencode; default: the user's. codex with kind exec works in a git \
+repository only, or in a directory that its user trusts",
     },
     prompt: {
       type: "string",
