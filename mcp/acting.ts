@@ -11,7 +11,6 @@ import { parseDuration, parsePeriod } from "../cli/format.ts";
 import { isEnded } from "../cli/left_over.ts";
 import { defaultAgent, linesOf } from "../cli/start.ts";
 import { sendEof } from "../client/input.ts";
-import { sendKeys } from "../client/terminal.ts";
 import { cursorNow, encodeCursor } from "./cursor.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { encodeKey } from "../screen/keys.ts";
@@ -269,9 +268,8 @@ wait_for_session, or for read_output.",
       if (isText) await awaitPrompt(session, { force, signal });
       const { root } = world;
       const cursor = cursorNow(id, { root });
-      if (isText) await sendText(session, text ?? "", { enter, signal });
-      if (keys.length > 0) {
-        await sendKeys(id, keys.map((key) => ({ key })), { root, signal });
+      if (isText || keys.length > 0) {
+        await sendText(session, text ?? "", { enter, keys, signal });
       }
       if (eof) await sendEof(id, { root, signal });
       return { id, cursor };

@@ -175,9 +175,9 @@ Deno.test("send_input types text and keys; text is refused where it may answer a
   const eof = await server.refused("send_input", { id, eof: true });
   assertEquals(eof.code, "unsupported");
   await server.call("send_input", { id, keys: ["a", "b"] });
-  await server.call("send_input", { id, text: "c", force: true, enter: false });
-  await server.call("send_input", { id, keys: ["Enter"] });
-  await until(async () => (await readText(id, at)).includes("got abc"));
+  const forced = { id, text: "c", force: true, keys: ["d", "Enter"] };
+  await server.call("send_input", forced);
+  await until(async () => (await readText(id, at)).includes("got abcd"));
 });
 
 Deno.test("stop_session ends a session within its grace; stopping again changes nothing", async () => {
