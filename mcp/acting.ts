@@ -14,6 +14,7 @@ import { sendEof } from "../client/input.ts";
 import { cursorNow, encodeCursor } from "./cursor.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { encodeKey } from "../screen/keys.ts";
+import { markTurn, type TurnMark } from "../run/answer.ts";
 import { targetIn } from "./scope.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
 import { getSession, type Session } from "../session/find.ts";
@@ -138,7 +139,8 @@ for an agent",
       graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       signal,
     });
-    const log = { stdout: null, stderr: null, events: null };
+    const at = Date.parse(session.meta.createdAt);
+    const log = { stdout: null, stderr: null, events: null, at };
     return {
       id: session.id,
       kind: what.kind,
@@ -267,7 +269,8 @@ wait_for_session, or for read_output.",
       const isText = text !== undefined || enter;
       if (isText) await awaitPrompt(session, { force, signal });
       const { root } = world;
-      const cursor = cursorNow(id, { root });
+      const turn = await turnOf(id, root);
+      const cursor = cursorNow(id, { root, turn });
       if (isText || keys.length > 0) {
         await sendText(session, text ?? "", { enter, keys, signal });
       }
@@ -276,6 +279,16 @@ wait_for_session, or for read_output.",
     });
   },
 };
+
+/** The last turn of a session's agent, to tell the next one's answer from; none of other programs. */
+async function turnOf(id: string, root: string): Promise<TurnMark> {
+  try {
+    return await markTurn(id, { root });
+  } catch (error) {
+    if (error instanceof SessionError) return undefined;
+    throw error;
+  }
+}
 
 /** Refuses what a session of this kind can't be sent; the library refuses the rest. */
 function checkAccepts(

@@ -46,7 +46,9 @@ Deno.test("start_session starts a command as it is, where and with what it is to
   const { id, kind, cursor } = started;
   assertEquals(kind, "exec");
   const { log } = decodeCursor(id, cursor);
-  assertEquals(log, { stdout: null, stderr: null, events: null });
+  const createdAt = (await getSession(id, at)).createdAt.getTime();
+  const beginning = { stdout: null, stderr: null, events: null, at: createdAt };
+  assertEquals(log, beginning);
   assertEquals(await outputOf(id, root.dir), `${cwd}\n$HOME; ls * hush\n`);
   const { meta } = await getSession(id, at);
   assertEquals(meta?.labels, { task: "7", parent: root.dir });
