@@ -32,6 +32,8 @@ const MOST_MS = 50_000;
 const MOST_GRACE_MS = 30_000;
 /** The longest text. */
 const MOST_TEXT_BYTES = 1024 * 1024;
+/** The longest prompt, in characters: on Linux an argument has 128 KiB at most. */
+const MOST_PROMPT_LENGTH = 100_000;
 
 const TEXTS: Schema = {
   type: "object",
@@ -81,8 +83,8 @@ repository only, or in a directory that its user trusts",
     prompt: {
       type: "string",
       minLength: 1,
-      maxLength: MOST_TEXT_BYTES,
-      description: "What the agent is to do",
+      maxLength: MOST_PROMPT_LENGTH,
+      description: "What the agent is to do; name a file for what is long",
     },
     kind: {
       type: "string",

@@ -73,6 +73,7 @@ Deno.test("start_session says what is wrong with its arguments, and repeats no s
     [{ command, id: "../x" }, "usage", /id/],
     [{ command, cwd: "/nowhere" }, "cwd_missing", /\/nowhere/],
     [{ command: ["nowhere"] }, "program_not_found", /nowhere/],
+    [{ prompt: "x".repeat(100_001) }, "usage", /prompt is too long: at most/],
     [{ agent: "nobody" }, "usage", /Unknown agent "nobody": use codex/],
     [{ agent: "claude", kind: "repl" }, "usage", /claude has no kind repl/],
     [{ agent: "claude", kind: "exec" }, "usage", /it needs a prompt/],
