@@ -16,7 +16,7 @@ import {
   PROJECT,
   TestRoot,
 } from "./helpers.ts";
-import { connect, type ServerOptions } from "./mcp/client.ts";
+import { connect } from "./mcp/client.ts";
 
 /** The one place that holds the name and the version. */
 const DENO_JSON = JSON.parse(Deno.readTextFileSync(join(PROJECT, "deno.json")));
@@ -179,16 +179,24 @@ async function exerciseTerminal(call: Call): Promise<void> {
   await ok("delete", "term");
 }
 
-/** A client's first words to a server, and the server's answers. */
+/** A client starts the server by the lines of `mcp --config`, in another directory, and asks it. */
 async function exerciseMcp(
   root: TestRoot,
-  command: readonly string[],
-  options: Pick<ServerOptions, "cwd" | "env"> = {},
+  [program = "", ...words]: readonly string[],
+  { cwd, env }: ExecuteOptions,
 ): Promise<void> {
+  const printed = await succeed(
+    program,
+    [...words, "mcp", "--config", "json", "--all"],
+    { cwd, env },
+  );
+  const { command, args } = JSON.parse(printed).mcpServers["codex-session"];
+  const at = args.indexOf("mcp");
   await using server = await connect(root.dir, {
-    ...options,
-    command,
-    args: ["--all"],
+    command: [command, ...args.slice(0, at)],
+    args: args.slice(at + 1),
+    cwd: "/",
+    env,
   });
   const { sessions } = await server.call("list_sessions");
   assert(Array.isArray(sessions));
@@ -225,6 +233,7 @@ const PERMISSIONS: readonly {
       ["wait", "--for", "turn", "ended"],
       ["logs", "--plain", "ended"],
       ["attach", "--read-only", "ended"],
+      ["mcp"],
     ],
   },
   {
