@@ -136,23 +136,6 @@ async function runAgent(
   return model.mcpResults;
 }
 
-/** Has the official client make the calls, and gives their results. */
-async function runClient(
-  { root, dir, env }: Kit,
-  calls: readonly Call[],
-  more: Readonly<Record<string, string>> = {},
-): Promise<readonly Facts[]> {
-  const options = { env: { ...env, ...more }, cwd: `${dir}/work` };
-  await using server = await connect(root, options);
-  const results: Facts[] = [];
-  for (const [name, args] of calls) {
-    const given = JSON.parse(fillIn(JSON.stringify(args), results));
-    const call = await server.client.callTool({ name, arguments: given });
-    results.push(call.structuredContent);
-  }
-  return results;
-}
-
 /** The servers that an agent of this kit has started, and that still run. */
 function serversOf({ dir }: Kit): number[] {
   return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name))
@@ -167,6 +150,25 @@ function serversOf({ dir }: Kit): number[] {
         return false; // Not a process, or it has ended.
       }
     });
+}
+
+/** Has the official client make the calls, and gives their results. */
+async function runClient(
+  kit: Kit,
+  calls: readonly Call[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<readonly Facts[]> {
+  const { root, dir, env } = kit;
+  const options = { env: { ...env, ...more }, cwd: `${dir}/work` };
+  await using server = await connect(root, options);
+  const results: Facts[] = [];
+  if (Deno.build.os === "linux") assertEquals(serversOf(kit), [server.pid]);
+  for (const [name, args] of calls) {
+    const given = JSON.parse(fillIn(JSON.stringify(args), results));
+    const call = await server.client.callTool({ name, arguments: given });
+    results.push(call.structuredContent);
+  }
+  return results;
 }
 
 /** Asserts what is left of {@linkcode STORY} once its client is gone. */
