@@ -6,9 +6,13 @@
  */
 import { describeError, type Io } from "../cli/io.ts";
 import { harmless, harmlessJson } from "../cli/format.ts";
-import { type ErrorCode, messageOf, SessionError } from "../errors.ts";
+import {
+  ArgumentError,
+  type ErrorCode,
+  messageOf,
+  SessionError,
+} from "../errors.ts";
 import { ACTING } from "./acting.ts";
-import { checkArguments, schemaOf } from "./arguments.ts";
 import { LOOKING } from "./looking.ts";
 import { offerResources, partAt, protocolError } from "./resources.ts";
 import type { World } from "./scope.ts";
@@ -54,14 +58,12 @@ const GIVE_UP_MS = 700;
 
 /** Serves one client; returns when it is gone, or a signal asks for the end. */
 export async function serve(options: ServerOptions): Promise<void> {
-  const { McpServer, parseJSONRPCMessage, serveStdio } = await import(
-    "./sdk.ts"
-  );
+  const sdk = await import("./sdk.ts");
   const { io, world, readOnly, version } = options;
   io.claimOutput();
   surviveErrors(io);
   if (io.stdinIsTerminal) io.err(FOR_PEOPLE);
-  const wire = openWire(io, parseJSONRPCMessage);
+  const wire = openWire(io, sdk.parseJSONRPCMessage);
   for (const over of [io.terminated(), io.outputClosed()]) {
     over.addEventListener("abort", () => wire.close());
   }
@@ -74,22 +76,25 @@ export async function serve(options: ServerOptions): Promise<void> {
   const tools = TOOLS.filter(({ annotations }) =>
     annotations.readOnlyHint || !readOnly
   );
-  serveStdio(() => {
-    const server = new McpServer(
+  sdk.serveStdio(() => {
+    const server = new sdk.McpServer(
       { name: "codex-session", version },
       { instructions: INSTRUCTIONS },
     );
     for (const tool of tools) {
+      const input = schemaOf(tool);
+      // deno-lint-ignore no-explicit-any
+      const { validate } = sdk.fromJsonSchema(input as any)["~standard"];
       server.registerTool(tool.name, {
         title: tool.title,
         description: tool.description,
         annotations: tool.annotations,
-        inputSchema: declared(schemaOf(tool)),
+        inputSchema: declared(input),
         // Of results only, not of errors.
         outputSchema: declared({ type: "object", properties: tool.output }),
         // deno-lint-ignore no-explicit-any
       }, async (args: any, { mcpReq: { signal } }: any) => {
-        const result = call(tool, args, { world, signal });
+        const result = call(tool, args, validate, { world, signal });
         running.add(result);
         try {
           return await result;
@@ -111,21 +116,52 @@ export async function serve(options: ServerOptions): Promise<void> {
   await within(GIVE_UP_MS, Promise.allSettled(running));
 }
 
+/** The schema of a tool's arguments. */
+function schemaOf({ input, required = [] }: Tool): Schema {
+  return {
+    type: "object",
+    properties: input,
+    required,
+    additionalProperties: false,
+  };
+}
+
+/** The library's check of a value. Its messages name what is wrong, and repeat no value. */
+type Check = (value: unknown) => Checked | Promise<Checked>;
+type Checked = { readonly issues?: readonly { readonly message: string }[] };
+
 /** Calls a tool. Its error is a result. */
 async function call(
   tool: Tool,
   args: unknown,
+  check: Check,
   how: Parameters<Tool["run"]>[1],
 ) {
   try {
-    checkArguments(tool, args);
+    const { issues } = await check(args);
+    if (issues !== undefined) throw wrongArguments(tool, issues);
     return resultOf(await tool.run(args, how));
   } catch (error) {
     return { ...resultOf(errorFacts(error)), isError: true };
   }
 }
 
-/** A schema as the library takes it. It doesn't check: its messages name no argument. */
+/** The error for arguments that are not what a tool takes. */
+function wrongArguments(
+  { name, input, required = [] }: Tool,
+  issues: NonNullable<Checked["issues"]>,
+): ArgumentError {
+  const wrong = issues.map(({ message }) =>
+    message.replace(/(^|, )data[/ ]/g, "$1")
+  ).join(", ");
+  const names = Object.keys(input)
+    .map((one) => required.includes(one) ? one : `${one}?`).join(", ");
+  return new ArgumentError(
+    `Invalid arguments of ${name}: ${wrong}; it takes {${names}}`,
+  );
+}
+
+/** A schema as the library shows it. It doesn't check with it: its own error would have no code. */
 function declared(schema: Schema) {
   const json = schema as Record<string, unknown>;
   return {

@@ -162,10 +162,10 @@ Deno.test("unknown tools and wrong arguments are errors that name them", async (
   await using server = await connect(root.dir);
   await assertRejects(() => server.call("nope"), Error, "nope not found");
   const cases: [object, RegExp][] = [
-    [{}, /Invalid arguments of stop_session: id is missing; it takes {id, gr/],
-    [{ id: 7 }, /id must be a string/],
-    [{ id: "a", now: true }, /there is no "now"/],
-    [{ id: "a", constructor: 1 }, /there is no "constructor"/],
+    [{}, /of stop_session: must have required property 'id'; it takes {id, gr/],
+    [{ id: 7 }, /id must be string/],
+    [{ id: "a", now: true }, /must NOT have additional properties/],
+    [{ id: "a", constructor: 1 }, /must NOT have additional properties/],
   ];
   for (const [args, message] of cases) {
     const error = await server.refused("stop_session", args);
