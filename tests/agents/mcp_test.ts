@@ -15,8 +15,8 @@ import {
   assert,
   assertEquals,
   assertMatch,
-  CLI,
   isRunning,
+  runCli,
   until,
 } from "../helpers.ts";
 import { connect } from "../mcp/client.ts";
@@ -69,31 +69,15 @@ interface McpAgent {
   readonly name: string;
   /** One turn; the prompt comes behind it. */
   readonly exec: readonly string[];
-  /** Writes the agent's configuration. */
-  readonly configure: (kit: Kit) => void;
+  /** The file that the lines of `mcp --config` are added to. */
+  readonly config: string;
 }
-
-/** What a server is handed by Codex only on request. */
-const NEEDED = [
-  ...["CODEX_HOME", "STAND_IN_KEY", "DENO_DIR", "CLAUDE_CONFIG_DIR"],
-  ...["ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN"],
-];
 
 const REAL: readonly McpAgent[] = [
   {
     name: "codex",
     exec: ["codex", "exec", "--skip-git-repo-check"],
-    configure({ dir }) {
-      const [command, ...args] = [...CLI, "mcp"];
-      const table = { command, args, env_vars: NEEDED };
-      const lines = Object.entries(table)
-        .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
-      Deno.writeTextFileSync(
-        `${dir}/codex/config.toml`,
-        `[mcp_servers.${SERVER_NAME}]\n${lines.join("")}`,
-        { append: true },
-      );
-    },
+    config: "codex/config.toml",
   },
   {
     name: "claude",
@@ -101,16 +85,21 @@ const REAL: readonly McpAgent[] = [
       ...["claude", "-p", "--mcp-config=mcp.json", "--strict-mcp-config"],
       ...[`--allowedTools=mcp__${SERVER_NAME}`, "--"],
     ],
-    configure({ dir }) {
-      const [command, ...args] = [...CLI, "mcp"];
-      const servers = { [SERVER_NAME]: { command, args } };
-      Deno.writeTextFileSync(
-        `${dir}/work/mcp.json`,
-        JSON.stringify({ mcpServers: servers }),
-      );
-    },
+    config: "work/mcp.json",
   },
 ];
+
+/** Configures an agent as its user would. The state directory is not named: the server finds it. */
+async function configure(
+  { root, dir, env }: Kit,
+  { name, config }: McpAgent,
+): Promise<void> {
+  const { stdout } = await runCli(root, ["mcp", "--config", name], {
+    env: { ...env, CODEX_SESSION_HOME: "" },
+  });
+  assert(!stdout.includes("CODEX_SESSION_HOME"), stdout);
+  Deno.writeTextFileSync(`${dir}/${config}`, stdout, { append: true });
+}
 
 /** The prompt that makes the model ask for calls. */
 function promptFor(calls: readonly Call[], answer: string): string {
@@ -123,15 +112,15 @@ function promptFor(calls: readonly Call[], answer: string): string {
 /** Runs the agent in a session until it has ended, and gives the results of its calls. */
 async function runAgent(
   kit: Kit,
-  { exec, configure }: McpAgent,
+  agent: McpAgent,
   prompt: string,
 ): Promise<readonly Facts[]> {
   const { root, dir, model } = kit;
-  configure(kit);
+  await configure(kit, agent);
   const { paths } = await createSession({
     root,
     id: BOSS,
-    command: [...exec, prompt],
+    command: [...agent.exec, prompt],
     cwd: `${dir}/work`,
     env: kit.env,
   });
@@ -145,23 +134,6 @@ async function runAgent(
     state.ending.code;
   assertEquals(ending, 0, said().join("\n"));
   return model.mcpResults;
-}
-
-/** Has the official client make the calls, and gives their results. */
-async function runClient(
-  { root, dir, env }: Kit,
-  calls: readonly Call[],
-  more: Readonly<Record<string, string>> = {},
-): Promise<readonly Facts[]> {
-  const options = { env: { ...env, ...more }, cwd: `${dir}/work` };
-  await using server = await connect(root, options);
-  const results: Facts[] = [];
-  for (const [name, args] of calls) {
-    const given = JSON.parse(fillIn(JSON.stringify(args), results));
-    const call = await server.client.callTool({ name, arguments: given });
-    results.push(call.structuredContent);
-  }
-  return results;
 }
 
 /** The servers that an agent of this kit has started, and that still run. */
@@ -178,6 +150,25 @@ function serversOf({ dir }: Kit): number[] {
         return false; // Not a process, or it has ended.
       }
     });
+}
+
+/** Has the official client make the calls, and gives their results. */
+async function runClient(
+  kit: Kit,
+  calls: readonly Call[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<readonly Facts[]> {
+  const { root, dir, env } = kit;
+  const options = { env: { ...env, ...more }, cwd: `${dir}/work` };
+  await using server = await connect(root, options);
+  const results: Facts[] = [];
+  if (Deno.build.os === "linux") assertEquals(serversOf(kit), [server.pid]);
+  for (const [name, args] of calls) {
+    const given = JSON.parse(fillIn(JSON.stringify(args), results));
+    const call = await server.client.callTool({ name, arguments: given });
+    results.push(call.structuredContent);
+  }
+  return results;
 }
 
 /** Asserts what is left of {@linkcode STORY} once its client is gone. */
