@@ -79,6 +79,7 @@ const OUTPUT: Readonly<Record<string, Schema>> = {
   stream: { type: "string" },
   answer: { type: "string", description: "What the agent said, the end of it" },
   left_out_bytes: { type: "integer", description: "Of the answer" },
+  reason: { type: "string", description: "Why there is no answer" },
   hint: { type: "string", description: "What to do next" },
 };
 
@@ -86,7 +87,7 @@ const WAIT: Tool = {
   name: "wait_for_session",
   title: "Wait for a session",
   description:
-    'Waits until something is true of a session, for 50 s at most. Then `done` is false: call again with the same `for` and the returned `cursor`; nothing is missed in between. With a cursor of start_session, send_input or ask_agent only what came after it counts, without one also what is so already. For "turn" and "exit" of an agent you get its `answer`. A turn that has failed (status error), or waits for an approval (status blocked), is `done`, too: read `status_message` and `hint`.',
+    'Waits until something is true of a session, for 50 s at most. Then `done` is false: call again with the same `for` and the returned `cursor`; nothing is missed in between. With a cursor of start_session, send_input or ask_agent only what came after it counts, without one also what is so already. For "turn" and "exit" of an agent you get its `answer`. A turn that has failed (status error), or waits for an approval (status blocked), is `done`, too: read `status_message`, `reason` and `hint`.',
   annotations: { readOnlyHint: true, openWorldHint: false },
   input: {
     id: ID,
@@ -130,7 +131,7 @@ const ASK: Tool = {
   name: "ask_agent",
   title: "Ask an agent",
   description:
-    'Sends a prompt to an agent in a running session (of kind pty), waits until its turn is over, and gives its `answer`. After 50 s at most `done` is false: go on with wait_for_session, for "turn", and the returned `cursor`; don\'t send the prompt again. Refused while the agent works or waits for an approval. A turn that has failed (status error), or waits for an approval (status blocked), is `done` without an answer: read `status_message` and `hint`.',
+    'Sends a prompt to an agent in a running session (of kind pty), waits until its turn is over, and gives its `answer`. After 50 s at most `done` is false: go on with wait_for_session, for "turn", and the returned `cursor`; don\'t send the prompt again. Refused while the agent works or waits for an approval. A turn that has failed (status error), or waits for an approval (status blocked), is `done` without an answer: read `status_message`, `reason` and `hint`.',
   annotations: {
     readOnlyHint: false,
     destructiveHint: true,
@@ -259,8 +260,8 @@ async function outcomeOf(
   const cursor = found === undefined
     ? { ...begin, log }
     : cursorBehind(wait, found, world);
-  const hint = said?.hint ??
-    hintFor(session, status, found === undefined ? condition : undefined);
+  const missed = found === undefined ? condition : undefined;
+  const hint = hintFor(session, status, missed);
   return {
     id,
     done: found !== undefined,
@@ -270,6 +271,7 @@ async function outcomeOf(
     ...(session && isSuspended(session) && { suspended: true }),
     ...(found && matchOf(found)),
     ...(said?.text !== undefined && answerFacts(said.text, maxBytes)),
+    ...(said?.reason !== undefined && { reason: fact(said.reason, 500) }),
     ...(hint !== undefined && { hint }),
   };
 }
@@ -340,7 +342,7 @@ function isOver(found: Found): boolean {
 /** What an agent has said, or why it hasn't. */
 interface Said {
   readonly text?: string;
-  readonly hint?: string;
+  readonly reason?: string;
 }
 
 /** What the agent has said in the turn that is over; nothing for other programs. */
@@ -356,12 +358,11 @@ async function answerOf(
     const { lastTurn, text } = said;
     return lastTurn.state === "done" || lastTurn.state === "unknown"
       ? { text }
-      : { hint: `There is no answer: ${describeTurn(lastTurn)}` };
+      : { reason: describeTurn(lastTurn) };
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
     if (error.code === "unsupported" || error.code === "not_found") return {};
-    const why = error.message.replace(/; to see .*$/, "");
-    return { hint: `${fact(why, 500)}; read_output and read_screen show more` };
+    return { reason: error.message.replace(/; to see .*$/, "") };
   }
 }
 
@@ -422,7 +423,10 @@ function stateOf(session: Session | undefined, found: Found | undefined) {
   };
 }
 
-/** What to do about a program that waits for its user, or one that will never tell. */
+/**
+ * What to do about a program that waits for its user, or one that will never tell. No word of the
+ * program's own is in it: a model may take a hint for an instruction.
+ */
 function hintFor(
   session: Session | undefined,
   status: SessionStatus | null,
@@ -430,7 +434,7 @@ function hintFor(
 ): string | undefined {
   if (!session?.meta || !isLive(session.state)) return undefined;
   if (status?.value === "blocked") {
-    const need = `It waits for ${fact(needOf(status), 500)}`;
+    const need = `It waits for ${needOf({ kind: status.kind })}`;
     if (KINDS[session.meta.kind].accepts.length === 0) {
       return `${need}, but takes no input: stop_session, and start it so that it needs none`;
     }
