@@ -109,9 +109,18 @@ function variable(name: string): string | undefined {
     : undefined;
 }
 
+/** A signal that these signals abort; they don't end the process any more. */
+function whenSignalled(names: readonly Deno.Signal[]): AbortSignal {
+  const controller = new AbortController();
+  for (const name of names) {
+    Deno.addSignalListener(name, () => controller.abort());
+  }
+  return controller.signal;
+}
+
 function newIo(json: boolean): Io {
   const isTerminal = Deno.stdout.isTerminal();
-  let interrupt: AbortController | undefined;
+  let interrupt: AbortSignal | undefined;
   let closed: AbortController | undefined;
   return {
     out: (content) => writeAll(Deno.stdout, content),
@@ -144,16 +153,8 @@ function newIo(json: boolean): Io {
     get stderrIsTerminal() {
       return Deno.stderr.isTerminal();
     },
-    interrupted: () => {
-      if (interrupt === undefined) {
-        const controller = new AbortController();
-        for (const name of ["SIGINT", "SIGTERM"] as const) {
-          Deno.addSignalListener(name, () => controller.abort());
-        }
-        interrupt = controller;
-      }
-      return interrupt.signal;
-    },
+    interrupted: () => interrupt ??= whenSignalled(["SIGINT", "SIGTERM"]),
+    terminated: () => whenSignalled(["SIGINT", "SIGTERM", "SIGHUP"]),
     outputClosed: () => {
       if (closed === undefined) {
         const controller = closed = new AbortController();

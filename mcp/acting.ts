@@ -11,10 +11,10 @@ import { parseDuration, parsePeriod } from "../cli/format.ts";
 import { isEnded } from "../cli/left_over.ts";
 import { defaultAgent, linesOf } from "../cli/start.ts";
 import { sendEof } from "../client/input.ts";
-import { sendKeys } from "../client/terminal.ts";
 import { cursorNow, encodeCursor } from "./cursor.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { encodeKey } from "../screen/keys.ts";
+import { markTurn, type TurnMark } from "../run/answer.ts";
 import { targetIn } from "./scope.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
 import { getSession, type Session } from "../session/find.ts";
@@ -32,6 +32,8 @@ const MOST_MS = 50_000;
 const MOST_GRACE_MS = 30_000;
 /** The longest text. */
 const MOST_TEXT_BYTES = 1024 * 1024;
+/** The longest prompt, in characters: on Linux an argument has 128 KiB at most. */
+const MOST_PROMPT_LENGTH = 100_000;
 
 const TEXTS: Schema = {
   type: "object",
@@ -74,13 +76,15 @@ or read_screen for kind pty.",
     },
     agent: {
       type: "string",
-      description: "codex, claude, gemini or opencode; default: the user's",
+      description:
+        "codex, claude, gemini or opencode; default: the user's. codex with kind exec works in a git \
+repository only, or in a directory that its user trusts",
     },
     prompt: {
       type: "string",
       minLength: 1,
-      maxLength: MOST_TEXT_BYTES,
-      description: "What the agent is to do",
+      maxLength: MOST_PROMPT_LENGTH,
+      description: "What the agent is to do; name a file for what is long",
     },
     kind: {
       type: "string",
@@ -137,7 +141,8 @@ for an agent",
       graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       signal,
     });
-    const log = { stdout: null, stderr: null, events: null };
+    const at = Date.parse(session.meta.createdAt);
+    const log = { stdout: null, stderr: null, events: null, at };
     return {
       id: session.id,
       kind: what.kind,
@@ -266,16 +271,26 @@ wait_for_session, or for read_output.",
       const isText = text !== undefined || enter;
       if (isText) await awaitPrompt(session, { force, signal });
       const { root } = world;
-      const cursor = cursorNow(id, { root });
-      if (isText) await sendText(session, text ?? "", { enter, signal });
-      if (keys.length > 0) {
-        await sendKeys(id, keys.map((key) => ({ key })), { root, signal });
+      const turn = await turnOf(id, root);
+      const cursor = cursorNow(id, { root, turn });
+      if (isText || keys.length > 0) {
+        await sendText(session, text ?? "", { enter, keys, signal });
       }
       if (eof) await sendEof(id, { root, signal });
       return { id, cursor };
     });
   },
 };
+
+/** The last turn of a session's agent, to tell the next one's answer from; none of other programs. */
+async function turnOf(id: string, root: string): Promise<TurnMark> {
+  try {
+    return await markTurn(id, { root });
+  } catch (error) {
+    if (error instanceof SessionError) return undefined;
+    throw error;
+  }
+}
 
 /** Refuses what a session of this kind can't be sent; the library refuses the rest. */
 function checkAccepts(

@@ -50,7 +50,7 @@ const INSTRUCTIONS =
 const TOOLS: readonly Tool[] = [...LOOKING, ...WAITING, ...ACTING];
 
 /** How long calls may take to give up once the client is gone, in milliseconds. */
-const GIVE_UP_MS = 500;
+const GIVE_UP_MS = 700;
 
 /** Serves one client; returns when it is gone, or a signal asks for the end. */
 export async function serve(options: ServerOptions): Promise<void> {
@@ -62,7 +62,9 @@ export async function serve(options: ServerOptions): Promise<void> {
   surviveErrors(io);
   if (io.stdinIsTerminal) io.err(FOR_PEOPLE);
   const wire = openWire(io, parseJSONRPCMessage);
-  io.interrupted().addEventListener("abort", () => wire.close());
+  for (const over of [io.terminated(), io.outputClosed()]) {
+    over.addEventListener("abort", () => wire.close());
+  }
   const running = new Set<Promise<unknown>>();
   let tell = (_uri: string): Promise<void> => Promise.resolve();
   using subscriptions = new Subscriptions({
@@ -138,7 +140,9 @@ function declared(schema: Schema) {
 
 /** For a person who has typed the command. */
 const FOR_PEOPLE =
-  `codex-session: This is a server for agents: it speaks the Model Context Protocol on standard input and output. To let a client start it: codex-session mcp --config codex (claude, json). Ctrl-C ends it.
+  `codex-session: a server for agents; it speaks the Model Context Protocol here.
+To let a client start it: codex-session mcp --config codex (claude, json).
+Ctrl-C ends it.
 `;
 
 /** Reports what nobody has caught, in one line, and goes on. */

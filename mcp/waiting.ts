@@ -8,7 +8,7 @@
  */
 import { parseDuration } from "../cli/format.ts";
 import { parseCondition } from "../cli/wait.ts";
-import { readLogCursor } from "../client/logs.ts";
+import { type LogCursor, readLogCursor } from "../client/logs.ts";
 import { type Condition, type Found, waitFor } from "../client/wait.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { agentOf, lookForConversation } from "../events/conversation.ts";
@@ -24,6 +24,7 @@ import {
   readAnswer,
   readTurnAnswer,
   type SessionAnswer,
+  type TurnMark,
 } from "../run/answer.ts";
 import type { Session } from "../session/find.ts";
 import {
@@ -234,8 +235,12 @@ async function outcomeOf(
   const { id } = begin;
   let found: Found | undefined;
   let said: Said | undefined;
+  let log = begin.log;
+  const onProgress = ({ stdout, stderr }: LogCursor) => {
+    log = { ...begin.log, stdout, stderr };
+  };
   try {
-    found = await find(wait, { world, limit });
+    found = await find(wait, { world, limit }, onProgress);
     if (isOver(found)) said = await answerOf(begin, found, { world, limit });
   } catch (error) {
     if (!limit.isUp()) throw error;
@@ -251,7 +256,9 @@ async function outcomeOf(
     : session
     ? statusOf(session)
     : null;
-  const cursor = found === undefined ? begin : cursorBehind(wait, found, world);
+  const cursor = found === undefined
+    ? { ...begin, log }
+    : cursorBehind(wait, found, world);
   const hint = said?.hint ??
     hintFor(session, status, found === undefined ? condition : undefined);
   return {
@@ -271,16 +278,18 @@ async function outcomeOf(
 async function find(
   { begin, isFirst, condition }: Wait,
   { world: { root }, limit: { signal } }: Bounds,
+  onProgress: (since: LogCursor) => void,
 ): Promise<Found> {
   const { id, log, all } = begin;
   const isNow = condition.for === "idle" || condition.for === "screen";
   if (all && (isFirst || isNow)) {
-    return await waitFor(id, condition, { root, signal });
+    return await waitFor(id, condition, { root, signal, onProgress });
   }
   const takesBoth = all &&
     (condition.for === "status" || condition.for === "turn");
   if (!takesBoth) {
-    return await waitFor(id, condition, { root, since: log, signal });
+    const where = { root, since: log, signal, onProgress };
+    return await waitFor(id, condition, where);
   }
   // What has happened between two calls, or is so now.
   const over = new AbortController();
@@ -343,7 +352,7 @@ async function answerOf(
   try {
     const said = turn !== undefined && found.for === "turn"
       ? await readTurnAnswer(id, { root, after: turn, signal })
-      : await lastAnswer(id, { root, signal });
+      : await lastAnswer(id, found, { root, signal });
     const { lastTurn, text } = said;
     return lastTurn.state === "done" || lastTurn.state === "unknown"
       ? { text }
@@ -362,18 +371,21 @@ const PATIENCE_MS = 5_000;
 /** The last answer, once the turn is over in the agent's record, too. */
 async function lastAnswer(
   id: string,
+  found: Found,
   { root, signal }: { readonly root: string; readonly signal: AbortSignal },
 ): Promise<SessionAnswer> {
+  const told = "status" in found ? found.status?.value : undefined;
+  const hasEnded = "state" in found && found.state !== undefined;
+  const isPending = (turn: TurnMark) =>
+    turn === undefined
+      ? told === "done" || told === "error"
+      : turn.state === "working";
   const deadline = performance.now() + PATIENCE_MS;
-  for (;;) {
-    signal.throwIfAborted();
-    const mark = await markTurn(id, { root });
-    const isLate = performance.now() > deadline;
-    if (mark?.state !== "working" || isLate) {
-      return await readAnswer(id, { root });
-    }
+  while (!hasEnded && performance.now() < deadline) {
+    if (!isPending(await markTurn(id, { root }))) break;
     await sleep(50, signal);
   }
+  return await readAnswer(id, { root });
 }
 
 function answerFacts(text: string, maxBytes = DEFAULT_MAX_BYTES): object {

@@ -46,7 +46,9 @@ Deno.test("start_session starts a command as it is, where and with what it is to
   const { id, kind, cursor } = started;
   assertEquals(kind, "exec");
   const { log } = decodeCursor(id, cursor);
-  assertEquals(log, { stdout: null, stderr: null, events: null });
+  const createdAt = (await getSession(id, at)).createdAt.getTime();
+  const beginning = { stdout: null, stderr: null, events: null, at: createdAt };
+  assertEquals(log, beginning);
   assertEquals(await outputOf(id, root.dir), `${cwd}\n$HOME; ls * hush\n`);
   const { meta } = await getSession(id, at);
   assertEquals(meta?.labels, { task: "7", parent: root.dir });
@@ -71,6 +73,7 @@ Deno.test("start_session says what is wrong with its arguments, and repeats no s
     [{ command, id: "../x" }, "usage", /id/],
     [{ command, cwd: "/nowhere" }, "cwd_missing", /\/nowhere/],
     [{ command: ["nowhere"] }, "program_not_found", /nowhere/],
+    [{ prompt: "x".repeat(100_001) }, "usage", /prompt is too long: at most/],
     [{ agent: "nobody" }, "usage", /Unknown agent "nobody": use codex/],
     [{ agent: "claude", kind: "repl" }, "usage", /claude has no kind repl/],
     [{ agent: "claude", kind: "exec" }, "usage", /it needs a prompt/],
@@ -175,9 +178,9 @@ Deno.test("send_input types text and keys; text is refused where it may answer a
   const eof = await server.refused("send_input", { id, eof: true });
   assertEquals(eof.code, "unsupported");
   await server.call("send_input", { id, keys: ["a", "b"] });
-  await server.call("send_input", { id, text: "c", force: true, enter: false });
-  await server.call("send_input", { id, keys: ["Enter"] });
-  await until(async () => (await readText(id, at)).includes("got abc"));
+  const forced = { id, text: "c", force: true, keys: ["d", "Enter"] };
+  await server.call("send_input", forced);
+  await until(async () => (await readText(id, at)).includes("got abcd"));
 });
 
 Deno.test("stop_session ends a session within its grace; stopping again changes nothing", async () => {
