@@ -84,9 +84,12 @@ class Client {
       clearEnv: true,
       env: {
         CODEX_SESSION_HOME: world.root,
-        DENO_DIR: Deno.env.get("DENO_DIR") ?? "",
+        DENO_DIR: Deno.env.get("DENO_DIR") ??
+          `${Deno.env.get("HOME")}/.cache/deno`,
         FAULTS_WORLD: world.dir,
+        DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system",
         HOME: cwd,
+        NO_COLOR: "1",
         PATH: `${cwd}/bin:/usr/bin:/bin`,
       },
       stdin: "piped",
@@ -733,7 +736,8 @@ async function fuzzMcp({ short, seed, random, over, count }: Context) {
     complain(`a stack trace: ${client.stderr.slice(0, 500)}`);
   }
   if (STEERING.test(client.stderr)) {
-    complain("a character that steers, on stderr");
+    const shown = JSON.stringify(client.stderr.slice(0, 500));
+    complain(`a character that steers, on standard error: ${shown}`);
   }
   if (client.stderr.length > 100_000) complain("much on standard error");
   if (!await until(() => leftBy(world).length === 0, 3000)) {
