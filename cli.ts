@@ -24,10 +24,13 @@ import { nearestCommand, withWords } from "./cli/hints.ts";
 import { isKind } from "./store.ts";
 import { isGranted } from "./system/files.ts";
 import { pause } from "./system/pause.ts";
-import { COMMANDS, findCommand, namesOf, optionsOf } from "./cli/usage.ts";
-
-/** This version. */
-export const VERSION = "0.1.0";
+import {
+  COMMANDS,
+  findCommand,
+  namesOf,
+  optionsOf,
+  VERSION,
+} from "./cli/usage.ts";
 
 /** The exit status of a program whose output pipe was closed: 128 and SIGPIPE. */
 const BROKEN_PIPE = 141;

@@ -6,6 +6,9 @@
  */
 import type { Option } from "./options.ts";
 
+/** This version. */
+export const VERSION = "0.1.0";
+
 /** The description of a command. */
 export interface Command {
   /** Its name. */

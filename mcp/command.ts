@@ -6,6 +6,7 @@
 import { type Handler, noOperands, OK } from "../cli/io.ts";
 import { configFor } from "./config.ts";
 import { worldHere } from "./scope.ts";
+import { VERSION } from "../cli/usage.ts";
 import { serve } from "./server.ts";
 
 /** `mcp`: serves a client on standard input and output. */
@@ -24,7 +25,7 @@ export const mcp: Handler = async (call, io) => {
     io,
     world,
     readOnly: call.flags.has("read-only"),
-    version: "0.1.0",
+    version: VERSION,
   });
   return OK;
 };
