@@ -24,10 +24,13 @@ import { nearestCommand, withWords } from "./cli/hints.ts";
 import { isKind } from "./store.ts";
 import { isGranted } from "./system/files.ts";
 import { pause } from "./system/pause.ts";
-import { COMMANDS, findCommand, namesOf, optionsOf } from "./cli/usage.ts";
-
-/** This version. */
-export const VERSION = "0.1.0";
+import {
+  COMMANDS,
+  findCommand,
+  namesOf,
+  optionsOf,
+  VERSION,
+} from "./cli/usage.ts";
 
 /** The exit status of a program whose output pipe was closed: 128 and SIGPIPE. */
 const BROKEN_PIPE = 141;
@@ -109,9 +112,18 @@ function variable(name: string): string | undefined {
     : undefined;
 }
 
+/** A signal that these signals abort; they don't end the process any more. */
+function whenSignalled(names: readonly Deno.Signal[]): AbortSignal {
+  const controller = new AbortController();
+  for (const name of names) {
+    Deno.addSignalListener(name, () => controller.abort());
+  }
+  return controller.signal;
+}
+
 function newIo(json: boolean): Io {
   const isTerminal = Deno.stdout.isTerminal();
-  let interrupt: AbortController | undefined;
+  let interrupt: AbortSignal | undefined;
   let closed: AbortController | undefined;
   return {
     out: (content) => writeAll(Deno.stdout, content),
@@ -144,16 +156,8 @@ function newIo(json: boolean): Io {
     get stderrIsTerminal() {
       return Deno.stderr.isTerminal();
     },
-    interrupted: () => {
-      if (interrupt === undefined) {
-        const controller = new AbortController();
-        for (const name of ["SIGINT", "SIGTERM"] as const) {
-          Deno.addSignalListener(name, () => controller.abort());
-        }
-        interrupt = controller;
-      }
-      return interrupt.signal;
-    },
+    interrupted: () => interrupt ??= whenSignalled(["SIGINT", "SIGTERM"]),
+    terminated: () => whenSignalled(["SIGINT", "SIGTERM", "SIGHUP"]),
     outputClosed: () => {
       if (closed === undefined) {
         const controller = closed = new AbortController();

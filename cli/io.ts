@@ -42,6 +42,8 @@ export interface Io {
   readonly stderrIsTerminal: boolean;
   /** A signal that Ctrl-C and SIGTERM abort, from the first call on. */
   readonly interrupted: () => AbortSignal;
+  /** A signal that SIGINT, SIGTERM and SIGHUP abort. */
+  readonly terminated: () => AbortSignal;
   /** A signal that is aborted, with `BrokenPipe`, once nobody reads standard output any more. */
   readonly outputClosed: () => AbortSignal;
 }

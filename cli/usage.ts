@@ -6,6 +6,9 @@
  */
 import type { Option } from "./options.ts";
 
+/** This version. */
+export const VERSION = "0.1.0";
+
 /** The description of a command. */
 export interface Command {
   /** Its name. */
@@ -500,7 +503,7 @@ export const COMMANDS: readonly Command[] = [
     details:
       "In a terminal session, the text is typed, as a paste if the program supports that, followed by\n" +
       "Enter. With --key, the keys follow the text instead of Enter. Keys: enter, tab, escape, up,\n" +
-      "pagedown, f5, ctrl-c, alt-x, shift-tab, …\n\n" +
+      "pagedown, f5, ctrl-c, alt-x, shift-tab, …; tmux's names, such as C-c, mean the same.\n\n" +
       "Text that starts with a dash follows --.\n\n" +
       "While an agent in a terminal waits for a permission, text is refused with status 5: the Enter\n" +
       "behind it would approve. Answer with --key, attach, or give -f.\n\n" +

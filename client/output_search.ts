@@ -69,6 +69,14 @@ export class OutputSearch {
     this.#forget();
   }
 
+  /** What is before this place is forgotten; `undefined` before the first output. */
+  get start(): LogPosition | undefined {
+    const [first] = this.#pieces;
+    if (first === undefined) return undefined;
+    const { bytes, end } = first;
+    return { ...end, offset: Math.max(0, end.offset - bytes.length) };
+  }
+
   /** Where in the log a character of the text without escape sequences is. */
   #positionOf(
     index: number,

@@ -178,6 +178,11 @@ export interface WaitForOptions extends WaitOptions {
    * @default {all that there was counts}
    */
   readonly since?: LogCursor;
+  /**
+   * Told while it waits for output, again and again: a later wait that starts there goes on with
+   * this one, without the output that can't be a part of a match any more.
+   */
+  readonly onProgress?: (since: LogCursor) => void;
 }
 
 /**
@@ -206,7 +211,7 @@ export async function waitFor<C extends Condition>(
   options: WaitForOptions = {},
 ): Promise<Extract<Found, { readonly for: C["for"] }>> {
   checkCondition(condition);
-  checkOptions(options);
+  checkOptions(options, { onProgress: "function" });
   checkCursor(options.since);
   const { timeoutMs = Infinity, signal } = options;
   const late = new AbortController();
@@ -229,6 +234,8 @@ export async function waitFor<C extends Condition>(
 /** Where and how long {@linkcode find} looks. */
 interface Search extends RootOptions {
   readonly since?: LogCursor;
+  /** See {@linkcode WaitForOptions}. */
+  readonly onProgress?: (since: LogCursor) => void;
   /** See {@linkcode WaitOptions}. */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
@@ -237,15 +244,17 @@ interface Search extends RootOptions {
 async function find(
   id: string,
   condition: Condition,
-  { root, since, timeoutMs, signal }: Search,
+  { root, since, onProgress, timeoutMs, signal }: Search,
 ): Promise<Found> {
   switch (condition.for) {
     case "exit": {
       const { state } = await waitForSession(id, { root, signal });
       return { for: "exit", state };
     }
-    case "output":
-      return await findOutput(id, condition.pattern, { root, since, signal });
+    case "output": {
+      const where = { root, since, onProgress, signal };
+      return await findOutput(id, condition.pattern, where);
+    }
     case "idle":
       await waitForIdle(pathsFor(id, { root }), condition.idleMs, {
         countsFrom: since === undefined ? 0 : since.at ?? Date.now(),
@@ -266,7 +275,7 @@ async function find(
       return { for: "status", status };
     }
     case "turn": {
-      const where = { since: since?.events, signal };
+      const where = { since: since?.events, at: since?.at, signal };
       const end = await waitForTurn(pathsFor(id, { root }), where);
       return { for: "turn", ...end };
     }
@@ -310,7 +319,7 @@ function checkStatuses(values: readonly string[]): void {
 async function findOutput(
   id: string,
   pattern: RegExp,
-  { root, since, signal }: Search,
+  { root, since, onProgress, signal }: Search,
 ): Promise<Found> {
   const searches = {
     stdout: new OutputSearch(pattern),
@@ -330,7 +339,15 @@ async function findOutput(
       const { stream, bytes, end } = value;
       const found = searches[stream].add(bytes, end);
       cursor = { ...cursor, [stream]: found?.end ?? end };
-      if (found === undefined) continue;
+      if (found === undefined) {
+        const { stdout, stderr } = searches;
+        onProgress?.({
+          ...cursor,
+          stdout: stdout.start ?? cursor.stdout,
+          stderr: stderr.start ?? cursor.stderr,
+        });
+        continue;
+      }
       const { match, offset } = found;
       return { for: "output", match, stream, offset, cursor };
     }

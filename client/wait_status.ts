@@ -53,6 +53,8 @@ const MAX_JOURNAL_BYTES = 2 * 1024 * 1024;
 export interface StatusSearch {
   /** The place in the journal behind which events count; without one, what is so now counts, too. */
   readonly since?: LogPosition | null;
+  /** When that place was the end, in milliseconds since 1970. What agents' files tell has no place. */
+  readonly at?: number;
   /** Stops the waiting. */
   readonly signal: AbortSignal;
 }
@@ -105,7 +107,7 @@ export async function waitForStatus(
  */
 export async function waitForTurn(
   paths: Paths,
-  { since, signal }: StatusSearch,
+  { since, at = 0, signal }: StatusSearch,
 ): Promise<TurnEnd> {
   const turn = new TurnWatch();
   if (since !== undefined) {
@@ -146,7 +148,7 @@ export async function waitForTurn(
       }
     }
     if (turn.hasTold) return undefined;
-    const told = turnOfAgent(session);
+    const told = turnOfAgent(session, at);
     if (told !== undefined) return { status: told };
     checkTells(session);
     return undefined;
@@ -163,8 +165,11 @@ function isJustIdle(status: SessionStatus | null): boolean {
   return ageMs >= 0 && ageMs < SETTLED_MS;
 }
 
-/** The status with which an agent's own files say that the turn of the last input is over. */
-function turnOfAgent(session: Watched): SessionStatus | undefined {
+/** The status with which an agent's own files say, behind a moment, that the turn of the last input is over. */
+function turnOfAgent(
+  session: Watched,
+  notBefore: number,
+): SessionStatus | undefined {
   const { status, turn } = readAgent(session, recentTable) ?? {};
   if (!status || !turn || status.value === "working") return undefined;
   const inputAt = lastInputAt(session.paths);
@@ -174,7 +179,7 @@ function turnOfAgent(session: Watched): SessionStatus | undefined {
   const since = turn.state === "working"
     ? status.since?.getTime() ?? Infinity
     : turn.since ?? 0;
-  return isLater && since >= inputAt ? status : undefined;
+  return isLater && since >= Math.max(inputAt, notBefore) ? status : undefined;
 }
 
 /** Refuses to wait for what nothing will tell. */

@@ -23,6 +23,7 @@ import { HOSTILE_STRING_FAULTS } from "./hostile_strings.ts";
 import { DISK_FAULTS } from "./disk.ts";
 import { FUZZ_ANSWER_FAULTS } from "./fuzz_answers.ts";
 import { FUZZ_INPUT_FAULTS } from "./fuzz_input.ts";
+import { FUZZ_MCP_FAULTS } from "./fuzz_mcp.ts";
 import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
 import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./reused_pids.ts";
@@ -38,6 +39,7 @@ const FAULTS: readonly Fault[] = [
   ...FUZZ_INPUT_FAULTS,
   ...FUZZ_TERMINAL_FAULTS,
   ...FUZZ_ANSWER_FAULTS,
+  ...FUZZ_MCP_FAULTS,
   ...STORM_FAULTS,
   ...MACHINE_FAULTS,
   ...PID_FAULTS,
@@ -56,6 +58,7 @@ const FAULTS: readonly Fault[] = [
 
 /** The beginnings of the names of the faults that no run of `--short` leaves out. */
 const FIRST = [
+  "fuzz-mcp",
   ...["storm", "pid-reuse", "strangers", "mimics", "reboot", "disk-full"],
   ...["hostile", "kill-create", "kill-run", "kill-stop", "kill-delete"],
 ];

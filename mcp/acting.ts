@@ -1,29 +1,23 @@
 /**
- * The tools that act: `start_session`, `send_input`, `stop_session`, `delete_session`.
- *
- * They apply the user's configuration as the command line does: agent, size and log limit of
- * terminals, notifier, grace.
+ * The tools that act on sessions: `send_input`, `stop_session`, `delete_session`.
  *
  * @module
  */
-import { configured, parseTerminalSize } from "../cli/config.ts";
-import { parseDuration, parsePeriod } from "../cli/format.ts";
+import { configured } from "../cli/config.ts";
+import { parseDuration } from "../cli/format.ts";
 import { isEnded } from "../cli/left_over.ts";
-import { defaultAgent, linesOf } from "../cli/start.ts";
 import { sendEof } from "../client/input.ts";
-import { sendKeys } from "../client/terminal.ts";
-import { cursorNow, encodeCursor } from "./cursor.ts";
+import { cursorNow } from "./cursor.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { encodeKey } from "../screen/keys.ts";
+import { markTurn, type TurnMark } from "../run/answer.ts";
 import { targetIn } from "./scope.ts";
-import { type CreateOptions, createSession } from "../session/create.ts";
 import { getSession, type Session } from "../session/find.ts";
-import { PARENT } from "../session/parent.ts";
 import { deleteSession, stopSession } from "../session/stop.ts";
-import { exitStatus, type Kind, KIND_NAMES, KINDS } from "../store.ts";
+import { exitStatus, KINDS } from "../store.ts";
 import { startTimer } from "../system/async.ts";
 import { bytesIn, fact } from "./text.ts";
-import { ID, type Schema, type Tool } from "./tool.ts";
+import { ID, type Tool } from "./tool.ts";
 import { awaitPrompt, sendText } from "./typing.ts";
 
 /** The longest time of a call, in milliseconds: clients give up after 60 s. */
@@ -32,167 +26,6 @@ const MOST_MS = 50_000;
 const MOST_GRACE_MS = 30_000;
 /** The longest text. */
 const MOST_TEXT_BYTES = 1024 * 1024;
-
-const TEXTS: Schema = {
-  type: "object",
-  additionalProperties: { type: "string" },
-};
-
-/** The arguments of `start_session`. */
-interface Start {
-  readonly command?: readonly string[];
-  readonly agent?: string;
-  readonly prompt?: string;
-  readonly kind?: Kind;
-  readonly id?: string;
-  readonly cwd?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly timeout?: string;
-}
-
-const startSession: Tool = {
-  name: "start_session",
-  title: "Start a session",
-  description:
-    "Starts a command, or a coding agent with a prompt, as a background session and returns at once. \
-Give either command, or agent and prompt. Then wait_for_session with the id and cursor; read_output, \
-or read_screen for kind pty.",
-  annotations: {
-    readOnlyHint: false,
-    destructiveHint: false,
-    idempotentHint: false,
-    openWorldHint: true,
-  },
-  input: {
-    command: {
-      type: "array",
-      items: { type: "string" },
-      minItems: 1,
-      description:
-        'The program and its arguments, without a shell; for one: ["sh", "-c", "…"]',
-    },
-    agent: {
-      type: "string",
-      description: "codex, claude, gemini or opencode; default: the user's",
-    },
-    prompt: {
-      type: "string",
-      minLength: 1,
-      maxLength: MOST_TEXT_BYTES,
-      description: "What the agent is to do",
-    },
-    kind: {
-      type: "string",
-      enum: KIND_NAMES,
-      description:
-        "exec: no input, runs to its end; an agent does one turn. repl: reads lines that send_input \
-sends. pty: a terminal; an agent can be asked again with ask_agent. Default: exec for a command, pty \
-for an agent",
-    },
-    id: {
-      type: "string",
-      description: "1 to 64 letters, digits, - and _. Default: a new name",
-    },
-    cwd: {
-      type: "string",
-      minLength: 1,
-      description: "The directory to run in. Default: the server's",
-    },
-    labels: {
-      ...TEXTS,
-      description: "To find it with list_sessions",
-    },
-    env: { ...TEXTS, description: "Variables to add to the environment" },
-    timeout: {
-      type: "string",
-      description: "Stop it after this time, such as 10m. Default: never",
-    },
-  },
-  output: {
-    id: { type: "string" },
-    kind: { type: "string" },
-    agent: { type: "string" },
-    cursor: { type: "string" },
-  },
-  async run(args: Start, { world, signal }) {
-    const { id, cwd, env, labels = {}, timeout } = args;
-    if (Object.hasOwn(labels, PARENT)) {
-      throw new ArgumentError(
-        `Invalid label "${PARENT}": the server sets it; leave it out`,
-      );
-    }
-    const what = await programOf(args);
-    const timeoutMs = timeout === undefined ? undefined : parsePeriod(timeout);
-    const session = await createSession({
-      ...what,
-      ...terminalOf(what.kind),
-      root: world.root,
-      id,
-      cwd,
-      env,
-      labels: { ...labels, [PARENT]: world.parent },
-      timeoutMs,
-      notify: configured("notify") || undefined,
-      graceMs: timeoutMs === undefined ? undefined : configured("grace"),
-      signal,
-    });
-    const log = { stdout: null, stderr: null, events: null };
-    return {
-      id: session.id,
-      kind: what.kind,
-      ...what.agent !== undefined && { agent: what.agent },
-      cursor: encodeCursor({ id: session.id, log }),
-    };
-  },
-};
-
-/** What to start. */
-type Program =
-  & Pick<CreateOptions, "command" | "agent" | "prompt">
-  & { readonly kind: Kind };
-
-/** The command, or that of the agent, as `create --agent` starts it. */
-async function programOf(
-  { command, agent, prompt, kind }: Start,
-): Promise<Program> {
-  if (command !== undefined) {
-    if (agent === undefined && prompt === undefined) {
-      return { command, kind: kind ?? "exec" };
-    }
-    throw new ArgumentError(
-      "Invalid arguments: give either command, or agent and prompt",
-    );
-  }
-  if (agent === undefined && prompt === undefined) {
-    throw new ArgumentError(
-      "Nothing to start: give command, or agent and prompt",
-    );
-  }
-  const name = agent ?? defaultAgent();
-  const own = kind ?? "pty";
-  const lines = await linesOf(name, own);
-  if (prompt === undefined && lines.needsPrompt) {
-    throw new ArgumentError(
-      `Cannot start ${name} with kind ${own}: it needs a prompt`,
-    );
-  }
-  const newId = crypto.randomUUID();
-  const args = prompt === undefined
-    ? lines.start([], newId)
-    : lines.begin?.(prompt, newId) ?? lines.start(["--", prompt], newId);
-  const all = [...await lines.program(), ...args];
-  return { command: all, kind: own, agent: name, prompt };
-}
-
-/** The user's defaults for terminals. */
-function terminalOf(kind: Kind): Partial<CreateOptions> {
-  if (!KINDS[kind].isTerminal) return {};
-  const size = configured("size");
-  const [columns, rows] = size === undefined ? [] : parseTerminalSize(size);
-  return { columns, rows, logLimitBytes: configured("logLimit") };
-}
-
 /** The arguments of `send_input`. */
 interface Send {
   readonly id: string;
@@ -266,16 +99,26 @@ wait_for_session, or for read_output.",
       const isText = text !== undefined || enter;
       if (isText) await awaitPrompt(session, { force, signal });
       const { root } = world;
-      const cursor = cursorNow(id, { root });
-      if (isText) await sendText(session, text ?? "", { enter, signal });
-      if (keys.length > 0) {
-        await sendKeys(id, keys.map((key) => ({ key })), { root, signal });
+      const turn = await turnOf(id, root);
+      const cursor = cursorNow(id, { root, turn });
+      if (isText || keys.length > 0) {
+        await sendText(session, text ?? "", { enter, keys, signal });
       }
       if (eof) await sendEof(id, { root, signal });
       return { id, cursor };
     });
   },
 };
+
+/** The last turn of a session's agent, to tell the next one's answer from; none of other programs. */
+async function turnOf(id: string, root: string): Promise<TurnMark> {
+  try {
+    return await markTurn(id, { root });
+  } catch (error) {
+    if (error instanceof SessionError) return undefined;
+    throw error;
+  }
+}
 
 /** Refuses what a session of this kind can't be sent; the library refuses the rest. */
 function checkAccepts(
@@ -448,4 +291,4 @@ async function inTime<T>(
 }
 
 /** The tools. */
-export const ACTING: readonly Tool[] = [startSession, send, stop, remove];
+export const ACTING: readonly Tool[] = [send, stop, remove];

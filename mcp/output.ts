@@ -107,9 +107,9 @@ async function readStreams(
     stderr: bounded(err, errBytes),
     notes: isGone ? [PLACE_IS_GONE] : [],
     end: {
-      stdout: out ? out.end : now.stdout,
-      stderr: err ? err.end : now.stderr,
-      events: now.events,
+      ...now,
+      ...(out && { stdout: out.end }),
+      ...(err && { stderr: err.end }),
     },
   };
 }
@@ -143,7 +143,8 @@ async function readStream(
   const end = log.position ?? endOfLog(path);
   const isGone = !!from &&
     (end?.file !== from.file || end.offset < from.offset);
-  if (end === null) return { ...NOTHING, end, isGone };
+  // Nothing there, or nothing that is read: a link, or a pipe.
+  if (end === null || bytes.length === 0) return { ...NOTHING, end, isGone };
   const first = isGone ? 0 : from?.offset ?? 0;
   const start = end.offset - bytes.length;
   const isCut = start > first;

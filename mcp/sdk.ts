@@ -5,6 +5,7 @@
  * @module
  */
 export {
+  fromJsonSchema,
   McpServer,
   parseJSONRPCMessage,
 } from "npm:@modelcontextprotocol/server@2.4.0";

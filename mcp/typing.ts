@@ -17,6 +17,8 @@ import { KINDS } from "../store.ts";
 export interface TextOptions {
   /** End it with a newline, or with Enter. @default {true} */
   readonly enter?: boolean | undefined;
+  /** Keys to press behind it, in a terminal: all of it is typed in one go. @default {none} */
+  readonly keys?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -49,13 +51,13 @@ export async function awaitPrompt(
 export async function sendText(
   { id, meta, paths }: Session,
   text: string,
-  { enter = true, signal }: TextOptions,
+  { enter = true, keys = [], signal }: TextOptions,
 ): Promise<void> {
   const options = { root: dirname(paths.dir), signal };
   if (meta !== null && KINDS[meta.kind].isTerminal) {
     const parts = [
       ...text === "" ? [] : [{ text }],
-      ...enter ? [{ key: "enter" }] : [],
+      ...[...enter ? ["enter"] : [], ...keys].map((key) => ({ key })),
     ];
     await sendKeys(id, parts, options);
   } else {

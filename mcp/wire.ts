@@ -22,7 +22,7 @@ const MAX_BYTES = 10 * 1024 * 1024;
 /** With more than this to be written, nothing is read. */
 const MAX_QUEUED = 4 * 1024 * 1024;
 /** How long what was asked before the end of the input may take to be answered, in milliseconds. */
-const LAST_ANSWERS_MS = 400;
+const LAST_ANSWERS_MS = 300;
 
 /** The transport that the library wants. */
 export interface Wire {

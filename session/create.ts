@@ -71,10 +71,9 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
   readonly id?: string;
   /**
    * Labels for finding it: keys without spaces and `=`, at most 100 characters; values of one
-   * line, at most 1000 characters; without control characters and invisible ones. `parent` is the id
-   * of the session in which it is created.
-   *
-   * @default {{ parent }} within a session of the same root
+   * line, at most 1000 characters; without control characters and invisible ones. Within a session
+   * of the same root, `parent` is added, its id, unless it is given, or `--allow-env` lacks
+   * `CODEX_SESSION_ID` or `CODEX_SESSION_DIR`.
    */
   readonly labels?: Readonly<Record<string, string>>;
   /**

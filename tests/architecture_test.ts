@@ -62,13 +62,15 @@ interface ModuleInfo {
     readonly specifier: string;
     readonly code?: { readonly specifier?: string };
     readonly type?: { readonly specifier?: string };
+    readonly isDynamic?: boolean;
   }[];
 }
 
-/** One import: as it is written, and what it resolves to. */
+/** One import: as it is written, what it resolves to, and whether it runs at the start. */
 interface Import {
   readonly specifier: string;
   readonly target: string;
+  readonly isEager: boolean;
 }
 
 type Graph = ReadonlyMap<string, readonly Import[]>;
@@ -94,9 +96,10 @@ async function readGraph(files: readonly string[]): Promise<Graph> {
       if (!specifier.startsWith(`file://${PROJECT}`)) continue;
       graph.set(
         nameOf(specifier),
-        dependencies.map(({ specifier, code, type }) => ({
+        dependencies.map(({ specifier, code, type, isDynamic = false }) => ({
           specifier,
           target: nameOf(code?.specifier ?? type?.specifier ?? specifier),
+          isEager: code !== undefined && !isDynamic,
         })),
       );
     }
@@ -223,6 +226,21 @@ Deno.test("dynamic imports have literal specifiers, which compile and bundle can
     linesWith(name, /\bimport\(\s*[^\s")]/)
   );
   assertEquals(computed, []);
+});
+
+Deno.test("cli.ts loads agents, sessions, processes and the server only for commands that need them", () => {
+  const eager = new Set<string>();
+  function load(name: string): void {
+    if (eager.has(name)) return;
+    eager.add(name);
+    for (const { target, isEager } of graph.get(name) ?? []) {
+      if (isEager) load(target);
+    }
+  }
+  load("cli.ts");
+  const lazy =
+    /^(agents|client|doctor|events|mcp|process|run|session)\/|^npm:(?!deno-std@)/;
+  assertEquals([...eager].filter((name) => lazy.test(name)), []);
 });
 
 Deno.test("only the programs read arguments, print or exit", () => {

@@ -281,4 +281,8 @@ test("waitFor() turn looks into the files of an agent that tells nothing else", 
   record(new Date(), new Date());
   own("idle");
   assertEquals((await over).status?.value, "done");
+  // Not again behind it.
+  const since = readLogCursor(id, { root: root.dir });
+  const again = waitFor(id, TURN, { root: root.dir, timeoutMs: 300, since });
+  assertEquals(await codeOf(again), "timeout");
 });

@@ -46,7 +46,9 @@ Deno.test("start_session starts a command as it is, where and with what it is to
   const { id, kind, cursor } = started;
   assertEquals(kind, "exec");
   const { log } = decodeCursor(id, cursor);
-  assertEquals(log, { stdout: null, stderr: null, events: null });
+  const createdAt = (await getSession(id, at)).createdAt.getTime();
+  const beginning = { stdout: null, stderr: null, events: null, at: createdAt };
+  assertEquals(log, beginning);
   assertEquals(await outputOf(id, root.dir), `${cwd}\n$HOME; ls * hush\n`);
   const { meta } = await getSession(id, at);
   assertEquals(meta?.labels, { task: "7", parent: root.dir });
@@ -60,17 +62,22 @@ Deno.test("start_session says what is wrong with its arguments, and repeats no s
   const cases: [object, string, RegExp][] = [
     [{}, "usage", /^Nothing to start: give command, or agent and prompt$/],
     [{ command, agent: "codex" }, "usage", /either command, or agent/],
-    [{ command: [] }, "usage", /command must not be empty/],
-    [{ command: "ls -l" }, "usage", /command must be an array; it takes {/],
-    [{ command, kind: "tty" }, "usage", /one of exec, repl, pty/],
-    [{ command, shell: true }, "usage", /there is no "shell"/],
+    [{ command: [] }, "usage", /command must NOT have fewer than 1 items/],
+    [{ command: "ls -l" }, "usage", /command must be array; it takes {/],
+    [{ command, kind: "tty" }, "usage", /kind must be equal to one of/],
+    [{ command, shell: true }, "usage", /must NOT have additional properties/],
     [{ command, labels: { parent: "x" } }, "usage", /label "parent"/],
     [{ command, env: { A: "hush\0" } }, "usage", /NUL/],
-    [{ command, env: { A: ["hush"] } }, "usage", /env\.A must be a string/],
+    [{ command, env: { A: ["hush"] } }, "usage", /env\/A must be string/],
     [{ command, timeout: "soon" }, "usage", /Invalid duration "soon"/],
     [{ command, id: "../x" }, "usage", /id/],
     [{ command, cwd: "/nowhere" }, "cwd_missing", /\/nowhere/],
     [{ command: ["nowhere"] }, "program_not_found", /nowhere/],
+    [
+      { prompt: "x".repeat(100_001) },
+      "usage",
+      /prompt must NOT have more than 100000 characters/,
+    ],
     [{ agent: "nobody" }, "usage", /Unknown agent "nobody": use codex/],
     [{ agent: "claude", kind: "repl" }, "usage", /claude has no kind repl/],
     [{ agent: "claude", kind: "exec" }, "usage", /it needs a prompt/],
@@ -142,7 +149,7 @@ Deno.test("send_input takes 1 MB of text, and no more", async () => {
   const text = "x".repeat(1024 * 1024);
   const more = await server.refused("send_input", { id, text: `${text}y` });
   assertEquals(more.code, "usage");
-  assertMatch(more.message, /text is too long: at most 1048576/);
+  assertMatch(more.message, /text must NOT have more than 1048576 characters/);
   const wide = await server.refused("send_input", {
     ...{ id, text: "ä".repeat(1024 * 1024) },
   });
@@ -175,9 +182,9 @@ Deno.test("send_input types text and keys; text is refused where it may answer a
   const eof = await server.refused("send_input", { id, eof: true });
   assertEquals(eof.code, "unsupported");
   await server.call("send_input", { id, keys: ["a", "b"] });
-  await server.call("send_input", { id, text: "c", force: true, enter: false });
-  await server.call("send_input", { id, keys: ["Enter"] });
-  await until(async () => (await readText(id, at)).includes("got abc"));
+  const forced = { id, text: "c", force: true, keys: ["d", "Enter"] };
+  await server.call("send_input", forced);
+  await until(async () => (await readText(id, at)).includes("got abcd"));
 });
 
 Deno.test("stop_session ends a session within its grace; stopping again changes nothing", async () => {

@@ -6,6 +6,7 @@
 import { Client } from "npm:@modelcontextprotocol/client@2.4.0";
 import { StdioClientTransport } from "npm:@modelcontextprotocol/client@2.4.0/stdio";
 import { CLI } from "../helpers.ts";
+import { within } from "../../system/async.ts";
 
 /** How {@linkcode connect} starts the server. */
 export interface ServerOptions {
@@ -16,6 +17,26 @@ export interface ServerOptions {
   readonly cwd?: string;
   /** The command line in front of `mcp`. @default {from the checkout} */
   readonly command?: readonly string[];
+  /** `auto`: the newer protocol, which the server speaks. @default {"legacy"} */
+  readonly protocol?: "legacy" | "auto";
+}
+
+/** How long a server may take to end, in milliseconds. */
+const END_MS = 10_000;
+
+/** The library's, which would leave a timer behind when it is closed. */
+class Transport extends StdioClientTransport {
+  override async close(): Promise<void> {
+    // deno-lint-ignore no-explicit-any
+    const child = (this as any)._process;
+    if (child) {
+      const { promise: ended, resolve } = Promise.withResolvers<void>();
+      child.once("close", resolve);
+      child.stdin.end();
+      await within(END_MS, ended);
+    }
+    await super.close();
+  }
 }
 
 /** A client and its server. */
@@ -34,10 +55,11 @@ export interface Connection extends AsyncDisposable {
 /** Starts a server on a root and connects to it. */
 export async function connect(
   root: string,
-  { args = [], env, cwd, command = CLI }: ServerOptions = {},
+  { args = [], env, cwd, command = CLI, protocol = "legacy" }: ServerOptions =
+    {},
 ): Promise<Connection> {
   const [program, ...words] = [...command, "mcp", ...args];
-  const transport = new StdioClientTransport({
+  const transport = new Transport({
     command: program!,
     args: words,
     env: {
@@ -48,7 +70,9 @@ export async function connect(
     },
     cwd,
   });
-  const client = new Client({ name: "test", version: "1" });
+  const client = new Client({ name: "test", version: "1" }, {
+    versionNegotiation: { mode: protocol },
+  });
   await client.connect(transport);
   const callTool = async (name: string, args: object = {}) =>
     await client.callTool({ name, arguments: { ...args } });

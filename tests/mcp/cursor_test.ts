@@ -14,7 +14,13 @@ const CURSOR: Cursor = {
 
 Deno.test("decodeCursor() gives what encodeCursor() was given", () => {
   const { turn, ...rest } = CURSOR;
-  const all = [CURSOR, rest, { ...rest, turn: { state: turn!.state } }];
+  const all = [
+    CURSOR,
+    rest,
+    { ...rest, turn: { state: turn!.state } },
+    { ...CURSOR, log: { ...CURSOR.log, at: 1795314733256 } },
+    { ...CURSOR, all: true },
+  ];
   for (const cursor of all) {
     const text = encodeCursor(cursor);
     assertMatch(text, /^[!-~]+$/);
@@ -44,9 +50,11 @@ Deno.test("decodeCursor() throws when it is malformed", () => {
     "demo~-~-~a@-1",
     "demo~-~-~a@1e9",
     "demo~-~-~a@99999999999999999999",
-    "demo~-~-~-~broken~x",
-    "demo~-~-~-~done~%",
-    `demo~-~-~-~done~${"x".repeat(2000)}`,
+    "demo~-~-~-",
+    "demo~-~-~-~soon",
+    "demo~-~-~-~-~broken~x",
+    "demo~-~-~-~-~done~%",
+    `demo~-~-~-~-~done~${"x".repeat(2000)}`,
     text.slice(1) + "~",
     text.replaceAll("@", ";"),
     "\x00".repeat(1e6),

@@ -269,6 +269,8 @@ Deno.test({
     const options = { command: HIDDEN, env };
     await using server = await connect(root.dir, options);
     assertEquals(await listed(server), "child grandchild");
+    const { code } = await server.refused("stop_session", { id: "me" });
+    assertEquals(code, "unsupported");
     // What it starts is in its scope, and works in the same root.
     const { id } = await server.call("start_session", {
       id: "first",

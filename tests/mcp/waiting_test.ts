@@ -19,12 +19,14 @@ import type { StatusValue } from "../../screen/program_status.ts";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
   isRunning,
   TestRoot,
   until,
 } from "../helpers.ts";
+import { Kit } from "../agents/kit.ts";
 import { connect, type Connection } from "./client.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -296,4 +298,149 @@ test("wait_for_session ends with its server when the client is gone in the middl
   assert(performance.now() - begin < 1_000);
   await Promise.all([closed, ...waits]);
   assert(isRunning(shown.pids.agent));
+});
+
+/** Agents, stand-ins for the real ones, and a server that asks them. */
+class Agents implements AsyncDisposable {
+  private constructor(readonly kit: Kit, readonly server: Connection) {}
+
+  static async start(): Promise<Agents> {
+    const kit = new Kit(false);
+    const { root, env, dir } = kit;
+    const at = { args: ["--all"], env, cwd: `${dir}/work` };
+    return new Agents(kit, await connect(root, at));
+  }
+
+  async run(
+    options: Pick<CreateOptions, "command" | "kind">,
+  ): Promise<CreatedSession> {
+    const { root, env, dir } = this.kit;
+    const kind = "pty";
+    return await createSession({
+      ...{ root, env, kind, cwd: `${dir}/work` },
+      ...options,
+    });
+  }
+
+  ask(id: string, prompt: string, args: object = {}) {
+    return this.server.call("ask_agent", { id, prompt, ...args });
+  }
+
+  refused(id: string, prompt = "x") {
+    return this.server.refused("ask_agent", { id, prompt, timeout: "10s" });
+  }
+
+  wait(id: string, what: string, cursor?: string, args: object = {}) {
+    const call = { id, for: what, cursor, ...args };
+    return this.server.call("wait_for_session", call);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await this.kit[Symbol.asyncDispose]();
+  }
+}
+
+Deno.test({
+  name:
+    "ask_agent gives an answer that comes after the call, and no earlier one",
+  ignore,
+  async fn() {
+    await using agents = await Agents.start();
+    const { kit: { model, bin, env } } = agents;
+    const command = [`${bin}/codex`, "#answer=zero"];
+    const start = { command, kind: "pty", env };
+    const { id, cursor: begin } = await agents.server.call(
+      "start_session",
+      start,
+    );
+    const zero = await agents.wait(id, "turn", begin);
+    assertEquals([zero.done, zero.status, zero.answer], [true, "done", "zero"]);
+    const one = await agents.ask(id, "#answer=one");
+    assertEquals([one.done, one.answer, one.state], [true, "one", "running"]);
+    const name = "x #answer=two";
+    const asked = agents.ask(id, `#wait=${name}`, { timeout: "3s" });
+    await until(() => model.isWaiting(name));
+    const busy = await agents.refused(id);
+    assertEquals(busy.code, "wrong_state");
+    assertStringIncludes(busy.message, "still works");
+    const { done, cursor, answer } = await asked;
+    assertEquals([done, answer], [false, undefined]);
+    assertEquals((await agents.refused(id)).code, "wrong_state");
+    const still = await agents.wait(id, "turn", cursor, SOON);
+    assertEquals([still.done, still.status], [false, "working"]);
+    model.release(name);
+    await agents.wait(id, "status=done");
+    // As often as anybody asks; without a cursor, too.
+    for (const from of [still.cursor, cursor, undefined]) {
+      const two = await agents.wait(id, "turn", from);
+      assertEquals([two.done, two.answer], [true, "two"]);
+    }
+  },
+});
+
+Deno.test({
+  name: "ask_agent says why there is no answer: blocked, failed",
+  ignore,
+  async fn() {
+    await using agents = await Agents.start();
+    const { kit: { root, bin } } = agents;
+    const { id } = await agents.run({ command: [`${bin}/claude`] });
+    const blocked = await agents.ask(id, "#ask=true #answer=one");
+    assertEquals([blocked.done, blocked.status], [true, "blocked"]);
+    // The program's own words stay out of it.
+    assertMatch(blocked.status_message, /true/);
+    assertMatch(blocked.hint, /^It waits for a permission: look with read_scr/);
+    assertEquals(blocked.answer, undefined);
+    assertEquals((await agents.refused(id)).code, "blocked");
+    const waits = await agents.wait(id, "turn", blocked.cursor, SOON);
+    assertEquals([waits.done, waits.status], [false, "blocked"]);
+    await sendKeys(id, [{ key: "y" }], { root });
+    const one = await agents.wait(id, "turn", waits.cursor);
+    assertEquals([one.done, one.answer], [true, "one"]);
+
+    const failed = await agents.ask(id, "#error=429");
+    assertEquals([failed.done, failed.status], [true, "error"]);
+    assertMatch(failed.reason, /its turn failed: .*429/);
+    assertEquals(failed.answer, undefined);
+    const prompt = `#answer=${"x".repeat(1000)}`;
+    const long = await agents.ask(id, prompt, { max_bytes: 256 });
+    assertEquals([long.answer.length, long.left_out_bytes], [256, 744]);
+  },
+});
+
+Deno.test({
+  name:
+    "ask_agent says what to do instead for what is no agent, or takes no prompt",
+  ignore,
+  async fn() {
+    await using agents = await Agents.start();
+    const { kit: { bin } } = agents;
+    const [shell, reader, once, ended] = await Promise.all([
+      agents.run({ command: ["sh"] }),
+      agents.run({ command: ["cat"], kind: "repl" }),
+      agents.run({
+        command: [`${bin}/codex`, "exec", "#wait=x #answer=once"],
+        kind: "exec",
+      }),
+      agents.run({ command: ["true"], kind: "exec" }),
+    ]);
+    for (const { id } of [shell, reader]) {
+      const { code, message } = await agents.refused(id);
+      assertEquals(code, "unsupported");
+      assertStringIncludes(message, "use send_input, then wait_for_session");
+    }
+    await agents.wait(ended.id, "exit");
+    const dead = await agents.refused(ended.id);
+    assertEquals(dead.code, "wrong_state");
+    assertStringIncludes(dead.message, "exited with code 0; start a new one");
+    const one = await agents.refused(once.id);
+    assertEquals(one.code, "wrong_state");
+    assertStringIncludes(one.message, "wait_for_session gives its answer");
+    agents.kit.model.release("x #answer=once");
+    for (const what of ["turn", "exit"]) {
+      const { answer, exit_status, state } = await agents.wait(once.id, what);
+      assertEquals([answer, exit_status, state], ["once", 0, "exited"]);
+    }
+  },
 });

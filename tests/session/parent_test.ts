@@ -83,6 +83,13 @@ Deno.test("withParent() keeps an explicit parent, and adds the parents of that",
     );
     assertEquals([made.labels, made.ancestors], [{ parent }, ancestors]);
   }
+  const { meta, paths } = await getSession("b", { root: dir });
+  const many = Array.from({ length: 150 }, (_, at) => `s${at}`);
+  const labels = { parent: "s" };
+  const text = JSON.stringify({ ...meta, labels, ancestors: many });
+  Deno.writeTextFileSync(paths.meta, text);
+  const nearest = ["s", ...many.slice(0, 99)];
+  assertEquals(withParent(dir, { parent: "b" }).ancestors, nearest);
 });
 
 Deno.test("withParent() adds nothing that is not a session of the same root", async () => {

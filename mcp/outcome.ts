@@ -1,0 +1,362 @@
+/**
+ * What a wait of limited time finds: the results of the tools that wait.
+ *
+ * Clients give a call up after 60 s, so each returns in time and hands on a cursor: a chain of
+ * calls finds what one long wait would have found. Nothing is kept between two calls.
+ *
+ * @module
+ */
+import { parseDuration } from "../cli/format.ts";
+import { type LogCursor, readLogCursor } from "../client/logs.ts";
+import { type Condition, type Found, waitFor } from "../client/wait.ts";
+import { ArgumentError, SessionError } from "../errors.ts";
+import { agentOf } from "../events/conversation.ts";
+import {
+  isSuspended,
+  needOf,
+  type SessionStatus,
+  statusOf,
+} from "../events/status.ts";
+import {
+  describeTurn,
+  markTurn,
+  readAnswer,
+  readTurnAnswer,
+  type SessionAnswer,
+  type TurnMark,
+} from "../run/answer.ts";
+import type { Session } from "../session/find.ts";
+import {
+  describeState,
+  exitStatus,
+  isLive,
+  KINDS,
+  readState,
+} from "../store.ts";
+import { sleep, startTimer } from "../system/async.ts";
+import { type Cursor, encodeCursor } from "./cursor.ts";
+import { stateFacts, statusFacts } from "./facts.ts";
+import { sessionIn, type World } from "./scope.ts";
+import { cleanText, DEFAULT_MAX_BYTES, endOfText, fact } from "./text.ts";
+import type { Schema } from "./tool.ts";
+
+/** Clients give up after 60 s. */
+const MOST_MS = 50_000;
+const LEAST_MS = 100;
+
+/** The argument `timeout`. */
+export const TIMEOUT: Schema = {
+  type: "string",
+  maxLength: 20,
+  description: "The longest time to wait, up to 50s. Default: 50s",
+};
+
+/** The results of both tools. */
+export const OUTPUT: Readonly<Record<string, Schema>> = {
+  id: { type: "string" },
+  done: { type: "boolean", description: "false: call again with `cursor`" },
+  cursor: { type: "string" },
+  state: { type: "string" },
+  exit_status: { type: "integer" },
+  signal: { type: "string" },
+  stopped_by: { type: "string" },
+  status: { type: ["string", "null"] },
+  status_message: { type: "string" },
+  suspended: { type: "boolean" },
+  match: {
+    type: "array",
+    items: { type: ["string", "null"] },
+    description: "The text that matches, and its groups",
+  },
+  stream: { type: "string" },
+  answer: { type: "string", description: "What the agent said, the end of it" },
+  left_out_bytes: { type: "integer", description: "Of the answer" },
+  reason: { type: "string", description: "Why there is no answer" },
+  hint: { type: "string", description: "What to do next" },
+};
+
+/** How long a call may take. */
+export interface TimeLimit extends Disposable {
+  /** Aborted when the time is up, the client has cancelled the call or is gone, or it is over. */
+  readonly signal: AbortSignal;
+  /** Tells whether only the time is up. */
+  readonly isUp: () => boolean;
+}
+
+export function timeLimit(
+  timeout: string | undefined,
+  cancelled: AbortSignal,
+): TimeLimit {
+  const ms = timeout === undefined ? MOST_MS : parseDuration(timeout);
+  if (!(ms >= LEAST_MS && ms <= MOST_MS)) {
+    throw new ArgumentError(
+      `Invalid timeout "${timeout}": use 100ms to 50s, and call again with the returned cursor`,
+    );
+  }
+  const late = new AbortController();
+  const timer = startTimer(ms, () => late.abort());
+  return {
+    signal: AbortSignal.any([cancelled, late.signal]),
+    isUp: () => late.signal.aborted && !cancelled.aborted,
+    [Symbol.dispose]() {
+      timer[Symbol.dispose]();
+      late.abort();
+    },
+  };
+}
+
+/** What a call works in. */
+export interface Bounds {
+  readonly world: World;
+  readonly limit: TimeLimit;
+}
+
+/** A wait, one of a chain. */
+export interface Wait {
+  /** Where the chain begins. */
+  readonly begin: Cursor;
+  /** Whether it is the first of a chain that has begun without a cursor. */
+  readonly isFirst: boolean;
+  readonly condition: Condition;
+  readonly maxBytes: number | undefined;
+}
+
+/** What a call returns: what was found, or that the time is up. */
+export async function outcomeOf(
+  wait: Wait,
+  { world, limit }: Bounds,
+): Promise<object> {
+  const { begin, condition, maxBytes } = wait;
+  const { id } = begin;
+  let found: Found | undefined;
+  let said: Said | undefined;
+  let log = begin.log;
+  const onProgress = ({ stdout, stderr }: LogCursor) => {
+    log = { ...begin.log, stdout, stderr };
+  };
+  try {
+    found = await find(wait, { world, limit }, onProgress);
+    if (isOver(found)) said = await answerOf(begin, found, { world, limit });
+  } catch (error) {
+    if (!limit.isUp()) throw error;
+    found = undefined;
+  }
+  const session = await sessionIn(world, id).catch((error) => {
+    // Deleted, by --rm for example.
+    if (found !== undefined) return undefined;
+    throw error;
+  });
+  const status = found !== undefined && "status" in found
+    ? found.status
+    : session
+    ? statusOf(session)
+    : null;
+  const cursor = found === undefined
+    ? { ...begin, log }
+    : cursorBehind(wait, found, world);
+  const missed = found === undefined ? condition : undefined;
+  const hint = hintFor(session, status, missed);
+  return {
+    id,
+    done: found !== undefined,
+    cursor: encodeCursor(cursor),
+    ...stateOf(session, found),
+    ...statusFacts(status),
+    ...(session && isSuspended(session) && { suspended: true }),
+    ...(found && matchOf(found)),
+    ...(said?.text !== undefined && answerFacts(said.text, maxBytes)),
+    ...(said?.reason !== undefined && { reason: fact(said.reason, 500) }),
+    ...(hint !== undefined && { hint }),
+  };
+}
+
+/** Waits on from where the chain is. */
+async function find(
+  { begin, isFirst, condition }: Wait,
+  { world: { root }, limit: { signal } }: Bounds,
+  onProgress: (since: LogCursor) => void,
+): Promise<Found> {
+  const { id, log, all } = begin;
+  const isNow = condition.for === "idle" || condition.for === "screen";
+  if (all && (isFirst || isNow)) {
+    return await waitFor(id, condition, { root, signal, onProgress });
+  }
+  const takesBoth = all &&
+    (condition.for === "status" || condition.for === "turn");
+  if (!takesBoth) {
+    const where = { root, since: log, signal, onProgress };
+    return await waitFor(id, condition, where);
+  }
+  // What has happened between two calls, or is so now.
+  const over = new AbortController();
+  const where = { root, signal: AbortSignal.any([signal, over.signal]) };
+  const both = [
+    waitFor(id, condition, { ...where, since: log }),
+    waitFor(id, condition, where),
+  ];
+  try {
+    return await Promise.any<Found>(both);
+  } catch (error) {
+    throw error instanceof AggregateError ? error.errors[0] : error;
+  } finally {
+    over.abort();
+    await Promise.allSettled(both);
+  }
+}
+
+/** Where the next wait begins: behind what was found. */
+function cursorBehind(
+  { begin, condition }: Wait,
+  found: Found,
+  { root }: World,
+): Cursor {
+  const { id, turn } = begin;
+  try {
+    const log = readLogCursor(id, { root });
+    if (found.for === "output") {
+      const { events } = begin.log;
+      return { id, log: { ...found.cursor, events, at: log.at } };
+    }
+    // It is to be gone on with: the answer is still to come.
+    const isHeld = condition.for === "turn" && "status" in found &&
+      found.status?.value === "blocked";
+    return { id, log, ...(isHeld && { turn }) };
+  } catch (error) {
+    if (error instanceof SessionError) return begin; // It is gone.
+    throw error;
+  }
+}
+
+/** Tells whether an agent has an answer by now. */
+function isOver(found: Found): boolean {
+  return found.for === "exit" ||
+    (found.for === "turn" && found.status?.value !== "blocked");
+}
+
+/** What an agent has said, or why it hasn't. */
+interface Said {
+  readonly text?: string;
+  readonly reason?: string;
+}
+
+/** What the agent has said in the turn that is over; nothing for other programs. */
+async function answerOf(
+  { id, turn }: Cursor,
+  found: Found,
+  { world: { root }, limit: { signal } }: Bounds,
+): Promise<Said> {
+  try {
+    const said = turn !== undefined && found.for === "turn"
+      ? await readTurnAnswer(id, { root, after: turn, signal })
+      : await lastAnswer(id, found, { root, signal });
+    const { lastTurn, text } = said;
+    return lastTurn.state === "done" || lastTurn.state === "unknown"
+      ? { text }
+      : { reason: describeTurn(lastTurn) };
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    if (error.code === "unsupported" || error.code === "not_found") return {};
+    return { reason: error.message.replace(/; to see .*$/, "") };
+  }
+}
+
+/** How long an agent may take to record what it has told already. */
+const PATIENCE_MS = 5_000;
+
+/** The last answer, once the turn is over in the agent's record, too. */
+async function lastAnswer(
+  id: string,
+  found: Found,
+  { root, signal }: { readonly root: string; readonly signal: AbortSignal },
+): Promise<SessionAnswer> {
+  const told = "status" in found ? found.status?.value : undefined;
+  const hasEnded = "state" in found && found.state !== undefined;
+  const isPending = (turn: TurnMark) =>
+    turn === undefined
+      ? told === "done" || told === "error"
+      : turn.state === "working";
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!hasEnded && performance.now() < deadline) {
+    if (!isPending(await markTurn(id, { root }))) break;
+    await sleep(50, signal);
+  }
+  return await readAnswer(id, { root });
+}
+
+function answerFacts(text: string, maxBytes = DEFAULT_MAX_BYTES): object {
+  const end = endOfText(cleanText(text), maxBytes);
+  return {
+    answer: end.text,
+    ...(end.leftOutBytes > 0 && { left_out_bytes: end.leftOutBytes }),
+  };
+}
+
+/** The longest text of a match, in UTF-16 units: more is a mistake in the pattern. */
+const MAX_MATCH_LENGTH = 1000;
+const MAX_GROUPS = 10;
+
+function matchOf(found: Found): object {
+  if (!("match" in found)) return {};
+  // A group that takes no part in the match is undefined.
+  const texts: readonly (string | undefined)[] = found.match;
+  const match = texts.slice(0, MAX_GROUPS + 1).map((text) =>
+    text === undefined
+      ? null
+      : cleanText(text.slice(0, MAX_MATCH_LENGTH).toWellFormed())
+  );
+  return { match, ...("stream" in found && { stream: found.stream }) };
+}
+
+function stateOf(session: Session | undefined, found: Found | undefined) {
+  const end = found !== undefined && "state" in found ? found.state : undefined;
+  if (session) return stateFacts(end ? { ...session, state: end } : session);
+  const code = end && exitStatus(end);
+  return {
+    state: end?.state ?? "deleted",
+    ...(code !== undefined && { exit_status: code }),
+  };
+}
+
+/**
+ * What to do about a program that waits for its user, or one that will never tell. No word of the
+ * program's own is in it: a model may take a hint for an instruction.
+ */
+function hintFor(
+  session: Session | undefined,
+  status: SessionStatus | null,
+  missed: Condition | undefined,
+): string | undefined {
+  if (!session?.meta || !isLive(session.state)) return undefined;
+  if (status?.value === "blocked") {
+    const need = `It waits for ${needOf({ kind: status.kind })}`;
+    if (KINDS[session.meta.kind].accepts.length === 0) {
+      return `${need}, but takes no input: stop_session, and start it so that it needs none`;
+    }
+    const input = status.kind === "question" ? "text or keys" : "keys";
+    return `${need}: look with read_screen, answer with send_input and ${input}, then wait on with this cursor`;
+  }
+  const isSilent = missed?.for === "turn" && status === null &&
+    agentOf(session.meta) === undefined;
+  if (!isSilent || KINDS[session.meta.kind].accepts.length === 0) return;
+  return 'Nothing tells when a turn of this program is over: wait for "idle=3s", output=REGEX or screen=REGEX instead';
+}
+
+/** An error of the library, with what to do next by these tools. */
+export function inWordsOfTools(
+  error: unknown,
+  { id, paths }: Session,
+  what: string,
+): unknown {
+  if (!(error instanceof SessionError)) return error;
+  const { code } = error;
+  if (code === "unsupported" && what === "turn") {
+    const message =
+      `Cannot tell when a turn of session "${id}" is over: an earlier version started it; wait for "idle=10s"`;
+    return new SessionError(code, message, { id, cause: error });
+  }
+  if (code !== "wrong_state") return error;
+  const message = `Session "${id}" has ended without "${fact(what, 100)}": ${
+    describeState(readState(paths))
+  }; read_output shows what it wrote`;
+  return new SessionError(code, message, { id, cause: error });
+}
