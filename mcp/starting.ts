@@ -10,6 +10,7 @@ import { defaultAgent, linesOf } from "../cli/start.ts";
 import { encodeCursor } from "./cursor.ts";
 import { ArgumentError } from "../errors.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
+import { noteStart } from "./scope.ts";
 import { PARENT } from "../session/parent.ts";
 import { type Kind, KIND_NAMES, KINDS } from "../store.ts";
 import { type Schema, type Tool } from "./tool.ts";
@@ -126,6 +127,7 @@ for an agent",
       graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       signal,
     });
+    noteStart(world, session.id);
     const at = Date.parse(session.meta.createdAt);
     const log = { stdout: null, stderr: null, events: null, at };
     return {
