@@ -121,11 +121,18 @@ export interface Wait {
   readonly maxBytes: number | undefined;
 }
 
+/** What a call returns; `OUTPUT` names the facts. */
+export interface Outcome {
+  /** Whether it was found; otherwise the time is up. */
+  readonly done: boolean;
+  readonly [fact: string]: unknown;
+}
+
 /** What a call returns: what was found, or that the time is up. */
 export async function outcomeOf(
   wait: Wait,
   { world, limit }: Bounds,
-): Promise<object> {
+): Promise<Outcome> {
   const { begin, condition, maxBytes } = wait;
   const { id } = begin;
   let found: Found | undefined;

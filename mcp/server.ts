@@ -183,8 +183,7 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
     "give the path of the program, or another agent; PATH is that of this server",
   cwd_missing: "give the absolute path of a directory that exists",
   no_conversation: "read_output or read_screen shows what it has said",
-  blocked:
-    "look with read_screen, then answer with send_input and keys; its force types text in any case",
+  blocked: "look with read_screen, then answer with send_input and keys",
 };
 
 /** The longest message, in characters. */

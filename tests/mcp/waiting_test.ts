@@ -9,10 +9,12 @@ import {
   type CreateOptions,
   createSession,
   deleteSession,
+  readAnswer,
   sendInput,
   sendKeys,
+  terminalStatus,
 } from "../../mod.ts";
-import { appendEvent } from "../../events/journal.ts";
+import { appendEvent, lastEntry } from "../../events/journal.ts";
 import { writeReport } from "../../events/report_file.ts";
 import { readEntry } from "../../process/table.ts";
 import type { StatusValue } from "../../screen/program_status.ts";
@@ -380,6 +382,36 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "ask_agent refuses what another server asks until the agent has seen the first",
+  ignore,
+  async fn() {
+    await using agents = await Agents.start();
+    const { root, env, dir, bin } = agents.kit;
+    const at = { args: ["--all"], env, cwd: `${dir}/work` };
+    await using other = await connect(root, at);
+    const { id, paths } = await agents.run({ command: [`${bin}/claude`] });
+    assertEquals((await agents.ask(id, "#answer=zero")).answer, "zero");
+    const { agent } = terminalStatus(id, { root })!;
+    Deno.kill(agent, "SIGSTOP");
+    const late = agents.ask(id, "#answer=one", { timeout: "1s" })
+      .catch(() => {}); // If typing has taken as long.
+    await until(() => lastEntry(paths)?.type === "input", "typed");
+    // Meanwhile, its time is up.
+    const wait = { id, for: "exit", timeout: "1s" };
+    await other.call("wait_for_session", wait);
+    const two = { id, prompt: "#answer=two", timeout: "5s" };
+    const { code, message } = await other.refused("ask_agent", two);
+    assertEquals(code, "wrong_state");
+    assertStringIncludes(message, "still works");
+    Deno.kill(agent, "SIGCONT");
+    await late;
+    await until(async () => (await readAnswer(id, { root })).text === "one");
+    assertEquals((await other.call("ask_agent", two)).answer, "two");
+  },
+});
+
+Deno.test({
   name: "ask_agent says why there is no answer: blocked, failed",
   ignore,
   async fn() {
@@ -435,7 +467,7 @@ Deno.test({
     assertEquals(dead.code, "wrong_state");
     assertStringIncludes(dead.message, "exited with code 0; start a new one");
     const one = await agents.refused(once.id);
-    assertEquals(one.code, "wrong_state");
+    assertEquals(one.code, "unsupported");
     assertStringIncludes(one.message, "wait_for_session gives its answer");
     agents.kit.model.release("x #answer=once");
     for (const what of ["turn", "exit"]) {
