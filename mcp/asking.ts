@@ -61,7 +61,7 @@ export const ASK: Tool = {
     try {
       return await outcomeOf(wait, { world, limit });
     } catch (error) {
-      throw inWordsOfTools(error, session, "turn");
+      throw await inWordsOfTools(error, session, { world, what: "turn" });
     }
   },
 };
@@ -72,7 +72,7 @@ async function ask(
   prompt: string,
   { world, limit }: Bounds,
 ): Promise<Cursor> {
-  const { id } = session;
+  const { id, createdAt } = session;
   const { root } = world;
   const { signal } = limit;
   let isSending = false;
@@ -82,7 +82,7 @@ async function ask(
     const log = readLogCursor(id, { root });
     isSending = true;
     await abortable(sendText(session, prompt, { signal }), signal);
-    return { id, log, turn };
+    return { id, born: createdAt.getTime(), log, turn };
   } catch (error) {
     if (!limit.isUp()) throw error;
     const sent = isSending
