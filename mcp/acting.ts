@@ -100,7 +100,7 @@ wait_for_session, or for read_output.",
       if (isText) await awaitPrompt(session, { force, signal });
       const { root } = world;
       const turn = await turnOf(id, root);
-      const cursor = cursorNow(id, { root, turn });
+      const cursor = cursorNow(session, { root, turn });
       if (isText || keys.length > 0) {
         await sendText(session, text ?? "", { enter, keys, signal });
       }

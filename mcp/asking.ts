@@ -69,8 +69,8 @@ export const ASK: Tool = {
     let isDone = false;
     try {
       await tell(session, prompt, limit);
-      const outcome = await outcomeOf(wait, bounds).catch((error) => {
-        throw inWordsOfTools(error, session, "turn");
+      const outcome = await outcomeOf(wait, bounds).catch(async (error) => {
+        throw await inWordsOfTools(error, session, { world, what: "turn" });
       });
       isDone = outcome.done;
       return outcome;
@@ -97,12 +97,13 @@ async function beginIn(
   session: Session,
   { world, limit }: Bounds,
 ): Promise<Cursor> {
-  const { id } = session;
+  const { id, createdAt } = session;
   const { root } = world;
   try {
     await awaitPrompt(session, limit);
     const turn = await turnBefore(session, world);
-    return { id, log: readLogCursor(id, { root }), turn };
+    const log = readLogCursor(id, { root });
+    return { id, born: createdAt.getTime(), log, turn };
   } catch (error) {
     throw limit.isUp() ? timedOut(id, "nothing was sent", error) : error;
   }

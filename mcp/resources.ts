@@ -179,7 +179,11 @@ const READERS: Readonly<
     const facts = {
       ...stateFacts(session),
       ...(notes.length > 0 && { note: notes.join(". ") }),
-      cursor: encodeCursor({ id: session.id, log: end }),
+      cursor: encodeCursor({
+        id: session.id,
+        born: session.createdAt.getTime(),
+        log: end,
+      }),
     };
     const streams = { stdout, stderr };
     return Object.entries(streams)

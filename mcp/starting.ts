@@ -137,7 +137,7 @@ for an agent",
       id: session.id,
       kind: what.kind,
       ...what.agent !== undefined && { agent: what.agent },
-      cursor: encodeCursor({ id: session.id, log }),
+      cursor: encodeCursor({ id: session.id, born: at, log }),
     };
   },
 };
