@@ -192,7 +192,7 @@ const READ_OUTPUT: Tool = {
     state: { type: "string" },
     exit_status: { type: "integer" },
   },
-  async run(args, { world }) {
+  async run(args, { world, signal }) {
     const { id, max_bytes: maxBytes = DEFAULT_MAX_BYTES } = args;
     const stream: LogStream | undefined = args.stream;
     const session = await sessionIn(world, id);
@@ -205,7 +205,7 @@ const READ_OUTPUT: Tool = {
       ? undefined
       : cursorOf(session, args.cursor).log;
     const { root } = world;
-    const options = { root, since, maxBytes, stream };
+    const options = { root, since, maxBytes, stream, signal };
     const { stdout, stderr, notes, end } = await readOutput(session, options);
     const text = stream === "stderr" ? stderr : stdout;
     const isBoth = stream === undefined &&

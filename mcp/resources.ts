@@ -170,11 +170,12 @@ const READERS: Readonly<
     (world: World, session: Session, signal: AbortSignal) => Promise<Content[]>
   >
 > = {
-  async log({ root }, session) {
+  async log({ root }, session, signal) {
     const { stdout, stderr, notes, end } = await readOutput(session, {
       root,
       since: undefined,
       maxBytes: DEFAULT_MAX_BYTES,
+      signal,
     });
     const facts = {
       ...stateFacts(session),
