@@ -43,10 +43,12 @@ export interface Wire {
  * The connection to a client on standard input and output.
  *
  * @param parse Makes a message of parsed JSON, or throws.
+ * @param refusalOf Tells why a request is refused, if it is.
  */
 export function openWire(
   io: Pick<Io, "stdin" | "write">,
   parse: (json: unknown) => Message,
+  refusalOf: (message: Message) => string | undefined = () => undefined,
 ): Wire {
   const { promise: closed, resolve } = Promise.withResolvers<void>();
   let isClosed = false;
@@ -83,6 +85,8 @@ export function openWire(
     if (method === "notifications/cancelled") settle(params?.requestId);
     else if (method !== undefined && id !== undefined) {
       if (asked.length >= MOST_ASKED) return refuse(BUSY, TOO_MANY, id);
+      const why = refusalOf(message);
+      if (why !== undefined) return refuse(INVALID_PARAMS, why, id);
       asked.push(id);
     }
     wire.onmessage?.(message);
@@ -151,6 +155,7 @@ export function openWire(
 
 const PARSE_ERROR = -32700;
 const INVALID_REQUEST = -32600;
+const INVALID_PARAMS = -32602;
 /** Of the codes that servers may choose. */
 const BUSY = -32000;
 const TOO_MANY =
