@@ -22,7 +22,7 @@ import {
 import { sessionIn, targetIn, type World } from "./scope.ts";
 import { MAX_BYTES } from "./text.ts";
 import { ID, type Tool } from "./tool.ts";
-import { awaitPrompt, sendText } from "./typing.ts";
+import { awaitPrompt, checkPrompt, sendText } from "./typing.ts";
 
 /** The sessions whose answer is being waited for: the next question would get it. */
 const asked = new Set<string>();
@@ -40,7 +40,11 @@ export const ASK: Tool = {
   },
   input: {
     id: ID,
-    prompt: { type: "string", minLength: 1, description: "What to tell it" },
+    prompt: {
+      type: "string",
+      minLength: 1,
+      description: "What to tell it, beginning with a word",
+    },
     timeout: TIMEOUT,
     max_bytes: MAX_BYTES,
   },
@@ -48,6 +52,7 @@ export const ASK: Tool = {
   output: OUTPUT,
   async run(args, { world, signal }) {
     const { id, prompt, max_bytes: maxBytes } = args;
+    checkPrompt(prompt);
     using limit = timeLimit(args.timeout, signal);
     const session = await targetIn(world, id);
     checkTakesPrompts(session);

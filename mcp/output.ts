@@ -83,13 +83,13 @@ async function readStreams(
   { id, paths, state }: Session,
   { root, since, maxBytes, stream }: OutputOptions,
 ): Promise<Output> {
-  // Of a stream that isn't read, the cursor tells the same moment.
+  // Before the reading: what comes after it is left for the next one.
   const now = readLogCursor(id, { root });
   const read = async (one: LogStream): Promise<Read | undefined> => {
     if (stream !== undefined && stream !== one) return undefined;
-    const from = since?.[one];
     return await readStream(paths[one], {
-      from,
+      from: since?.[one],
+      now: now[one],
       maxBytes,
       live: isLive(state),
     });
@@ -108,8 +108,9 @@ async function readStreams(
     notes: isGone ? [PLACE_IS_GONE] : [],
     end: {
       ...now,
-      ...(out && { stdout: out.end }),
-      ...(err && { stderr: err.end }),
+      // A stream that isn't read keeps its place: the next reading of both loses nothing.
+      stdout: out ? out.end : (since ?? now).stdout,
+      stderr: err ? err.end : (since ?? now).stderr,
     },
   };
 }
@@ -129,8 +130,10 @@ interface Read extends BoundedText {
 
 async function readStream(
   path: string,
-  { from, maxBytes, live }: {
+  { from, now, maxBytes, live }: {
     readonly from: LogPosition | null | undefined;
+    /** The end of the log at a moment before. */
+    readonly now: LogPosition | null;
     readonly maxBytes: number;
     readonly live: boolean;
   },
@@ -140,7 +143,8 @@ async function readStream(
   const pieces: Uint8Array[] = [];
   for (let bytes; (bytes = await log.read());) pieces.push(bytes);
   const bytes = concat(pieces);
-  const end = log.position ?? endOfLog(path);
+  // If nothing was read, nothing had come until `now` either.
+  const end = log.position ?? now;
   const isGone = !!from &&
     (end?.file !== from.file || end.offset < from.offset);
   // Nothing there, or nothing that is read: a link, or a pipe.
@@ -201,6 +205,8 @@ async function readTerminal(
 ): Promise<Output> {
   const { FULL_SCREEN, readPlainLog } = await import("../client/plain_log.ts");
   const notes: string[] = [];
+  // Before all else: what comes in between is read again, and not lost.
+  const end = readLogCursor(id, { root });
   const left = since && bytesSince(paths.stdout, since.stdout);
   const isGone = since?.stdout && left === undefined;
   if (isGone) notes.push(PLACE_IS_GONE);
@@ -208,8 +214,6 @@ async function readTerminal(
   const screen = from && left! > 0
     ? await screenAt(paths, from.stdout!)
     : undefined;
-  // Before the reading: what comes in between is read again, and not lost.
-  const end = readLogCursor(id, { root });
   if (left === 0) return { stdout: NOTHING, stderr: NOTHING, notes, end };
   const played = Math.min(
     MOST_PLAYED_BYTES,

@@ -6,13 +6,9 @@
  */
 import { describeError, type Io } from "../cli/io.ts";
 import { harmless, harmlessJson } from "../cli/format.ts";
-import {
-  ArgumentError,
-  type ErrorCode,
-  messageOf,
-  SessionError,
-} from "../errors.ts";
+import { type ErrorCode, messageOf, SessionError } from "../errors.ts";
 import { ACTING } from "./acting.ts";
+import { type Check, checkOf, schemaOf } from "./arguments.ts";
 import { ASK } from "./asking.ts";
 import { LOOKING } from "./looking.ts";
 import { offerResources, partAt, protocolError } from "./resources.ts";
@@ -78,6 +74,7 @@ export async function serve(options: ServerOptions): Promise<void> {
   const tools = TOOLS.filter(({ annotations }) =>
     annotations.readOnlyHint || !readOnly
   );
+  const ajv = new sdk.Ajv({ strict: false, validateSchema: false });
   sdk.serveStdio(() => {
     const server = new sdk.McpServer(
       { name: "codex-session", version },
@@ -85,8 +82,7 @@ export async function serve(options: ServerOptions): Promise<void> {
     );
     for (const tool of tools) {
       const input = schemaOf(tool);
-      // deno-lint-ignore no-explicit-any
-      const { validate } = sdk.fromJsonSchema(input as any)["~standard"];
+      const check = checkOf(tool, ajv.compile(input));
       server.registerTool(tool.name, {
         title: tool.title,
         description: tool.description,
@@ -96,7 +92,7 @@ export async function serve(options: ServerOptions): Promise<void> {
         outputSchema: declared({ type: "object", properties: tool.output }),
         // deno-lint-ignore no-explicit-any
       }, async (args: any, { mcpReq: { signal } }: any) => {
-        const result = call(tool, args, validate, { world, signal });
+        const result = call(tool, args, check, { world, signal });
         running.add(result);
         try {
           return await result;
@@ -118,20 +114,6 @@ export async function serve(options: ServerOptions): Promise<void> {
   await within(GIVE_UP_MS, Promise.allSettled(running));
 }
 
-/** The schema of a tool's arguments. */
-function schemaOf({ input, required = [] }: Tool): Schema {
-  return {
-    type: "object",
-    properties: input,
-    required,
-    additionalProperties: false,
-  };
-}
-
-/** The library's check of a value. Its messages name what is wrong, and repeat no value. */
-type Check = (value: unknown) => Checked | Promise<Checked>;
-type Checked = { readonly issues?: readonly { readonly message: string }[] };
-
 /** Calls a tool. Its error is a result. */
 async function call(
   tool: Tool,
@@ -140,27 +122,11 @@ async function call(
   how: Parameters<Tool["run"]>[1],
 ) {
   try {
-    const { issues } = await check(args);
-    if (issues !== undefined) throw wrongArguments(tool, issues);
+    check(args);
     return resultOf(await tool.run(args, how));
   } catch (error) {
     return { ...resultOf(errorFacts(error)), isError: true };
   }
-}
-
-/** The error for arguments that are not what a tool takes. */
-function wrongArguments(
-  { name, input, required = [] }: Tool,
-  issues: NonNullable<Checked["issues"]>,
-): ArgumentError {
-  const wrong = issues.map(({ message }) =>
-    message.replace(/(^|, )data[/ ]/g, "$1")
-  ).join(", ");
-  const names = Object.keys(input)
-    .map((one) => required.includes(one) ? one : `${one}?`).join(", ");
-  return new ArgumentError(
-    `Invalid arguments of ${name}: ${wrong}; it takes {${names}}`,
-  );
 }
 
 /** A schema as the library shows it. It doesn't check with it: its own error would have no code. */

@@ -10,9 +10,11 @@ import { defaultAgent, linesOf } from "../cli/start.ts";
 import { encodeCursor } from "./cursor.ts";
 import { ArgumentError } from "../errors.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
+import { noteStart } from "./scope.ts";
 import { PARENT } from "../session/parent.ts";
 import { type Kind, KIND_NAMES, KINDS } from "../store.ts";
 import { type Schema, type Tool } from "./tool.ts";
+import { checkPrompt } from "./typing.ts";
 
 /** The longest prompt, in characters: on Linux an argument has 128 KiB at most. */
 const MOST_PROMPT_LENGTH = 100_000;
@@ -67,7 +69,8 @@ repository only, or in a directory that its user trusts",
       type: "string",
       minLength: 1,
       maxLength: MOST_PROMPT_LENGTH,
-      description: "What the agent is to do; name a file for what is long",
+      description:
+        "What the agent is to do, beginning with a word; name a file for what is long",
     },
     kind: {
       type: "string",
@@ -124,6 +127,7 @@ for an agent",
       graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       signal,
     });
+    noteStart(world, session.id);
     const at = Date.parse(session.meta.createdAt);
     const log = { stdout: null, stderr: null, events: null, at };
     return {
@@ -157,6 +161,7 @@ async function programOf(
       "Nothing to start: give command, or agent and prompt",
     );
   }
+  if (prompt !== undefined) checkPrompt(prompt);
   const name = agent ?? defaultAgent();
   const own = kind ?? "pty";
   const lines = await linesOf(name, own);

@@ -8,6 +8,7 @@ import { createSession, waitFor } from "../../mod.ts";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertStringIncludes,
   PROJECT,
   TestRoot,
@@ -163,4 +164,36 @@ Deno.test("docs/security.md names only tools that exist", async () => {
     .map(([, name]) => name).filter((name) => name !== "not_found");
   assert(named.length >= 3);
   for (const name of named) assert(tools.some((tool) => tool.name === name));
+});
+
+Deno.test("mcp: no prompt is a command of its agent, whatever stands before the sign", async () => {
+  await using root = new TestRoot();
+  await using server = await connect(root.dir);
+  const hidden = ["", " \t", "\r\n", "\0", "\u00a0", "\u200b", "\u3164"];
+  const commands = hidden.flatMap((one) => [`${one}!touch x`, `${one}/exit`]);
+  // Claude Code leaves out escape sequences.
+  commands.push(
+    "\x1b[31m!touch x",
+    "\x1b]0;x\x07!touch x",
+    "x\x7f\x7f!touch x",
+  );
+  for (const prompt of commands) {
+    const what = JSON.stringify(prompt);
+    const asked = { id: "nobody", prompt };
+    const started = { agent: "codex", prompt };
+    for (
+      const error of [
+        await server.refused("ask_agent", asked),
+        await server.refused("start_session", started),
+      ]
+    ) {
+      assertEquals(error.code, "usage", what);
+      assertMatch(error.message, /begin with a word|control characters/, what);
+    }
+  }
+  for (const prompt of ["say hi!", "see /etc\n!important", "-/!", "äö\t👩‍💻"]) {
+    const asked = { id: "nobody", prompt };
+    const { code } = await server.refused("ask_agent", asked);
+    assertEquals(code, "not_found", prompt);
+  }
 });

@@ -159,14 +159,32 @@ Deno.test("unknown tools and wrong arguments are errors that name them", async (
   const cases: [object, RegExp][] = [
     [{}, /of stop_session: must have required property 'id'; it takes {id, gr/],
     [{ id: 7 }, /id must be string/],
-    [{ id: "a", now: true }, /must NOT have additional properties/],
-    [{ id: "a", constructor: 1 }, /must NOT have additional properties/],
+    [{ id: "a", now: true }, /of stop_session: unknown argument "now"; it/],
+    [{ id: "a", constructor: 1 }, /unknown argument "constructor"/],
+    [{ id: "a", "\x1b[2J\u202e": 1 }, /unknown argument "\[2J"/],
   ];
   for (const [args, message] of cases) {
     const error = await server.refused("stop_session", args);
     assertEquals(error.code, "usage");
     assertMatch(error.message, message);
   }
+});
+
+Deno.test("the server names the first of a hundred thousand wrong arguments", async () => {
+  await using root = new TestRoot();
+  await using server = await connect(root.dir);
+  const args = Array.from({ length: 100_000 }, (_, i) => [`k${i}`, 1]);
+  const { message } = await server.refused(
+    "list_sessions",
+    Object.fromEntries(args),
+  );
+  assertEquals(
+    message,
+    'Invalid arguments of list_sessions: unknown argument "k0"; it takes {state?, status?, labels?, limit?}',
+  );
+  const name = "x".repeat(1_000_000);
+  const long = await server.refused("get_session", { id: "a", [name]: 1 });
+  assert(long.message.length < 300, long.message);
 });
 
 Deno.test("the server answers garbage with errors and goes on", async () => {
