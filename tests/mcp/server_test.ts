@@ -114,11 +114,9 @@ class RawServer implements AsyncDisposable {
     this.#input.close().catch(() => {});
   }
 
-  /** Waits for its end. Returns how long that has taken, in milliseconds. */
-  async ended(): Promise<number> {
-    const start = performance.now();
-    await until(() => this.status, "the server's end", 3000);
-    return performance.now() - start;
+  /** Waits for its end, on a busy machine too. A server that misses it runs for 30 s or for ever. */
+  async ended(): Promise<void> {
+    await until(() => this.status, "the server's end");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -129,9 +127,6 @@ class RawServer implements AsyncDisposable {
     await this.#input.abort().catch(() => {});
   }
 }
-
-/** What a test allows on a busy machine; alone, the server takes a tenth of it. */
-const SOON_MS = 2000;
 
 Deno.test("a client lists the tools, each with strict arguments and annotations", async () => {
   await using root = new TestRoot();
@@ -287,7 +282,7 @@ Deno.test("a client that is gone in the middle of a start leaves a session or no
   server.call(1, "start_session", { command, kind: "pty" });
   await until(() => [...Deno.readDirSync(root.dir)].length > 0);
   server.child.kill("SIGTERM");
-  assert(await server.ended() < SOON_MS);
+  await server.ended();
   const sessions = await listSessions({ root: root.dir });
   const names = [...Deno.readDirSync(root.dir)].map(({ name }) => name);
   assertEquals(names.sort(), sessions.map(({ id }) => id).sort());
@@ -308,7 +303,7 @@ Deno.test("a client that is gone in the middle of a stop leaves the session; the
   server.call(1, "stop_session", { id, grace: "30s" });
   await until(() => exists(paths.stop));
   server.close();
-  assert(await server.ended() < SOON_MS);
+  await server.ended();
   const [session] = await listSessions({ root: root.dir });
   assertEquals(session?.state.state, "running");
 });
@@ -326,7 +321,7 @@ Deno.test("signals end the server, also while its client reads nothing", async (
       await until(() => isWriting(server.child.pid));
     }
     server.child.kill(signal);
-    assert(await server.ended() < SOON_MS, signal);
+    await server.ended();
   };
   await Promise.all([
     end("SIGTERM", false),
@@ -350,7 +345,7 @@ Deno.test("the server ends when nobody reads its output any more, its input stil
   server.send({ id: 1, ...INITIALIZE });
   await server.child.stdout.cancel();
   server.send({ id: 2, method: "ping" });
-  assert(await server.ended() < SOON_MS);
+  await server.ended();
 });
 
 Deno.test("the server ends at once if its input is empty", async () => {

@@ -221,7 +221,9 @@ test("wait_for_session ends with its session: deleted, lost, or stopped by a sig
   const at = { root };
   const [gone, temporary, lost, stopped] = await Promise.all([
     world.start("exec sleep 600"),
-    world.start("sleep 0.3; exit 4", { rm: true }),
+    world.start("until [ -e end ]; do sleep 0.02; done; exit 4", {
+      ...{ rm: true, cwd: root },
+    }),
     world.start("exec sleep 600"),
     world.start("exec sleep 600"),
   ]);
@@ -234,6 +236,9 @@ test("wait_for_session ends with its session: deleted, lost, or stopped by a sig
     id: lost.id,
     for: "output=x",
   });
+  // The server takes calls in their order: it has begun to wait.
+  await world.server.call("get_session", { id: stopped.id });
+  Deno.writeTextFileSync(`${root}/end`, "");
   await deleteSession(gone.id, { ...at, force: true });
   Deno.kill(lost.pids.reaper, "SIGKILL");
   Deno.kill(lost.pids.agent, "SIGKILL");
@@ -436,10 +441,8 @@ test("wait_for_session ends with its server when the client is gone in the middl
       .catch(() => {});
   });
   await until(() => openIn(server.pid).length >= 20);
-  const begin = performance.now();
   const closed = server.client.close();
   await until(() => !isRunning(server.pid));
-  assert(performance.now() - begin < 1_000);
   await Promise.all([closed, ...waits]);
   assert(isRunning(shown.pids.agent));
 });
