@@ -231,5 +231,6 @@ function errorFacts(error: unknown, absent: readonly string[]): object {
 function withoutCommands(message: string): string {
   return message.split("; ")
     .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
-    .join("; ").replace("use force (-f)", "use force");
+    .join("; ").replace("use force (-f)", "use force")
+    .replace(/, or use --[\w=-]+/, "").replace(": --for ", ": ");
 }

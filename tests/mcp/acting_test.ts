@@ -213,6 +213,21 @@ Deno.test("stop_session ends a session within its grace; stopping again changes 
   assertEquals(await stop(), stopped);
 });
 
+Deno.test("tools say what is wrong without the options of the command line", async () => {
+  await using root = new TestRoot();
+  const config = `${root.dir}/.config/codex-session`;
+  Deno.mkdirSync(config, { recursive: true, mode: 0o700 });
+  const wrong = '{"notify": "/nowhere"}';
+  Deno.writeTextFileSync(`${config}/config.json`, wrong, { mode: 0o600 });
+  await using server = await connect(root.dir);
+  const command = ["true"];
+  const start = await server.refused("start_session", { command });
+  assertMatch(start.message, /the path "\/nowhere"; correct it$/);
+  const idle = { id: "x", for: "idle" };
+  const wait = await server.refused("wait_for_session", idle);
+  assertEquals(wait.message, "idle needs a duration: idle=10s");
+});
+
 Deno.test("start_session offers no deletion of a session whose id is taken", async () => {
   await using root = new TestRoot();
   const command = ["sleep", "60"];
