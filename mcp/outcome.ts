@@ -190,20 +190,51 @@ async function ownSession(
   found: Found | undefined,
   world: World,
 ): Promise<Session | undefined> {
-  const { id } = begin;
-  try {
-    const session = await sessionIn(world, id);
-    if (isOf(session, begin) && !isBeingDeleted(session)) return session;
-  } catch (error) {
-    if (found === undefined) throw error;
+  const isLost = found !== undefined && "state" in found &&
+    found.state?.state === "lost";
+  const session = isLost
+    ? await settledSession(begin, world)
+    : await sameSession(begin, world);
+  if (session === undefined && found === undefined) {
+    throw noSuchSession(begin.id);
   }
-  if (found === undefined) throw noSuchSession(id);
-  return undefined;
+  return session;
 }
 
-/** Tells whether a session is lost only because somebody deletes it right now. */
-function isBeingDeleted({ paths, state }: Session): boolean {
-  return state.state === "lost" && readStopRequest(paths)?.by === "delete";
+/** The session of a cursor; `undefined` if it is gone. */
+async function sameSession(
+  cursor: Pick<Cursor, "id" | "born">,
+  world: World,
+): Promise<Session | undefined> {
+  try {
+    const session = await sessionIn(world, cursor.id);
+    return isOf(session, cursor) ? session : undefined;
+  } catch (error) {
+    const isGone = error instanceof SessionError && error.code === "not_found";
+    if (isGone) return undefined;
+    throw error;
+  }
+}
+
+/** How long an end may take to be recorded, and the files of a deleted session to go. */
+const ENDING_MS = 1_000;
+
+/**
+ * The same, once its end is recorded. A session that is being deleted ends first, or seems lost:
+ * that is waited out.
+ */
+async function settledSession(
+  cursor: Pick<Cursor, "id" | "born">,
+  world: World,
+): Promise<Session | undefined> {
+  const deadline = performance.now() + ENDING_MS;
+  for (;;) {
+    const session = await sameSession(cursor, world);
+    if (session === undefined || performance.now() >= deadline) return session;
+    const isDeleted = readStopRequest(session.paths)?.by === "delete";
+    if (!isLive(session.state) && !isDeleted) return session;
+    await sleep(20);
+  }
 }
 
 /** How long a terminal must be silent to have been drawn, and how long that is waited for. */
@@ -455,9 +486,6 @@ function hintForEnded(
   return "It has ended, and is no agent that tells its answer: read_output shows what it wrote";
 }
 
-/** How long the end of a session may take to be recorded. */
-const ENDING_MS = 1_000;
-
 /** An error of the library, with what to do next by these tools. */
 export async function inWordsOfTools(
   error: unknown,
@@ -472,20 +500,12 @@ export async function inWordsOfTools(
     return new SessionError(code, message, { id, cause: error });
   }
   if (code !== "wrong_state") return error;
-  const deadline = performance.now() + ENDING_MS;
-  for (;;) {
-    const session = await sessionIn(world, id).catch(() => undefined);
-    const isStill = session && isOf(session, { born: createdAt.getTime() });
-    if (!isStill || isBeingDeleted(session)) return noSuchSession(id);
-    const isEnding = isLive(session.state);
-    if (isEnding && performance.now() < deadline) {
-      await sleep(20);
-      continue;
-    }
-    const end = isEnding ? "" : `: ${describeState(session.state)}`;
-    const message = `Session "${id}" has ended without "${
-      fact(what, 100)
-    }"${end}; read_output shows what it wrote`;
-    return new SessionError(code, message, { id, cause: error });
-  }
+  const session = await settledSession({ id, born: +createdAt }, world);
+  if (session === undefined) return noSuchSession(id);
+  const { state } = session;
+  const end = isLive(state) ? "" : `: ${describeState(state)}`;
+  const message = `Session "${id}" has ended without "${
+    fact(what, 100)
+  }"${end}; read_output shows what it wrote`;
+  return new SessionError(code, message, { id, cause: error });
 }

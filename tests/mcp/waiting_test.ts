@@ -30,6 +30,7 @@ import {
   until,
 } from "../helpers.ts";
 import { Kit } from "../agents/kit.ts";
+import { within } from "../../system/async.ts";
 import { connect, type Connection } from "./client.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -331,17 +332,24 @@ test("wait_for_session says that its session is deleted, or has ended, and not t
   const sessions = await Promise.all(
     kinds.map(() => world.start("exec sleep 600")),
   );
+  // What a deletion does, with some time before the removal.
+  for (const { paths, pids } of sessions) {
+    const request = { by: "delete", at: new Date(), signal: "SIGKILL" };
+    Deno.writeTextFileSync(paths.stop, JSON.stringify(request));
+    for (const pid of [pids.reaper, pids.agent]) Deno.kill(pid, "SIGKILL");
+  }
+  await until(() => sessions.every(({ pids }) => !isRunning(pids.reaper)));
   const waits = sessions.map(({ id }, at) =>
     server.client.callTool({
       name: "wait_for_session",
       arguments: { id, for: kinds[at] },
     })
   );
-  // What a deletion does, up to the removal.
-  for (const { paths, pids } of sessions) {
-    const request = { by: "delete", at: new Date(), signal: "SIGKILL" };
-    Deno.writeTextFileSync(paths.stop, JSON.stringify(request));
-    for (const pid of [pids.reaper, pids.agent]) Deno.kill(pid, "SIGKILL");
+  await server.call("get_session", { id: sessions[0]!.id }); // They have begun.
+  const isEarly = await within(100, Promise.race(waits));
+  assertEquals(isEarly, undefined);
+  for (const { id, paths } of sessions) {
+    Deno.renameSync(paths.dir, `${root}/.gone-${id}`);
   }
   for (
     const [at, { structuredContent }] of (await Promise.all(waits)).entries()
