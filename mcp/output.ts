@@ -58,7 +58,7 @@ export interface Output {
 const NOTHING: BoundedText = { text: "", leftOutBytes: 0 };
 
 const PLACE_IS_GONE =
-  "The output no longer goes back to the cursor: this is the end of what is kept";
+  "The output no longer goes back to the cursor: this is the end of what is kept, and at least left_out_bytes are left out";
 
 /** Tells whether a session is, or was, a terminal. */
 export function hasScreen({ meta, paths }: Session): boolean {

@@ -29,7 +29,7 @@ const PARTS: Readonly<Record<Part, readonly [string, string]>> = {
   ],
 };
 
-/** The parts of this many sessions are listed. */
+/** The parts of this many sessions are listed, in no more room than output takes by default. */
 const MOST_SESSIONS = 50;
 
 /** The URI of a part of a session. */
@@ -115,13 +115,19 @@ export function protocolError(error: unknown): Error {
 
 async function list(world: World): Promise<object> {
   const sessions = await sessionsIn(world);
-  const resources = sessions.slice(0, MOST_SESSIONS).flatMap((session) => {
+  const resources: object[] = [];
+  let [listed, bytes] = [0, 0];
+  for (const session of sessions.slice(0, MOST_SESSIONS)) {
     const parts: Part[] = hasScreen(session)
       ? ["log", "screen", "events"]
       : ["log", "events"];
-    return parts.map((part) => resourceOf(session, part));
-  });
-  const left = Math.max(0, sessions.length - MOST_SESSIONS);
+    const own = parts.map((part) => resourceOf(session, part));
+    bytes += bytesIn(harmlessJson(own));
+    if (bytes > DEFAULT_MAX_BYTES) break;
+    resources.push(...own);
+    listed++;
+  }
+  const left = sessions.length - listed;
   return { resources, ...(left > 0 && { _meta: { left_out_sessions: left } }) };
 }
 

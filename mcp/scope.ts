@@ -11,15 +11,11 @@
 import { ArgumentError, messageOf, SessionError } from "../errors.ts";
 import { carriedAround } from "../process/carriers.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
-import {
-  getSession,
-  type ListOptions,
-  listSessions,
-  type Session,
-} from "../session/find.ts";
+import { getSession, listSessions, type Session } from "../session/find.ts";
 import { parentsOf } from "../session/parent.ts";
 import { basename, dirname, join } from "../std.ts";
 import { isId, noSuchSession, openRoot, pathsIn } from "../store.ts";
+import { sleep } from "../system/async.ts";
 import { exists, identityOf, isAbsence, isGranted } from "../system/files.ts";
 
 /** What a server works on. */
@@ -129,12 +125,27 @@ async function ownDirectory(): Promise<string> {
 const MAX_LENGTH = 1000;
 
 /** The sessions of a server's scope, newest first. */
-export async function sessionsIn(
-  world: World,
-  options: Omit<ListOptions, "root"> = {},
-): Promise<Session[]> {
-  const sessions = await listSessions({ ...options, root: world.root });
+export async function sessionsIn(world: World): Promise<Session[]> {
+  const sessions = await listedAfter(world);
   return sessions.filter((session) => isIn(world, session));
+}
+
+/** The next listing for each server. */
+const listings = new WeakMap<World, Promise<readonly Session[]>>();
+
+/**
+ * All sessions, listed after the call. Many can take a second in which nothing else is answered, so
+ * calls that come together share a listing.
+ */
+function listedAfter(world: World): Promise<readonly Session[]> {
+  const next = listings.get(world);
+  if (next !== undefined) return next;
+  const listing = sleep(0).then(() => {
+    listings.delete(world);
+    return listSessions({ root: world.root });
+  });
+  listings.set(world, listing);
+  return listing;
 }
 
 /**
