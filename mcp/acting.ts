@@ -100,7 +100,7 @@ wait_for_session, or for read_output.",
       if (isText) await awaitPrompt(session, { force, signal });
       const { root } = world;
       const turn = await turnOf(id, root);
-      const cursor = cursorNow(id, { root, turn });
+      const cursor = cursorNow(session, { root, turn });
       if (isText || keys.length > 0) {
         await sendText(session, text ?? "", { enter, keys, signal });
       }
@@ -129,12 +129,17 @@ function checkAccepts(
   const { accepts } = KINDS[meta.kind];
   const unsupported = (message: string) =>
     new SessionError("unsupported", message, { id });
+  if (accepts.length === 0) {
+    throw unsupported(
+      `Cannot send to session "${id}": it takes no input (kind ${meta.kind}); start_session with kind repl or pty starts one that does`,
+    );
+  }
   if (keys.length > 0 && !accepts.includes("keys")) {
     throw unsupported(
       `Cannot press keys in session "${id}": it is no terminal (kind ${meta.kind})`,
     );
   }
-  if (eof && accepts.length > 0 && !accepts.includes("eof")) {
+  if (eof && !accepts.includes("eof")) {
     throw unsupported(
       `Cannot end the input of terminal session "${id}": press ctrl-d with keys instead`,
     );

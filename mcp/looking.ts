@@ -16,7 +16,7 @@ import { STATUS_VALUES } from "../screen/program_status.ts";
 import { withoutBlankEnd } from "../screen/screen_text.ts";
 import type { Session } from "../session/find.ts";
 import { STATES, timesAt } from "../store.ts";
-import { CURSOR, decodeCursor, encodeCursor } from "./cursor.ts";
+import { CURSOR, cursorOf, encodeCursor } from "./cursor.ts";
 import { commandIn, FACTS, factsIn, stateFacts } from "./facts.ts";
 import { hasScreen, readOutput } from "./output.ts";
 import { sessionIn, sessionsIn, type World } from "./scope.ts";
@@ -192,7 +192,7 @@ const READ_OUTPUT: Tool = {
     state: { type: "string" },
     exit_status: { type: "integer" },
   },
-  async run(args, { world }) {
+  async run(args, { world, signal }) {
     const { id, max_bytes: maxBytes = DEFAULT_MAX_BYTES } = args;
     const stream: LogStream | undefined = args.stream;
     const session = await sessionIn(world, id);
@@ -203,9 +203,9 @@ const READ_OUTPUT: Tool = {
     }
     const since = args.cursor === undefined
       ? undefined
-      : decodeCursor(id, args.cursor).log;
+      : cursorOf(session, args.cursor).log;
     const { root } = world;
-    const options = { root, since, maxBytes, stream };
+    const options = { root, since, maxBytes, stream, signal };
     const { stdout, stderr, notes, end } = await readOutput(session, options);
     const text = stream === "stderr" ? stderr : stdout;
     const isBoth = stream === undefined &&
@@ -219,7 +219,7 @@ const READ_OUTPUT: Tool = {
         stderr_left_out_bytes: stderr.leftOutBytes,
       }),
       ...(notes.length > 0 && { note: notes.join(". ") }),
-      cursor: encodeCursor({ id, log: end }),
+      cursor: encodeCursor({ id, born: session.createdAt.getTime(), log: end }),
       ...stateFacts(session),
     };
   },
@@ -307,7 +307,7 @@ export async function screenOf(
     cursor_row: row,
     cursor_column: column,
     ...(title !== "" && { title: fact(title) }),
-    cursor: encodeCursor({ id, log }),
+    cursor: encodeCursor({ id, born: session.createdAt.getTime(), log }),
     ...stateFacts(session),
   };
 }

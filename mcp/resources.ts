@@ -170,16 +170,21 @@ const READERS: Readonly<
     (world: World, session: Session, signal: AbortSignal) => Promise<Content[]>
   >
 > = {
-  async log({ root }, session) {
+  async log({ root }, session, signal) {
     const { stdout, stderr, notes, end } = await readOutput(session, {
       root,
       since: undefined,
       maxBytes: DEFAULT_MAX_BYTES,
+      signal,
     });
     const facts = {
       ...stateFacts(session),
       ...(notes.length > 0 && { note: notes.join(". ") }),
-      cursor: encodeCursor({ id: session.id, log: end }),
+      cursor: encodeCursor({
+        id: session.id,
+        born: session.createdAt.getTime(),
+        log: end,
+      }),
     };
     const streams = { stdout, stderr };
     return Object.entries(streams)

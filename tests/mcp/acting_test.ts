@@ -81,11 +81,17 @@ Deno.test("start_session says what is wrong with its arguments, and repeats no s
     [{ agent: "nobody" }, "usage", /Unknown agent "nobody": use codex/],
     [{ agent: "claude", kind: "repl" }, "usage", /claude has no kind repl/],
     [{ agent: "claude", kind: "exec" }, "usage", /it needs a prompt/],
+    [
+      { agent: "codex", kind: "repl" },
+      "program_not_found",
+      /with kind repl: .*; use kind pty, or exec for one turn$/,
+    ],
   ];
   for (const [args, code, message] of cases) {
     const error = await server.refused("start_session", args);
     assertEquals(error.code, code, JSON.stringify(args));
     assertMatch(error.message, message);
+    assertEquals(error.id, undefined); // It has named none.
     assert(!JSON.stringify(error).includes("hush"));
     assert(!error.message.includes("codex-session"), error.message);
   }
@@ -205,6 +211,33 @@ Deno.test("stop_session ends a session within its grace; stopping again changes 
   const stop = () => server.call("stop_session", { id, grace: "100ms" });
   assertEquals(await Promise.all([stop(), stop()]), [stopped, stopped]);
   assertEquals(await stop(), stopped);
+});
+
+Deno.test("start_session offers no deletion of a session whose id is taken", async () => {
+  await using root = new TestRoot();
+  const command = ["sleep", "60"];
+  await createSession({ root: root.dir, id: "taken", command });
+  await using server = await connect(root.dir);
+  const again = { id: "taken", command };
+  const error = await server.refused("start_session", again);
+  assertEquals(error, {
+    code: "exists",
+    message: 'Cannot create session "taken": the id is taken',
+    id: "taken",
+    hint: "choose another id, or leave it out",
+  });
+});
+
+Deno.test("send_input to a session that takes no input is unsupported", async () => {
+  await using root = new TestRoot();
+  await using server = await connect(root.dir);
+  const command = ["sleep", "60"];
+  const { id } = await server.call("start_session", { command });
+  for (const input of [{ text: "x" }, { keys: ["y"] }, { eof: true }]) {
+    const error = await server.refused("send_input", { id, ...input });
+    assertEquals(error.code, "unsupported");
+    assertMatch(error.message, /takes no input \(kind exec\); start_session/);
+  }
 });
 
 Deno.test("delete_session deletes what has ended, and with force what runs", async () => {

@@ -20,6 +20,7 @@ import {
   until,
 } from "../helpers.ts";
 import { TestWindow } from "../pty.ts";
+import { withoutTools } from "../../mcp/instructions.ts";
 import { exists } from "../../system/files.ts";
 
 const INITIALIZE = {
@@ -148,14 +149,44 @@ Deno.test("with --read-only there are only tools that change nothing", async () 
   await assertRejects(
     () => server.call("start_session", { command: ["true"] }),
     Error,
-    "start_session not found",
+    'Tool "start_session" not found: this server runs with --read-only',
   );
+  const shown = [
+    server.client.getInstructions(),
+    ...tools.map(({ description }) => description),
+  ].join("\n");
+  const others = /start_session|ask_agent|send_input|stop_session|delete_/i;
+  assert(!others.test(shown), shown);
+  assertEquals(
+    withoutTools("It waits: look with read_screen, answer with send_input", [
+      "send_input",
+    ]),
+    "It waits: look with read_screen",
+  );
+});
+
+Deno.test("with --all the model is told that it sees what others have started", async () => {
+  await using root = new TestRoot();
+  await using server = await connect(root.dir, { args: ["--all"] });
+  assertMatch(server.client.getInstructions() ?? "", /others have started/);
+  const { tools } = await server.client.listTools();
+  const list = tools.find(({ name }) => name === "list_sessions");
+  assertMatch(list?.description ?? "", /^Lists all .*\. `state` tells/);
 });
 
 Deno.test("unknown tools and wrong arguments are errors that name them", async () => {
   await using root = new TestRoot();
   await using server = await connect(root.dir);
-  await assertRejects(() => server.call("nope"), Error, "nope not found");
+  for (const name of ["nope", "constructor"]) {
+    const message = `Tool "${name}" not found: there are list_sessions, `;
+    await assertRejects(() => server.call(name), Error, message);
+  }
+  const long = await assertRejects(
+    () => server.call(`\x1b[2J${"x".repeat(1_000_000)}`),
+    Error,
+    'Tool "[2Jxxx',
+  );
+  assert(long.message.length < 500);
   const cases: [object, RegExp][] = [
     [{}, /of stop_session: must have required property 'id'; it takes {id, gr/],
     [{ id: 7 }, /id must be string/],
@@ -170,10 +201,10 @@ Deno.test("unknown tools and wrong arguments are errors that name them", async (
   }
 });
 
-Deno.test("the server names the first of a hundred thousand wrong arguments", async () => {
+Deno.test("the server names the first of many wrong arguments", async () => {
   await using root = new TestRoot();
   await using server = await connect(root.dir);
-  const args = Array.from({ length: 100_000 }, (_, i) => [`k${i}`, 1]);
+  const args = Array.from({ length: 10_000 }, (_, i) => [`k${i}`, 1]);
   const { message } = await server.refused(
     "list_sessions",
     Object.fromEntries(args),
