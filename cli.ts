@@ -23,10 +23,14 @@ import { RELAY_COMMAND, runRelay, setRelayProgram } from "./relay/command.ts";
 import { nearestCommand, withWords } from "./cli/hints.ts";
 import { isKind } from "./store.ts";
 import { isGranted } from "./system/files.ts";
-import { COMMANDS, findCommand, namesOf, optionsOf } from "./cli/usage.ts";
-
-/** This version. */
-export const VERSION = "0.1.0";
+import { pause } from "./system/pause.ts";
+import {
+  COMMANDS,
+  findCommand,
+  namesOf,
+  optionsOf,
+  VERSION,
+} from "./cli/usage.ts";
 
 /** The exit status of a program whose output pipe was closed: 128 and SIGPIPE. */
 const BROKEN_PIPE = 141;
@@ -52,6 +56,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   delete: async () => (await stop()).delete_,
   prune: async () => (await stop()).prune,
   agents: async () => (await import("./cli/agents.ts")).agents,
+  mcp: async () => (await import("./mcp/command.ts")).mcp,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))
@@ -77,10 +82,28 @@ function writeAll(
     } catch (error) {
       // Another process made the pipe nonblocking: it is full, not broken.
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      pause(5);
     }
   }
 }
+
+/** The same, while the process goes on. */
+async function write(bytes: Uint8Array): Promise<void> {
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(await Deno.stdout.write(bytes));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await new Promise((wake) => setTimeout(wake, 5));
+    }
+  }
+}
+
+/** The functions of the console that print on standard output. */
+const PRINTING = [
+  ...["log", "info", "debug", "dir", "dirxml", "table", "group"],
+  ...["groupCollapsed", "count", "timeLog", "timeEnd"],
+];
 
 /** A variable that is worth no question for a permission. */
 function variable(name: string): string | undefined {
@@ -89,13 +112,30 @@ function variable(name: string): string | undefined {
     : undefined;
 }
 
+/** A signal that these signals abort; they don't end the process any more. */
+function whenSignalled(names: readonly Deno.Signal[]): AbortSignal {
+  const controller = new AbortController();
+  for (const name of names) {
+    Deno.addSignalListener(name, () => controller.abort());
+  }
+  return controller.signal;
+}
+
 function newIo(json: boolean): Io {
   const isTerminal = Deno.stdout.isTerminal();
-  let interrupt: AbortController | undefined;
+  let interrupt: AbortSignal | undefined;
   let closed: AbortController | undefined;
   return {
     out: (content) => writeAll(Deno.stdout, content),
     err: (content) => writeAll(Deno.stderr, content),
+    write,
+    claimOutput: () => {
+      const { error } = console;
+      Object.assign(
+        console,
+        Object.fromEntries(PRINTING.map((name) => [name, error])),
+      );
+    },
     get columns() {
       return isTerminal ? Deno.consoleSize().columns : undefined;
     },
@@ -116,16 +156,8 @@ function newIo(json: boolean): Io {
     get stderrIsTerminal() {
       return Deno.stderr.isTerminal();
     },
-    interrupted: () => {
-      if (interrupt === undefined) {
-        const controller = new AbortController();
-        for (const name of ["SIGINT", "SIGTERM"] as const) {
-          Deno.addSignalListener(name, () => controller.abort());
-        }
-        interrupt = controller;
-      }
-      return interrupt.signal;
-    },
+    interrupted: () => interrupt ??= whenSignalled(["SIGINT", "SIGTERM"]),
+    terminated: () => whenSignalled(["SIGINT", "SIGTERM", "SIGHUP"]),
     outputClosed: () => {
       if (closed === undefined) {
         const controller = closed = new AbortController();

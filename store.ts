@@ -134,8 +134,10 @@ export interface Meta {
   readonly cwd: string;
   /** The names of the environment variables given to it, never their values. */
   readonly env: readonly string[];
-  /** The user's labels. */
+  /** The user's labels, and `parent`: the id of the session in which it was created. */
   readonly labels: Readonly<Record<string, string>>;
+  /** The label `parent` of its parent, that one's, and so on: the nearest first. */
+  readonly ancestors?: readonly string[];
   /** What it is to do: the command or a prompt, shortened to one line. */
   readonly prompt: string;
   /** When it was created: RFC 3339, UTC. */
@@ -469,7 +471,7 @@ export function parseMeta(text: string, id: string): Meta {
     );
   }
   // Plain comparisons: a list does this for every session.
-  const { kind, labels, createdAt, timeoutMs, rm, notify } = meta;
+  const { kind, labels, ancestors, createdAt, timeoutMs, rm, notify } = meta;
   let wrong: keyof Meta | undefined;
   if (meta.id !== id) wrong = "id";
   else if (!isKind(kind)) wrong = "kind";
@@ -477,7 +479,9 @@ export function parseMeta(text: string, id: string): Meta {
   else if (typeof meta.cwd !== "string") wrong = "cwd";
   else if (!isStrings(meta.env)) wrong = "env";
   else if (!isStringRecord(labels)) wrong = "labels";
-  else if (typeof meta.prompt !== "string") wrong = "prompt";
+  else if (ancestors !== undefined && !isStrings(ancestors)) {
+    wrong = "ancestors";
+  } else if (typeof meta.prompt !== "string") wrong = "prompt";
   else if (
     typeof createdAt !== "string" || Number.isNaN(Date.parse(createdAt))
   ) wrong = "createdAt";
@@ -610,13 +614,19 @@ export function newMeta(
     & Partial<
       Pick<
         Meta,
-        "labels" | "prompt" | "agent" | "resumes" | "restarts" | "notify"
+        | "labels"
+        | "ancestors"
+        | "prompt"
+        | "agent"
+        | "resumes"
+        | "restarts"
+        | "notify"
       >
     >
     & { readonly env?: Readonly<Record<string, string>> },
 ): Meta {
   const { argv, env = {}, labels = {}, timeoutMs, rm, notify } = facts;
-  const { agent, resumes, restarts } = facts;
+  const { ancestors, agent, resumes, restarts } = facts;
   const meta: Meta = {
     format: FORMAT,
     id: facts.id,
@@ -625,6 +635,7 @@ export function newMeta(
     cwd: facts.cwd,
     env: Object.keys(env).sort(),
     labels,
+    ...(ancestors === undefined ? {} : { ancestors }),
     prompt: promptOf(facts.prompt ?? argv.join(" ")),
     createdAt: new Date().toISOString(),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),

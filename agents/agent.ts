@@ -126,6 +126,12 @@ export interface CommandLines {
    */
   start(args: readonly string[], newId?: string): readonly string[];
   /**
+   * The same with a prompt, whatever that begins with: it must not become an option.
+   *
+   * @default {what starts it with `--` and the prompt}
+   */
+  begin?(prompt: string, newId?: string): readonly string[];
+  /**
    * What stands between a program that the user has named, such as `/opt/codex` or
    * `npx @openai/codex`, and the arguments; `undefined` if that program has not this kind.
    *

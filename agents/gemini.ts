@@ -27,6 +27,7 @@ export const GEMINI: Agent = {
       needsPrompt: true,
       // -p takes the next argument, whatever that is.
       start: (args, newId) => [...chosen(args, newId), "-p", ...args],
+      begin: (prompt, newId) => [...chosen([], newId), `--prompt=${prompt}`],
       resume: (id, prompt) =>
         prompt === undefined
           ? undefined
@@ -35,6 +36,10 @@ export const GEMINI: Agent = {
     pty: {
       program,
       start: (args, newId) => [...chosen(args, newId), ...args],
+      begin: (prompt, newId) => [
+        ...chosen([], newId),
+        `--prompt-interactive=${prompt}`,
+      ],
       resume: (id, prompt) => {
         const rest = prompt === undefined
           ? []

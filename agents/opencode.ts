@@ -27,6 +27,7 @@ export const OPENCODE: Agent = {
     pty: {
       program: () => ["opencode"],
       start: (args) => args,
+      begin: (prompt) => [`--prompt=${prompt}`],
       resume: (id, prompt) => {
         const rest = prompt === undefined ? [] : [`--prompt=${prompt}`];
         return ["--session", id, ...rest];

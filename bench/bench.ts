@@ -19,6 +19,7 @@ const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
   rate: async () => (await import("./detached.ts")).rate,
   memory: async () => (await import("./memory.ts")).memory,
   list: async () => (await import("./list.ts")).list,
+  mcp: async () => (await import("./mcp.ts")).mcp,
   follow: async () => (await import("./follow.ts")).follow,
   events: async () => (await import("./events.ts")).events,
   echo: async () => (await import("./terminal.ts")).echo,

@@ -23,7 +23,7 @@ import {
 } from "./measure.ts";
 
 /** Fills a root with copies of an ended session, each with its own id and creation time. */
-async function fill(root: string, count: number): Promise<void> {
+export async function fill(root: string, count: number): Promise<void> {
   const { paths, meta } = await createSession({
     root,
     id: "session-0",

@@ -15,7 +15,8 @@ import {
   readTurnAnswer,
   type SessionAnswer,
 } from "../run/answer.ts";
-import { blocked, needOf } from "./status.ts";
+import { needOf } from "../events/status.ts";
+import { blocked } from "./status.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { readStatus } from "../session/inspect.ts";
 import { resolveSelector } from "../session/find.ts";

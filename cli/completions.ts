@@ -79,6 +79,7 @@ const VALUES: Readonly<
   "notify": "program",
   "scope": SCOPES,
   "agent": AGENT_NAMES,
+  "config": ["codex", "claude", "json"],
   "for": ["exit", "turn", "status=", "output=", "idle=", "screen="],
   "kind": BLOCKED_KINDS,
   "state": STATES,

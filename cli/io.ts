@@ -22,6 +22,10 @@ export interface Io {
   readonly out: (content: string | Uint8Array) => void;
   /** Writes all of a text to standard error. */
   readonly err: (content: string | Uint8Array) => void;
+  /** The same as `out`, without holding up the process: a reader may take its time. */
+  readonly write: (bytes: Uint8Array) => Promise<void>;
+  /** From now on what the console prints goes to standard error. */
+  readonly claimOutput: () => void;
   /** The terminal's width if standard output is one. */
   readonly columns: number | undefined;
   /** The width of tables: `$COLUMNS`, else the terminal's. */
@@ -36,8 +40,10 @@ export interface Io {
   readonly stdinIsTerminal: boolean;
   /** Standard error is a terminal. */
   readonly stderrIsTerminal: boolean;
-  /** A signal that Ctrl-C aborts, from the first call on. */
+  /** A signal that Ctrl-C and SIGTERM abort, from the first call on. */
   readonly interrupted: () => AbortSignal;
+  /** A signal that SIGINT, SIGTERM and SIGHUP abort. */
+  readonly terminated: () => AbortSignal;
   /** A signal that is aborted, with `BrokenPipe`, once nobody reads standard output any more. */
   readonly outputClosed: () => AbortSignal;
 }

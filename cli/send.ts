@@ -9,12 +9,9 @@ import { type Handler, type Io, OK, parsedValueOf, valueOf } from "./io.ts";
 import { withResume } from "./going_on.ts";
 import type { Parsed } from "./options.ts";
 import { choose, forEachChosen, isFiltered } from "./selection.ts";
-import { needOf } from "./status.ts";
 import type { SendOptions } from "../client/input.ts";
 import type { Session } from "../session/find.ts";
-import { agentOf } from "../events/conversation.ts";
-import { readTold } from "../events/status_file.ts";
-import { readStatus } from "../session/inspect.ts";
+import { dialogOf } from "../run/dialog.ts";
 import { isLive, type Kind, KINDS } from "../store.ts";
 
 /** `send`: text, keys, standard input, or the end of input. */
@@ -157,38 +154,19 @@ async function prepare(
 ): Promise<number> {
   const { waitUntilReady } = await import("../client/ready.ts");
   const startedAt = performance.now();
-  await waitUntilReady(session, timeoutMs);
+  await waitUntilReady(session, { timeoutMs });
   return Math.floor((performance.now() - startedAt) / 100) * 100;
 }
 
-/**
- * Refuses to type text while the program waits for a permission: it would take the Enter behind
- * the text for a yes. Text answers a question, and what `report` tells shows no dialog. While Codex
- * asks whether to trust a folder, it tells nothing.
- */
+/** Refuses to type text that would answer a dialog. */
 function checkWaits(session: Session): void {
-  const { id, paths, meta } = session;
-  const status = readStatus(id);
-  if (status?.source === "report") return;
-  // A suspended program has no status, but takes the text when it goes on.
-  const records = status?.records ?? readTold(paths)?.records ?? [];
-  const agent = agentOf(meta);
-  const isSilent = status === null && records.length === 0;
-  if (isSilent && agent?.tellsTerminal && isLive(session.state)) {
-    throw new SessionError(
-      "blocked",
-      `Cannot send text to session "${id}": ${agent.name} has not told yet what it is doing, and may show a dialog, which Enter would answer; to look: codex-session screen ${id}; answer with keys (codex-session send ${id} -k KEY), attach (codex-session attach ${id}), or send it anyway with -f`,
-      { id },
-    );
-  }
-  const need = [...status === null ? [] : [status], ...records]
-    .find(({ value, kind }) => value === "blocked" && kind !== "question");
-  if (need === undefined) return;
+  const { id } = session;
+  const dialog = dialogOf(session);
+  if (dialog === undefined) return;
+  const look = dialog.isTold ? "" : `to look: codex-session screen ${id}; `;
   throw new SessionError(
     "blocked",
-    `Cannot send text to session "${id}": it is blocked: ${
-      needOf(need)
-    }, and Enter may approve that; answer with keys (codex-session send ${id} -k KEY), attach (codex-session attach ${id}), or send it anyway with -f`,
+    `Cannot send text to session "${id}": ${dialog.why}; ${look}answer with keys (codex-session send ${id} -k KEY), attach (codex-session attach ${id}), or send it anyway with -f`,
     { id },
   );
 }

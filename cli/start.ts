@@ -12,6 +12,7 @@ import {
   streamsOf,
   valueOf,
 } from "./io.ts";
+import type { CommandLines } from "../agents/agent.ts";
 import {
   type CreatedSession,
   type CreateOptions,
@@ -37,18 +38,7 @@ export const create: Handler = async (call, io) => {
     );
   }
   const name = valueOf(call, "agent") ?? defaultAgent();
-  const { AGENTS, agentNamed } = await import("../agents/agents.ts");
-  const lines = agentNamed(name)?.commands[kind];
-  if (lines === undefined) {
-    const known = AGENTS.map(({ name, commands }) =>
-      `${name} (${Object.keys(commands).join(", ")})`
-    ).join(", ");
-    throw new ArgumentError(
-      agentNamed(name) === undefined
-        ? `Unknown agent "${name}": use ${known}`
-        : `Agent ${name} has no kind ${kind}: use ${known}`,
-    );
-  }
+  const lines = await linesOf(name, kind);
   const args = rest[0] === "--" ? rest.slice(1) : rest;
   if (args === rest && name === CODEX) noteOwnOption(kind, rest, io);
   const command = [
@@ -69,8 +59,30 @@ export const create: Handler = async (call, io) => {
 
 const CODEX = "codex";
 
-/** The agent that `create` starts if none is named. */
-function defaultAgent(): string {
+/**
+ * The command lines of an agent for a kind of session.
+ *
+ * @throws {ArgumentError} if there is no such agent, or it has no such kind; it says which there are.
+ */
+export async function linesOf(
+  name: string,
+  kind: Kind,
+): Promise<CommandLines> {
+  const { AGENTS, agentNamed } = await import("../agents/agents.ts");
+  const lines = agentNamed(name)?.commands[kind];
+  if (lines !== undefined) return lines;
+  const known = AGENTS.map(({ name, commands }) =>
+    `${name} (${Object.keys(commands).join(", ")})`
+  ).join(", ");
+  throw new ArgumentError(
+    agentNamed(name) === undefined
+      ? `Unknown agent "${name}": use ${known}`
+      : `Agent ${name} has no kind ${kind}: use ${known}`,
+  );
+}
+
+/** The agent that is started if none is named. */
+export function defaultAgent(): string {
   const variable = "CODEX_SESSION_AGENT";
   const own = isGranted({ name: "env", variable }) && Deno.env.get(variable);
   return own || (configured("agent") ?? CODEX);

@@ -8,6 +8,7 @@ import { SessionError } from "../errors.ts";
 import { lastTraffic } from "../client/traffic.ts";
 import {
   isSuspended,
+  needOf,
   processTable,
   type SessionStatus,
   statusOf,
@@ -79,15 +80,6 @@ function textOf(status: SessionStatus, now: number): string {
   if (about !== undefined) return cut(`${value}: ${about}`, MAX_CELLS);
   const percent = progress === undefined ? [] : [`${Math.round(progress)}%`];
   return [value, ...percent, ...age === null ? [] : [age]].join(" ");
-}
-
-/** What a blocked program waits for: `approve Bash: rm x (permission)`. */
-export function needOf(
-  { kind, message }: Pick<SessionStatus, "kind" | "message">,
-): string {
-  if (kind === undefined) return message ?? "its user";
-  if (message !== undefined) return `${message} (${kind})`;
-  return kind === "auth" ? "an authentication" : `a ${kind}`;
 }
 
 /** The error for work that waits for its user. */

@@ -6,6 +6,9 @@
  */
 import type { Option } from "./options.ts";
 
+/** This version. */
+export const VERSION = "0.1.0";
+
 /** The description of a command. */
 export interface Command {
   /** Its name. */
@@ -500,7 +503,7 @@ export const COMMANDS: readonly Command[] = [
     details:
       "In a terminal session, the text is typed, as a paste if the program supports that, followed by\n" +
       "Enter. With --key, the keys follow the text instead of Enter. Keys: enter, tab, escape, up,\n" +
-      "pagedown, f5, ctrl-c, alt-x, shift-tab, …\n\n" +
+      "pagedown, f5, ctrl-c, alt-x, shift-tab, …; tmux's names, such as C-c, mean the same.\n\n" +
       "Text that starts with a dash follows --.\n\n" +
       "While an agent in a terminal waits for a permission, text is refused with status 5: the Enter\n" +
       "behind it would approve. Answer with --key, attach, or give -f.\n\n" +
@@ -762,6 +765,31 @@ export const COMMANDS: readonly Command[] = [
     ],
   },
   {
+    name: "mcp",
+    operands: "",
+    summary: "serve sessions as tools to an agent (Model Context Protocol)",
+    details:
+      "Speaks the protocol on standard input and output until that closes; the sessions go on. Without\n" +
+      "--all it sees and touches only what the session that it runs in has started, and what that has\n" +
+      "started. Outside of a session, it is what servers in the same working directory have started:\n" +
+      "all clients in that directory share it.",
+    noJson: true,
+    options: [
+      { name: "all", help: "see and touch all sessions" },
+      { name: "read-only", help: "only tools that change nothing" },
+      {
+        name: "config",
+        value: "CLIENT",
+        help: "print the lines for the configuration of codex, claude or json",
+      },
+    ],
+    examples: [
+      ["mcp --config codex >>~/.codex/config.toml", "for Codex"],
+      ["mcp --config claude >.mcp.json", "for Claude Code, in this project"],
+      ["mcp --read-only --all", "look at everything, touch nothing"],
+    ],
+  },
+  {
     name: "completions",
     noJson: true,
     operands: "bash|zsh|fish",
@@ -792,7 +820,7 @@ export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Watch", ["list", "show", "logs", "screen", "events"]],
   ["Talk", ["attach", "send", "wait", "answer", "report"]],
   ["End", ["stop", "delete", "prune"]],
-  ["Set up", ["doctor", "agents", "completions"]],
+  ["Set up", ["doctor", "agents", "mcp", "completions"]],
 ];
 
 /** The names that a command is called by, its own first. */

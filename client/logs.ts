@@ -60,6 +60,12 @@ export interface LogCursor {
    * @default {what is so at the call counts, too}
    */
   readonly events?: LogPosition | null;
+  /**
+   * When it was taken, in milliseconds since 1970: silence counts from then on.
+   *
+   * @default {the call}
+   */
+  readonly at?: number;
 }
 
 /**
@@ -87,6 +93,7 @@ export function readLogCursor(
     stdout: endOfLog(paths.stdout),
     stderr: endOfLog(paths.stderr),
     events: endOfLog(paths.events),
+    at: Date.now(),
   };
 }
 
@@ -103,9 +110,12 @@ function startOf(
 /** Checks a starting point; `undefined` passes. */
 export function checkCursor(since: unknown): void {
   if (since === undefined) return;
-  const { stdout, stderr, events = null } = (since ?? {}) as Partial<LogCursor>;
+  const { stdout, stderr, events = null, at = 0 } = (since ?? {}) as Partial<
+    LogCursor
+  >;
   const isPlace = (at: unknown) => at === null || isPosition(at);
-  if ([stdout, stderr, events].every(isPlace)) return;
+  const isTime = Number.isFinite(at);
+  if (isTime && [stdout, stderr, events].every(isPlace)) return;
   throw new ArgumentError("since must be what readLogCursor returns");
 }
 
@@ -189,6 +199,8 @@ export interface LogEnd {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Whether there is output before the first of these pieces. */
   readonly isCut: boolean;
+  /** Where it ends; `null` before anything was read. */
+  readonly end: LogPosition | null;
 }
 
 /**
@@ -204,7 +216,7 @@ export async function* readEndOfLog(
   using log = openLog(paths[stream], start);
   if (!log.mark()) checkIsThere(paths);
   for (let bytes; (bytes = await log.read());) {
-    yield { bytes, isCut: log.isCut };
+    yield { bytes, isCut: log.isCut, end: log.position };
   }
 }
 

@@ -69,6 +69,14 @@ export class OutputSearch {
     this.#forget();
   }
 
+  /** What is before this place is forgotten; `undefined` before the first output. */
+  get start(): LogPosition | undefined {
+    const [first] = this.#pieces;
+    if (first === undefined) return undefined;
+    const { bytes, end } = first;
+    return { ...end, offset: Math.max(0, end.offset - bytes.length) };
+  }
+
   /** Where in the log a character of the text without escape sequences is. */
   #positionOf(
     index: number,
@@ -101,7 +109,7 @@ export class OutputSearch {
 }
 
 /** Control sequences (ECMA-48) and carriage returns; at the end also one that is not complete. */
-const ESCAPES =
+export const ESCAPES: RegExp =
   // deno-lint-ignore no-control-regex
   /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|\x1b(?:\[[0-?]*)?[ -/]*$|\r/g;
 
@@ -115,7 +123,7 @@ function isInside(byte: number): boolean {
 }
 
 /** The number of bytes without a UTF-8 character at the end that is not complete. */
-function wholeLength(bytes: Uint8Array): number {
+export function wholeLength(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes.at(-back)!;
     if (isInside(byte)) continue;

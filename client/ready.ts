@@ -24,23 +24,31 @@ export interface Starting {
   readonly createdAt: Date;
 }
 
+/** Options of {@linkcode waitUntilReady}. */
+export interface ReadyOptions {
+  /** The longest time to wait, in milliseconds. @default {10000} */
+  readonly timeoutMs?: number | undefined;
+  /** Stops the waiting. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Waits until the agent of a session that has just been created tells its terminal what it is
  * doing: then it takes input. Returns at once for an older session, and for an agent that isn't
  * known to tell; after ten seconds in any case.
  *
- * @param timeoutMs The longest time to wait, in milliseconds.
+ * @throws the signal's reason, once it is aborted.
  */
 export async function waitUntilReady(
   { paths, meta, createdAt }: Starting,
-  timeoutMs = MOST_MS,
+  { timeoutMs = MOST_MS, signal }: ReadyOptions = {},
 ): Promise<void> {
   const ageMs = Date.now() - createdAt.getTime();
   if (ageMs < 0 || ageMs > YOUNG_MS) return;
   if (agentOf(meta)?.tellsTerminal !== true) return;
   const deadline = performance.now() + Math.min(timeoutMs, MOST_MS);
   while (!hasSettled(paths) && performance.now() < deadline) {
-    await sleep(LOOK_MS);
+    await sleep(LOOK_MS, signal);
   }
 }
 

@@ -14,6 +14,7 @@ import {
   type LogStream,
   readLogCursor,
 } from "./logs.ts";
+import type { LogPosition } from "./log_files.ts";
 import { OutputSearch } from "./output_search.ts";
 import { lastTraffic } from "./traffic.ts";
 import { waitForStatus, waitForTurn } from "./wait_status.ts";
@@ -160,6 +161,8 @@ export type Found =
     readonly for: "status";
     /** The status. */
     readonly status: SessionStatus;
+    /** The place in the journal of events behind it. */
+    readonly events: LogPosition | null;
   }
   | {
     readonly for: "turn";
@@ -167,17 +170,24 @@ export type Found =
     readonly status: SessionStatus | null;
     /** How the session ended, if that has ended the turn. */
     readonly state?: EndState;
+    /** The place in the journal of events behind that. */
+    readonly events: LogPosition | null;
   };
 
 /** Options of {@linkcode waitFor}. */
 export interface WaitForOptions extends WaitOptions {
   /**
    * A starting point, see `readLogCursor`. Only output behind it can match; a screen counts
-   * once there was output behind it, silence from the call on, a status if it was told behind it.
+   * once there was output behind it, silence from its time on, a status if it was told behind it.
    *
    * @default {all that there was counts}
    */
   readonly since?: LogCursor;
+  /**
+   * Told while it waits for output, again and again: a later wait that starts there goes on with
+   * this one, without the output that can't be a part of a match any more.
+   */
+  readonly onProgress?: (since: LogCursor) => void;
 }
 
 /**
@@ -206,7 +216,7 @@ export async function waitFor<C extends Condition>(
   options: WaitForOptions = {},
 ): Promise<Extract<Found, { readonly for: C["for"] }>> {
   checkCondition(condition);
-  checkOptions(options);
+  checkOptions(options, { onProgress: "function" });
   checkCursor(options.since);
   const { timeoutMs = Infinity, signal } = options;
   const late = new AbortController();
@@ -229,6 +239,8 @@ export async function waitFor<C extends Condition>(
 /** Where and how long {@linkcode find} looks. */
 interface Search extends RootOptions {
   readonly since?: LogCursor;
+  /** See {@linkcode WaitForOptions}. */
+  readonly onProgress?: (since: LogCursor) => void;
   /** See {@linkcode WaitOptions}. */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
@@ -237,18 +249,20 @@ interface Search extends RootOptions {
 async function find(
   id: string,
   condition: Condition,
-  { root, since, timeoutMs, signal }: Search,
+  { root, since, onProgress, timeoutMs, signal }: Search,
 ): Promise<Found> {
   switch (condition.for) {
     case "exit": {
       const { state } = await waitForSession(id, { root, signal });
       return { for: "exit", state };
     }
-    case "output":
-      return await findOutput(id, condition.pattern, { root, since, signal });
+    case "output": {
+      const where = { root, since, onProgress, signal };
+      return await findOutput(id, condition.pattern, where);
+    }
     case "idle":
       await waitForIdle(pathsFor(id, { root }), condition.idleMs, {
-        countsBefore: since === undefined,
+        countsFrom: since === undefined ? 0 : since.at ?? Date.now(),
         signal,
       });
       return { for: "idle", cursor: readLogCursor(id, { root }) };
@@ -262,11 +276,11 @@ async function find(
     case "status": {
       const where = { since: since?.events, signal };
       const paths = pathsFor(id, { root });
-      const status = await waitForStatus(paths, condition.values, where);
-      return { for: "status", status };
+      const found = await waitForStatus(paths, condition.values, where);
+      return { for: "status", ...found };
     }
     case "turn": {
-      const where = { since: since?.events, signal };
+      const where = { since: since?.events, at: since?.at, signal };
       const end = await waitForTurn(pathsFor(id, { root }), where);
       return { for: "turn", ...end };
     }
@@ -310,7 +324,7 @@ function checkStatuses(values: readonly string[]): void {
 async function findOutput(
   id: string,
   pattern: RegExp,
-  { root, since, signal }: Search,
+  { root, since, onProgress, signal }: Search,
 ): Promise<Found> {
   const searches = {
     stdout: new OutputSearch(pattern),
@@ -330,7 +344,15 @@ async function findOutput(
       const { stream, bytes, end } = value;
       const found = searches[stream].add(bytes, end);
       cursor = { ...cursor, [stream]: found?.end ?? end };
-      if (found === undefined) continue;
+      if (found === undefined) {
+        const { stdout, stderr } = searches;
+        onProgress?.({
+          ...cursor,
+          stdout: stdout.start ?? cursor.stdout,
+          stderr: stderr.start ?? cursor.stderr,
+        });
+        continue;
+      }
       const { match, offset } = found;
       return { for: "output", match, stream, offset, cursor };
     }
@@ -342,9 +364,9 @@ async function findOutput(
 async function waitForIdle(
   paths: Paths,
   idleMs: number,
-  options: { readonly countsBefore: boolean; readonly signal: AbortSignal },
+  options: { readonly countsFrom: number; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { countsBefore, signal } = options;
+  const { countsFrom, signal } = options;
   using watch = watchSession(paths, { signal });
   // Often enough to be late by a tenth at most.
   const everyMs = Math.max(10, idleMs / 10);
@@ -359,8 +381,8 @@ async function waitForIdle(
     if (last.mark !== seen) {
       // The wall clock may be set, or differ from the disk's. So it only says how old the
       // traffic was at the first look; a time in the future counts as now.
-      const isOld = seen === undefined && countsBefore;
-      quietSince = now - (isOld ? Math.max(0, Date.now() - last.at) : 0);
+      const ageMs = Date.now() - Math.max(last.at, countsFrom);
+      quietSince = now - (seen === undefined ? Math.max(0, ageMs) : 0);
       seen = last.mark;
     }
     const leftMs = idleMs - (now - quietSince);

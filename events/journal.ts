@@ -33,6 +33,7 @@ import {
   statOptional,
 } from "../system/files.ts";
 import { compile } from "../system/ffi.ts";
+import { pause } from "../system/pause.ts";
 import {
   closeQuietly,
   factsOf,
@@ -157,13 +158,9 @@ function lock(fd: number): boolean {
       patientFrom = end + IMPATIENT_MS;
       return false;
     }
-    pause();
+    pause(0.2);
   }
   return true;
-}
-
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.2);
 }
 
 /** Makes the file that follows one that was put aside; `false` if there is none of those. */
@@ -197,17 +194,6 @@ function afterNewline(line: Uint8Array): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
-/** All events that a journal still has, the oldest first. Lines that are none are left out. */
-export function readJournal(paths: Pick<Paths, "events">): JournalEntry[] {
-  // The newer file first: if it is put aside in between, both are the same.
-  using newer = openFile(paths.events);
-  using older = openFile(`${paths.events}.1`);
-  const isOther = older?.identity !== newer?.identity;
-  return [...isOther ? linesOf(older) : [], ...linesOf(newer)]
-    .map(parseEntry)
-    .filter((entry) => entry !== undefined);
-}
-
 /** The last event of a journal; `undefined` if it has none. */
 export function lastEntry(
   paths: Pick<Paths, "events">,
@@ -229,7 +215,7 @@ const decoder = new TextDecoder();
 /** The complete lines at the end of a file. */
 function linesOf(
   file: OpenFile | undefined,
-  maxBytes = LIMIT_BYTES + MAX_LINE_BYTES,
+  maxBytes: number,
 ): string[] {
   if (file === undefined) return [];
   const start = Math.max(0, file.size() - maxBytes);

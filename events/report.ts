@@ -9,7 +9,7 @@ import { appendEvent } from "./journal.ts";
 import { type LaterNotice, notifyReport } from "./notify.ts";
 import { readReport, type Report, writeReport } from "./report_file.ts";
 import { readTold } from "./status_file.ts";
-import { type Told, toldIn } from "./told.ts";
+import { type StatusFacts, statusIn } from "./status_facts.ts";
 import {
   ArgumentError,
   checkOptions,
@@ -156,7 +156,10 @@ function write(paths: Paths, report: Report | null): void {
 }
 
 /** What is to be reported; `null` for `clear`. */
-function checkReport(value: string, options: ReportOptions): Told | null {
+function checkReport(
+  value: string,
+  options: ReportOptions,
+): StatusFacts | null {
   checkString("value", value);
   checkOptions(options, { kind: "string", message: "string", title: "string" });
   const { kind, progress, pid } = options;
@@ -176,7 +179,7 @@ function checkReport(value: string, options: ReportOptions): Told | null {
     );
   }
   if (value === "clear") return null;
-  const told = toldIn({ ...options, value });
+  const told = statusIn({ ...options, value });
   if (told !== undefined) return told;
   throw new ArgumentError(
     `Unknown status "${value}": use ${STATUS_VALUES.join(", ")} or clear`,
@@ -218,7 +221,7 @@ async function runningAgent(paths: Paths): Promise<number> {
 
 /** The report to be written: the time stays as long as the value, the kind and the process do. */
 function reportOf(
-  told: Told,
+  told: StatusFacts,
   pid: number,
   before: Report | undefined,
 ): Report {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { momentIn, type Told, toldIn } from "./told.ts";
+import { momentIn, type StatusFacts, statusIn } from "./status_facts.ts";
 import { fieldsOf } from "../agents/transcript.ts";
 import type { Paths } from "../store.ts";
 import { readJsonFile, remove, writeAtomic } from "../system/files.ts";
@@ -12,7 +12,7 @@ import { readJsonFile, remove, writeAtomic } from "../system/files.ts";
 const MAX_BYTES = 32 * 1024;
 
 /** A status that was reported. */
-export interface Report extends Told {
+export interface Report extends StatusFacts {
   /** Since when it is so, in milliseconds since 1970. */
   readonly since: number;
   /** The process whose status it is: its number, and when it started in ticks since boot. */
@@ -31,7 +31,7 @@ export function writeReport(
 /** Reads the last report; `undefined` without one, or if it is damaged. */
 export function readReport(paths: Pick<Paths, "report">): Report | undefined {
   const value = readJsonFile(paths.report, MAX_BYTES);
-  const told = toldIn(value);
+  const told = statusIn(value);
   const fields = fieldsOf(value);
   const { pid, start } = fieldsOf(fields.process);
   const since = momentIn(fields.since);

@@ -15,7 +15,7 @@ import type { StatusSource, ToldStatus } from "./event.ts";
 import { recordSeen } from "./conversation.ts";
 import { readReport } from "./report_file.ts";
 import { readTold, type TerminalTold } from "./status_file.ts";
-import type { Told } from "./told.ts";
+import type { StatusFacts } from "./status_facts.ts";
 import {
   agentStatusOf,
   conversationOf,
@@ -33,7 +33,7 @@ import {
 } from "../process/table.ts";
 import type { StatusRecord } from "../screen/program_status.ts";
 import { KINDS, type Meta, type Paths, type State } from "../store.ts";
-import { isGranted } from "../system/files.ts";
+import { isGranted, readsProc } from "../system/files.ts";
 import { hasGroup } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
 
@@ -81,12 +81,21 @@ export function statusOf(
   return status && isAwake(session) ? status : null;
 }
 
+/** What a blocked program waits for: `approve Bash: rm x (permission)`. */
+export function needOf(
+  { kind, message }: Pick<ToldStatus, "kind" | "message">,
+): string {
+  if (kind === undefined) return message ?? "its user";
+  if (message !== undefined) return `${message} (${kind})`;
+  return kind === "auth" ? "an authentication" : `a ${kind}`;
+}
+
 /**
  * Whether a signal has stopped the agent of a running session, or its relay. `false` if that isn't
  * known.
  */
 export function isSuspended({ state }: Pick<Watched, "state">): boolean {
-  if (state.state !== "running" || !seesProcesses()) return false;
+  if (state.state !== "running" || !readsProc()) return false;
   return mainProcesses(state.pids).some((pid) => readEntry(pid)?.stopped);
 }
 
@@ -99,14 +108,9 @@ function mainProcesses({ relay, agent }: RunningPids): number[] {
 /** Tells whether the main processes of a session live, and none is stopped. */
 export function isAwake({ state }: Pick<Watched, "state">): boolean {
   if (state.state !== "running") return false;
-  if (!seesProcesses()) return true;
+  if (!readsProc()) return true;
   return mainProcesses(state.pids)
     .every((pid) => readEntry(pid)?.stopped === false);
-}
-
-/** Not by ps(1), which would be started for each session. */
-function seesProcesses(): boolean {
-  return OS.hasProc && isGranted({ name: "ffi" });
 }
 
 /** What a program reports to its terminal. */
@@ -130,7 +134,7 @@ function ruleStatus(told: TerminalTold | undefined): SessionStatus | undefined {
 
 /** `done`, `error` and `idle` stay when the program goes back to its shell. */
 function isGoingOn(
-  { value }: Pick<Told, "value">,
+  { value }: Pick<StatusFacts, "value">,
   { group }: TerminalTold,
 ): boolean {
   const isActive = value === "working" || value === "blocked";
@@ -145,7 +149,7 @@ function reportedStatus(paths: Paths): SessionStatus | undefined {
   const report = readReport(paths);
   if (report === undefined) return undefined;
   const { process: { pid, start }, since, ...told } = report;
-  if (seesProcesses()) {
+  if (readsProc()) {
     const entry = readEntry(pid);
     if (entry?.startTicks !== start || entry.stopped) return undefined;
   }
@@ -153,9 +157,9 @@ function reportedStatus(paths: Paths): SessionStatus | undefined {
 }
 
 function withSince(
-  { value, kind, message, title, progress }: Told,
+  { value, kind, message, title, progress }: StatusFacts,
   since: number | undefined,
-): Told & Pick<SessionStatus, "since"> {
+): StatusFacts & Pick<SessionStatus, "since"> {
   const at = since === undefined ? null : new Date(since);
   return { value, kind, message, title, progress, since: at };
 }

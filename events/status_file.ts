@@ -3,23 +3,22 @@
  *
  * @module
  */
-import { momentIn, toldIn } from "./told.ts";
+import { momentIn, statusIn } from "./status_facts.ts";
 import { fieldsOf, textIn } from "../agents/transcript.ts";
 import { plainText } from "../screen/clean_text.ts";
-import type {
-  BlockedKind,
-  StatusRecord,
-  StatusValue,
+import {
+  type BlockedKind,
+  MAX_APP_LENGTH,
+  MAX_ID_LENGTH,
+  MAX_RECORDS,
+  type StatusRecord,
+  type StatusValue,
 } from "../screen/program_status.ts";
 import type { Paths } from "../store.ts";
 import { readJsonFile, writeAtomic } from "../system/files.ts";
 
 /** The largest `status.json`, in bytes. */
 const MAX_BYTES = 64 * 1024;
-/** The limits of OSC 7501: records, and the lengths of their ids and of programs' names. */
-const MAX_RECORDS = 256;
-const MAX_ID_LENGTH = 128;
-const MAX_NAME_LENGTH = 32;
 
 /** A status that a title or a notification has told, by a rule. */
 export interface RuleStatus {
@@ -90,13 +89,13 @@ export function readTold(
 }
 
 function recordIn(value: unknown): StatusRecord | undefined {
-  const told = toldIn(value);
+  const told = statusIn(value);
   const { id, app, since } = fieldsOf(value);
   const at = momentIn(since);
   if (told === undefined || typeof id !== "string" || at === undefined) {
     return undefined;
   }
-  const name = plainText(textIn(app) ?? "", MAX_NAME_LENGTH);
+  const name = plainText(textIn(app) ?? "", MAX_APP_LENGTH);
   return {
     id: plainText(id, MAX_ID_LENGTH),
     ...told,
@@ -106,7 +105,7 @@ function recordIn(value: unknown): StatusRecord | undefined {
 }
 
 function ruleIn(value: unknown): RuleStatus | undefined {
-  const told = toldIn(value);
+  const told = statusIn(value);
   const since = momentIn(fieldsOf(value).since);
   return told && since !== undefined ? { ...told, since } : undefined;
 }

@@ -8,7 +8,7 @@
  * @module
  */
 import { STATUS_SOURCES, type ToldStatus } from "./event.ts";
-import { toldIn } from "./told.ts";
+import { statusIn } from "./status_facts.ts";
 import { fieldsOf, parseFields, timeIn } from "../agents/transcript.ts";
 
 /** A status, and when it was told. */
@@ -22,6 +22,9 @@ export interface StatusEvent {
 /** What matters of a line in a journal. */
 export type TurnEvent = StatusEvent | "input";
 
+/** How long a program is at rest after a turn, at least: work that comes sooner is a part of it. */
+const REST_MS = 200;
+
 /** The event of a line in a journal, if it is an input or a status. Nothing in it is believed. */
 export function turnEventIn(line: string): TurnEvent | undefined {
   const { type, at, status } = parseFields(line);
@@ -29,7 +32,7 @@ export function turnEventIn(line: string): TurnEvent | undefined {
   const time = timeIn(at);
   if (type !== "status" || time === undefined) return undefined;
   if (status === null) return { status, at: time };
-  const told = toldIn(status);
+  const told = statusIn(status);
   const source = STATUS_SOURCES.find((one) => one === fieldsOf(status).source);
   return told && source ? { status: { ...told, source }, at: time } : undefined;
 }
@@ -61,13 +64,18 @@ export class TurnWatch {
     return this.#hasTold;
   }
 
+  /** Begins with what follows, as behind an input; what goes on still does. */
+  begin(): void {
+    this.#isActive &&= !this.#hasStopped;
+    this.#hasTold = false;
+    this.#end = undefined;
+  }
+
   /** Takes the next event. */
   add(event: TurnEvent): void {
     if (event === "input") {
+      this.begin();
       this.#hasInput = true;
-      this.#isActive &&= !this.#isOver;
-      this.#hasTold = false;
-      this.#end = undefined;
       return;
     }
     this.#hasTold = true;
@@ -87,13 +95,32 @@ export class TurnWatch {
       case "idle":
       case undefined:
         // After `done` and `error` it says nothing new. After `blocked` the turn was given up.
-        if (this.#isActive && !this.#isOver) this.#end = event;
+        if (this.#isActive && !this.#hasStopped) this.#end = event;
         break;
     }
   }
 
+  /**
+   * Whether the turn is over, and this event begins the next one: an input, or work without one
+   * that comes a while after the end.
+   */
+  isBehind(event: TurnEvent): boolean {
+    if (!this.isOver) return false;
+    if (event === "input") return true;
+    const { status, at } = this.#end!;
+    const isFinished = status?.value === "done" || status?.value === "error";
+    return isFinished && event.status?.value === "working" &&
+      event.at - at >= REST_MS;
+  }
+
+  /** Whether an input would begin the next turn: an idle program that is starting has had none yet. */
+  get isOver(): boolean {
+    const isIdle = this.#end?.status?.value === "idle";
+    return this.#hasStopped && (this.#hasInput || !isIdle);
+  }
+
   /** Whether nothing is left to do. A blocked program has ended its turn only for the time being. */
-  get #isOver(): boolean {
+  get #hasStopped(): boolean {
     return this.#end !== undefined && this.#end.status?.value !== "blocked";
   }
 }

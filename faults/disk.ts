@@ -13,7 +13,8 @@ import {
   SessionError,
   waitForSession,
 } from "../mod.ts";
-import { appendEvent, readJournal } from "../events/journal.ts";
+import { appendEvent } from "../events/journal.ts";
+import { readJournal } from "../tests/journal.ts";
 import { relayCommand } from "../relay/command.ts";
 import { attachTerminal } from "../client/attach_terminal.ts";
 import { type Case, type Fault, within } from "./fault.ts";

@@ -5,14 +5,15 @@
  *
  * Every fault ends with the same judgement, see `judgement.ts`. NAME selects the faults
  * whose names begin with it; without names all faults run, which may take an hour. `--short`
- * takes a sample of each, two minutes on two cores. `--case` runs only cases whose name
- * contains the text. A failure is printed with the command that repeats it, and the exit
+ * takes a sample of each, three minutes on two cores: first the kinds of `FIRST`, then the
+ * others in an order drawn from the seed. What is left out when the time is over is therefore
+ * another part in each run. `--case` runs only cases whose name contains the text. A failure is printed with the command that repeats it, and the exit
  * status is 1 then. Writes to temporary folders only. Some faults need Linux, strace(1) or
  * root; where they are left out, the output says why.
  *
  * @module
  */
-import { type Fault, type Outcome, runFault } from "./fault.ts";
+import { type Fault, type Outcome, Random, runFault } from "./fault.ts";
 import { COMMAND_FAULTS } from "./commands.ts";
 import { REAPER_FAULTS } from "./reapers.ts";
 import { RELAY_FAULTS } from "./relays.ts";
@@ -22,6 +23,7 @@ import { HOSTILE_STRING_FAULTS } from "./hostile_strings.ts";
 import { DISK_FAULTS } from "./disk.ts";
 import { FUZZ_ANSWER_FAULTS } from "./fuzz_answers.ts";
 import { FUZZ_INPUT_FAULTS } from "./fuzz_input.ts";
+import { FUZZ_MCP_FAULTS } from "./fuzz_mcp.ts";
 import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
 import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./reused_pids.ts";
@@ -37,6 +39,7 @@ const FAULTS: readonly Fault[] = [
   ...FUZZ_INPUT_FAULTS,
   ...FUZZ_TERMINAL_FAULTS,
   ...FUZZ_ANSWER_FAULTS,
+  ...FUZZ_MCP_FAULTS,
   ...STORM_FAULTS,
   ...MACHINE_FAULTS,
   ...PID_FAULTS,
@@ -53,12 +56,16 @@ const FAULTS: readonly Fault[] = [
   ...RELAY_FAULTS,
 ];
 
-/** The time that `--short` aims at; faults that start later get a case or two. */
-const SHORT_MS = 100_000;
-/** The longest time for `--short`, on a slow machine; after it, the rest is left out. */
-const SHORT_LIMIT_MS = 240_000;
-/** The least time for a fault. */
-const LEAST_MS = 200;
+/** The beginnings of the names of the faults that no run of `--short` leaves out. */
+const FIRST = [
+  "fuzz-mcp",
+  ...["storm", "pid-reuse", "strangers", "mimics", "reboot", "disk-full"],
+  ...["hostile", "kill-create", "kill-run", "kill-stop", "kill-delete"],
+];
+/** The time for `--short`: a fault that has not started by then is left out. */
+const SHORT_MS = 180_000;
+/** The longest time for one fault with `--short`. */
+const SHORT_LIMIT_MS = 5_000;
 /** The longest time for one fault without `--short`. */
 const LONG_MS = 15 * 60_000;
 
@@ -117,16 +124,20 @@ function row(name: string, outcome: Outcome): string {
   ].join(" ").trimEnd();
 }
 
-/** The time for one fault of `--short` if `left` faults have not run yet. */
-function shortLimit(spentMs: number, left: number): number {
-  if (spentMs > SHORT_LIMIT_MS) return 0;
-  const share = 4 * (SHORT_MS - spentMs) / left;
-  return Math.max(LEAST_MS, Math.min(6_000, share));
+/** The order for `--short`. */
+function shortOrder(faults: readonly Fault[], seed: number): Fault[] {
+  const random = new Random(seed);
+  const drawn = faults.map((fault) => {
+    const first = FIRST.some((name) => fault.name.startsWith(name));
+    return { fault, place: first ? -1 : random.next() };
+  });
+  return drawn.toSorted((a, b) => a.place - b.place).map(({ fault }) => fault);
 }
 
 async function main(args: readonly string[]): Promise<number> {
   const { short, seed, only, names, list } = parse(args);
-  const faults = chosen(names);
+  const named = chosen(names);
+  const faults = short ? shortOrder(named, seed) : named;
   if (list) {
     for (const { name, about } of faults) {
       console.log(`${name.padEnd(24)} ${about}`);
@@ -148,10 +159,9 @@ async function main(args: readonly string[]): Promise<number> {
   };
   const details: string[] = [];
   const rows = { survived: 0, failed: 0, leftOut: 0 };
-  for (const [index, fault] of faults.entries()) {
-    const limitMs = short
-      ? shortLimit(performance.now() - start, faults.length - index)
-      : LONG_MS;
+  for (const fault of faults) {
+    const late = performance.now() - start > SHORT_MS;
+    const limitMs = !short ? LONG_MS : late ? 0 : SHORT_LIMIT_MS;
     const outcome = await runFault(fault, {
       short,
       seed,

@@ -11,13 +11,16 @@ import {
   bytewise,
   type Entry,
   fromBytes,
+  isForeignProc,
   locationOf,
+  readEntry,
+  readOwner,
   readUsers,
 } from "./table.ts";
 import { SCRIPT, scriptCall } from "./reaper.ts";
 import { dirname } from "../std.ts";
 import type { Paths } from "../store.ts";
-import { exists, statOptional } from "../system/files.ts";
+import { exists, isGranted, statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 
 /** A process and the directory that it carries, bytewise. */
@@ -101,6 +104,29 @@ export function isForeign(
  */
 export function userOf(paths: Paths): number {
   return statOptional(paths.dir)?.uid ?? geteuid();
+}
+
+/**
+ * The session directories that this process and its ancestors carry, the nearest first, also by way
+ * of the leaders of their kernel sessions. What other users' processes carry doesn't count, nor a
+ * directory that is another one for them. None without `/proc` or `--allow-ffi`.
+ */
+export function* carriedAround(): Generator<string> {
+  if (!OS.hasProc || !isGranted({ name: "ffi" }) || isForeignProc()) return;
+  const user = geteuid();
+  const way = new Set<number>(); // What is read at different times may hold a circle.
+  for (let pid = Deno.pid; !way.has(pid);) {
+    way.add(pid);
+    const entry = readEntry(pid);
+    if (entry === undefined) return;
+    for (const carrier of new Set([pid, entry.sid])) {
+      const owner = readOwner(carrier);
+      if (!owner || !runsAs(carrier, user)) continue;
+      const dir = fromBytes(owner);
+      if (sees(carrier, dir)) yield dir;
+    }
+    pid = entry.ppid;
+  }
 }
 
 /** Tells whether both the real and the effective user id of a process are this user. */

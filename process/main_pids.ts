@@ -7,9 +7,14 @@
  *
  * @module
  */
-import { isTerminal, type Paths, type Pids, readPids } from "../store.ts";
-import { isGranted } from "../system/files.ts";
-import { OS } from "../system/os.ts";
+import {
+  isTerminal,
+  type Paths,
+  type Pids,
+  readPids,
+  type State,
+} from "../store.ts";
+import { readsProc } from "../system/files.ts";
 import { readEntry } from "./table.ts";
 import { readTerminalRecord } from "./terminal_record.ts";
 
@@ -36,9 +41,17 @@ export function withAgent(
   return { reaper, relay, agent: isAgent ? told : relay };
 }
 
+/** The state of a terminal session, with its agent and not only its relay. */
+export function namingAgent(paths: Paths, state: State): State {
+  if (state.state !== "running" && state.state !== "lost") return state;
+  const { pids } = state;
+  if (pids === null) return state;
+  return { ...state, pids: withAgent(paths, pids, state.state === "running") };
+}
+
 /** Tells whether a relay has started this process. Not known without `/proc` or FFI. */
 function startedBy(relay: number, pid: number): boolean {
-  if (!OS.hasProc || !isGranted({ name: "ffi" })) return false;
+  if (!readsProc()) return false;
   const entry = readEntry(pid);
   return entry?.ppid === relay && entry.sid === pid;
 }

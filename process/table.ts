@@ -12,6 +12,7 @@
 import { SessionError } from "../errors.ts";
 import { getsid, poll, readLink, readSystemBytes } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
+import { pause } from "../system/pause.ts";
 
 /** A process as the system shows it. */
 export interface Entry {
@@ -40,9 +41,6 @@ const encoder = new TextEncoder();
 const utf8 = new TextDecoder();
 // One character for each byte, so that also what is not UTF-8 compares exactly.
 const latin1 = new TextDecoder("latin1");
-
-/** Nothing wakes it: waiting for it is a pause. */
-const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
 /** The ids of all processes, the youngest first: these end soonest. */
 function processIds(): number[] {
@@ -152,7 +150,7 @@ export function scan(): Entry[] {
   }
   let unclear = entries.filter((entry) => !setOwner(entry));
   for (let tries = 0; unclear.length > 0 && tries < 10; tries++) {
-    Atomics.wait(PAUSE, 0, 0, 1);
+    pause(1);
     unclear = unclear.filter((entry) => !setOwner(entry));
   }
   return entries;

@@ -14,6 +14,7 @@ import type { AgentEnvironment } from "../process/environment.ts";
 import { type ChildStatus, endOf, spawnLeader } from "../process/child.ts";
 import { disableCoreDumps, getenv, kill, resetSignal } from "../system/libc.ts";
 import { OS } from "../system/os.ts";
+import { pause } from "../system/pause.ts";
 import { hasLeftShell } from "../process/table.ts";
 import { findProgram } from "../system/files.ts";
 import { signalName } from "../system/signals.ts";
@@ -94,7 +95,7 @@ export function endAs({ signal, code }: ChildStatus): never {
       resetSignal(signal);
       kill(Deno.pid, signal);
       // It arrives before kill() returns, or in another thread a moment later.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+      pause(500);
     } catch {
       // Then the exit status must tell.
     }

@@ -32,8 +32,7 @@ import {
   type StateName,
 } from "../store.ts";
 import { readEntry } from "../process/table.ts";
-import { exists, isGranted } from "../system/files.ts";
-import { OS } from "../system/os.ts";
+import { exists, readsProc } from "../system/files.ts";
 
 /** A connection whose versions match. */
 export interface RelayConnection extends Disposable {
@@ -235,8 +234,7 @@ function silent(paths: Paths): SessionError {
  */
 export function suspendedHint(paths: Paths): string {
   const state = readState(paths);
-  const seesProcesses = OS.hasProc && isGranted({ name: "ffi" });
-  if (state.state !== "running" || !seesProcesses) return "";
+  if (state.state !== "running" || !readsProc()) return "";
   const { agent: relay } = state.pids; // The record names the relay in the agent's place.
   if (!readEntry(relay)?.stopped) return "";
   return `: its relay is suspended; to continue: kill -CONT ${relay}; to end it: codex-session stop ${paths.id}`;

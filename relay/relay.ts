@@ -212,7 +212,6 @@ class Relay {
   readonly #buffer = new Uint8Array(BATCH_BYTES);
   /** The end of the output that was read: what may begin a query that no client is to get. */
   #rest = new Uint8Array(0);
-  #agentPid = 0;
   #stateTimer = false;
   #hasComplained = false;
   #isBlind = false;
@@ -281,7 +280,7 @@ class Relay {
     this.#surviveSignals();
     const started = await startAgent(this.#slavePath, argv, environment);
     if ("child" in started) {
-      this.#agentPid = this.#observer.agentPid = started.child.pid;
+      this.#observer.agentPid = started.child.pid;
     }
     this.#writeState();
     return started;
@@ -472,7 +471,7 @@ class Relay {
   #writeState(): void {
     const { columns, rows } = this.#screen;
     const state = {
-      agent: this.#agentPid,
+      agent: this.#observer.agentPid,
       columns,
       rows,
       clients: this.#server.attachedCount,

@@ -31,6 +31,7 @@ import {
   createSession,
 } from "../session/create.ts";
 import { getSession, type Session, sessionsNow } from "../session/find.ts";
+import { labelsAgain } from "../session/parent.ts";
 import { stopSession } from "../session/stop.ts";
 import { basename } from "../std.ts";
 import {
@@ -41,6 +42,7 @@ import {
   type Meta,
   type RootOptions,
 } from "../store.ts";
+import { pause } from "../system/pause.ts";
 
 /** Options of {@linkcode restartSession}. */
 export interface RestartOptions extends
@@ -255,12 +257,12 @@ function planFrom(
       }: set them with -e`,
     );
   }
-  const { cwd, labels, timeoutMs, notify } = meta;
+  const { cwd, timeoutMs, notify } = meta;
   const wasTerminal = KINDS[meta.kind].isTerminal;
   return {
     kind,
     cwd,
-    labels,
+    labels: labelsAgain(paths, meta),
     env,
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(notify !== undefined && { notify }),
@@ -374,7 +376,7 @@ function yieldToFirst(
     const [undecided] = younger;
     if (undecided === undefined) return;
     if (performance.now() > deadline) throw isTaken(session, undecided);
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    pause(5);
   }
 }
 

@@ -62,6 +62,13 @@ const ALIASES: Readonly<Record<string, string>> = {
   "page-down": "pagedown",
   bs: "backspace",
   backtab: "shift-tab",
+  // tmux's names.
+  bspace: "backspace",
+  btab: "shift-tab",
+  dc: "delete",
+  ic: "insert",
+  npage: "pagedown",
+  ppage: "pageup",
 };
 
 const MODIFIERS: Readonly<Record<string, number>> = {
@@ -70,6 +77,10 @@ const MODIFIERS: Readonly<Record<string, number>> = {
   meta: 2,
   ctrl: 4,
   control: 4,
+  // As in tmux.
+  s: 1,
+  m: 2,
+  c: 4,
 };
 
 /** Examples of keys, for messages. */
@@ -78,7 +89,7 @@ const EXAMPLES = "enter, tab, escape, space, backspace, up, pagedown, f5, " +
 
 /**
  * The bytes, as text, that the key `name` sends: `enter`, `up`, `f1`, `ctrl-c`,
- * `alt-enter`, `shift-tab`, `x`. Case and `+` or `-` between modifiers don't matter.
+ * `alt-enter`, `shift-tab`, `x`; also tmux's names, such as `C-c` and `BSpace`. Case and `+` or `-` between modifiers don't matter.
  *
  * @throws {ArgumentError} if there is no such key.
  *

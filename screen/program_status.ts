@@ -92,13 +92,18 @@ export function cutQueryLength(output: Uint8Array): number {
 // Limits in bytes; all that is allowed in a name or value is ASCII.
 const MAX_BODY_LENGTH = 4096 - STATUS_INTRODUCER.length - "\x1b\\".length;
 const MAX_KEY_LENGTH = 16;
-const MAX_APP_LENGTH = 32;
-const MAX_ID_LENGTH = 128;
+/** The longest name of a program. */
+export const MAX_APP_LENGTH = 32;
+/** The longest id of a record. */
+export const MAX_ID_LENGTH = 128;
 const MAX_SEGMENT_LENGTH = 32;
 const MAX_SEGMENTS = 8;
-const MAX_TITLE_BYTES = 192;
-const MAX_MESSAGE_BYTES = 2048;
-const MAX_RECORDS = 256;
+/** The longest label. */
+export const MAX_TITLE_BYTES = 192;
+/** The longest line for people. */
+export const MAX_MESSAGE_BYTES = 2048;
+/** The most records. */
+export const MAX_RECORDS = 256;
 
 const NAME = /^[A-Za-z0-9_.+-]+$/;
 const VALUE = /^[A-Za-z0-9_.+,/=-]*$/;

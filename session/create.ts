@@ -21,6 +21,7 @@ import { AGENT_NAMES, markersExcept } from "../agents/agents.ts";
 import { recognizeAgent } from "../agents/recognize.ts";
 import { writeConversation } from "../events/conversation_file.ts";
 import { randomName } from "./names.ts";
+import { withParent } from "./parent.ts";
 import { withAgent } from "../process/main_pids.ts";
 import { findScope } from "../process/scope.ts";
 import {
@@ -70,7 +71,9 @@ export interface CreateOptions extends RootOptions, ProcessOptions {
   readonly id?: string;
   /**
    * Labels for finding it: keys without spaces and `=`, at most 100 characters; values of one
-   * line, at most 1000 characters; without control characters and invisible ones.
+   * line, at most 1000 characters; without control characters and invisible ones. Within a session
+   * of the same root, `parent` is added, its id, unless it is given, or `--allow-env` lacks
+   * `CODEX_SESSION_ID` or `CODEX_SESSION_DIR`.
    */
   readonly labels?: Readonly<Record<string, string>>;
   /**
@@ -215,6 +218,7 @@ export async function createSession(
   const { paths, meta, prepared } = claim(root, {
     ...options,
     ...{ kind, cwd, notify },
+    ...withParent(root, options.labels),
   });
   using _ = prepared;
   try {
@@ -405,7 +409,9 @@ interface Claim {
 /** Makes the directory of an unused id, complete and locked. */
 function claim(
   root: string,
-  options: CreateOptions & { readonly kind: Kind; readonly cwd: string },
+  options:
+    & CreateOptions
+    & Pick<Meta, "kind" | "cwd" | "labels" | "ancestors">,
 ): Claim {
   for (let attempt = 0;; attempt++) {
     const id = options.id ?? randomName(attempt);

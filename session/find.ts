@@ -14,7 +14,7 @@ import {
   messageOf,
   SessionError,
 } from "../errors.ts";
-import { withAgent } from "../process/main_pids.ts";
+import { namingAgent } from "../process/main_pids.ts";
 import { join } from "../std.ts";
 import {
   isId,
@@ -71,7 +71,7 @@ function readSession(paths: Paths): Session | undefined {
       meta = parseMeta(text, paths.id);
       createdAt = new Date(meta.createdAt);
       state = readState(paths);
-      if (KINDS[meta.kind].isTerminal) state = named(state, paths);
+      if (KINDS[meta.kind].isTerminal) state = namingAgent(paths, state);
       // It was deleted between the two looks.
       if (state.state === "lost" && !statOptional(paths.meta)) return undefined;
     } else {
@@ -85,6 +85,7 @@ function readSession(paths: Paths): Session | undefined {
     }
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
+    if (isShortage(error)) throw unreadable(paths.id, error);
     state = { state: "damaged", reason: reasonOf(error) };
     meta = null;
   }
@@ -98,12 +99,17 @@ function readSession(paths: Paths): Session | undefined {
   };
 }
 
-/** A state that names the agent of a terminal, and not only its relay. */
-function named(state: State, paths: Paths): State {
-  if (state.state !== "running" && state.state !== "lost") return state;
-  const { pids } = state;
-  if (pids === null) return state;
-  return { ...state, pids: withAgent(paths, pids, state.state === "running") };
+/** Tells whether the system has no file descriptor left, which says nothing about a file. */
+function isShortage(error: unknown): boolean {
+  const { code } = Object(error) as { readonly code?: unknown };
+  return code === "EMFILE" || code === "ENFILE";
+}
+
+function unreadable(id: string, cause: unknown): Error {
+  return new Error(
+    `Cannot look at session "${id}": too many open files; raise the limit (ulimit -n), or do less at the same time`,
+    { cause },
+  );
 }
 
 function readOutputFacts(
@@ -146,6 +152,7 @@ export interface ListOptions extends RootOptions {
  * without `root`, `--allow-env`.
  *
  * @throws {SessionError} `root_unusable` if the root can't be read.
+ * @throws {Error} if too many files are open.
  * @throws {ArgumentError} if there is no such state, or an option has the wrong type.
  *
  * @example
@@ -196,6 +203,7 @@ function newestFirst(a: Session, b: Session): number {
  * The session with exactly this id. Needs `--allow-read` of the root.
  *
  * @throws {SessionError} `not_found`.
+ * @throws {Error} if too many files are open.
  * @throws {ArgumentError} if the id is malformed.
  *
  * @example

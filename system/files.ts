@@ -52,6 +52,11 @@ export function isGranted(permission: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(permission).state === "granted";
 }
 
+/** Whether `/proc` can be read through libc. Without it, ps(1) would have to be started. */
+export function readsProc(): boolean {
+  return OS.hasProc && isGranted({ name: "ffi" });
+}
+
 function libcOpens(): boolean {
   if (usesLibc === undefined) {
     usesLibc = OS.libraries.length > 0 && isGranted({ name: "ffi" });

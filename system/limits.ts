@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { isGranted } from "./files.ts";
+import { readsProc } from "./files.ts";
 import { readSystemFile } from "./libc.ts";
-import { OS } from "./os.ts";
 
 /** A limit by its name in `/proc/self/limits`; `Infinity` if there is none, or it can't be read. */
 export function limitOf(name: string): number {
-  if (!OS.hasProc || !isGranted({ name: "ffi" })) return Infinity;
+  if (!readsProc()) return Infinity;
   const text = readSystemFile("/proc/self/limits") ?? "";
   const value = new RegExp(`^${name} +(\\S+)`, "m").exec(text)?.[1];
   return value === undefined || value === "unlimited"

@@ -26,11 +26,19 @@ const FLOORS: readonly (readonly string[])[] = [
   ["session/", "client/"],
   ["doctor/", "run/"],
   ["cli/", "mod.ts"],
+  ["mcp/"],
   ["cli.ts"],
 ];
 
-/** May import from outside: the standard library, the terminal emulator, assertions. */
-const DOORS = ["screen/emulator.ts", "std.ts", "tests/helpers.ts"];
+/** May import from outside: the standard library, the terminal emulator, the protocol of agents' tools, V8's watchdog, assertions. */
+const DOORS = [
+  "mcp/pattern.ts",
+  "mcp/sdk.ts",
+  "screen/emulator.ts",
+  "std.ts",
+  "tests/helpers.ts",
+  "tests/mcp/client.ts",
+];
 
 /** May read arguments, print and exit: the command line, and the relay's own process. */
 const PROGRAMS = ["cli.ts", "relay/relay.ts"];
@@ -54,13 +62,15 @@ interface ModuleInfo {
     readonly specifier: string;
     readonly code?: { readonly specifier?: string };
     readonly type?: { readonly specifier?: string };
+    readonly isDynamic?: boolean;
   }[];
 }
 
-/** One import: as it is written, and what it resolves to. */
+/** One import: as it is written, what it resolves to, and whether it runs at the start. */
 interface Import {
   readonly specifier: string;
   readonly target: string;
+  readonly isEager: boolean;
 }
 
 type Graph = ReadonlyMap<string, readonly Import[]>;
@@ -86,9 +96,10 @@ async function readGraph(files: readonly string[]): Promise<Graph> {
       if (!specifier.startsWith(`file://${PROJECT}`)) continue;
       graph.set(
         nameOf(specifier),
-        dependencies.map(({ specifier, code, type }) => ({
+        dependencies.map(({ specifier, code, type, isDynamic = false }) => ({
           specifier,
           target: nameOf(code?.specifier ?? type?.specifier ?? specifier),
+          isEager: code !== undefined && !isDynamic,
         })),
       );
     }
@@ -193,14 +204,19 @@ Deno.test("tests/ mirrors the rooms", () => {
   assertEquals(testFolders().filter((name) => !rooms.includes(`${name}/`)), []);
 });
 
-Deno.test("only std.ts, emulator.ts and the tests' helpers import from outside, by full specifiers", () => {
+Deno.test("only the doors import from outside, by full specifiers", () => {
   for (const [name, imports] of [...graph, ...outerGraph]) {
     for (const { specifier } of imports) {
       if (/^\.\.?\//.test(specifier)) continue;
       assert(DOORS.includes(name), `${name} imports ${specifier}`);
       // A module fetched from a URL has no import map: only a full specifier resolves.
-      const full = /^npm:(@[^/@]+\/)?[^/@]+@\d+\.\d+\.\d+\//.test(specifier);
-      assert(full, `${name}: ${specifier} is not npm:NAME@VERSION/FILE`);
+      const full = /^(node:|npm:(@[^/@]+\/)?[^/@]+@\d+\.\d+\.\d+(\/|$))/.test(
+        specifier,
+      );
+      assert(
+        full,
+        `${name}: ${specifier} is not node:NAME, npm:NAME@VERSION or npm:NAME@VERSION/FILE`,
+      );
     }
   }
 });
@@ -210,6 +226,21 @@ Deno.test("dynamic imports have literal specifiers, which compile and bundle can
     linesWith(name, /\bimport\(\s*[^\s")]/)
   );
   assertEquals(computed, []);
+});
+
+Deno.test("cli.ts loads agents, sessions, processes and the server only for commands that need them", () => {
+  const eager = new Set<string>();
+  function load(name: string): void {
+    if (eager.has(name)) return;
+    eager.add(name);
+    for (const { target, isEager } of graph.get(name) ?? []) {
+      if (isEager) load(target);
+    }
+  }
+  load("cli.ts");
+  const lazy =
+    /^(agents|client|doctor|events|mcp|process|run|session)\/|^npm:(?!deno-std@)/;
+  assertEquals([...eager].filter((name) => lazy.test(name)), []);
 });
 
 Deno.test("only the programs read arguments, print or exit", () => {

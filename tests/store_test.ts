@@ -30,10 +30,27 @@ import {
   assertRejects,
   assertStringIncludes,
   assertThrows,
+  PROJECT,
   runCli,
   TestRoot,
   until,
 } from "./helpers.ts";
+
+/** The text of `meta.json` of a session with the id x, or another one. */
+function textOf(more: Record<string, unknown>): string {
+  return JSON.stringify({
+    format: 1,
+    id: "x",
+    kind: "exec",
+    argv: ["true"],
+    cwd: "/",
+    env: [],
+    labels: {},
+    prompt: "true",
+    createdAt: "2026-01-01T00:00:00.000Z",
+    ...more,
+  });
+}
 
 /** A directory as an ended session leaves it. */
 function makeSession(
@@ -43,19 +60,7 @@ function makeSession(
 ) {
   const paths = pathsFor(id, { root });
   Deno.mkdirSync(paths.dir, { recursive: true });
-  const meta = {
-    format: 1,
-    id,
-    kind: "exec",
-    argv: ["true"],
-    cwd: "/",
-    env: [],
-    labels: {},
-    prompt: "true",
-    createdAt: "2026-01-01T00:00:00.000Z",
-    ...more,
-  };
-  Deno.writeTextFileSync(paths.meta, JSON.stringify(meta));
+  Deno.writeTextFileSync(paths.meta, textOf({ id, ...more }));
   Deno.writeTextFileSync(paths.lock, "");
   Deno.writeTextFileSync(paths.pid, "4194304 4194305\n");
   Deno.writeTextFileSync(paths.exit, "code 0\n");
@@ -312,6 +317,9 @@ Deno.test("parseMeta() names what is wrong, and refuses a newer format", () => {
     ['{"format":2,"id":"x"}', "newer codex-session"],
     ['{"format":1,"id":"y"}', "no valid id"],
     ['{"format":1,"id":"x","kind":"daemon"}', "no valid kind"],
+    [textOf({ labels: { parent: 1 } }), "no valid labels"],
+    [textOf({ ancestors: "a" }), "no valid ancestors"],
+    [textOf({ ancestors: ["a", 1] }), "no valid ancestors"],
   ];
   for (const [text, words] of cases) {
     const error = assertThrows(() => parseMeta(text, "x"), SessionError, words);
@@ -498,6 +506,32 @@ Deno.test("getSession() calls a session damaged whose meta.json has more than 1 
   assertEquals(await state(), { state: "damaged", reason });
   Deno.truncateSync(meta, 2 ** 40); // Nobody reads that to its end.
   assertEquals(await state(), { state: "damaged", reason });
+});
+
+Deno.test("getSession() and listSessions() call no session damaged when too many files are open", async () => {
+  using root = new TestRoot();
+  makeSession(root.dir, "whole");
+  const program = `${root.dir}/program.ts`;
+  Deno.writeTextFileSync(
+    program,
+    `import { getSession, listSessions } from "${PROJECT}mod.ts";
+    const options = { root: Deno.args[0] };
+    await getSession("whole", options);
+    try { for (;;) Deno.openSync("/dev/null"); } catch { /* No more. */ }
+    for (const look of [getSession("whole", options), listSessions(options)]) {
+      console.log(await look.catch((error) => error.message));
+    }`,
+  );
+  const { stdout } = await new Deno.Command("sh", {
+    args: [
+      ...["-c", 'ulimit -n 64; exec "$@"', "sh", Deno.execPath(), "run"],
+      ...["-A", "--no-check", program, root.dir],
+    ],
+    stderr: "inherit",
+  }).output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  assertEquals(lines.length, 2, lines.join("\n"));
+  for (const line of lines) assertStringIncludes(line, "oo many open files");
 });
 
 Deno.test({

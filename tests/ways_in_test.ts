@@ -11,11 +11,13 @@ import { basename, dirname, join } from "../std.ts";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertStringIncludes,
   MODULES,
   PROJECT,
   TestRoot,
 } from "./helpers.ts";
+import { connect } from "./mcp/client.ts";
 
 /** The one place that holds the name and the version. */
 const DENO_JSON = JSON.parse(Deno.readTextFileSync(join(PROJECT, "deno.json")));
@@ -110,7 +112,8 @@ class TempDir {
 /** Files of the project, besides its modules, that running and building it needs. */
 const OTHER_FILES = [
   ...["deno.json", "deno.lock", "README.md", "LICENSE"],
-  ...["build/bundle.ts", "build/npm.ts", "build/codex-session.sh"],
+  ...["build/bundle.ts", "build/embed.ts"],
+  ...["build/npm.ts", "build/codex-session.sh"],
 ];
 
 /** Copies the files that running and building the project needs. */
@@ -177,6 +180,38 @@ async function exerciseTerminal(call: Call): Promise<void> {
   await ok("delete", "term");
 }
 
+/** A client starts the server by the lines of `mcp --config`, in another directory, and asks it. */
+async function exerciseMcp(
+  root: TestRoot,
+  [program = "", ...words]: readonly string[],
+  { cwd, env }: ExecuteOptions,
+): Promise<void> {
+  const printed = await succeed(
+    program,
+    [...words, "mcp", "--config", "json", "--all"],
+    { cwd, env },
+  );
+  const { command, args } = JSON.parse(printed).mcpServers["codex-session"];
+  const at = args.indexOf("mcp");
+  await using server = await connect(root.dir, {
+    command: [command, ...args.slice(0, at)],
+    args: args.slice(at + 1),
+    cwd: "/",
+    env,
+  });
+  // Paths in full: PATH may be empty.
+  const { id, cursor } = await server.call("start_session", {
+    command: ["/bin/sh", "-c", "echo by a tool"],
+    cwd: "/",
+  });
+  const { done } = await server.call("wait_for_session", { id, cursor });
+  const { text } = await server.call("read_output", { id });
+  assertEquals([done, text], [true, "by a tool\n"]);
+  const { sessions } = await server.call("list_sessions");
+  assert(sessions.some((session: { id: string }) => session.id === id));
+  await server.call("delete_session", { id });
+}
+
 const ROOT_READ = "--allow-read=ROOT";
 const ROOT_WRITE = "--allow-write=ROOT";
 const ENV = "--allow-env";
@@ -208,6 +243,7 @@ const PERMISSIONS: readonly {
       ["wait", "--for", "turn", "ended"],
       ["logs", "--plain", "ended"],
       ["attach", "--read-only", "ended"],
+      ["mcp"],
     ],
   },
   {
@@ -455,45 +491,56 @@ for (const reason of new Set([noCompiler, noRegistry])) {
 }
 
 Deno.test({
-  name: `deno compile -A cli.ts makes a binary that needs no Deno${
-    because(noCompiler)
-  }`,
-  ignore: noCompiler !== undefined,
-  async fn() {
+  name:
+    `deno task compile, and deno compile -A cli.ts, make a binary that needs no Deno${
+      because(noCompiler ?? noRegistry)
+    }`,
+  ignore: (noCompiler ?? noRegistry) !== undefined,
+  async fn(t) {
     if ("reason" in compiler) return;
-    using root = new TestRoot();
     using dir = new TempDir();
     copyProject(dir.path);
-    const { tasks } = DENO_JSON;
-    assertEquals(
-      tasks.compile,
-      "deno compile -A -o dist/codex-session cli.ts",
-    );
     const [program = "", ...leading] = compiler.command;
-    await succeed(program, [...leading, "compile", "-A", "cli.ts"], {
-      cwd: dir.path,
-      env: compiler.env,
-    });
-    const elsewhere = join(dir.path, "elsewhere");
-    Deno.mkdirSync(elsewhere);
-    const binary = join(elsewhere, "codex-session");
+    const [task, byHand] = [join(dir.path, "task"), join(dir.path, "by-hand")];
+    const options = { cwd: dir.path, env: compiler.env };
+    await succeed(program, [...leading, "task", "compile"], options);
+    Deno.mkdirSync(task);
+    Deno.renameSync(
+      join(dir.path, "dist/codex-session"),
+      join(task, "codex-session"),
+    );
+    await succeed(program, [...leading, "compile", "-A", "cli.ts"], options);
+    Deno.mkdirSync(byHand);
     // Deno names it after the directory, as a file called "cli" says nothing.
-    Deno.renameSync(join(dir.path, basename(dir.path)), binary);
-    const env = {
-      CODEX_SESSION_HOME: root.dir,
-      HOME: elsewhere,
-      PATH: elsewhere,
-      DENO_DIR: join(elsewhere, "cache"),
-    };
-    const call: Call = (args, input) =>
-      execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
-    await exercise(call);
-    await exerciseTerminal(call);
-    assertEquals((await call(["--version"])).out, VERSION_LINE);
-    assertStringIncludes((await call(["completions", "zsh"])).out, "#compdef");
-    // It has fetched and cached nothing.
-    const left = [...Deno.readDirSync(elsewhere)].map(({ name }) => name);
-    assertEquals(left, ["codex-session"]);
+    Deno.renameSync(
+      join(dir.path, basename(dir.path)),
+      join(byHand, "codex-session"),
+    );
+    for (const elsewhere of [task, byHand]) {
+      await t.step(basename(elsewhere), async () => {
+        using root = new TestRoot();
+        const binary = join(elsewhere, "codex-session");
+        const env = {
+          CODEX_SESSION_HOME: root.dir,
+          HOME: elsewhere,
+          PATH: elsewhere,
+          DENO_DIR: join(elsewhere, "cache"),
+        };
+        const call: Call = (args, input) =>
+          execute(binary, args, { cwd: elsewhere, env, clearEnv: true, input });
+        await exercise(call);
+        await exerciseTerminal(call);
+        await exerciseMcp(root, [binary], { cwd: elsewhere, env });
+        assertEquals((await call(["--version"])).out, VERSION_LINE);
+        assertStringIncludes(
+          (await call(["completions", "zsh"])).out,
+          "#compdef",
+        );
+        // It has fetched and cached nothing.
+        const left = [...Deno.readDirSync(elsewhere)].map(({ name }) => name);
+        assertEquals(left, ["codex-session"]);
+      });
+    }
   },
 });
 
@@ -555,6 +602,7 @@ Deno.test({
           ["run", "--quiet", "-A", `${url}/cli.ts`, ...args],
           { ...options, env: { ...options.env, ...env }, input },
         );
+    const program = [Deno.execPath(), "run", "--quiet", "-A"];
     const call = callWith(OFFLINE);
     // What the first call of all has fetched is all that a session ever needs.
     const sh = ["--", "/bin/sh", "-c", "echo here; read -r end"];
@@ -566,6 +614,10 @@ Deno.test({
     await exercise(call);
     await exerciseTerminal(call);
     assertEquals([...Deno.readDirSync(empty.path)], []);
+    await exerciseMcp(root, [...program, `${url}/cli.ts`], {
+      ...options,
+      env: { ...env, ...OFFLINE },
+    });
 
     const script = join(empty.path, "script.ts");
     Deno.writeTextFileSync(script, LIBRARY_USER.replace("URL", url));
@@ -636,14 +688,18 @@ Deno.test({
     const calling = (...argv: string[]): Call => (args, input) =>
       execute(Deno.execPath(), [...argv, ...args], { ...options, input });
 
-    await t.step("it imports nothing", async () => {
-      const info = JSON.parse(
-        await succeed(Deno.execPath(), ["info", "--json", file], options),
-      );
-      const specifiers = info.modules.map(({ specifier = "" }) => specifier);
-      assertEquals(specifiers, [`file://${file}`]);
-      assertEquals(info.modules[0].dependencies ?? [], []);
-    });
+    await t.step(
+      "it imports nothing, but parts of Deno when it needs them",
+      async () => {
+        const info = JSON.parse(
+          await succeed(Deno.execPath(), ["info", "--json", file], options),
+        );
+        const [main, ...parts] = info.modules;
+        assertEquals(main.specifier, `file://${file}`);
+        for (const { specifier } of parts) assertMatch(specifier, /^node:/);
+        for (const { isDynamic } of main.dependencies ?? []) assert(isDynamic);
+      },
+    );
     await t.step("it is ASCII: V8 keeps other text in twice the memory", () => {
       // deno-lint-ignore no-control-regex
       const found = /[^\x00-\x7f]/.exec(Deno.readTextFileSync(file));
@@ -654,6 +710,7 @@ Deno.test({
       assertEquals((await call(["--version"])).out, VERSION_LINE);
       await exercise(call);
       await exerciseTerminal(call);
+      await exerciseMcp(root, [Deno.execPath(), ...run, file], options);
       assertEquals(downloadsIn(cache), []);
     });
     await t.step(
@@ -708,6 +765,7 @@ Deno.test({
       const out = await succeed(Deno.execPath(), first, online);
       assertEquals(out, VERSION_LINE);
       await exerciseTerminal(call);
+      await exerciseMcp(root, [Deno.execPath(), ...run, url], options);
     });
     for (const library of [file, join(dir.path, "mod.ts")]) {
       const name = basename(library);
@@ -835,6 +893,7 @@ Deno.test({
       );
       await exercise(call);
       await exerciseTerminal(call);
+      await exerciseMcp(root, [command], { cwd: elsewhere, env });
       assertEquals(downloadsIn(env.DENO_DIR), []);
     });
     await t.step("Deno can import the package", async () => {

@@ -8,6 +8,9 @@ Deno.test("GEMINI.commands start with a chosen id, unless the arguments choose, 
   const { exec, pty } = GEMINI.commands;
   assertEquals(exec?.start(["hi"], ID), ["--session-id", ID, "-p", "hi"]);
   assertEquals(pty?.start(["--resume", "latest"], ID), ["--resume", "latest"]);
+  const own = ["--session-id", ID];
+  assertEquals(exec?.begin?.("-x", ID), [...own, "--prompt=-x"]);
+  assertEquals(pty?.begin?.("-x", ID), [...own, "--prompt-interactive=-x"]);
   assertEquals(exec?.resume(ID), undefined);
   assertEquals(exec?.resume(ID, "-x"), ["--resume", ID, "--prompt=-x"]);
   assertEquals(pty?.resume(ID), ["--resume", ID]);

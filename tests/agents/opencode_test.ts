@@ -6,6 +6,7 @@ const ID = "ses_4mGxQ1";
 Deno.test("OPENCODE.commands go on with the conversation that their arguments name", () => {
   const { exec, pty } = OPENCODE.commands;
   assertEquals(exec?.program(), ["opencode", "run"]);
+  assertEquals(pty?.begin?.("-x"), ["--prompt=-x"]);
   assertEquals(exec?.resume(ID), undefined);
   assertEquals(exec?.resume(ID, "-x"), ["--session", ID, "--", "-x"]);
   assertEquals(pty?.resume(ID, "-x"), ["--session", ID, "--prompt=-x"]);

@@ -83,6 +83,7 @@ class Scene implements AsyncDisposable {
     }
     program("claude", "echo done; echo an error >&2");
     Deno.writeTextFileSync(join(this.dir, "notes.txt"), "a note\n");
+    Deno.mkdirSync(join(this.dir, ".codex"));
   }
 
   /** Starts the sessions that the examples name. Those that are only looked at have ended. */

@@ -1,6 +1,7 @@
 import { type Input, sendEof, sendInput } from "../../client/input.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
-import { appendEvent, readJournal } from "../../events/journal.ts";
+import { appendEvent } from "../../events/journal.ts";
+import { readJournal } from "../journal.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
 import { pathsFor, readState } from "../../store.ts";
 import { exists } from "../../system/files.ts";

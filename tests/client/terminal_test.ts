@@ -419,6 +419,11 @@ Deno.test("encodeKey() knows the keys of a keyboard", () => {
     ["ä", "ä"],
     ["-", "-"],
     ["ctrl-alt-a", "\x1b\x01"],
+    // tmux's names.
+    ["C-c", "\x03"],
+    ["M-Enter", "\x1b\r"],
+    ["S-F5", "\x1b[15;2~"],
+    ["BSpace", "\x7f"],
   ];
   for (const [name, bytes] of plain) assertEquals(encodeKey(name), bytes, name);
   assertEquals(encodeKey("up", { applicationCursor: true }), "\x1bOA");

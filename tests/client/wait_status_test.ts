@@ -99,10 +99,15 @@ test("waitFor() turn is not over when a program that starts is idle for a moment
   const reader = await Reader.start(root);
   for (const value of ["idle", "working", "idle"] as const) reader.tell(value);
   const over = reader.turn();
+  // Where it was created, no input has begun a turn either.
+  const since = { stdout: null, stderr: null, events: null };
+  const overSince = reader.turn({ since });
   assertEquals(await codeOf(reader.turn(soon)), "timeout");
+  assertEquals(await codeOf(reader.turn({ since, ...soon })), "timeout");
   reader.tell("working");
   reader.tell("done");
   assertEquals(await over, "done");
+  assertEquals(await overSince, "done");
 });
 
 test("waitFor() turn counts from a starting point, also across a new journal", async (root) => {
@@ -120,6 +125,35 @@ test("waitFor() turn counts from a starting point, also across a new journal", a
   reader.tell("working");
   reader.tell("error");
   assertEquals(await over, "error");
+  // Also if the next turn has begun when somebody looks.
+  reader.input();
+  reader.tell("working");
+  assertEquals(await reader.turn({ since }), "error");
+});
+
+test("waitFor() gives the place behind the status that it has found", async (root) => {
+  const reader = await Reader.start(root);
+  const start = readLogCursor(reader.id, reader.at);
+  for (const value of ["working", "blocked", "working", "done"] as const) {
+    reader.tell(value);
+  }
+  const values = ["blocked", "done"] as const;
+  const told = [];
+  let since = start;
+  for (const _ of values) {
+    const where = { ...reader.at, since };
+    const found = await waitFor(reader.id, { for: "status", values }, where);
+    told.push(found.status.value);
+    since = { ...since, events: found.events };
+  }
+  assertEquals(told, values);
+  assertEquals(await codeOf(reader.turn({ since, ...soon })), "timeout");
+  // The next turn has begun when somebody looks.
+  reader.input();
+  reader.tell("working");
+  const where = { ...reader.at, since: start };
+  const { events } = await waitFor(reader.id, TURN, where);
+  assertEquals(events, since.events);
 });
 
 test("waitFor() turn ends with idle when what went on at the starting point was given up", async (root) => {
@@ -164,6 +198,11 @@ test("waitFor() turn ends with a session that takes no input, and fails with ano
   const broken = codeOf(killed.turn());
   Deno.kill(killed.session.pids.agent, "SIGKILL");
   assertEquals(await broken, "wrong_state");
+  const waiting = await Reader.start(root);
+  waiting.input();
+  waiting.tell("blocked");
+  await stopSession(waiting.id, { root: root.dir });
+  assertEquals(await codeOf(waiting.turn()), "wrong_state");
   const reader = await Reader.start(root);
   const turn = codeOf(reader.turn());
   const blocked = waitFor(
@@ -272,4 +311,8 @@ test("waitFor() turn looks into the files of an agent that tells nothing else", 
   record(new Date(), new Date());
   own("idle");
   assertEquals((await over).status?.value, "done");
+  // Not again behind it.
+  const since = readLogCursor(id, { root: root.dir });
+  const again = waitFor(id, TURN, { root: root.dir, timeoutMs: 300, since });
+  assertEquals(await codeOf(again), "timeout");
 });

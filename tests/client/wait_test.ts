@@ -1,5 +1,10 @@
 import { sendEof, sendInput } from "../../client/input.ts";
-import { followLog, readLog, readLogCursor } from "../../client/logs.ts";
+import {
+  followLog,
+  type LogCursor,
+  readLog,
+  readLogCursor,
+} from "../../client/logs.ts";
 import { sendKeys } from "../../client/terminal.ts";
 import { waitFor, waitForSession } from "../../client/wait.ts";
 import { SessionError } from "../../errors.ts";
@@ -208,6 +213,25 @@ Deno.test("waitFor() idle counts from the last input, also that of others and th
   }
 });
 
+Deno.test("waitFor() idle counts from the time of its starting point on", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const paths = pathsFor("a", at);
+  await start(root, "a", "sleep 600");
+  const long = new Date(Date.now() - 60_000);
+  for (const file of [paths.pid, paths.stdout, paths.stderr]) {
+    Deno.utimeSync(file, long, long);
+  }
+  const idle = { for: "idle", idleMs: 300 } as const;
+  const since = readLogCursor("a", at);
+  const soon = { ...at, since, timeoutMs: 100 };
+  assertEquals(await codeOf(waitFor("a", idle, soon)), "timeout");
+  const late = { ...since, at: since.at! - 300 };
+  await waitFor("a", idle, { ...soon, since: late });
+  await waitFor("a", idle, { ...at, since });
+  assert(Date.now() - since.at! >= 300);
+});
+
 Deno.test("waitFor() idle counts from what was typed into a terminal, by programs and by people", async () => {
   await using root = new TestRoot();
   const at = { root: root.dir };
@@ -262,6 +286,23 @@ Deno.test("waitFor() finds output behind a starting point only, and tells where"
     rest.map((b) => new TextDecoder().decode(b)).join(""),
     "got two\ngot three\n",
   );
+});
+
+Deno.test("waitFor() tells where a later wait for output can go on", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const { stdout } = pathsFor("a", at);
+  await start(root, "a", "sleep 600");
+  Deno.writeTextFileSync(stdout, "x\n".repeat(1024 * 1024) + "be");
+  let since: LogCursor | undefined;
+  const onProgress = (cursor: LogCursor) => since = cursor;
+  const condition = { for: "output", pattern: /begin/ } as const;
+  const first = { ...at, onProgress, timeoutMs: 1000 };
+  assertEquals(await codeOf(waitFor("a", condition, first)), "timeout");
+  assert(since!.stdout!.offset > 1024 * 1024);
+  Deno.writeTextFileSync(stdout, "gin", { append: true });
+  const { offset } = await waitFor("a", condition, { ...at, since });
+  assertEquals(offset, 2 * 1024 * 1024);
 });
 
 Deno.test("waitFor() finds what comes after a starting point where the journal was put aside, even twice", async () => {

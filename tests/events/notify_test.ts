@@ -39,6 +39,26 @@ function teller() {
   return { told, tell };
 }
 
+/**
+ * A notifier in a folder of its own. It adds the output of `tell` to the file `told` there, which
+ * appears whole, and ends after `then`.
+ */
+function makeNotifier(root: TestRoot, tell: string, then = "") {
+  const dir = `${root.dir}/.notifier`;
+  const notify = `${dir}/program`;
+  Deno.mkdirSync(dir);
+  Deno.writeTextFileSync(
+    notify,
+    `#!/bin/sh
+     cd '${dir}' || exit
+     { ${tell}; } >>new
+     mv new told
+     ${then}`,
+    { mode: 0o755 },
+  );
+  return { dir, notify };
+}
+
 Deno.test("notifyOf() tells of blocked, done and error, once each", () => {
   const { told, tell } = teller();
   tell("working");
@@ -68,15 +88,10 @@ Deno.test("notifyOf() is nothing without a notifier", () => {
 
 Deno.test("report starts the notifier apart from the session, once for each change", async () => {
   await using root = new TestRoot();
-  const dir = `${root.dir}/.notifier`;
-  Deno.mkdirSync(dir);
-  const notify = `${dir}/program`;
-  Deno.writeTextFileSync(
-    notify,
-    `#!/bin/sh
-     { cat; echo "$CODEX_SESSION_ID $CODEX_SESSION_EVENT $CODEX_SESSION_MESSAGE"
-       echo "\${CODEX_SESSION_DIR-none}"; } >>"${dir}/new"; mv "${dir}/new" "${dir}/told"`,
-    { mode: 0o755 },
+  const { dir, notify } = makeNotifier(
+    root,
+    `cat; echo "$CODEX_SESSION_ID $CODEX_SESSION_EVENT $CODEX_SESSION_MESSAGE"
+     echo "\${CODEX_SESSION_DIR-none}"`,
   );
   const report = `${CLI.join(" ")} report blocked --kind question`;
   const { paths } = await createSession({
@@ -126,15 +141,10 @@ Deno.test("readOutcome() believes no other content", () => {
 
 Deno.test("a relay tells the notifier, which does not hold the lock of the session", async () => {
   await using root = new TestRoot();
-  const dir = `${root.dir}/.notifier`;
-  Deno.mkdirSync(dir);
-  const notify = `${dir}/program`;
-  Deno.writeTextFileSync(
-    notify,
-    `#!/bin/sh
-     echo "$CODEX_SESSION_EVENT: $CODEX_SESSION_MESSAGE" >>"${dir}/new"; mv "${dir}/new" "${dir}/told"
-     while [ ! -e "${dir}/go" ]; do sleep 0.01; done`,
-    { mode: 0o755 },
+  const { dir, notify } = makeNotifier(
+    root,
+    `echo "$CODEX_SESSION_EVENT: $CODEX_SESSION_MESSAGE"`,
+    `while [ ! -e go ]; do sleep 0.01; done`,
   );
   const message = btoa("approve Bash");
   const report = `printf '\\033]7501;state=%s\\007'`;

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { VERSION } from "../../cli.ts";
+import { VERSION } from "../../cli/usage.ts";
 import { sendEof, sendInput } from "../../client/input.ts";
 import { type CreateOptions, createSession, stopSession } from "../../mod.ts";
 import { waitFor, waitForSession } from "../../client/wait.ts";

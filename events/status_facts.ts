@@ -7,17 +7,18 @@
 import type { ToldStatus } from "./event.ts";
 import { type Fields, fieldsOf, textIn } from "../agents/transcript.ts";
 import { plainText } from "../screen/clean_text.ts";
-import { BLOCKED_KINDS, STATUS_VALUES } from "../screen/program_status.ts";
-
-/** The longest texts, in UTF-16 units: the limits that OSC 7501 has in bytes. */
-const MAX_MESSAGE_LENGTH = 2048;
-const MAX_TITLE_LENGTH = 192;
+import {
+  BLOCKED_KINDS,
+  MAX_MESSAGE_BYTES,
+  MAX_TITLE_BYTES,
+  STATUS_VALUES,
+} from "../screen/program_status.ts";
 
 /** What a status tells, whoever tells it. */
-export type Told = Omit<ToldStatus, "source">;
+export type StatusFacts = Omit<ToldStatus, "source">;
 
 /** What an object tells as a status; `undefined` if it has no known value. Other fields are ignored. */
-export function toldIn(object: unknown): Told | undefined {
+export function statusIn(object: unknown): StatusFacts | undefined {
   const fields: Fields = fieldsOf(object);
   const value = STATUS_VALUES.find((one) => one === fields.value);
   if (value === undefined) return undefined;
@@ -26,15 +27,15 @@ export function toldIn(object: unknown): Told | undefined {
   return {
     value,
     kind: value === "blocked" ? kind : undefined,
-    message: lineIn(fields.message, MAX_MESSAGE_LENGTH),
-    title: lineIn(fields.title, MAX_TITLE_LENGTH),
+    message: lineIn(fields.message, MAX_MESSAGE_BYTES),
+    title: lineIn(fields.title, MAX_TITLE_BYTES),
     progress: typeof progress === "number" && progress >= 0 && progress <= 100
       ? progress
       : undefined,
   };
 }
 
-/** A text for people: one line, harmless and bounded; `undefined` without any. */
+/** A text for people: one line, harmless, and of so many UTF-16 units; `undefined` without any. */
 function lineIn(value: unknown, maxLength: number): string | undefined {
   const line = textIn(value)?.slice(0, 2 * maxLength).replace(/\s+/g, " ");
   return line && plainText(line, maxLength).trim() || undefined;
