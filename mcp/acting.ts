@@ -15,17 +15,16 @@ import { targetIn } from "./scope.ts";
 import { getSession, type Session } from "../session/find.ts";
 import { deleteSession, stopSession } from "../session/stop.ts";
 import { exitStatus, KINDS } from "../store.ts";
-import { startTimer } from "../system/async.ts";
 import { bytesIn, fact } from "./text.ts";
+import { MOST_MS, timeLimit } from "./time_limit.ts";
 import { ID, type Tool } from "./tool.ts";
 import { awaitPrompt, sendText } from "./typing.ts";
 
-/** The longest time of a call, in milliseconds: clients give up after 60 s. */
-const MOST_MS = 50_000;
 /** The longest grace: SIGKILL and its record may take 15 s more. */
 const MOST_GRACE_MS = 30_000;
 /** The longest text. */
 const MOST_TEXT_BYTES = 1024 * 1024;
+
 /** The arguments of `send_input`. */
 interface Send {
   readonly id: string;
@@ -284,12 +283,11 @@ async function inTime<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const late = new AbortController();
-  using _ = startTimer(MOST_MS, () => late.abort());
+  using limit = timeLimit(undefined, signal);
   try {
-    return await work(AbortSignal.any([signal, late.signal]));
+    return await work(limit.signal);
   } catch (error) {
-    if (!late.signal.aborted) throw error;
+    if (!limit.isUp()) throw error;
     const message = `${what} is not done within ${MOST_MS / 1000} s`;
     throw new SessionError("timeout", message, { cause: error });
   }

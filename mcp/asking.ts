@@ -12,18 +12,11 @@ import type { Session } from "../session/find.ts";
 import { describeState, isLive, KINDS, noSuchSession } from "../store.ts";
 import { abortable } from "../system/async.ts";
 import { openFile } from "../system/files.ts";
-import { type Cursor } from "./cursor.ts";
-import {
-  type Bounds,
-  inWordsOfTools,
-  outcomeOf,
-  OUTPUT,
-  type TimeLimit,
-  timeLimit,
-  TIMEOUT,
-} from "./outcome.ts";
+import { type Cursor, placeIn } from "./cursor.ts";
+import { type Bounds, inWordsOfTools, outcomeOf, OUTPUT } from "./outcome.ts";
 import { sessionIn, targetIn, type World } from "./scope.ts";
 import { MAX_BYTES } from "./text.ts";
+import { type TimeLimit, timeLimit, TIMEOUT } from "./time_limit.ts";
 import { ID, type Tool } from "./tool.ts";
 import { awaitPrompt, checkPrompt, sendText } from "./typing.ts";
 
@@ -97,13 +90,13 @@ async function beginIn(
   session: Session,
   { world, limit }: Bounds,
 ): Promise<Cursor> {
-  const { id, createdAt } = session;
+  const { id } = session;
   const { root } = world;
   try {
     await awaitPrompt(session, limit);
     const turn = await turnBefore(session, world);
     const log = readLogCursor(id, { root });
-    return { id, born: createdAt.getTime(), log, turn };
+    return { ...placeIn(session, log), turn };
   } catch (error) {
     throw limit.isUp() ? timedOut(id, "nothing was sent", error) : error;
   }

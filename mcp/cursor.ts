@@ -51,17 +51,18 @@ export function encodeCursor({ id, born, log, turn, all }: Cursor): string {
     .join("~");
 }
 
+/** A place in a session. */
+export function placeIn({ id, createdAt }: Session, log: LogCursor): Cursor {
+  return { id, born: createdAt.getTime(), log };
+}
+
 /** The end of a session's output as it is now. */
 export function cursorNow(
-  { id, createdAt }: Session,
+  session: Session,
   options: RootOptions & { readonly turn?: TurnMark },
 ): string {
-  return encodeCursor({
-    id,
-    born: createdAt.getTime(),
-    log: readLogCursor(id, options),
-    turn: options.turn,
-  });
+  const log = readLogCursor(session.id, options);
+  return encodeCursor({ ...placeIn(session, log), turn: options.turn });
 }
 
 /**

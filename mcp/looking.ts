@@ -17,7 +17,7 @@ import { withoutBlankEnd } from "../screen/screen_text.ts";
 import type { Session } from "../session/find.ts";
 import { STATES, timesAt } from "../store.ts";
 import { turnTaker } from "../system/async.ts";
-import { CURSOR, cursorOf, encodeCursor } from "./cursor.ts";
+import { CURSOR, cursorOf, encodeCursor, placeIn } from "./cursor.ts";
 import { commandIn, FACTS, factsIn, stateFacts } from "./facts.ts";
 import { hasScreen, readOutput } from "./output.ts";
 import { sessionIn, sessionsIn, type World } from "./scope.ts";
@@ -33,8 +33,9 @@ import { ID, type Tool } from "./tool.ts";
 
 const LOOKS = { readOnlyHint: true, openWorldHint: false };
 
-/** A list takes no more room than output does by default, either. */
+/** So many sessions are listed at most. A list takes no more room than output does by default, either. */
 const MOST_LISTED = 200;
+
 const LIST: Tool = {
   name: "list_sessions",
   title: "List sessions",
@@ -227,7 +228,7 @@ const READ_OUTPUT: Tool = {
         stderr_left_out_bytes: stderr.leftOutBytes,
       }),
       ...(notes.length > 0 && { note: notes.join(". ") }),
-      cursor: encodeCursor({ id, born: session.createdAt.getTime(), log: end }),
+      cursor: encodeCursor(placeIn(session, end)),
       ...stateFacts(session),
     };
   },
@@ -315,7 +316,7 @@ export async function screenOf(
     cursor_row: row,
     cursor_column: column,
     ...(title !== "" && { title: fact(title) }),
-    cursor: encodeCursor({ id, born: session.createdAt.getTime(), log }),
+    cursor: encodeCursor(placeIn(session, log)),
     ...stateFacts(session),
   };
 }

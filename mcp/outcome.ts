@@ -6,11 +6,10 @@
  *
  * @module
  */
-import { parseDuration } from "../cli/format.ts";
 import { type LogCursor, readLogCursor } from "../client/logs.ts";
 import { lastInputAt } from "../client/traffic.ts";
 import { type Condition, type Found, waitFor } from "../client/wait.ts";
-import { ArgumentError, SessionError } from "../errors.ts";
+import { SessionError } from "../errors.ts";
 import { agentOf } from "../events/conversation.ts";
 import {
   isSuspended,
@@ -36,23 +35,13 @@ import {
   noSuchSession,
   readStopRequest,
 } from "../store.ts";
-import { sleep, startTimer } from "../system/async.ts";
+import { sleep } from "../system/async.ts";
 import { type Cursor, encodeCursor, isOf } from "./cursor.ts";
 import { stateFacts, statusFacts } from "./facts.ts";
 import { sessionIn, type World } from "./scope.ts";
 import { cleanText, DEFAULT_MAX_BYTES, endOfText, fact } from "./text.ts";
+import type { TimeLimit } from "./time_limit.ts";
 import type { Schema } from "./tool.ts";
-
-/** Clients give up after 60 s. */
-const MOST_MS = 50_000;
-const LEAST_MS = 100;
-
-/** The argument `timeout`. */
-export const TIMEOUT: Schema = {
-  type: "string",
-  maxLength: 20,
-  description: "The longest time to wait, up to 50s. Default: 50s",
-};
 
 /** The results of both tools. */
 export const OUTPUT: Readonly<Record<string, Schema>> = {
@@ -81,36 +70,6 @@ export const OUTPUT: Readonly<Record<string, Schema>> = {
   reason: { type: "string", description: "Why there is no answer" },
   hint: { type: "string", description: "What to do next" },
 };
-
-/** How long a call may take. */
-export interface TimeLimit extends Disposable {
-  /** Aborted when the time is up, the client has cancelled the call or is gone, or it is over. */
-  readonly signal: AbortSignal;
-  /** Tells whether only the time is up. */
-  readonly isUp: () => boolean;
-}
-
-export function timeLimit(
-  timeout: string | undefined,
-  cancelled: AbortSignal,
-): TimeLimit {
-  const ms = timeout === undefined ? MOST_MS : parseDuration(timeout);
-  if (!(ms >= LEAST_MS && ms <= MOST_MS)) {
-    throw new ArgumentError(
-      `Invalid timeout "${timeout}": use 100ms to 50s, and call again with the returned cursor`,
-    );
-  }
-  const late = new AbortController();
-  const timer = startTimer(ms, () => late.abort());
-  return {
-    signal: AbortSignal.any([cancelled, late.signal]),
-    isUp: () => late.signal.aborted && !cancelled.aborted,
-    [Symbol.dispose]() {
-      timer[Symbol.dispose]();
-      late.abort();
-    },
-  };
-}
 
 /** What a call works in. */
 export interface Bounds {

@@ -11,7 +11,7 @@ import { describeError } from "../cli/io.ts";
 import { readEvents } from "../client/events.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import type { Session } from "../session/find.ts";
-import { encodeCursor } from "./cursor.ts";
+import { encodeCursor, placeIn } from "./cursor.ts";
 import { commandIn, stateFacts } from "./facts.ts";
 import { screenOf } from "./looking.ts";
 import { hasScreen, readOutput } from "./output.ts";
@@ -186,11 +186,7 @@ const READERS: Readonly<
     const facts = {
       ...stateFacts(session),
       ...(notes.length > 0 && { note: notes.join(". ") }),
-      cursor: encodeCursor({
-        id: session.id,
-        born: session.createdAt.getTime(),
-        log: end,
-      }),
+      cursor: encodeCursor(placeIn(session, end)),
     };
     const streams = { stdout, stderr };
     return Object.entries(streams)

@@ -10,17 +10,12 @@ import { ArgumentError, SessionError } from "../errors.ts";
 import { lookForConversation } from "../events/conversation.ts";
 import type { Session } from "../session/find.ts";
 import { KINDS } from "../store.ts";
-import { CURSOR, type Cursor, cursorOf } from "./cursor.ts";
+import { CURSOR, type Cursor, cursorOf, placeIn } from "./cursor.ts";
 import { limited } from "./pattern.ts";
-import {
-  inWordsOfTools,
-  outcomeOf,
-  OUTPUT,
-  timeLimit,
-  TIMEOUT,
-} from "./outcome.ts";
+import { inWordsOfTools, outcomeOf, OUTPUT } from "./outcome.ts";
 import { sessionIn, type World } from "./scope.ts";
 import { MAX_BYTES } from "./text.ts";
+import { timeLimit, TIMEOUT } from "./time_limit.ts";
 import { ID, type Tool } from "./tool.ts";
 
 /** `wait_for_session`. */
@@ -89,10 +84,10 @@ async function conditionOf(text: string): Promise<Condition> {
 }
 
 /** Where a wait without a cursor begins: all output counts, and what happens from now on. */
-function beginningOf({ id, createdAt }: Session, { root }: World): Cursor {
-  const { events, at } = readLogCursor(id, { root });
+function beginningOf(session: Session, { root }: World): Cursor {
+  const { events, at } = readLogCursor(session.id, { root });
   const log = { stdout: null, stderr: null, events, at };
-  return { id, born: createdAt.getTime(), log, all: true };
+  return { ...placeIn(session, log), all: true };
 }
 
 function checkScreen({ id, meta }: Session, condition: Condition): void {
