@@ -248,8 +248,7 @@ async function readTerminal(
     ? await newSince(screen, lines.text)
     : lines.text;
   const { text, leftOutBytes } = endOfText(found, maxBytes);
-  const kept = sizeOf(paths) ?? 0;
-  const unread = Math.max(0, (from ? left! : kept) - played);
+  const unread = Math.max(0, (from ? left! : sizeOf(paths)) - played);
   return {
     stdout: {
       text,

@@ -11,12 +11,18 @@
 import { ArgumentError, messageOf, SessionError } from "../errors.ts";
 import { carriedAround } from "../process/carriers.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
+import { LABEL_VALUE_LENGTH } from "../session/create.ts";
 import { getSession, listSessions, type Session } from "../session/find.ts";
 import { parentsOf } from "../session/parent.ts";
 import { basename, dirname, join } from "../std.ts";
 import { isId, noSuchSession, openRoot, pathsIn } from "../store.ts";
 import { sleep } from "../system/async.ts";
-import { exists, identityOf, isAbsence, isGranted } from "../system/files.ts";
+import {
+  exists,
+  isAbsence,
+  isGranted,
+  lastingIdentityOf,
+} from "../system/files.ts";
 
 /** What a server works on. */
 export interface World {
@@ -115,14 +121,11 @@ async function ownDirectory(): Promise<string> {
     );
   }
   const name = dir.replaceAll("%", "%25").replace(HARMFUL, encodeURIComponent);
-  if (name.length <= MAX_LENGTH) return name;
+  if (name.length <= LABEL_VALUE_LENGTH) return name;
   const bytes = new TextEncoder().encode(dir);
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return `sha256:${hash.toHex()}`;
 }
-
-/** The longest value of a label. */
-const MAX_LENGTH = 1000;
 
 /** The sessions of a server's scope, newest first. */
 export async function sessionsIn(world: World): Promise<Session[]> {
@@ -178,16 +181,14 @@ export async function targetIn(world: World, id: string): Promise<Session> {
 
 /** Notes that a server has started a session: another one may have its id later. */
 export function noteStart({ root, started }: World, id: string): void {
-  const identity = identityAt(join(root, id));
+  const identity = lastingIdentityAt(join(root, id));
   if (identity !== undefined) started.set(id, identity);
 }
 
 /** What tells a directory from any other; `undefined` if there is none. */
-function identityAt(dir: string): string | undefined {
+function lastingIdentityAt(dir: string): string | undefined {
   try {
-    const info = Deno.lstatSync(dir);
-    // An inode's number is given again.
-    return `${identityOf(info)}:${info.birthtime?.getTime()}`;
+    return lastingIdentityOf(Deno.lstatSync(dir));
   } catch (error) {
     if (isAbsence(error)) return undefined;
     throw error;
@@ -201,7 +202,7 @@ function isIn(
 ): boolean {
   if (all) return true;
   const own = started.get(id);
-  if (own !== undefined && own === identityAt(paths.dir)) return true;
+  if (own !== undefined && own === lastingIdentityAt(paths.dir)) return true;
   // Nothing tells who has started a damaged one.
   if (id === self || meta === null) return false;
   return parentsOf(meta).some((parent) => {

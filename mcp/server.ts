@@ -232,5 +232,5 @@ function withoutCommands(message: string): string {
   return message.split("; ")
     .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
     .join("; ").replace("use force (-f)", "use force")
-    .replace(/, or use --[\w=-]+/, "").replace(": --for ", ": ");
+    .replace(/, or use --[\w=-]+/, "");
 }

@@ -10,6 +10,7 @@
  */
 import type { Io } from "../cli/io.ts";
 import { within } from "../system/async.ts";
+import { concat } from "../system/bytes.ts";
 
 /** A message of JSON-RPC, as far as this module looks into it. */
 export interface Message {
@@ -181,7 +182,7 @@ async function* linesOf(
     else parts.push(part);
   };
   const take = () => {
-    const line = length > MAX_BYTES ? undefined : joined(parts, length);
+    const line = length > MAX_BYTES ? undefined : concat(parts);
     parts = [];
     length = 0;
     return line;
@@ -195,14 +196,4 @@ async function* linesOf(
     add(chunk.subarray(start));
   }
   if (length > 0) yield take();
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
