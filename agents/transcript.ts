@@ -17,8 +17,16 @@ import { type OpenFile, openFile } from "../system/files.ts";
 export const MAX_BYTES = 64 * 1024 * 1024;
 /** How many of its lines at most: most have some kilobytes. */
 export const MAX_LINES = 200_000;
+/**
+ * How many values of JSON at most: real records have one in 25 bytes. A program could put one in
+ * each third byte, and parsing them would take a minute and gigabytes.
+ */
+export const MAX_VALUES = 2_000_000;
 const BLOCK_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
+const COMMA = 0x2c;
+const BRACKET = 0x5b;
+const BRACE = 0x7b;
 /** The longest text for people, in characters. */
 const MAX_MESSAGE_LENGTH = 500;
 
@@ -138,6 +146,7 @@ export function* linesFromEnd(
   const size = file.size();
   const least = Math.max(0, size - maxBytes);
   let lines = 0;
+  let values = 0;
   // The parts of the line that has begun somewhere before, its beginning first.
   let parts: Uint8Array[] = [];
   for (let end = size; end > least;) {
@@ -145,6 +154,8 @@ export function* linesFromEnd(
     const block = readBlock(file, start, end);
     // Cut off meanwhile: what was read doesn't fit to the rest.
     if (block === undefined) return yield undefined;
+    values += valuesIn(block);
+    if (values > MAX_VALUES) return yield undefined;
     let lineEnd = block.length;
     while (lineEnd > 0) {
       const at = block.lastIndexOf(NEWLINE, lineEnd - 1);
@@ -165,6 +176,15 @@ export function* linesFromEnd(
   }
   if (least > 0) return yield undefined;
   if (parts.length > 0) yield textOfParts(parts);
+}
+
+/** How many values of JSON some bytes hold at most: each has one of these before or in it. */
+function valuesIn(block: Uint8Array): number {
+  let count = 0;
+  for (const mark of [COMMA, BRACKET, BRACE]) {
+    for (let at = -1; (at = block.indexOf(mark, at + 1)) >= 0;) count++;
+  }
+  return count;
 }
 
 /** The bytes from `start` to `end`; `undefined` if there are fewer. */

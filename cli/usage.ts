@@ -770,7 +770,9 @@ export const COMMANDS: readonly Command[] = [
     summary: "serve sessions as tools to an agent (Model Context Protocol)",
     details:
       "Speaks the protocol on standard input and output until that closes; the sessions go on. Without\n" +
-      "--all it sees and touches only sessions that it, or the session that it runs in, has started.",
+      "--all it sees and touches only what the session that it runs in has started, and what that has\n" +
+      "started. Outside of a session, it is what servers in the same working directory have started:\n" +
+      "all clients in that directory share it.",
     noJson: true,
     options: [
       { name: "all", help: "see and touch all sessions" },

@@ -2,7 +2,7 @@
  * Input: bytes into an interactive session's named pipe, and its end of file.
  *
  * Invariants: a sender holds an exclusive flock(2) on `meta.json`, which
- * nothing else locks, so that the bytes of two senders never mix. The pipe is opened
+ * nothing else locks in kind `repl`, so that the bytes of two senders never mix. The pipe is opened
  * without blocking; poll(2) waits for a full one, for a bounded time. The end
  * of file removes the pipe's name before it is sent, both under the lock: so no input
  * is accepted that the agent would never read.

@@ -10,8 +10,8 @@
  */
 import {
   identityAt,
-  identityOf,
   isAbsence,
+  lastingIdentityOf,
   type OpenFile,
   openFile,
 } from "../system/files.ts";
@@ -37,7 +37,7 @@ export function endOfLog(path: string): LogPosition | null {
   try {
     const info = Deno.lstatSync(path);
     const writtenAt = info.mtime?.getTime() ?? 0;
-    return { file: keyOf(info), offset: info.size, writtenAt };
+    return { file: lastingIdentityOf(info), offset: info.size, writtenAt };
   } catch (error) {
     if (isAbsence(error)) return null;
     throw error;
@@ -57,11 +57,6 @@ export function bytesSince(
   if (!isOlder && log?.file !== from?.file) return undefined;
   const bytes = length - (from?.offset ?? 0) + (isOlder ? older.offset : 0);
   return bytes < 0 ? undefined : bytes;
-}
-
-/** Tells files apart, also one that was deleted from one that has got its inode since. */
-function keyOf(info: Deno.FileInfo): string {
-  return `${identityOf(info)}:${info.birthtime?.getTime() ?? ""}`;
 }
 
 /** A position in a log that may be missing, or appear. */

@@ -199,6 +199,8 @@ export interface LogEnd {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Whether there is output before the first of these pieces. */
   readonly isCut: boolean;
+  /** Where it ends; `null` before anything was read. */
+  readonly end: LogPosition | null;
 }
 
 /**
@@ -214,7 +216,7 @@ export async function* readEndOfLog(
   using log = openLog(paths[stream], start);
   if (!log.mark()) checkIsThere(paths);
   for (let bytes; (bytes = await log.read());) {
-    yield { bytes, isCut: log.isCut };
+    yield { bytes, isCut: log.isCut, end: log.position };
   }
 }
 

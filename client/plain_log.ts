@@ -25,7 +25,7 @@ import {
   readEndOfLog,
   type TailOptions,
 } from "./logs.ts";
-import { bytesSince, type LogStart } from "./log_files.ts";
+import { bytesSince, type LogPosition, type LogStart } from "./log_files.ts";
 import { terminalStatusAt, windowSize } from "./terminal_status.ts";
 import { plainText, unstyledText } from "../screen/clean_text.ts";
 import {
@@ -37,6 +37,7 @@ import {
 import type { ScreenText } from "../screen/screen_text.ts";
 import { ScrolledLines } from "../screen/scrolled.ts";
 import { isTerminal, type Paths } from "../store.ts";
+import { turnTaker } from "../system/async.ts";
 import { toLatin1 } from "../system/bytes.ts";
 
 /** Lines that the emulator keeps until they are given; more than any screen is high. */
@@ -91,15 +92,16 @@ export interface ReadPlainLogOptions extends TailOptions {
    * @default {Infinity}
    */
   readonly workMs?: number;
+  /** Stops the reading. */
+  readonly signal?: AbortSignal;
+  /** Called at the end with the place up to which the output was read, if there was any. */
+  readonly onEnd?: (end: LogPosition) => void;
   /** Called with a line of text if the lines can't be all of the output, at most once for each reason. */
   readonly onNotice?: (message: string) => void;
 }
 
 /** Options of {@linkcode followPlainLog}. */
-export interface FollowPlainLogOptions extends ReadPlainLogOptions {
-  /** Stops the following. */
-  readonly signal?: AbortSignal;
-}
+export type FollowPlainLogOptions = ReadPlainLogOptions;
 
 /**
  * The lines of a session's output until now, as text. Of a full-screen program: the lines that
@@ -165,7 +167,7 @@ export function followPlainLog(
 }
 
 function checkPlain(options: FollowPlainLogOptions): void {
-  checkOptions(options, { onNotice: "function" });
+  checkOptions(options, { onNotice: "function", onEnd: "function" });
   const { stream = "stdout", since, screen } = options;
   checkStream(stream);
   checkCursor(since);
@@ -189,7 +191,8 @@ export const FULL_SCREEN =
 
 const PART_IS_GONE =
   "Only the last part of the output is shown: there was too much of it";
-const TOOK_TOO_LONG =
+/** The notice for output that takes more time than there is. */
+export const TOOK_TOO_LONG =
   "Only the first part of the output is shown: there was no time for more";
 
 /** Output of a stream, and where it was to begin. */
@@ -206,8 +209,7 @@ async function* linesOf(
   options: ReadPlainLogOptions,
 ): AsyncGenerator<string, void> {
   const { tailLines = Infinity, workMs = Infinity, since } = options;
-  const { onNotice = () => {} } = options;
-  const deadline = performance.now() + workMs;
+  const { onNotice = () => {}, onEnd = () => {}, signal } = options;
   const wantsAll = tailLines === Infinity && since === undefined;
   if (wantsAll && terminalStatusAt(paths, false)?.hasDropped) {
     onNotice(BEGINNING_IS_GONE);
@@ -222,14 +224,17 @@ async function* linesOf(
     screen,
   );
   let tail = tailLines === Infinity ? undefined : new Tail(tailLines);
-  const whole = goesOn
-    ? bytesOf(output)
-    : fromWhole(paths, stream, start, output);
-  for await (const bytes of whole) {
+  const whole = goesOn ? output : fromWhole(paths, stream, start, output);
+  let position: LogPosition | undefined;
+  const takeTurns = turnTaker(signal);
+  const deadline = performance.now() + workMs;
+  for await (const { bytes, end } of inPieces(whole)) {
+    await takeTurns();
     if (performance.now() > deadline) {
       onNotice(TOOK_TOO_LONG);
       break;
     }
+    position = end ?? position;
     const found = bytes.length > 0 ? lines.feed(bytes) : lines.pause();
     if (tail === undefined) {
       yield* found;
@@ -240,15 +245,32 @@ async function* linesOf(
     yield* tail.lines();
     tail = undefined;
   }
+  if (position !== undefined) onEnd(position);
   if (tail === undefined) return yield* lines.end();
   for (const line of lines.end()) tail.push(line);
   yield* tail.lines();
 }
 
-async function* bytesOf(
-  chunks: AsyncIterable<LogEnd>,
-): AsyncGenerator<Uint8Array, void> {
-  for await (const { bytes } of chunks) yield bytes;
+/** Some output, and where it ends in its log; no place if it is not of the log. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly end?: LogPosition | null;
+}
+
+/** The same output, a little at a time. */
+async function* inPieces(
+  chunks: AsyncIterable<Piece>,
+): AsyncGenerator<Piece, void> {
+  for await (const { bytes, end } of chunks) {
+    for (let at = 0; at === 0 || at < bytes.length; at += PIECE_BYTES) {
+      const piece = bytes.subarray(at, at + PIECE_BYTES);
+      const rest = Math.max(0, bytes.length - at - PIECE_BYTES);
+      yield {
+        bytes: piece,
+        end: end && { file: end.file, offset: end.offset - rest },
+      };
+    }
+  }
 }
 
 async function emulatorFor(
@@ -358,26 +380,23 @@ class LineReader implements Disposable {
     return this.#terminal.buffer.active.type === "alternate";
   }
 
-  /** Takes output; returns the lines that have left the screen. */
-  feed(bytes: Uint8Array): string[] {
+  /** Takes a little output; returns the lines that have left the screen. */
+  feed(piece: Uint8Array): string[] {
     const { normal } = this.#terminal.buffer;
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      const piece = bytes.subarray(at, at + PIECE_BYTES);
-      this.#allowance = Math.min(
-        Math.max(SAVED_CELLS, 4 * this.#frameCost),
-        this.#allowance + piece.length * CELLS_PER_BYTE,
-      );
-      this.#draw(piece);
-      if (this.#isAlternate) {
-        if (!this.#isInFrame) this.#takeFrame();
-        continue;
-      }
-      this.#giveRows(normal.baseY);
-      if (normal.baseY >= KEPT_LINES / 2) {
-        this.#beforeForgetting();
-        const { _inputHandler } = this.#terminal._core;
-        _inputHandler.eraseInDisplay({ params: [3], length: 1 }); // ED 3, of xterm.
-      }
+    this.#allowance = Math.min(
+      Math.max(SAVED_CELLS, 4 * this.#frameCost),
+      this.#allowance + piece.length * CELLS_PER_BYTE,
+    );
+    this.#draw(piece);
+    if (this.#isAlternate) {
+      if (!this.#isInFrame) this.#takeFrame();
+      return this.#found.splice(0);
+    }
+    this.#giveRows(normal.baseY);
+    if (normal.baseY >= KEPT_LINES / 2) {
+      this.#beforeForgetting();
+      const { _inputHandler } = this.#terminal._core;
+      _inputHandler.eraseInDisplay({ params: [3], length: 1 }); // ED 3, of xterm.
     }
     return this.#found.splice(0);
   }
@@ -604,18 +623,18 @@ async function* fromWhole(
   stream: LogStream,
   start: LogStart,
   chunks: AsyncIterable<LogEnd>,
-): AsyncGenerator<Uint8Array, void> {
+): AsyncGenerator<Piece, void> {
   let isFirst = true;
-  for await (const { bytes, isCut } of chunks) {
+  for await (const { bytes, isCut, end } of chunks) {
     let rest = bytes;
     if (isFirst && (isCut || terminalStatusAt(paths, false)?.hasDropped)) {
       if (await beginsFullScreen(paths, readEndOfLog(paths, stream, start))) {
-        yield new TextEncoder().encode("\x1b[?1049h");
+        yield { bytes: new TextEncoder().encode("\x1b[?1049h") };
         rest = bytes.subarray(Math.max(0, bytes.indexOf(ESCAPE)));
       } else rest = bytes.subarray(bytes.indexOf(NEWLINE) + 1); // A part of a line.
     }
     isFirst = false;
-    if (rest.length > 0 || bytes.length === 0) yield rest;
+    if (rest.length > 0 || bytes.length === 0) yield { bytes: rest, end };
   }
 }
 

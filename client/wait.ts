@@ -14,6 +14,7 @@ import {
   type LogStream,
   readLogCursor,
 } from "./logs.ts";
+import type { LogPosition } from "./log_files.ts";
 import { OutputSearch } from "./output_search.ts";
 import { lastTraffic } from "./traffic.ts";
 import { waitForStatus, waitForTurn } from "./wait_status.ts";
@@ -160,6 +161,8 @@ export type Found =
     readonly for: "status";
     /** The status. */
     readonly status: SessionStatus;
+    /** The place in the journal of events behind it. */
+    readonly events: LogPosition | null;
   }
   | {
     readonly for: "turn";
@@ -167,6 +170,8 @@ export type Found =
     readonly status: SessionStatus | null;
     /** How the session ended, if that has ended the turn. */
     readonly state?: EndState;
+    /** The place in the journal of events behind that. */
+    readonly events: LogPosition | null;
   };
 
 /** Options of {@linkcode waitFor}. */
@@ -271,8 +276,8 @@ async function find(
     case "status": {
       const where = { since: since?.events, signal };
       const paths = pathsFor(id, { root });
-      const status = await waitForStatus(paths, condition.values, where);
-      return { for: "status", status };
+      const found = await waitForStatus(paths, condition.values, where);
+      return { for: "status", ...found };
     }
     case "turn": {
       const where = { since: since?.events, at: since?.at, signal };

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { endOfLog, type LogPosition, openLog } from "./log_files.ts";
+import { endOfLog, type Log, type LogPosition, openLog } from "./log_files.ts";
 import { lastInputAt } from "./traffic.ts";
 import { type EndState, type FinalState, watchSession } from "./watch.ts";
 import { SessionError } from "../errors.ts";
@@ -59,12 +59,21 @@ export interface StatusSearch {
   readonly signal: AbortSignal;
 }
 
+/** A status that was waited for. */
+export interface FoundStatus {
+  readonly status: SessionStatus;
+  /** The place in the journal behind it. */
+  readonly events: LogPosition | null;
+}
+
 /** How a turn has ended. */
 export interface TurnEnd {
   /** The status that has ended it; `null` if the program has stopped telling, or has ended. */
   readonly status: SessionStatus | null;
   /** How the session ended, if that has ended the turn. */
   readonly state?: EndState;
+  /** The place in the journal behind that. */
+  readonly events: LogPosition | null;
 }
 
 /**
@@ -76,22 +85,24 @@ export async function waitForStatus(
   paths: Paths,
   values: readonly StatusValue[],
   { since, signal }: StatusSearch,
-): Promise<SessionStatus> {
+): Promise<FoundStatus> {
   const isWanted = (status: StatusEvent["status"]) =>
     status !== null && values.includes(status.value);
   const from = since === undefined ? endOfLog(paths.events) : since;
   const what = `being ${orList(values)}`;
-  return await look(paths, { from, signal, what }, (session, events) => {
+  return await look(paths, { from, signal, what }, ({ session, read }) => {
     const now = statusOf(session, recentTable);
     if (now !== null && isWanted(now)) {
       // The journal doesn't have what only the agent's files tell.
       const isNew = now.source === "agent" && now.since !== null &&
         now.since.getTime() >= lastInputAt(paths);
-      if (since === undefined || isNew) return now;
+      if (since === undefined || isNew) {
+        return { status: now, events: read.position };
+      }
     }
-    for (const event of events) {
+    for (const { event, end } of read.events) {
       if (event !== "input" && isWanted(event.status)) {
-        return pastStatus(event)!;
+        return { status: pastStatus(event)!, events: end };
       }
     }
     return undefined;
@@ -118,38 +129,46 @@ export async function waitForTurn(
   const search = { from: since, signal, what: "finishing a turn" };
   // Without a starting point, what is in the journal tells which turn is the last one.
   let isChosen = since !== undefined;
-  return await look(paths, search, (session, events, end) => {
-    for (const event of events) {
+  let endedAt: LogPosition | null = null;
+  return await look(paths, search, ({ session, read, end }) => {
+    for (const { event, end } of read.events) {
       // The next turn begins before anybody has looked.
-      if (event === "input" && isChosen && turn.isOver) {
-        return { status: pastStatus(turn.end!) };
+      if (isChosen && turn.isBehind(event)) {
+        return { status: pastStatus(turn.end!), events: endedAt };
       }
+      const before = turn.end;
       turn.add(event);
+      if (turn.end !== before) endedAt = end;
     }
     isChosen = true;
+    const events = turn.end ? endedAt : read.position;
     const { meta } = session;
     const takesInput = meta === null || KINDS[meta.kind].accepts.length > 0;
     const status = turn.end ? pastStatus(turn.end) : null;
     if (end !== undefined) {
       if (end.state === "deleted") throw noSuchSession(paths.id);
-      if (!takesInput) return { status, state: end };
-      return status ? { status } : undefined;
+      // A session that has ended waits for nobody.
+      const last = status?.value === "blocked" ? null : status;
+      if (!takesInput) return { status: last, state: end, events };
+      return last ? { status: last, events } : undefined;
     }
     if (!takesInput) {
-      return status?.value === "blocked" ? { status } : undefined;
+      return status?.value === "blocked" ? { status, events } : undefined;
     }
     if (turn.end !== undefined || turn.isOpen) {
       const now = statusOf(session, recentTable);
       if (!turn.hasInput && isJustIdle(status)) return undefined;
-      if (status !== null && now?.value !== "working") return { status };
+      if (status !== null && now?.value !== "working") {
+        return { status, events };
+      }
       // The program has ended without a word, and its shell goes on. Or the session is about to end.
       if (status === null && now === null && isAwake(session)) {
-        return { status };
+        return { status, events };
       }
     }
     if (turn.hasTold) return undefined;
     const told = turnOfAgent(session, at);
-    if (told !== undefined) return { status: told };
+    if (told !== undefined) return { status: told, events };
     checkTells(session);
     return undefined;
   });
@@ -217,12 +236,16 @@ function orList(values: readonly string[]): string {
   return others === "" ? last : `${others} or ${last}`;
 }
 
+/** What a look sees. */
+interface Sight {
+  readonly session: Watched;
+  /** The events since the look before. */
+  readonly read: JournalPart;
+  readonly end: FinalState | undefined;
+}
+
 /** Tells what was looked for, or `undefined` as long as it isn't there. */
-type Check<T> = (
-  session: Watched,
-  events: readonly TurnEvent[],
-  end: FinalState | undefined,
-) => T | undefined;
+type Check<T> = (sight: Sight) => T | undefined;
 
 /** Looks after each event, until a check has found something or the session has ended. */
 async function look<T>(
@@ -247,7 +270,7 @@ async function look<T>(
       read = { events: [], position: position ?? null };
     }
     position = read.position;
-    const found = check(session, read.events, end);
+    const found = check({ session, read, end });
     if (found !== undefined) return found;
     if (end?.state === "deleted") throw noSuchSession(paths.id);
     if (end !== undefined) {
@@ -273,54 +296,73 @@ function stateAt(paths: Paths, meta: Meta | null): Watched["state"] {
   return isTerminal ? namingAgent(paths, state) : state;
 }
 
-const decoder = new TextDecoder();
 const NEWLINE = 10;
+
+/** An event in a journal. */
+interface PlacedEvent {
+  readonly event: TurnEvent;
+  /** Where its line ends. */
+  readonly end: LogPosition;
+}
+
+/** A part of a journal. */
+interface JournalPart {
+  readonly events: readonly PlacedEvent[];
+  /** Where its last complete line ends. */
+  readonly position: LogPosition | null;
+}
 
 /** The events before a position; none if its journal is gone, or there was none. */
 async function eventsBefore(
   paths: Paths,
   to: LogPosition | null,
-): Promise<TurnEvent[]> {
+): Promise<readonly TurnEvent[]> {
   using journal = openLog(paths.events, { bytes: MAX_JOURNAL_BYTES });
   journal.mark();
-  const decoder = new TextDecoder();
-  let text = "";
-  for (let bytes = await journal.read(); bytes; bytes = await journal.read()) {
-    const { file, offset } = journal.position!;
-    const isReached = file === to?.file && offset >= to.offset;
-    const length = isReached ? bytes.length - (offset - to.offset) : undefined;
-    text += decoder.decode(bytes.subarray(0, length), { stream: true });
-    if (isReached) return eventsIn(text);
+  const events: TurnEvent[] = [];
+  let isFound = false;
+  for await (const { line, end } of linesOf(journal)) {
+    const isIn = end.file === to?.file;
+    if (isIn ? end.offset > to.offset : isFound) break;
+    isFound ||= isIn;
+    const event = turnEventIn(line);
+    if (event !== undefined) events.push(event);
   }
-  return [];
+  return isFound ? events : [];
 }
 
 /** The events in the complete lines behind a position; without one, all that are left. */
 async function eventsSince(
   paths: Paths,
   from: LogPosition | null | undefined,
-): Promise<
-  { readonly events: TurnEvent[]; readonly position: LogPosition | null }
-> {
+): Promise<JournalPart> {
   using journal = openLog(paths.events, { from, bytes: MAX_JOURNAL_BYTES });
   journal.mark();
-  let text = "";
+  const events: PlacedEvent[] = [];
   let position = from ?? null;
-  // The bytes behind the last newline: a line that is being written.
-  let rest = 0;
-  for (let bytes = await journal.read(); bytes; bytes = await journal.read()) {
-    text += decoder.decode(bytes, { stream: true });
-    const newline = bytes.lastIndexOf(NEWLINE);
-    rest = newline < 0 ? rest + bytes.length : bytes.length - newline - 1;
-    const { file, offset } = journal.position!;
-    position = { file, offset: Math.max(0, offset - rest) };
+  for await (const { line, end } of linesOf(journal)) {
+    position = end;
+    const event = turnEventIn(line);
+    if (event !== undefined) events.push({ event, end });
   }
-  decoder.decode(); // Forgets half a character.
-  return { events: eventsIn(text), position };
+  return { events, position };
 }
 
-/** The events in the complete lines of a journal. */
-function eventsIn(text: string): TurnEvent[] {
-  return text.split("\n").slice(0, -1).map(turnEventIn)
-    .filter((event) => event !== undefined);
+/** The complete lines that are left to read, and where each ends. */
+async function* linesOf(
+  journal: Log,
+): AsyncGenerator<{ readonly line: string; readonly end: LogPosition }> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let bytes; (bytes = await journal.read());) {
+    const { file, offset } = journal.position!;
+    const first = offset - bytes.length;
+    let start = 0;
+    for (let at; (at = bytes.indexOf(NEWLINE, start)) >= 0; start = at + 1) {
+      text += decoder.decode(bytes.subarray(start, at + 1), { stream: true });
+      yield { line: text, end: { file, offset: first + at + 1 } };
+      text = "";
+    }
+    text += decoder.decode(bytes.subarray(start), { stream: true });
+  }
 }

@@ -22,6 +22,9 @@ export interface StatusEvent {
 /** What matters of a line in a journal. */
 export type TurnEvent = StatusEvent | "input";
 
+/** How long a program is at rest after a turn, at least: work that comes sooner is a part of it. */
+const REST_MS = 200;
+
 /** The event of a line in a journal, if it is an input or a status. Nothing in it is believed. */
 export function turnEventIn(line: string): TurnEvent | undefined {
   const { type, at, status } = parseFields(line);
@@ -95,6 +98,19 @@ export class TurnWatch {
         if (this.#isActive && !this.#hasStopped) this.#end = event;
         break;
     }
+  }
+
+  /**
+   * Whether the turn is over, and this event begins the next one: an input, or work without one
+   * that comes a while after the end.
+   */
+  isBehind(event: TurnEvent): boolean {
+    if (!this.isOver) return false;
+    if (event === "input") return true;
+    const { status, at } = this.#end!;
+    const isFinished = status?.value === "done" || status?.value === "error";
+    return isFinished && event.status?.value === "working" &&
+      event.at - at >= REST_MS;
   }
 
   /** Whether an input would begin the next turn: an idle program that is starting has had none yet. */

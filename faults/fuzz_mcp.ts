@@ -11,6 +11,9 @@
  * - sessions outside the scope stay as they are, byte for byte, and nothing tells of them;
  * - its memory and its open files are bounded, and it leaves no process but sessions.
  *
+ * With `--all`, the sessions outside are those of another root, and the server runs in a session,
+ * which it must leave alone. With `--read-only`, all sessions are to stay as they are.
+ *
  * @module
  */
 import { createSession, waitForSession } from "../mod.ts";
@@ -26,6 +29,8 @@ const OUTSIDE = ["out-done", "out-live", "out-repl", "out-pty"];
 const INSIDE = ["in-done", "in-live", "in-repl", "in-pty"];
 /** Stands in the same places of those inside, and no answer may have it as it is. */
 const EVIL = "\u001b]0;title\u0007\u009b31m\u202e";
+/** The session that a server with `--all` runs in. */
+const SELF = "self-repl";
 /** The ids of sessions that the client starts. They are few, so that not many run. */
 const OWN = ["s0", "s1", "s2", "s3"];
 
@@ -39,6 +44,10 @@ const MAX_LONG_ANSWER = 4_000_000;
 const ROOM = 32;
 /** How long an answer may take. A stop has ten seconds of grace. */
 const ANSWER_MS = 40_000;
+/** So many requests a run has. */
+const REQUESTS = 10_000;
+/** The same with `--short`. */
+const SHORT_REQUESTS = 150;
 /** So many requests may be open at the same time. */
 const OPEN_REQUESTS = 16;
 
@@ -53,6 +62,25 @@ interface DeclaredTool {
     readonly required?: readonly string[];
   };
 }
+
+const ID = { id: {} };
+/** The tools that `--read-only` leaves out. A client may call them nevertheless. */
+const LEFT_OUT: readonly DeclaredTool[] = [
+  {
+    name: "start_session",
+    inputSchema: { properties: { ...ID, command: {} }, required: ["command"] },
+  },
+  { name: "send_input", inputSchema: { properties: { ...ID, text: {} } } },
+  { name: "ask_agent", inputSchema: { properties: { ...ID, prompt: {} } } },
+  { name: "stop_session", inputSchema: { properties: ID } },
+  {
+    name: "delete_session",
+    inputSchema: { properties: { ...ID, force: { type: "boolean" } } },
+  },
+];
+
+/** What a server is allowed. */
+type Mode = "scope" | "all" | "read-only";
 
 /** A request that has no answer yet. */
 interface Open {
@@ -75,9 +103,16 @@ class Client {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #waiting = new Map<string, (answer: Json) => void>();
   readonly #done: Promise<unknown>;
+  readonly #mode: Mode;
 
-  constructor(world: World, cwd: string) {
-    const [program, ...args] = [...CLI, "mcp"];
+  constructor(world: World, cwd: string, mode: Mode) {
+    this.#mode = mode;
+    const option = mode === "scope" ? [] : [`--${mode}`];
+    const [program, ...args] = [...CLI, "mcp", ...option];
+    const self = mode === "all" && {
+      CODEX_SESSION_ID: SELF,
+      CODEX_SESSION_DIR: `${world.root}/${SELF}`,
+    };
     this.child = new Deno.Command(program!, {
       args,
       cwd,
@@ -91,6 +126,7 @@ class Client {
         HOME: cwd,
         NO_COLOR: "1",
         PATH: `${cwd}/bin:/usr/bin:/bin`,
+        ...self,
       },
       stdin: "piped",
       stdout: "piped",
@@ -101,7 +137,12 @@ class Client {
       this.#read(),
       this.#readErrors(),
       this.child.status.then(() => this.hasEnded = true),
-    ]);
+    ]).catch((error) => {
+      // Nobody reads its answers any more.
+      this.complain("", `The fault itself: ${error.stack}`);
+      kill(this.child.pid, "SIGKILL");
+      this.hasEnded = true;
+    });
   }
 
   complain(name: string, text: string): void {
@@ -211,7 +252,10 @@ class Client {
     }
     const request: Json = name === "" ? {} : JSON.parse(name);
     const args = request?.params?.arguments;
-    const limit = args?.max_bytes > 16_384 ? MAX_LONG_ANSWER : MAX_ANSWER;
+    const maxBytes = Number.isSafeInteger(args?.max_bytes)
+      ? args.max_bytes
+      : 16_384;
+    const limit = maxBytes > 16_384 ? MAX_LONG_ANSWER : MAX_ANSWER;
     // The library repeats what it doesn't know.
     const asked = Math.min(name.length * 2, MAX_LONG_ANSWER);
     if (line.length > limit + asked) {
@@ -226,12 +270,13 @@ class Client {
     const { structuredContent: result, isError } = message.result ?? {};
     if (typeof result?.cursor === "string") this.cursors.push(result.cursor);
     if (request?.method !== "tools/call") return;
-    if (OUTSIDE.includes(args?.id) && !isError && !message.error) {
+    const isOutside = this.#mode !== "all" && OUTSIDE.includes(args?.id);
+    if (isOutside && !isError && !message.error) {
       // An id of a session outside is taken, but not told.
       this.complain(name, `acts outside: ${line.slice(0, 200)}`);
     }
     const given = new TextEncoder().encode(result?.text ?? "").length;
-    if (given > 0 && given > (args?.max_bytes ?? 16_384)) {
+    if (given > 0 && given > maxBytes) {
       this.complain(name, `gives ${given} bytes of text`);
     }
   }
@@ -398,6 +443,7 @@ class Talk {
     const random = this.#random;
     const roll = random.below(10);
     if (roll < 2) return random.pick(OUTSIDE);
+    if (roll === 2) return SELF;
     if (roll < 6) return random.pick(INSIDE);
     if (roll < 9 || !isWild) return random.pick(OWN);
     return random.pick(["nobody", "", "..", "../outside", junk(random)]);
@@ -589,65 +635,85 @@ function nested(depth: number): Json {
   return value;
 }
 
-/** Makes the sessions in the scope and outside. */
-async function populate(world: World, cwd: string): Promise<void> {
-  const { root } = world;
-  const make = async (id: string, labels: Record<string, string>) => {
-    const isOut = id.startsWith("out");
-    const line = isOut ? SECRET : `hello${EVIL}`;
-    const options = { root, id, labels, prompt: line, cwd };
-    switch (id.split("-")[1]) {
-      case "done":
-        await createSession({ ...options, command: ["printf", "%s", line] });
-        await waitForSession(id, { root });
-        break;
-      case "live":
-        await createSession({
-          ...options,
-          command: ["sh", "-c", `printf '%s' "$0"; exec sleep 600`, line],
-        });
-        break;
-      default:
-        await createSession({
-          ...options,
-          kind: id.endsWith("pty") ? "pty" : "repl",
-          command: ["sh", "-c", `printf '%s\n' "$0"; exec cat`, line],
-        });
-    }
-  };
+/** Makes a session: one that has ended, one that runs, or one that takes input. */
+async function make(
+  root: string,
+  id: string,
+  options: {
+    readonly cwd: string;
+    readonly line: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  },
+): Promise<void> {
+  const { line, ...rest } = options;
+  const shared = { ...rest, root, id, prompt: line };
+  switch (id.split("-")[1]) {
+    case "done":
+      await createSession({ ...shared, command: ["printf", "%s", line] });
+      await waitForSession(id, { root });
+      break;
+    case "live":
+      await createSession({
+        ...shared,
+        command: ["sh", "-c", `printf '%s' "$0"; exec sleep 600`, line],
+      });
+      break;
+    default:
+      await createSession({
+        ...shared,
+        kind: id.endsWith("pty") ? "pty" : "repl",
+        command: ["sh", "-c", `printf '%s\n' "$0"; exec cat`, line],
+      });
+  }
+}
+
+/** Makes the sessions in the scope, those outside, and the server's own. */
+async function populate(
+  root: string,
+  outside: string,
+  cwd: string,
+): Promise<void> {
+  const secret = { cwd, line: SECRET, labels: { secret: SECRET } };
+  const line = `hello${EVIL}`;
   await Promise.all([
-    ...OUTSIDE.map((id) => make(id, { secret: SECRET })),
-    ...INSIDE.map((id) => make(id, { parent: cwd })),
+    ...OUTSIDE.map((id) => make(outside, id, secret)),
+    ...INSIDE.map((id) =>
+      make(root, id, { cwd, line, labels: { parent: cwd } })
+    ),
+    make(root, SELF, { cwd, line: "" }),
   ]);
   // A terminal's files are written a moment later.
-  const screens = () =>
-    ["out-pty", "in-pty"].every((id) => {
-      const log = `${root}/${id}/stdout.log`;
-      return Deno.statSync(log).size > 0;
-    });
-  await until(screens);
+  const terminals = [`${outside}/out-pty`, `${root}/in-pty`];
+  await until(() =>
+    terminals.every((dir) => Deno.statSync(`${dir}/stdout.log`).size > 0)
+  );
   await pause(500);
 }
 
-/** All that the sessions outside are: their files and their processes. */
-function lookOutside(world: World): Map<string, string> {
+/**
+ * All that is in folders: the files, and the processes of the sessions. If clients may look at
+ * these, a terminal writes down again who is attached.
+ */
+function lookAt(
+  dirs: readonly string[],
+  { isShown }: { readonly isShown: boolean },
+): Map<string, string> {
   const seen = new Map<string, string>();
   const visit = (path: string) => {
     const { isFile, isDirectory, mode, mtime, size, ino } = Deno.lstatSync(
       path,
     );
     const content = isFile ? Deno.readTextFileSync(path) : "";
-    seen.set(path, JSON.stringify([mode, mtime, size, ino, content]));
+    const isRewritten = isDirectory || path.endsWith("/terminal.json");
+    const version = isShown && isRewritten ? [] : [mtime, size, ino];
+    seen.set(path, JSON.stringify([mode, content, ...version]));
     if (!isDirectory) return;
     for (const { name } of Deno.readDirSync(path)) visit(`${path}/${name}`);
   };
-  for (const id of OUTSIDE) {
-    const dir = `${world.root}/${id}`;
-    visit(dir);
-    const processes = world.processes().filter(({ owner }) => owner === dir);
-    for (const { pid, startTicks, command } of processes) {
-      seen.set(`process ${pid}`, `${startTicks} ${command}`);
-    }
+  dirs.forEach(visit);
+  for (const { pid, owner, startTicks, command } of seeAll()) {
+    if (!dirs.some((dir) => `${owner}/`.startsWith(`${dir}/`))) continue;
+    seen.set(`process ${pid}`, `${startTicks} ${command}`);
   }
   return seen;
 }
@@ -684,8 +750,13 @@ function peakMemory(pid: number): number {
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]);
 }
 
-async function fuzzMcp({ short, seed, random, over, count }: Context) {
+async function fuzzMcp(
+  { short, seed, random, over, count }: Context,
+  mode: Mode,
+) {
   await using world = await World.make();
+  await using other = await World.make();
+  const outside = mode === "all" ? other.root : world.root;
   const cwd = Deno.realPathSync(world.dir) + "/mine";
   Deno.mkdirSync(`${cwd}/bin`, { recursive: true });
   for (const agent of ["codex", "claude"]) {
@@ -693,9 +764,13 @@ async function fuzzMcp({ short, seed, random, over, count }: Context) {
       mode: 0o755,
     });
   }
-  await populate(world, cwd);
-  const before = lookOutside(world);
-  const client = new Client(world, cwd);
+  await populate(world.root, outside, cwd);
+  const guarded = mode === "read-only"
+    ? [world.root]
+    : [...OUTSIDE.map((id) => `${outside}/${id}`), `${world.root}/${SELF}`];
+  const look = () => lookAt(guarded, { isShown: mode === "read-only" });
+  const before = look();
+  const client = new Client(world, cwd, mode);
   const { pid } = client.child;
   const complain = (text: string) => client.complain(`seed ${seed}`, text);
   await client.ask("initialize", {
@@ -706,8 +781,9 @@ async function fuzzMcp({ short, seed, random, over, count }: Context) {
   await client.send('{"jsonrpc":"2.0","method":"notifications/initialized"}');
   const { result: { tools } } = await client.ask("tools/list", {});
   const files = openFiles(pid);
-  const talk = new Talk(random, tools, cwd, client.cursors);
-  const total = short ? 300 : 10_000;
+  const known = mode === "read-only" ? [...tools, ...LEFT_OUT] : tools;
+  const talk = new Talk(random, known, cwd, client.cursors);
+  const total = short ? SHORT_REQUESTS : REQUESTS;
   let done = 0;
   let last = "";
   for (; done < total && !over() && !client.hasEnded; done++) {
@@ -743,16 +819,29 @@ async function fuzzMcp({ short, seed, random, over, count }: Context) {
   if (!await until(() => leftBy(world).length === 0, 3000)) {
     complain(`it leaves ${leftBy(world)}`);
   }
-  differences(before, lookOutside(world)).forEach(complain);
-  for (const text of await judge(world)) complain(text);
+  await until(() => differences(before, look()).length === 0, 3000);
+  differences(before, look()).forEach(complain);
+  for (const one of [world, other]) {
+    for (const text of await judge(one)) complain(text);
+  }
   count(done, client.complaints);
 }
 
 /** All faults of this file. */
 export const FUZZ_MCP_FAULTS: readonly Fault[] = [
   {
-    name: "fuzz-mcp",
+    name: "fuzz-mcp-scope",
     about: "messages to an MCP server, which may act on some sessions only",
-    run: fuzzMcp,
+    run: (context) => fuzzMcp(context, "scope"),
+  },
+  {
+    name: "fuzz-mcp-all",
+    about: "the same with --all; the server runs in a session",
+    run: (context) => fuzzMcp(context, "all"),
+  },
+  {
+    name: "fuzz-mcp-read-only",
+    about: "the same with --read-only, which changes nothing",
+    run: (context) => fuzzMcp(context, "read-only"),
   },
 ];

@@ -15,17 +15,16 @@ import { targetIn } from "./scope.ts";
 import { getSession, type Session } from "../session/find.ts";
 import { deleteSession, stopSession } from "../session/stop.ts";
 import { exitStatus, KINDS } from "../store.ts";
-import { startTimer } from "../system/async.ts";
 import { bytesIn, fact } from "./text.ts";
+import { MOST_MS, timeLimit } from "./time_limit.ts";
 import { ID, type Tool } from "./tool.ts";
 import { awaitPrompt, sendText } from "./typing.ts";
 
-/** The longest time of a call, in milliseconds: clients give up after 60 s. */
-const MOST_MS = 50_000;
 /** The longest grace: SIGKILL and its record may take 15 s more. */
 const MOST_GRACE_MS = 30_000;
 /** The longest text. */
 const MOST_TEXT_BYTES = 1024 * 1024;
+
 /** The arguments of `send_input`. */
 interface Send {
   readonly id: string;
@@ -100,7 +99,7 @@ wait_for_session, or for read_output.",
       if (isText) await awaitPrompt(session, { force, signal });
       const { root } = world;
       const turn = await turnOf(id, root);
-      const cursor = cursorNow(id, { root, turn });
+      const cursor = cursorNow(session, { root, turn });
       if (isText || keys.length > 0) {
         await sendText(session, text ?? "", { enter, keys, signal });
       }
@@ -129,12 +128,17 @@ function checkAccepts(
   const { accepts } = KINDS[meta.kind];
   const unsupported = (message: string) =>
     new SessionError("unsupported", message, { id });
+  if (accepts.length === 0) {
+    throw unsupported(
+      `Cannot send to session "${id}": it takes no input (kind ${meta.kind}); start_session with kind repl or pty starts one that does`,
+    );
+  }
   if (keys.length > 0 && !accepts.includes("keys")) {
     throw unsupported(
       `Cannot press keys in session "${id}": it is no terminal (kind ${meta.kind})`,
     );
   }
-  if (eof && accepts.length > 0 && !accepts.includes("eof")) {
+  if (eof && !accepts.includes("eof")) {
     throw unsupported(
       `Cannot end the input of terminal session "${id}": press ctrl-d with keys instead`,
     );
@@ -279,12 +283,11 @@ async function inTime<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const late = new AbortController();
-  using _ = startTimer(MOST_MS, () => late.abort());
+  using limit = timeLimit(undefined, signal);
   try {
-    return await work(AbortSignal.any([signal, late.signal]));
+    return await work(limit.signal);
   } catch (error) {
-    if (!late.signal.aborted) throw error;
+    if (!limit.isUp()) throw error;
     const message = `${what} is not done within ${MOST_MS / 1000} s`;
     throw new SessionError("timeout", message, { cause: error });
   }

@@ -106,17 +106,20 @@ function codexToml({ command: [program, ...args], env }: Server): string {
 }
 
 /**
- * A string of TOML: JSON, whose escapes TOML knows, except for pairs of surrogates.
- * <https://toml.io/en/v1.0.0#string>
+ * A string of TOML: printable ASCII as it is, all else as the number of its character, so that
+ * nothing in it can end the string. <https://toml.io/en/v1.0.0#string>
  */
 function toml(text: string): string {
-  return harmlessJson(text).replace(
-    /\\u(d[89ab]..)\\u(d[c-f]..)/gi,
-    (_, high, low) => {
-      const pair = String.fromCharCode(parseInt(high, 16), parseInt(low, 16));
-      return `\\U${pair.codePointAt(0)!.toString(16).padStart(8, "0")}`;
-    },
-  );
+  let inside = "";
+  for (const char of text.toWellFormed()) {
+    const hex = char.codePointAt(0)!.toString(16);
+    inside += /[ !#-[\]-~]/.test(char)
+      ? char
+      : hex.length > 4
+      ? `\\U${hex.padStart(8, "0")}`
+      : `\\u${hex.padStart(4, "0")}`;
+  }
+  return `"${inside}"`;
 }
 
 /** What most clients read: Claude Code, Cursor, Gemini. */

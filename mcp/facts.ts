@@ -14,8 +14,8 @@ import type { Schema } from "./tool.ts";
 
 /** The longest command, prompt or path, in characters. */
 const LONG = 300;
-/** Labels of a session that are told. */
-const MOST_LABELS = 20;
+/** Labels of a session that a list tells. */
+const LISTED_LABELS = 5;
 
 const NULLABLE: Schema = { type: ["string", "null"] };
 
@@ -30,6 +30,7 @@ export const FACTS: Readonly<Record<string, Schema>> = {
   prompt: { type: "string" },
   command: { type: "string" },
   labels: { type: "object", additionalProperties: { type: "string" } },
+  labels_left_out: { type: "integer" },
   cwd: NULLABLE,
   created_at: { type: "string" },
   last_output_at: NULLABLE,
@@ -43,6 +44,7 @@ export const FACTS: Readonly<Record<string, Schema>> = {
 export function factsIn(
   session: Session,
   status: SessionStatus | null,
+  mostLabels = LISTED_LABELS,
 ): Record<string, unknown> {
   const { id, meta, state, createdAt, lastOutputAt } = session;
   const agent = agentOf(meta)?.name ?? meta?.agent ?? null;
@@ -57,9 +59,7 @@ export function factsIn(
         ? { command: commandIn(meta.argv) }
         : { prompt: fact(meta.prompt, LONG) }),
     ...(state.state === "damaged" && { reason: fact(state.reason, LONG) }),
-    ...(meta && Object.keys(meta.labels).length > 0 && {
-      labels: labelsIn(meta.labels),
-    }),
+    ...(meta && labelFacts(meta.labels, mostLabels)),
     cwd: meta && fact(meta.cwd, LONG),
     created_at: createdAt.toISOString(),
     last_output_at: lastOutputAt?.toISOString() ?? null,
@@ -105,10 +105,22 @@ export function commandIn(argv: readonly string[]): string {
   return fact(words.join(" "), LONG);
 }
 
-/** The first labels. */
-function labelsIn(labels: Readonly<Record<string, string>>) {
-  return Object.fromEntries(
-    Object.entries(labels).slice(0, MOST_LABELS)
-      .map(([key, value]) => [fact(key, 80), fact(value)]),
-  );
+/** The first labels, and how many are left out; `parent` tells who has started it, so it stays. */
+function labelFacts(
+  labels: Readonly<Record<string, string>>,
+  most: number,
+): {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly labels_left_out?: number;
+} {
+  const all = Object.entries(labels)
+    .sort(([a], [b]) => Number(b === "parent") - Number(a === "parent"));
+  if (all.length === 0) return {};
+  const shown = all.slice(0, most)
+    .map(([key, value]) => [fact(key, 80), fact(value)]);
+  const left = all.length - shown.length;
+  return {
+    labels: Object.fromEntries(shown),
+    ...(left > 0 && { labels_left_out: left }),
+  };
 }

@@ -16,7 +16,8 @@ import { STATUS_VALUES } from "../screen/program_status.ts";
 import { withoutBlankEnd } from "../screen/screen_text.ts";
 import type { Session } from "../session/find.ts";
 import { STATES, timesAt } from "../store.ts";
-import { CURSOR, decodeCursor, encodeCursor } from "./cursor.ts";
+import { turnTaker } from "../system/async.ts";
+import { CURSOR, cursorOf, encodeCursor, placeIn } from "./cursor.ts";
 import { commandIn, FACTS, factsIn, stateFacts } from "./facts.ts";
 import { hasScreen, readOutput } from "./output.ts";
 import { sessionIn, sessionsIn, type World } from "./scope.ts";
@@ -32,9 +33,8 @@ import { ID, type Tool } from "./tool.ts";
 
 const LOOKS = { readOnlyHint: true, openWorldHint: false };
 
+/** So many sessions are listed at most. A list takes no more room than output does by default, either. */
 const MOST_LISTED = 200;
-/** A list takes no more room than the output that a model reads by default. */
-const MOST_LIST_BYTES = 2 * DEFAULT_MAX_BYTES;
 
 const LIST: Tool = {
   name: "list_sessions",
@@ -69,32 +69,36 @@ const LIST: Tool = {
     sessions: { type: "array", items: { type: "object", properties: FACTS } },
     left_out: { type: "integer", description: "Older ones, not listed" },
   },
-  async run(args, { world }) {
+  async run(args, { world, signal }) {
     const { state, status, labels = {}, limit = 50 } = args;
     const readStatus = statusReader();
+    const takeTurns = turnTaker(signal);
     const wanted = Object.entries(labels);
-    const fitting = (await sessionsIn(world)).filter((session) => {
+    const sessions: object[] = [];
+    let fitting = 0;
+    let bytes = 0;
+    for (const session of await sessionsIn(world)) {
       const has = session.meta?.labels ?? {};
-      return (state === undefined || session.state.state === state) &&
+      const isWanted = (state === undefined || session.state.state === state) &&
         wanted.every(([key, value]) =>
           Object.hasOwn(has, key) && has[key] === value
-        ) && (status === undefined ||
-          status.includes(readStatus(session)?.value));
-    });
-    const sessions: object[] = [];
-    let bytes = 0;
-    for (const session of fitting.slice(0, limit)) {
+        );
+      if (!isWanted) continue;
+      await takeTurns(); // Some agents' files take long to read.
+      if (status && !status.includes(readStatus(session)?.value)) continue;
+      if (fitting++ >= limit || bytes > DEFAULT_MAX_BYTES) continue;
       const facts = factsIn(session, readStatus(session));
-      bytes += bytesIn(harmlessJson(facts));
-      if (bytes > MOST_LIST_BYTES) break;
-      sessions.push(facts);
+      bytes += bytesIn(harmlessJson(facts)) + 1;
+      if (bytes <= DEFAULT_MAX_BYTES) sessions.push(facts);
     }
-    return { sessions, left_out: fitting.length - sessions.length };
+    return { sessions, left_out: fitting - sessions.length };
   },
 };
 
 /** So many of its processes are told. */
 const MOST_PROCESSES = 20;
+/** So many labels are told. */
+const MOST_LABELS = 20;
 /** So many names of variables are told. */
 const MOST_NAMES = 50;
 
@@ -113,6 +117,7 @@ const GET: Tool = {
     ended_at: { type: ["string", "null"] },
     timeout_ms: { type: "integer" },
     env: { type: "array", items: { type: "string" } },
+    env_left_out: { type: "integer" },
     conversation: { type: "string" },
     resumes: { type: "string" },
     restarts: { type: "string" },
@@ -132,6 +137,7 @@ const GET: Tool = {
 function detailsOf(session: Session): object {
   const { meta, paths, state, sizes } = session;
   const { startedAt, endedAt } = timesAt(paths);
+  const names = meta?.env ?? [];
   const processes = processesAt(paths);
   const shown = processes.slice(0, MOST_PROCESSES);
   const conversation = visibleConversation({ ...session, processes })?.id;
@@ -139,13 +145,16 @@ function detailsOf(session: Session): object {
     ? terminalStatusAt(paths, state.state === "running")?.clients
     : undefined;
   return {
-    ...factsIn(session, statusReader()(session)),
+    ...factsIn(session, statusReader()(session), MOST_LABELS),
     ...(meta && { command: commandIn(meta.argv) }),
     pid: state.state === "running" ? state.pids.agent : null,
     started_at: startedAt?.toISOString() ?? null,
     ended_at: endedAt?.toISOString() ?? null,
     ...(meta?.timeoutMs !== undefined && { timeout_ms: meta.timeoutMs }),
-    env: (meta?.env ?? []).slice(0, MOST_NAMES).map((name) => fact(name)),
+    env: names.slice(0, MOST_NAMES).map((name) => fact(name, 80)),
+    ...(names.length > MOST_NAMES && {
+      env_left_out: names.length - MOST_NAMES,
+    }),
     ...(conversation !== undefined && { conversation: fact(conversation) }),
     ...(meta?.resumes !== undefined && { resumes: fact(meta.resumes) }),
     ...(meta?.restarts !== undefined && { restarts: fact(meta.restarts) }),
@@ -192,7 +201,7 @@ const READ_OUTPUT: Tool = {
     state: { type: "string" },
     exit_status: { type: "integer" },
   },
-  async run(args, { world }) {
+  async run(args, { world, signal }) {
     const { id, max_bytes: maxBytes = DEFAULT_MAX_BYTES } = args;
     const stream: LogStream | undefined = args.stream;
     const session = await sessionIn(world, id);
@@ -203,9 +212,9 @@ const READ_OUTPUT: Tool = {
     }
     const since = args.cursor === undefined
       ? undefined
-      : decodeCursor(id, args.cursor).log;
+      : cursorOf(session, args.cursor).log;
     const { root } = world;
-    const options = { root, since, maxBytes, stream };
+    const options = { root, since, maxBytes, stream, signal };
     const { stdout, stderr, notes, end } = await readOutput(session, options);
     const text = stream === "stderr" ? stderr : stdout;
     const isBoth = stream === undefined &&
@@ -219,7 +228,7 @@ const READ_OUTPUT: Tool = {
         stderr_left_out_bytes: stderr.leftOutBytes,
       }),
       ...(notes.length > 0 && { note: notes.join(". ") }),
-      cursor: encodeCursor({ id, log: end }),
+      cursor: encodeCursor(placeIn(session, end)),
       ...stateFacts(session),
     };
   },
@@ -307,7 +316,7 @@ export async function screenOf(
     cursor_row: row,
     cursor_column: column,
     ...(title !== "" && { title: fact(title) }),
-    cursor: encodeCursor({ id, log }),
+    cursor: encodeCursor(placeIn(session, log)),
     ...stateFacts(session),
   };
 }

@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { parseDuration } from "../cli/format.ts";
 import { type LogCursor, readLogCursor } from "../client/logs.ts";
+import { lastInputAt } from "../client/traffic.ts";
 import { type Condition, type Found, waitFor } from "../client/wait.ts";
-import { ArgumentError, SessionError } from "../errors.ts";
+import { SessionError } from "../errors.ts";
 import { agentOf } from "../events/conversation.ts";
 import {
   isSuspended,
@@ -25,31 +25,23 @@ import {
   type SessionAnswer,
   type TurnMark,
 } from "../run/answer.ts";
+import { dialogOf } from "../run/dialog.ts";
 import type { Session } from "../session/find.ts";
 import {
   describeState,
   exitStatus,
   isLive,
   KINDS,
-  readState,
+  noSuchSession,
+  readStopRequest,
 } from "../store.ts";
-import { sleep, startTimer } from "../system/async.ts";
-import { type Cursor, encodeCursor } from "./cursor.ts";
+import { sleep } from "../system/async.ts";
+import { type Cursor, encodeCursor, isOf } from "./cursor.ts";
 import { stateFacts, statusFacts } from "./facts.ts";
 import { sessionIn, type World } from "./scope.ts";
 import { cleanText, DEFAULT_MAX_BYTES, endOfText, fact } from "./text.ts";
+import type { TimeLimit } from "./time_limit.ts";
 import type { Schema } from "./tool.ts";
-
-/** Clients give up after 60 s. */
-const MOST_MS = 50_000;
-const LEAST_MS = 100;
-
-/** The argument `timeout`. */
-export const TIMEOUT: Schema = {
-  type: "string",
-  maxLength: 20,
-  description: "The longest time to wait, up to 50s. Default: 50s",
-};
 
 /** The results of both tools. */
 export const OUTPUT: Readonly<Record<string, Schema>> = {
@@ -62,6 +54,10 @@ export const OUTPUT: Readonly<Record<string, Schema>> = {
   stopped_by: { type: "string" },
   status: { type: ["string", "null"] },
   status_message: { type: "string" },
+  status_now: {
+    type: ["string", "null"],
+    description: "What it is by now, if `status` is past",
+  },
   suspended: { type: "boolean" },
   match: {
     type: "array",
@@ -74,36 +70,6 @@ export const OUTPUT: Readonly<Record<string, Schema>> = {
   reason: { type: "string", description: "Why there is no answer" },
   hint: { type: "string", description: "What to do next" },
 };
-
-/** How long a call may take. */
-export interface TimeLimit extends Disposable {
-  /** Aborted when the time is up, the client has cancelled the call or is gone, or it is over. */
-  readonly signal: AbortSignal;
-  /** Tells whether only the time is up. */
-  readonly isUp: () => boolean;
-}
-
-export function timeLimit(
-  timeout: string | undefined,
-  cancelled: AbortSignal,
-): TimeLimit {
-  const ms = timeout === undefined ? MOST_MS : parseDuration(timeout);
-  if (!(ms >= LEAST_MS && ms <= MOST_MS)) {
-    throw new ArgumentError(
-      `Invalid timeout "${timeout}": use 100ms to 50s, and call again with the returned cursor`,
-    );
-  }
-  const late = new AbortController();
-  const timer = startTimer(ms, () => late.abort());
-  return {
-    signal: AbortSignal.any([cancelled, late.signal]),
-    isUp: () => late.signal.aborted && !cancelled.aborted,
-    [Symbol.dispose]() {
-      timer[Symbol.dispose]();
-      late.abort();
-    },
-  };
-}
 
 /** What a call works in. */
 export interface Bounds {
@@ -121,12 +87,19 @@ export interface Wait {
   readonly maxBytes: number | undefined;
 }
 
+/** What a call returns; `OUTPUT` names the facts. */
+export interface Outcome {
+  /** Whether it was found; otherwise the time is up. */
+  readonly done: boolean;
+  readonly [fact: string]: unknown;
+}
+
 /** What a call returns: what was found, or that the time is up. */
 export async function outcomeOf(
   wait: Wait,
   { world, limit }: Bounds,
-): Promise<object> {
-  const { begin, condition, maxBytes } = wait;
+): Promise<Outcome> {
+  const { begin, maxBytes } = wait;
   const { id } = begin;
   let found: Found | undefined;
   let said: Said | undefined;
@@ -136,38 +109,116 @@ export async function outcomeOf(
   };
   try {
     found = await find(wait, { world, limit }, onProgress);
+    await drawn(begin, found, { world, limit });
     if (isOver(found)) said = await answerOf(begin, found, { world, limit });
   } catch (error) {
     if (!limit.isUp()) throw error;
     found = undefined;
   }
-  const session = await sessionIn(world, id).catch((error) => {
-    // Deleted, by --rm for example.
-    if (found !== undefined) return undefined;
-    throw error;
-  });
-  const status = found !== undefined && "status" in found
-    ? found.status
-    : session
-    ? statusOf(session)
-    : null;
-  const cursor = found === undefined
-    ? { ...begin, log }
-    : cursorBehind(wait, found, world);
-  const missed = found === undefined ? condition : undefined;
-  const hint = hintFor(session, status, missed);
+  const session = await ownSession(begin, found, world);
+  const now = session ? statusOf(session) : null;
+  const told = found !== undefined && "status" in found ? found.status : now;
+  const isPast = session !== undefined && isLive(session.state) &&
+    told?.value !== now?.value;
+  const hint = session && hintFor(session, { wait, found, said, told, now });
   return {
     id,
     done: found !== undefined,
-    cursor: encodeCursor(cursor),
+    cursor: encodeCursor(
+      found ? cursorBehind(wait, found, world) : { ...begin, log },
+    ),
     ...stateOf(session, found),
-    ...statusFacts(status),
+    ...statusFacts(isPast ? told : now ?? told),
+    ...(isPast && { status_now: now?.value ?? null }),
     ...(session && isSuspended(session) && { suspended: true }),
     ...(found && matchOf(found)),
     ...(said?.text !== undefined && answerFacts(said.text, maxBytes)),
     ...(said?.reason !== undefined && { reason: fact(said.reason, 500) }),
     ...(hint !== undefined && { hint }),
   };
+}
+
+/**
+ * The session as it is now; `undefined` if it was deleted, by `--rm` for example, and its end was
+ * found before.
+ *
+ * @throws {SessionError} `not_found`.
+ */
+async function ownSession(
+  begin: Cursor,
+  found: Found | undefined,
+  world: World,
+): Promise<Session | undefined> {
+  const isLost = found !== undefined && "state" in found &&
+    found.state?.state === "lost";
+  const session = isLost
+    ? await settledSession(begin, world)
+    : await sameSession(begin, world);
+  if (session === undefined && found === undefined) {
+    throw noSuchSession(begin.id);
+  }
+  return session;
+}
+
+/** The session of a cursor; `undefined` if it is gone. */
+async function sameSession(
+  cursor: Pick<Cursor, "id" | "born">,
+  world: World,
+): Promise<Session | undefined> {
+  try {
+    const session = await sessionIn(world, cursor.id);
+    return isOf(session, cursor) ? session : undefined;
+  } catch (error) {
+    const isGone = error instanceof SessionError && error.code === "not_found";
+    if (isGone) return undefined;
+    throw error;
+  }
+}
+
+/** How long an end may take to be recorded, and the files of a deleted session to go. */
+const ENDING_MS = 1_000;
+
+/**
+ * The same, once its end is recorded. A session that is being deleted ends first, or seems lost:
+ * that is waited out.
+ */
+async function settledSession(
+  cursor: Pick<Cursor, "id" | "born">,
+  world: World,
+): Promise<Session | undefined> {
+  const deadline = performance.now() + ENDING_MS;
+  for (;;) {
+    const session = await sameSession(cursor, world);
+    if (session === undefined || performance.now() >= deadline) return session;
+    const isDeleted = readStopRequest(session.paths)?.by === "delete";
+    if (!isLive(session.state) && !isDeleted) return session;
+    await sleep(20);
+  }
+}
+
+/** How long a terminal must be silent to have been drawn, and how long that is waited for. */
+const QUIET_MS = 300;
+const SETTLE_MS = 1_500;
+
+/** An agent tells that it is blocked before it draws its dialog, and drops keys until then. */
+async function drawn(
+  { id }: Cursor,
+  found: Found,
+  { world: { root }, limit: { signal } }: Bounds,
+): Promise<void> {
+  const status = "status" in found ? found.status : null;
+  if (status?.value !== "blocked") return;
+  const at = status.since?.getTime();
+  const since = { stdout: null, stderr: null, at };
+  try {
+    await waitFor(id, { for: "idle", idleMs: QUIET_MS }, {
+      ...{ root, signal, timeoutMs: SETTLE_MS },
+      ...(at !== undefined && { since }),
+    });
+  } catch (error) {
+    // It goes on drawing, or has ended; or the time is up.
+    if (!(error instanceof SessionError) && !signal.aborted) throw error;
+  }
 }
 
 /** Waits on from where the chain is. */
@@ -204,23 +255,29 @@ async function find(
   }
 }
 
-/** Where the next wait begins: behind what was found. */
+/**
+ * Where the next wait begins: behind what was found. Output and events that were not looked for
+ * are still to come: reading on there loses nothing.
+ */
 function cursorBehind(
   { begin, condition }: Wait,
   found: Found,
   { root }: World,
 ): Cursor {
-  const { id, turn } = begin;
+  const { id, born, turn } = begin;
   try {
-    const log = readLogCursor(id, { root });
-    if (found.for === "output") {
-      const { events } = begin.log;
-      return { id, log: { ...found.cursor, events, at: log.at } };
-    }
+    const now = readLogCursor(id, { root });
+    const { stdout, stderr } = found.for === "output"
+      ? found.cursor
+      : found.for === "screen"
+      ? now
+      : begin.log;
+    const { events } = "events" in found ? found : begin.log;
+    const log = { stdout, stderr, events, at: now.at };
     // It is to be gone on with: the answer is still to come.
     const isHeld = condition.for === "turn" && "status" in found &&
       found.status?.value === "blocked";
-    return { id, log, ...(isHeld && { turn }) };
+    return { id, born, log, ...(isHeld && { turn }) };
   } catch (error) {
     if (error instanceof SessionError) return begin; // It is gone.
     throw error;
@@ -312,41 +369,88 @@ function stateOf(session: Session | undefined, found: Found | undefined) {
   if (session) return stateFacts(end ? { ...session, state: end } : session);
   const code = end && exitStatus(end);
   return {
-    state: end?.state ?? "deleted",
+    state: end?.state === "exited" ? end.state : "deleted",
     ...(code !== undefined && { exit_status: code }),
   };
 }
 
+/** What a hint is about. */
+interface Seen {
+  readonly wait: Wait;
+  readonly found: Found | undefined;
+  readonly said: Said | undefined;
+  /** The status that was found, which may be past. */
+  readonly told: SessionStatus | null;
+  readonly now: SessionStatus | null;
+}
+
 /**
- * What to do about a program that waits for its user, or one that will never tell. No word of the
- * program's own is in it: a model may take a hint for an instruction.
+ * What to do next. No word of the program's own is in it: a model may take a hint for an
+ * instruction.
  */
-function hintFor(
-  session: Session | undefined,
-  status: SessionStatus | null,
-  missed: Condition | undefined,
-): string | undefined {
-  if (!session?.meta || !isLive(session.state)) return undefined;
-  if (status?.value === "blocked") {
-    const need = `It waits for ${needOf({ kind: status.kind })}`;
-    if (KINDS[session.meta.kind].accepts.length === 0) {
-      return `${need}, but takes no input: stop_session, and start it so that it needs none`;
-    }
-    const input = status.kind === "question" ? "text or keys" : "keys";
-    return `${need}: look with read_screen, answer with send_input and ${input}, then wait on with this cursor`;
+function hintFor(session: Session, seen: Seen): string | undefined {
+  const { told, now } = seen;
+  if (!isLive(session.state)) return hintForEnded(session, seen);
+  if (now?.value === "blocked") return hintForBlocked(session, now);
+  if (told?.value === "blocked") {
+    return "It was blocked, and is so no longer: wait on with this cursor for what came after";
   }
-  const isSilent = missed?.for === "turn" && status === null &&
-    agentOf(session.meta) === undefined;
-  if (!isSilent || KINDS[session.meta.kind].accepts.length === 0) return;
-  return 'Nothing tells when a turn of this program is over: wait for "idle=3s", output=REGEX or screen=REGEX instead';
+  return seen.found === undefined ? hintForMissed(session, seen) : undefined;
+}
+
+function hintForBlocked(
+  { meta }: Session,
+  { kind }: SessionStatus,
+): string {
+  const need = `It waits for ${needOf({ kind })}`;
+  if (meta !== null && KINDS[meta.kind].accepts.length === 0) {
+    return `${need}, but takes no input: stop_session, and start it so that it needs none`;
+  }
+  const input = kind === "question" ? "text or keys" : "keys";
+  return `${need}: look with read_screen, answer with send_input and ${input}, then wait on with this cursor`;
+}
+
+/** An agent that hasn't begun so long after its last input will not. */
+const RESTING_MS = 10_000;
+
+/** What has been waited for in vain, and may never come. */
+function hintForMissed(
+  session: Session,
+  { wait: { condition }, now }: Seen,
+): string | undefined {
+  const { meta } = session;
+  if (meta === null || KINDS[meta.kind].accepts.length === 0) return undefined;
+  if (condition.for !== "turn" && condition.for !== "status") return undefined;
+  const agent = agentOf(meta);
+  if (now === null && agent === undefined && condition.for === "turn") {
+    return 'Nothing tells when a turn of this program is over: wait for "idle=3s", output=REGEX or screen=REGEX instead';
+  }
+  if (now === null && agent && dialogOf(session)?.isTold === false) {
+    return `It has not told yet what it is doing, and may show a dialog: look with read_screen, answer with send_input and keys, then wait on with this cursor`;
+  }
+  const isResting = now !== null && now.value !== "working" &&
+    Date.now() - lastInputAt(session.paths) >= RESTING_MS;
+  if (condition.for !== "turn" || !agent || !isResting) return undefined;
+  return "It works on nothing now: ask_agent gives it a prompt";
+}
+
+function hintForEnded(
+  { meta }: Session,
+  { wait: { condition }, found, said, told }: Seen,
+): string | undefined {
+  if (told?.value === "blocked") return "It was blocked, and has ended since";
+  if (said?.reason !== undefined) return "read_output shows what it wrote";
+  const isAgent = meta !== null && agentOf(meta) !== undefined;
+  if (condition.for !== "turn" || found === undefined || isAgent) return;
+  return "It has ended, and is no agent that tells its answer: read_output shows what it wrote";
 }
 
 /** An error of the library, with what to do next by these tools. */
-export function inWordsOfTools(
+export async function inWordsOfTools(
   error: unknown,
-  { id, paths }: Session,
-  what: string,
-): unknown {
+  { id, createdAt }: Session,
+  { world, what }: { readonly world: World; readonly what: string },
+): Promise<unknown> {
   if (!(error instanceof SessionError)) return error;
   const { code } = error;
   if (code === "unsupported" && what === "turn") {
@@ -355,8 +459,12 @@ export function inWordsOfTools(
     return new SessionError(code, message, { id, cause: error });
   }
   if (code !== "wrong_state") return error;
-  const message = `Session "${id}" has ended without "${fact(what, 100)}": ${
-    describeState(readState(paths))
-  }; read_output shows what it wrote`;
+  const session = await settledSession({ id, born: +createdAt }, world);
+  if (session === undefined) return noSuchSession(id);
+  const { state } = session;
+  const end = isLive(state) ? "" : `: ${describeState(state)}`;
+  const message = `Session "${id}" has ended without "${
+    fact(what, 100)
+  }"${end}; read_output shows what it wrote`;
   return new SessionError(code, message, { id, cause: error });
 }

@@ -27,6 +27,7 @@ import { unstyledText } from "../screen/clean_text.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import type { Session } from "../session/find.ts";
 import { isLive, KINDS, type Paths } from "../store.ts";
+import { turnTaker } from "../system/async.ts";
 import { concat } from "../system/bytes.ts";
 import { exists, openFile } from "../system/files.ts";
 import { type BoundedText, bytesIn, cleanText, endOfText } from "./text.ts";
@@ -40,6 +41,8 @@ export interface OutputOptions {
   readonly maxBytes: number;
   /** Only this stream. */
   readonly stream?: LogStream | undefined;
+  /** Stops the reading. */
+  readonly signal?: AbortSignal;
 }
 
 /** Some output. */
@@ -55,7 +58,7 @@ export interface Output {
 const NOTHING: BoundedText = { text: "", leftOutBytes: 0 };
 
 const PLACE_IS_GONE =
-  "The output no longer goes back to the cursor: this is the end of what is kept";
+  "The output no longer goes back to the cursor: this is the end of what is kept, and at least left_out_bytes are left out";
 
 /** Tells whether a session is, or was, a terminal. */
 export function hasScreen({ meta, paths }: Session): boolean {
@@ -83,13 +86,13 @@ async function readStreams(
   { id, paths, state }: Session,
   { root, since, maxBytes, stream }: OutputOptions,
 ): Promise<Output> {
-  // Of a stream that isn't read, the cursor tells the same moment.
+  // Before the reading: what comes after it is left for the next one.
   const now = readLogCursor(id, { root });
   const read = async (one: LogStream): Promise<Read | undefined> => {
     if (stream !== undefined && stream !== one) return undefined;
-    const from = since?.[one];
     return await readStream(paths[one], {
-      from,
+      from: since?.[one],
+      now: now[one],
       maxBytes,
       live: isLive(state),
     });
@@ -108,8 +111,9 @@ async function readStreams(
     notes: isGone ? [PLACE_IS_GONE] : [],
     end: {
       ...now,
-      ...(out && { stdout: out.end }),
-      ...(err && { stderr: err.end }),
+      // A stream that isn't read keeps its place: the next reading of both loses nothing.
+      stdout: out ? out.end : (since ?? now).stdout,
+      stderr: err ? err.end : (since ?? now).stderr,
     },
   };
 }
@@ -129,8 +133,10 @@ interface Read extends BoundedText {
 
 async function readStream(
   path: string,
-  { from, maxBytes, live }: {
+  { from, now, maxBytes, live }: {
     readonly from: LogPosition | null | undefined;
+    /** The end of the log at a moment before. */
+    readonly now: LogPosition | null;
     readonly maxBytes: number;
     readonly live: boolean;
   },
@@ -140,7 +146,8 @@ async function readStream(
   const pieces: Uint8Array[] = [];
   for (let bytes; (bytes = await log.read());) pieces.push(bytes);
   const bytes = concat(pieces);
-  const end = log.position ?? endOfLog(path);
+  // If nothing was read, nothing had come until `now` either.
+  const end = log.position ?? now;
   const isGone = !!from &&
     (end?.file !== from.file || end.offset < from.offset);
   // Nothing there, or nothing that is read: a link, or a pipe.
@@ -194,36 +201,46 @@ function unfinished(bytes: Uint8Array): number {
 const PLAYED_BYTES = 16;
 const LEAST_PLAYED_BYTES = 256 * 1024;
 const MOST_PLAYED_BYTES = 1024 * 1024;
+/** So long it may take. Other calls are answered meanwhile. */
+const WORK_MS = 5000;
 
 async function readTerminal(
   { id, paths }: Session,
-  { root, since, maxBytes }: OutputOptions,
+  { root, since, maxBytes, signal }: OutputOptions,
 ): Promise<Output> {
-  const { FULL_SCREEN, readPlainLog } = await import("../client/plain_log.ts");
+  const { FULL_SCREEN, readPlainLog, TOOK_TOO_LONG } = await import(
+    "../client/plain_log.ts"
+  );
   const notes: string[] = [];
+  // Before the reading, whose own end may be another.
+  const now = readLogCursor(id, { root });
   const left = since && bytesSince(paths.stdout, since.stdout);
   const isGone = since?.stdout && left === undefined;
   if (isGone) notes.push(PLACE_IS_GONE);
   const from = isGone || !since?.stdout ? undefined : since;
-  const screen = from && left! > 0
-    ? await screenAt(paths, from.stdout!)
-    : undefined;
-  // Before the reading: what comes in between is read again, and not lost.
-  const end = readLogCursor(id, { root });
-  if (left === 0) return { stdout: NOTHING, stderr: NOTHING, notes, end };
+  if (left === 0) return { stdout: NOTHING, stderr: NOTHING, notes, end: now };
+  const screen = from && await screenAt(paths, from.stdout!, signal);
+  if (from && screen === undefined) notes.push(SCREEN_IS_UNKNOWN);
   const played = Math.min(
     MOST_PLAYED_BYTES,
     Math.max(LEAST_PLAYED_BYTES, maxBytes * PLAYED_BYTES),
   );
   const lines = new LastLines(maxBytes);
+  let end = from?.stdout ?? now.stdout;
   const read = readPlainLog(id, {
     root,
     since: from,
     screen,
     maxBytes: played,
+    workMs: WORK_MS,
+    signal,
+    onEnd: (position) => end = position,
     onNotice: (message) => {
-      if (message !== FULL_SCREEN) return;
-      notes.push(`${message}. What it shows now: read_screen`);
+      if (message === FULL_SCREEN) {
+        notes.push(`${message}. What it shows now: read_screen`);
+      } else if (message === TOOK_TOO_LONG) {
+        notes.push(`${message}. The rest: read_output with this cursor`);
+      }
     },
   });
   for await (const line of read) lines.push(cleanText(line).trimEnd());
@@ -231,8 +248,7 @@ async function readTerminal(
     ? await newSince(screen, lines.text)
     : lines.text;
   const { text, leftOutBytes } = endOfText(found, maxBytes);
-  const kept = sizeOf(paths) ?? 0;
-  const unread = Math.max(0, (from ? left! : kept) - played);
+  const unread = Math.max(0, (from ? left! : sizeOf(paths)) - played);
   return {
     stdout: {
       text,
@@ -240,7 +256,7 @@ async function readTerminal(
     },
     stderr: NOTHING,
     notes,
-    end,
+    end: { ...now, stdout: end },
   };
 }
 
@@ -289,13 +305,19 @@ class LastLines {
   }
 }
 
-/** So much output before a place is played to know the screen there. */
+/** So much output before a place is played to know the screen there, for at most so long. */
 const BEFORE_BYTES = 256 * 1024;
+const BEFORE_MS = 500;
+const PIECE_BYTES = 4 * 1024;
 
-/** The screen of a terminal as it was at a place in its log. */
+const SCREEN_IS_UNKNOWN =
+  "It isn't known what the screen showed at the cursor: lines may be missing or appear twice";
+
+/** The screen of a terminal as it was at a place in its log; `undefined` if that can't be known. */
 async function screenAt(
   paths: Paths,
   { file: key, offset }: LogPosition,
+  signal: AbortSignal | undefined,
 ): Promise<ScreenText | undefined> {
   const path = [paths.stdout, `${paths.stdout}.1`]
     .find((one) => endOfLog(one)?.file === key);
@@ -311,7 +333,13 @@ async function screenAt(
   }
   const buffer = new Uint8Array(BEFORE_BYTES);
   const length = await file.read(buffer.subarray(0, offset - start), start);
-  screen.append(buffer.subarray(0, length));
-  if (screen.isBehind) screen.catchUp();
+  const takeTurns = turnTaker(signal);
+  const deadline = performance.now() + BEFORE_MS;
+  for (let at = 0; at < length; at += PIECE_BYTES) {
+    await takeTurns();
+    if (performance.now() > deadline) return undefined;
+    screen.append(buffer.subarray(at, Math.min(length, at + PIECE_BYTES)));
+    screen.catchUp();
+  }
   return screen.text({ ansi: true, scrollback: 0 });
 }

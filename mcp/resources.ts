@@ -11,7 +11,7 @@ import { describeError } from "../cli/io.ts";
 import { readEvents } from "../client/events.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import type { Session } from "../session/find.ts";
-import { encodeCursor } from "./cursor.ts";
+import { encodeCursor, placeIn } from "./cursor.ts";
 import { commandIn, stateFacts } from "./facts.ts";
 import { screenOf } from "./looking.ts";
 import { hasScreen, readOutput } from "./output.ts";
@@ -29,7 +29,7 @@ const PARTS: Readonly<Record<Part, readonly [string, string]>> = {
   ],
 };
 
-/** The parts of this many sessions are listed. */
+/** The parts of this many sessions are listed, in no more room than output takes by default. */
 const MOST_SESSIONS = 50;
 
 /** The URI of a part of a session. */
@@ -115,13 +115,19 @@ export function protocolError(error: unknown): Error {
 
 async function list(world: World): Promise<object> {
   const sessions = await sessionsIn(world);
-  const resources = sessions.slice(0, MOST_SESSIONS).flatMap((session) => {
+  const resources: object[] = [];
+  let [listed, bytes] = [0, 0];
+  for (const session of sessions.slice(0, MOST_SESSIONS)) {
     const parts: Part[] = hasScreen(session)
       ? ["log", "screen", "events"]
       : ["log", "events"];
-    return parts.map((part) => resourceOf(session, part));
-  });
-  const left = Math.max(0, sessions.length - MOST_SESSIONS);
+    const own = parts.map((part) => resourceOf(session, part));
+    bytes += bytesIn(harmlessJson(own));
+    if (bytes > DEFAULT_MAX_BYTES) break;
+    resources.push(...own);
+    listed++;
+  }
+  const left = sessions.length - listed;
   return { resources, ...(left > 0 && { _meta: { left_out_sessions: left } }) };
 }
 
@@ -170,16 +176,17 @@ const READERS: Readonly<
     (world: World, session: Session, signal: AbortSignal) => Promise<Content[]>
   >
 > = {
-  async log({ root }, session) {
+  async log({ root }, session, signal) {
     const { stdout, stderr, notes, end } = await readOutput(session, {
       root,
       since: undefined,
       maxBytes: DEFAULT_MAX_BYTES,
+      signal,
     });
     const facts = {
       ...stateFacts(session),
       ...(notes.length > 0 && { note: notes.join(". ") }),
-      cursor: encodeCursor({ id: session.id, log: end }),
+      cursor: encodeCursor(placeIn(session, end)),
     };
     const streams = { stdout, stderr };
     return Object.entries(streams)

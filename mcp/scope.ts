@@ -1,6 +1,6 @@
 /**
  * Which sessions a server sees and touches: those that it has started, and all that these have
- * started, by their label `parent`. With `--all` it sees every session. It never acts on the session
+ * started, by their label `parent`. With `--all` it sees every session. It never acts on a session
  * that it runs in.
  *
  * A server within a session starts sessions as that session does: they get its id as their parent.
@@ -11,16 +11,18 @@
 import { ArgumentError, messageOf, SessionError } from "../errors.ts";
 import { carriedAround } from "../process/carriers.ts";
 import { HARMFUL } from "../screen/clean_text.ts";
-import {
-  getSession,
-  type ListOptions,
-  listSessions,
-  type Session,
-} from "../session/find.ts";
+import { LABEL_VALUE_LENGTH } from "../session/create.ts";
+import { getSession, listSessions, type Session } from "../session/find.ts";
 import { parentsOf } from "../session/parent.ts";
-import { basename, dirname } from "../std.ts";
+import { basename, dirname, join } from "../std.ts";
 import { isId, noSuchSession, openRoot, pathsIn } from "../store.ts";
-import { exists, isGranted } from "../system/files.ts";
+import { sleep } from "../system/async.ts";
+import {
+  exists,
+  isAbsence,
+  isGranted,
+  lastingIdentityOf,
+} from "../system/files.ts";
 
 /** What a server works on. */
 export interface World {
@@ -28,6 +30,11 @@ export interface World {
   readonly root: string;
   /** The id of the session that the server runs in, if it runs in one. */
   readonly self: string | undefined;
+  /**
+   * The ids of all sessions that the server runs in, by its own environment and its ancestors': its
+   * own can be set to anything.
+   */
+  readonly around: ReadonlySet<string>;
   /** The value of the label `parent` of the sessions that it starts. */
   readonly parent: string;
   /** All sessions are in its scope. */
@@ -37,6 +44,11 @@ export interface World {
    * in milliseconds: earlier, another session may have had it.
    */
   readonly origins: ReadonlyMap<string, number>;
+  /**
+   * What the server has started: the directory of each id. It is in the scope even if its metadata
+   * is damaged, or the clock was set back.
+   */
+  readonly started: Map<string, string>;
 }
 
 /**
@@ -48,28 +60,35 @@ export interface World {
  */
 export async function worldHere(all: boolean): Promise<World> {
   const named = Deno.env.get("CODEX_SESSION_HOME") ? openRoot() : undefined;
-  const around = sessionAround(named);
+  const [nearest, ...others] = sessionsAround(named);
   const root = named ??
-    openRoot(around === undefined ? {} : { root: dirname(around) });
-  if (around === undefined) {
-    const parent = ownDirectory();
+    openRoot(nearest === undefined ? {} : { root: dirname(nearest) });
+  const started = new Map<string, string>();
+  if (nearest === undefined) {
+    const parent = await ownDirectory();
     const origins = new Map([[parent, 0]]);
-    return { root, self: undefined, parent, all, origins };
+    const around = new Set<string>();
+    return { root, self: undefined, around, parent, all, origins, started };
   }
-  const self = basename(around);
+  const self = basename(nearest);
+  const around = new Set([
+    self,
+    ...others.filter((dir) => dirname(dir) === root)
+      .map((dir) => basename(dir)),
+  ]);
   const origins = await originsOf(self, root);
-  return { root, self, parent: self, all, origins };
+  return { root, self, around, parent: self, all, origins, started };
 }
 
-/** The directory of the session, of this root or of any, that this process runs in. */
-function sessionAround(root: string | undefined): string | undefined {
+/** The directories of the sessions, of this root or of any, around this process, the nearest first. */
+function sessionsAround(root: string | undefined): string[] {
   const variable = "CODEX_SESSION_DIR";
   const own = isGranted({ name: "env", variable }) && Deno.env.get(variable);
   const isSession = (dir: string) =>
     (root === undefined || dirname(dir) === root) && isId(basename(dir)) &&
     isGranted({ name: "read", path: dir }) &&
     exists(pathsIn(dir, basename(dir)).lock);
-  return own && isSession(own) ? own : carriedAround().find(isSession);
+  return [...own ? [own] : [], ...carriedAround()].filter(isSession);
 }
 
 /** The session, and those whose conversation it goes on with: their sessions are its own. */
@@ -91,8 +110,8 @@ async function originsOf(
   return origins;
 }
 
-/** This process's directory, as a label can hold it. */
-function ownDirectory(): string {
+/** This process's directory, as a label can hold it: no two directories share one. */
+async function ownDirectory(): Promise<string> {
   let dir: string;
   try {
     dir = Deno.cwd();
@@ -101,19 +120,35 @@ function ownDirectory(): string {
       `Cannot tell this server's directory: ${messageOf(error)}`,
     );
   }
-  return dir.replace(HARMFUL, encodeURIComponent).slice(-MAX_LENGTH);
+  const name = dir.replaceAll("%", "%25").replace(HARMFUL, encodeURIComponent);
+  if (name.length <= LABEL_VALUE_LENGTH) return name;
+  const bytes = new TextEncoder().encode(dir);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `sha256:${hash.toHex()}`;
 }
 
-/** The longest value of a label. */
-const MAX_LENGTH = 1000;
-
 /** The sessions of a server's scope, newest first. */
-export async function sessionsIn(
-  world: World,
-  options: Omit<ListOptions, "root"> = {},
-): Promise<Session[]> {
-  const sessions = await listSessions({ ...options, root: world.root });
+export async function sessionsIn(world: World): Promise<Session[]> {
+  const sessions = await listedAfter(world);
   return sessions.filter((session) => isIn(world, session));
+}
+
+/** The next listing for each server. */
+const listings = new WeakMap<World, Promise<readonly Session[]>>();
+
+/**
+ * All sessions, listed after the call. Many can take a second in which nothing else is answered, so
+ * calls that come together share a listing.
+ */
+function listedAfter(world: World): Promise<readonly Session[]> {
+  const next = listings.get(world);
+  if (next !== undefined) return next;
+  const listing = sleep(0).then(() => {
+    listings.delete(world);
+    return listSessions({ root: world.root });
+  });
+  listings.set(world, listing);
+  return listing;
 }
 
 /**
@@ -136,7 +171,7 @@ export async function sessionIn(world: World, id: string): Promise<Session> {
  * @throws {SessionError} also `unsupported` for the session that the server runs in.
  */
 export async function targetIn(world: World, id: string): Promise<Session> {
-  if (id !== world.self) return await sessionIn(world, id);
+  if (!world.around.has(id)) return await sessionIn(world, id);
   throw new SessionError(
     "unsupported",
     `Cannot act on session "${id}": this server runs in it`,
@@ -144,12 +179,30 @@ export async function targetIn(world: World, id: string): Promise<Session> {
   );
 }
 
+/** Notes that a server has started a session: another one may have its id later. */
+export function noteStart({ root, started }: World, id: string): void {
+  const identity = lastingIdentityAt(join(root, id));
+  if (identity !== undefined) started.set(id, identity);
+}
+
+/** What tells a directory from any other; `undefined` if there is none. */
+function lastingIdentityAt(dir: string): string | undefined {
+  try {
+    return lastingIdentityOf(Deno.lstatSync(dir));
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Tells whether a server, or what it has started, has started a session. */
 function isIn(
-  { self, all, origins }: World,
-  { id, meta, createdAt }: Session,
+  { self, all, origins, started }: World,
+  { id, meta, createdAt, paths }: Session,
 ): boolean {
   if (all) return true;
+  const own = started.get(id);
+  if (own !== undefined && own === lastingIdentityAt(paths.dir)) return true;
   // Nothing tells who has started a damaged one.
   if (id === self || meta === null) return false;
   return parentsOf(meta).some((parent) => {

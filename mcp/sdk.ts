@@ -5,8 +5,8 @@
  * @module
  */
 export {
-  fromJsonSchema,
   McpServer,
   parseJSONRPCMessage,
 } from "npm:@modelcontextprotocol/server@2.4.0";
 export { serveStdio } from "npm:@modelcontextprotocol/server@2.4.0/stdio";
+export { Ajv } from "npm:@modelcontextprotocol/server@2.4.0/validators/ajv";

@@ -8,11 +8,13 @@ import { configured, parseTerminalSize } from "../cli/config.ts";
 import { parsePeriod } from "../cli/format.ts";
 import { defaultAgent, linesOf } from "../cli/start.ts";
 import { encodeCursor } from "./cursor.ts";
-import { ArgumentError } from "../errors.ts";
+import { ArgumentError, SessionError } from "../errors.ts";
 import { type CreateOptions, createSession } from "../session/create.ts";
+import { noteStart } from "./scope.ts";
 import { PARENT } from "../session/parent.ts";
 import { type Kind, KIND_NAMES, KINDS } from "../store.ts";
 import { type Schema, type Tool } from "./tool.ts";
+import { checkPrompt } from "./typing.ts";
 
 /** The longest prompt, in characters: on Linux an argument has 128 KiB at most. */
 const MOST_PROMPT_LENGTH = 100_000;
@@ -67,19 +69,21 @@ repository only, or in a directory that its user trusts",
       type: "string",
       minLength: 1,
       maxLength: MOST_PROMPT_LENGTH,
-      description: "What the agent is to do; name a file for what is long",
+      description:
+        "What the agent is to do, beginning with a word; name a file for what is long",
     },
     kind: {
       type: "string",
       enum: KIND_NAMES,
       description:
-        "exec: no input, runs to its end; an agent does one turn. repl: reads lines that send_input \
-sends. pty: a terminal; an agent can be asked again with ask_agent. Default: exec for a command, pty \
+        "exec: no input, runs to its end; an agent does one turn. repl: a command that reads lines, which \
+send_input sends. pty: a terminal; an agent can be asked again with ask_agent. Default: exec for a command, pty \
 for an agent",
     },
     id: {
       type: "string",
-      description: "1 to 64 letters, digits, - and _. Default: a new name",
+      description:
+        "1 to 64 letters, digits, - and _; not digits only, nor beginning with -. Default: a new name",
     },
     cwd: {
       type: "string",
@@ -123,17 +127,31 @@ for an agent",
       notify: configured("notify") || undefined,
       graceMs: timeoutMs === undefined ? undefined : configured("grace"),
       signal,
+    }).catch((error) => {
+      throw failureFor(id, error);
     });
+    noteStart(world, session.id);
     const at = Date.parse(session.meta.createdAt);
     const log = { stdout: null, stderr: null, events: null, at };
     return {
       id: session.id,
       kind: what.kind,
       ...what.agent !== undefined && { agent: what.agent },
-      cursor: encodeCursor({ id: session.id, log }),
+      cursor: encodeCursor({ id: session.id, born: at, log }),
     };
   },
 };
+
+/**
+ * The error of a start that has failed, for who has given this id: no session has an id that was
+ * made up, and one with a taken id may be out of the scope.
+ */
+function failureFor(id: string | undefined, error: unknown): unknown {
+  if (!(error instanceof SessionError)) return error;
+  const { code, message } = error;
+  const own = code === "exists" ? message.split("; ")[0]! : message;
+  return new SessionError(code, own, { id, cause: error });
+}
 
 /** What to start. */
 type Program =
@@ -157,6 +175,7 @@ async function programOf(
       "Nothing to start: give command, or agent and prompt",
     );
   }
+  if (prompt !== undefined) checkPrompt(prompt);
   const name = agent ?? defaultAgent();
   const own = kind ?? "pty";
   const lines = await linesOf(name, own);
@@ -169,8 +188,21 @@ async function programOf(
   const args = prompt === undefined
     ? lines.start([], newId)
     : lines.begin?.(prompt, newId) ?? lines.start(["--", prompt], newId);
-  const all = [...await lines.program(), ...args];
+  const program = await Promise.resolve(lines.program()).catch((error) => {
+    const isMissing = own === "repl" && error instanceof SessionError &&
+      error.code === "program_not_found";
+    throw isMissing ? noRepl(name) : error;
+  });
+  const all = [...program, ...args];
   return { command: all, kind: own, agent: name, prompt };
+}
+
+/** No release of an agent has such a program; only a user's own. */
+function noRepl(name: string): SessionError {
+  return new SessionError(
+    "program_not_found",
+    `Cannot start ${name} with kind repl: no program for that is installed; use kind pty, or exec for one turn`,
+  );
 }
 
 /** The user's defaults for terminals. */

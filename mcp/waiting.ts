@@ -6,21 +6,16 @@
 import { parseCondition } from "../cli/wait.ts";
 import { readLogCursor } from "../client/logs.ts";
 import { type Condition } from "../client/wait.ts";
-import { SessionError } from "../errors.ts";
+import { ArgumentError, SessionError } from "../errors.ts";
 import { lookForConversation } from "../events/conversation.ts";
 import type { Session } from "../session/find.ts";
 import { KINDS } from "../store.ts";
-import { CURSOR, type Cursor, decodeCursor } from "./cursor.ts";
+import { CURSOR, type Cursor, cursorOf, placeIn } from "./cursor.ts";
 import { limited } from "./pattern.ts";
-import {
-  inWordsOfTools,
-  outcomeOf,
-  OUTPUT,
-  timeLimit,
-  TIMEOUT,
-} from "./outcome.ts";
+import { inWordsOfTools, outcomeOf, OUTPUT } from "./outcome.ts";
 import { sessionIn, type World } from "./scope.ts";
 import { MAX_BYTES } from "./text.ts";
+import { timeLimit, TIMEOUT } from "./time_limit.ts";
 import { ID, type Tool } from "./tool.ts";
 
 /** `wait_for_session`. */
@@ -51,8 +46,8 @@ export const WAIT: Tool = {
     const session = await sessionIn(world, id);
     checkScreen(session, condition);
     const begin = args.cursor === undefined
-      ? beginningOf(id, world)
-      : decodeCursor(id, args.cursor);
+      ? beginningOf(session, world)
+      : cursorOf(session, args.cursor);
     // What it doesn't see is only less known later.
     lookForConversation(session, limit.signal).catch(() => {});
     const isFirst = args.cursor === undefined;
@@ -60,12 +55,28 @@ export const WAIT: Tool = {
     try {
       return await outcomeOf(wait, { world, limit });
     } catch (error) {
-      throw inWordsOfTools(error, session, what);
+      throw await inWordsOfTools(error, session, { world, what });
     }
   },
 };
 
+/** The conditions that need a value, with one. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  idle: "idle=10s",
+  output: "output=tests passed",
+  screen: "screen=tests passed",
+  status: "status=blocked,done,error",
+};
+
 async function conditionOf(text: string): Promise<Condition> {
+  const name = text.replace(/=$/, "");
+  if (Object.hasOwn(EXAMPLES, name)) {
+    const example = `"${name}" needs a value, such as "${EXAMPLES[name]}"`;
+    throw new ArgumentError(`Invalid condition "${text}": ${example}`);
+  }
+  if (text === "exit=" || text === "turn=") {
+    throw new ArgumentError(`Invalid condition "${text}": use "${name}"`);
+  }
   const condition = parseCondition(text);
   return "pattern" in condition
     ? { ...condition, pattern: await limited(condition.pattern) }
@@ -73,9 +84,10 @@ async function conditionOf(text: string): Promise<Condition> {
 }
 
 /** Where a wait without a cursor begins: all output counts, and what happens from now on. */
-function beginningOf(id: string, { root }: World): Cursor {
-  const { events, at } = readLogCursor(id, { root });
-  return { id, log: { stdout: null, stderr: null, events, at }, all: true };
+function beginningOf(session: Session, { root }: World): Cursor {
+  const { events, at } = readLogCursor(session.id, { root });
+  const log = { stdout: null, stderr: null, events, at };
+  return { ...placeIn(session, log), all: true };
 }
 
 function checkScreen({ id, meta }: Session, condition: Condition): void {

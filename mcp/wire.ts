@@ -2,13 +2,15 @@
  * The connection to a client: messages of JSON-RPC, one on each line of standard input and output.
  * Not the library's own: that one ends with a long message, and silently drops a wrong one.
  *
- * Whatever a client writes, the server goes on. A client that doesn't read is not read from either,
- * so that the answers to it don't fill the memory.
+ * Whatever a client writes, the server goes on. It takes a number of requests at the same time and
+ * refuses more, so that the answers to a client that doesn't read them don't fill the memory, while
+ * cancellations and the end of the input are still read.
  *
  * @module
  */
 import type { Io } from "../cli/io.ts";
 import { within } from "../system/async.ts";
+import { concat } from "../system/bytes.ts";
 
 /** A message of JSON-RPC, as far as this module looks into it. */
 export interface Message {
@@ -19,8 +21,10 @@ export interface Message {
 
 /** The longest message, in bytes. */
 const MAX_BYTES = 10 * 1024 * 1024;
-/** With more than this to be written, nothing is read. */
-const MAX_QUEUED = 4 * 1024 * 1024;
+/** The most requests that are being answered, or whose answers are not read; 100 may be subscriptions. */
+export const MOST_ASKED = 150;
+/** With more refusals than this to be written, nothing is read. */
+const MOST_REFUSED = 10_000;
 /** How long what was asked before the end of the input may take to be answered, in milliseconds. */
 const LAST_ANSWERS_MS = 300;
 
@@ -40,22 +44,26 @@ export interface Wire {
  * The connection to a client on standard input and output.
  *
  * @param parse Makes a message of parsed JSON, or throws.
+ * @param refusalOf Tells why a request is refused, if it is.
  */
 export function openWire(
   io: Pick<Io, "stdin" | "write">,
   parse: (json: unknown) => Message,
+  refusalOf: (message: Message) => string | undefined = () => undefined,
 ): Wire {
   const { promise: closed, resolve } = Promise.withResolvers<void>();
   let isClosed = false;
-  let queued = 0;
+  let refused = 0;
   let written: Promise<void> = Promise.resolve();
-  const asked = new Set<unknown>();
+  /** The ids of requests. Nothing keeps a client from using one twice. */
+  const asked: unknown[] = [];
   let whenAnswered = () => {};
 
   /** It needs no answer any more. */
   function settle(id: unknown): void {
-    asked.delete(id);
-    if (asked.size === 0) whenAnswered();
+    const at = asked.indexOf(id);
+    if (at >= 0) asked.splice(at, 1);
+    if (asked.length === 0) whenAnswered();
   }
 
   function receive(line: Uint8Array): void {
@@ -76,13 +84,32 @@ export function openWire(
     }
     const { id, method, params } = message;
     if (method === "notifications/cancelled") settle(params?.requestId);
-    else if (method !== undefined && id !== undefined) asked.add(id);
+    else if (method !== undefined && id !== undefined) {
+      if (asked.length >= MOST_ASKED) return refuse(BUSY, TOO_MANY, id);
+      const why = refusalOf(message);
+      if (why !== undefined) return refuse(INVALID_PARAMS, why, id);
+      asked.push(id);
+    }
     wire.onmessage?.(message);
   }
 
   function refuse(code: number, message: string, id: Message["id"] = null) {
+    refused++;
+    const done = () => void refused--;
     // What can't be written closes the connection.
-    wire.send({ jsonrpc: "2.0", id, error: { code, message } }).catch(() => {});
+    write({ jsonrpc: "2.0", id, error: { code, message } }).then(done, done);
+  }
+
+  async function write(message: object): Promise<void> {
+    if (isClosed) throw new Error("The connection is closed");
+    const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+    written = written.then(() => io.write(bytes));
+    try {
+      await written;
+    } catch (error) {
+      await wire.close();
+      throw error;
+    }
   }
 
   async function read(): Promise<void> {
@@ -91,14 +118,14 @@ export function openWire(
         if (isClosed) return;
         if (line) receive(line);
         else refuse(INVALID_REQUEST, `A line has at most ${MAX_BYTES} bytes`);
-        if (queued > MAX_QUEUED) await Promise.race([written, closed]);
+        if (refused > MOST_REFUSED) await Promise.race([written, closed]);
       }
     } catch (error) {
       wire.onerror?.(error as Error);
     }
     const { promise: answered, resolve } = Promise.withResolvers<void>();
     whenAnswered = resolve;
-    if (asked.size === 0) resolve();
+    if (asked.length === 0) resolve();
     // What can't be written has closed the connection.
     const last = answered.then(() => written).catch(() => {});
     await within(LAST_ANSWERS_MS, last);
@@ -112,20 +139,9 @@ export function openWire(
       read();
     },
     async send(message) {
-      if (isClosed) throw new Error("The connection is closed");
-      const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
-      queued += bytes.length;
-      written = written.then(() => io.write(bytes)).then(() => {
-        queued -= bytes.length;
-      });
       const { method, id } = message as Message;
+      await write(message);
       if (method === undefined) settle(id);
-      try {
-        await written;
-      } catch (error) {
-        await wire.close();
-        throw error;
-      }
     },
     // deno-lint-ignore require-await
     async close() {
@@ -140,6 +156,11 @@ export function openWire(
 
 const PARSE_ERROR = -32700;
 const INVALID_REQUEST = -32600;
+const INVALID_PARAMS = -32602;
+/** Of the codes that servers may choose. */
+const BUSY = -32000;
+const TOO_MANY =
+  `More than ${MOST_ASKED} requests at the same time: wait for answers, or read them`;
 
 /** The id in what is no message, so that its sender does not wait. */
 function idIn(json: unknown): Message["id"] {
@@ -161,7 +182,7 @@ async function* linesOf(
     else parts.push(part);
   };
   const take = () => {
-    const line = length > MAX_BYTES ? undefined : joined(parts, length);
+    const line = length > MAX_BYTES ? undefined : concat(parts);
     parts = [];
     length = 0;
     return line;
@@ -175,14 +196,4 @@ async function* linesOf(
     add(chunk.subarray(start));
   }
   if (length > 0) yield take();
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

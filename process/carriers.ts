@@ -21,7 +21,7 @@ import {
 import { SCRIPT, scriptCall } from "./reaper.ts";
 import { dirname } from "../std.ts";
 import type { Paths } from "../store.ts";
-import { exists, isGranted, statOptional } from "../system/files.ts";
+import { exists, readsProc, statOptional } from "../system/files.ts";
 import { OS } from "../system/os.ts";
 
 /** A process and the directory that it carries, bytewise. */
@@ -113,7 +113,7 @@ export function userOf(paths: Paths): number {
  * directory that is another one for them. None without `/proc` or `--allow-ffi`.
  */
 export function* carriedAround(): Generator<string> {
-  if (!OS.hasProc || !isGranted({ name: "ffi" }) || isForeignProc()) return;
+  if (!readsProc() || isForeignProc()) return;
   const user = geteuid();
   const way = new Set<number>(); // What is read at different times may hold a circle.
   for (let pid = Deno.pid; !way.has(pid);) {

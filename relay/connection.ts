@@ -158,6 +158,13 @@ export function isGone(error: unknown): boolean {
     error instanceof Deno.errors.Interrupted;
 }
 
+/** Tells whether an error means that no relay listens, or that it has just died. */
+function isNobody(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.ConnectionRefused ||
+    error instanceof Deno.errors.ConnectionReset;
+}
+
 /** Connects to the socket, and waits for it while the session starts. */
 async function connect(
   paths: Paths,
@@ -169,10 +176,7 @@ async function connect(
     try {
       return await connectIn(paths.dir);
     } catch (error) {
-      if (
-        !(error instanceof Deno.errors.NotFound ||
-          error instanceof Deno.errors.ConnectionRefused)
-      ) throw error;
+      if (!isNobody(error)) throw error;
       const { state } = readState(paths);
       // A session that is starting has no terminal.json yet.
       if (state !== "starting") checkIsTerminal(paths, error);

@@ -14,6 +14,7 @@ import {
   linesFromEnd,
   MAX_BYTES,
   MAX_LINES,
+  MAX_VALUES,
   messageIn,
   type Transcript,
   type Turn,
@@ -312,7 +313,7 @@ function answerIn(
 /** What was read of a record. */
 const READ = `${
   MAX_BYTES / 1024 / 1024
-} MiB (or ${MAX_LINES} lines) of its record`;
+} MiB (or ${MAX_LINES} lines, or ${MAX_VALUES} values) of its record`;
 
 function stateOf({ turn, isCut }: Transcript, { state }: Session): LastTurn {
   if (!turn) {

@@ -13,6 +13,7 @@
 // deno-lint-ignore-file no-explicit-any
 import { isLink, isLinkId, MAX_LINK_LENGTH } from "./clean_text.ts";
 import { Modes } from "./modes.ts";
+import { SCROLLBACK } from "./screen_text.ts";
 
 /** Colours and attributes of a cell, or of the next text. */
 export interface Attributes {
@@ -199,7 +200,7 @@ const LOOPS = {
   b: "repeatPrecedingCharacter",
 } as const;
 
-/** How often one of them can be repeated until nothing changes any more. */
+/** How often one of them can be repeated until nothing changes any more, or it is enough. */
 function enough(
   final: string,
   terminal: Terminal,
@@ -208,7 +209,8 @@ function enough(
   const { cols, rows } = terminal;
   if (final !== "b") return final === "I" || final === "Z" ? cols : rows;
   // In insert mode each one moves the text after it: the screen is enough.
-  const kept = terminal.modes.insertMode ? rows : rows + scrollback;
+  const above = Math.min(scrollback, SCROLLBACK);
+  const kept = terminal.modes.insertMode ? rows : rows + above;
   return Math.ceil(cols * kept / repeatedLength(terminal));
 }
 

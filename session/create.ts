@@ -382,7 +382,8 @@ function checkPeriod(name: string, value: unknown): void {
 }
 
 const LABEL_KEY_LENGTH = 100;
-const LABEL_VALUE_LENGTH = 1000;
+/** The longest value of a label, in characters. */
+export const LABEL_VALUE_LENGTH = 1000;
 
 function checkLabels(name: string, value: unknown): void {
   checkStringRecord(name, value);

@@ -85,6 +85,7 @@ function readSession(paths: Paths): Session | undefined {
     }
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
+    if (isShortage(error)) throw unreadable(paths.id, error);
     state = { state: "damaged", reason: reasonOf(error) };
     meta = null;
   }
@@ -96,6 +97,19 @@ function readSession(paths: Paths): Session | undefined {
     createdAt: createdAt ?? statOptional(paths.dir)?.mtime ?? new Date(0),
     ...readOutputFacts(paths),
   };
+}
+
+/** Tells whether the system has no file descriptor left, which says nothing about a file. */
+function isShortage(error: unknown): boolean {
+  const { code } = Object(error) as { readonly code?: unknown };
+  return code === "EMFILE" || code === "ENFILE";
+}
+
+function unreadable(id: string, cause: unknown): Error {
+  return new Error(
+    `Cannot look at session "${id}": too many open files; raise the limit (ulimit -n), or do less at the same time`,
+    { cause },
+  );
 }
 
 function readOutputFacts(
@@ -138,6 +152,7 @@ export interface ListOptions extends RootOptions {
  * without `root`, `--allow-env`.
  *
  * @throws {SessionError} `root_unusable` if the root can't be read.
+ * @throws {Error} if too many files are open.
  * @throws {ArgumentError} if there is no such state, or an option has the wrong type.
  *
  * @example
@@ -188,6 +203,7 @@ function newestFirst(a: Session, b: Session): number {
  * The session with exactly this id. Needs `--allow-read` of the root.
  *
  * @throws {SessionError} `not_found`.
+ * @throws {Error} if too many files are open.
  * @throws {ArgumentError} if the id is malformed.
  *
  * @example

@@ -53,6 +53,23 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   await abortable(promise, signal);
 }
 
+/** So long work may go on before other work gets its turn. */
+const TURN_MS = 50;
+
+/**
+ * For long work: returns a function that waits a moment for other work, if that has had no turn for
+ * a while. It rejects with the signal's reason once it is aborted.
+ */
+export function turnTaker(signal?: AbortSignal): () => Promise<void> {
+  let since = performance.now();
+  return async () => {
+    signal?.throwIfAborted();
+    if (performance.now() - since < TURN_MS) return;
+    await sleep(0, signal);
+    since = performance.now();
+  };
+}
+
 /** Waits for `promise`, for `ms` at most: then gives `undefined`. The promise itself goes on. */
 export async function within<T>(
   ms: number,

@@ -251,6 +251,11 @@ export function identityOf({ dev, ino }: Pick<Facts, "dev" | "ino">): string {
   return `${dev}:${ino}`;
 }
 
+/** Tells a file from every other one, also from one that gets its inode's number later. */
+export function lastingIdentityOf(info: Deno.FileInfo): string {
+  return `${identityOf(info)}:${info.birthtime?.getTime() ?? ""}`;
+}
+
 /** The {@linkcode OpenFile.identity} of a path; `undefined` if there is nothing. */
 export function identityAt(path: string): string | undefined {
   try {

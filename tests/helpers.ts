@@ -14,7 +14,6 @@ export { assertMatch } from "npm:deno-std@1.3.1/assert/match.js";
 export { assertRejects } from "npm:deno-std@1.3.1/assert/rejects.js";
 export { assertStringIncludes } from "npm:deno-std@1.3.1/assert/string_includes.js";
 export { assertThrows } from "npm:deno-std@1.3.1/assert/throws.js";
-export { parse as parseToml } from "npm:deno-std@1.3.1/toml/parse.js";
 
 // The C library stays open. Opened before the first test, it is no test's leak.
 checkSymbols();

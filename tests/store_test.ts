@@ -30,6 +30,7 @@ import {
   assertRejects,
   assertStringIncludes,
   assertThrows,
+  PROJECT,
   runCli,
   TestRoot,
   until,
@@ -505,6 +506,32 @@ Deno.test("getSession() calls a session damaged whose meta.json has more than 1 
   assertEquals(await state(), { state: "damaged", reason });
   Deno.truncateSync(meta, 2 ** 40); // Nobody reads that to its end.
   assertEquals(await state(), { state: "damaged", reason });
+});
+
+Deno.test("getSession() and listSessions() call no session damaged when too many files are open", async () => {
+  using root = new TestRoot();
+  makeSession(root.dir, "whole");
+  const program = `${root.dir}/program.ts`;
+  Deno.writeTextFileSync(
+    program,
+    `import { getSession, listSessions } from "${PROJECT}mod.ts";
+    const options = { root: Deno.args[0] };
+    await getSession("whole", options);
+    try { for (;;) Deno.openSync("/dev/null"); } catch { /* No more. */ }
+    for (const look of [getSession("whole", options), listSessions(options)]) {
+      console.log(await look.catch((error) => error.message));
+    }`,
+  );
+  const { stdout } = await new Deno.Command("sh", {
+    args: [
+      ...["-c", 'ulimit -n 64; exec "$@"', "sh", Deno.execPath(), "run"],
+      ...["-A", "--no-check", program, root.dir],
+    ],
+    stderr: "inherit",
+  }).output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  assertEquals(lines.length, 2, lines.join("\n"));
+  for (const line of lines) assertStringIncludes(line, "oo many open files");
 });
 
 Deno.test({

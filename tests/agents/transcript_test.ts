@@ -72,6 +72,18 @@ Deno.test("linesFromEnd() skips millions of empty lines quickly, and ends after 
   assertEquals(linesIn(root, "x\n".repeat(2000), 3000).length, 1001);
 });
 
+Deno.test("linesFromEnd() ends before a line that would take long to parse", () => {
+  using root = new TestRoot();
+  const line = `{"x":[${"{},".repeat(1_000_000)}0]}`;
+  assertEquals(linesIn(root, `{}\n${line}\n{"y":1}\n`), [
+    '{"y":1}',
+    undefined,
+  ]);
+  // Pictures are long lines, too.
+  const picture = `{"x":"${"A".repeat(10_000_000)}"}`;
+  assertEquals(linesIn(root, `${picture}\n`), [picture]);
+});
+
 Deno.test("linesFromEnd() ends when the file is cut off meanwhile", () => {
   using root = new TestRoot();
   const path = `${root.dir}/cut`;

@@ -11,6 +11,7 @@ import {
   assert,
   assertEquals,
   assertRejects,
+  assertStringIncludes,
   TestRoot,
   until,
 } from "../helpers.ts";
@@ -319,4 +320,22 @@ Deno.test("readPlainLog() tells what it leaves out, for want of time or because 
       [{ workMs: -1 }, "first part"],
     ] as const
   ) assert((await plain(root, options)).notices.join().includes(notice));
+});
+
+Deno.test("readPlainLog() stops when its time is over or it is aborted, and lets other work go on", async () => {
+  using root = new TestRoot();
+  const text = "a\x1b[9999b".repeat(100_000);
+  leave(root, text);
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  let end = 0;
+  const onEnd = ({ offset }: { offset: number }) => end = offset;
+  const { notices } = await plain(root, { workMs: 300, onEnd });
+  assertStringIncludes(notices.join(), "first part");
+  // The place to go on from.
+  assert(end > 0 && end < text.length, `${end}`);
+  assert(turns > 0);
+  clearInterval(timer);
+  const signal = AbortSignal.timeout(100);
+  await assertRejects(() => plain(root, { signal }), DOMException);
 });

@@ -131,6 +131,31 @@ test("waitFor() turn counts from a starting point, also across a new journal", a
   assertEquals(await reader.turn({ since }), "error");
 });
 
+test("waitFor() gives the place behind the status that it has found", async (root) => {
+  const reader = await Reader.start(root);
+  const start = readLogCursor(reader.id, reader.at);
+  for (const value of ["working", "blocked", "working", "done"] as const) {
+    reader.tell(value);
+  }
+  const values = ["blocked", "done"] as const;
+  const told = [];
+  let since = start;
+  for (const _ of values) {
+    const where = { ...reader.at, since };
+    const found = await waitFor(reader.id, { for: "status", values }, where);
+    told.push(found.status.value);
+    since = { ...since, events: found.events };
+  }
+  assertEquals(told, values);
+  assertEquals(await codeOf(reader.turn({ since, ...soon })), "timeout");
+  // The next turn has begun when somebody looks.
+  reader.input();
+  reader.tell("working");
+  const where = { ...reader.at, since: start };
+  const { events } = await waitFor(reader.id, TURN, where);
+  assertEquals(events, since.events);
+});
+
 test("waitFor() turn ends with idle when what went on at the starting point was given up", async (root) => {
   const reader = await Reader.start(root);
   const { events } = reader.session.paths;
@@ -173,6 +198,11 @@ test("waitFor() turn ends with a session that takes no input, and fails with ano
   const broken = codeOf(killed.turn());
   Deno.kill(killed.session.pids.agent, "SIGKILL");
   assertEquals(await broken, "wrong_state");
+  const waiting = await Reader.start(root);
+  waiting.input();
+  waiting.tell("blocked");
+  await stopSession(waiting.id, { root: root.dir });
+  assertEquals(await codeOf(waiting.turn()), "wrong_state");
   const reader = await Reader.start(root);
   const turn = codeOf(reader.turn());
   const blocked = waitFor(

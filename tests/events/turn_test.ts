@@ -44,6 +44,27 @@ Deno.test("TurnWatch ends with what comes behind the last input, and goes on wit
   assertEquals(endOf("-"), undefined);
 });
 
+Deno.test("TurnWatch tells that a turn is over when work begins again without an input", () => {
+  const event = (value: StatusValue, at: number): TurnEvent => ({
+    at,
+    status: { value, source: "report" },
+  });
+  const after = (...values: StatusValue[]) => {
+    const turn = new TurnWatch();
+    turn.add("input");
+    for (const value of values) turn.add(event(value, 0));
+    return (next: TurnEvent) => turn.isBehind(next);
+  };
+  const done = after("working", "done");
+  assertEquals(done("input"), true);
+  assertEquals(done(event("working", 300)), true);
+  // A prompt that has waited until then, or a moment between two steps.
+  assertEquals(done(event("working", 50)), false);
+  assertEquals(done(event("idle", 300)), false);
+  assertEquals(after("working", "blocked")(event("working", 300)), false);
+  assertEquals(after("working", "idle")(event("working", 300)), false);
+});
+
 Deno.test("turnEventIn() reads inputs and statuses, and nothing else", () => {
   const at = "2026-11-21T20:00:00.000Z";
   const read = (value: unknown): TurnEvent | undefined =>

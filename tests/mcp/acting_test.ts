@@ -64,8 +64,8 @@ Deno.test("start_session says what is wrong with its arguments, and repeats no s
     [{ command, agent: "codex" }, "usage", /either command, or agent/],
     [{ command: [] }, "usage", /command must NOT have fewer than 1 items/],
     [{ command: "ls -l" }, "usage", /command must be array; it takes {/],
-    [{ command, kind: "tty" }, "usage", /kind must be equal to one of/],
-    [{ command, shell: true }, "usage", /must NOT have additional properties/],
+    [{ command, kind: "tty" }, "usage", /kind must be one of exec, repl, pty;/],
+    [{ command, shell: true }, "usage", /unknown argument "shell";/],
     [{ command, labels: { parent: "x" } }, "usage", /label "parent"/],
     [{ command, env: { A: "hush\0" } }, "usage", /NUL/],
     [{ command, env: { A: ["hush"] } }, "usage", /env\/A must be string/],
@@ -81,11 +81,17 @@ Deno.test("start_session says what is wrong with its arguments, and repeats no s
     [{ agent: "nobody" }, "usage", /Unknown agent "nobody": use codex/],
     [{ agent: "claude", kind: "repl" }, "usage", /claude has no kind repl/],
     [{ agent: "claude", kind: "exec" }, "usage", /it needs a prompt/],
+    [
+      { agent: "codex", kind: "repl" },
+      "program_not_found",
+      /with kind repl: .*; use kind pty, or exec for one turn$/,
+    ],
   ];
   for (const [args, code, message] of cases) {
     const error = await server.refused("start_session", args);
     assertEquals(error.code, code, JSON.stringify(args));
     assertMatch(error.message, message);
+    assertEquals(error.id, undefined); // It has named none.
     assert(!JSON.stringify(error).includes("hush"));
     assert(!error.message.includes("codex-session"), error.message);
   }
@@ -205,6 +211,48 @@ Deno.test("stop_session ends a session within its grace; stopping again changes 
   const stop = () => server.call("stop_session", { id, grace: "100ms" });
   assertEquals(await Promise.all([stop(), stop()]), [stopped, stopped]);
   assertEquals(await stop(), stopped);
+});
+
+Deno.test("tools say what is wrong without the options of the command line", async () => {
+  await using root = new TestRoot();
+  const config = `${root.dir}/.config/codex-session`;
+  Deno.mkdirSync(config, { recursive: true, mode: 0o700 });
+  const wrong = '{"notify": "/nowhere"}';
+  Deno.writeTextFileSync(`${config}/config.json`, wrong, { mode: 0o600 });
+  await using server = await connect(root.dir);
+  const command = ["true"];
+  const start = await server.refused("start_session", { command });
+  assertMatch(start.message, /the path "\/nowhere"; correct it$/);
+  const idle = { id: "x", for: "idle" };
+  const wait = await server.refused("wait_for_session", idle);
+  assertMatch(wait.message, /"idle" needs a value, such as "idle=10s"/);
+});
+
+Deno.test("start_session offers no deletion of a session whose id is taken", async () => {
+  await using root = new TestRoot();
+  const command = ["sleep", "60"];
+  await createSession({ root: root.dir, id: "taken", command });
+  await using server = await connect(root.dir);
+  const again = { id: "taken", command };
+  const error = await server.refused("start_session", again);
+  assertEquals(error, {
+    code: "exists",
+    message: 'Cannot create session "taken": the id is taken',
+    id: "taken",
+    hint: "choose another id, or leave it out",
+  });
+});
+
+Deno.test("send_input to a session that takes no input is unsupported", async () => {
+  await using root = new TestRoot();
+  await using server = await connect(root.dir);
+  const command = ["sleep", "60"];
+  const { id } = await server.call("start_session", { command });
+  for (const input of [{ text: "x" }, { keys: ["y"] }, { eof: true }]) {
+    const error = await server.refused("send_input", { id, ...input });
+    assertEquals(error.code, "unsupported");
+    assertMatch(error.message, /takes no input \(kind exec\); start_session/);
+  }
 });
 
 Deno.test("delete_session deletes what has ended, and with force what runs", async () => {

@@ -96,19 +96,6 @@ export async function connect(
       // deno-lint-ignore no-explicit-any
       return (structuredContent as any)?.error ?? content;
     },
-    async [Symbol.asyncDispose]() {
-      // `client.close()` of a running server leaves a timer behind, which Deno 2.7 calls a leak.
-      // deno-lint-ignore no-explicit-any
-      const process = (transport as any)._process;
-      if (process !== undefined) {
-        const ended = Promise.withResolvers<void>();
-        client.onclose = ended.resolve;
-        const timer = setTimeout(ended.resolve, 10_000);
-        process.stdin.end();
-        await ended.promise;
-        clearTimeout(timer);
-      }
-      await client.close();
-    },
+    [Symbol.asyncDispose]: () => client.close(),
   };
 }

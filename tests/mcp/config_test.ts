@@ -8,14 +8,23 @@ import {
   assert,
   assertEquals,
   assertStringIncludes,
-  parseToml,
   runCli,
   TestRoot,
 } from "../helpers.ts";
+import { configFor } from "../../mcp/config.ts";
 import { FOLDER, Kit } from "../agents/kit.ts";
 
 /** Everything that a string of TOML or JSON can't hold as it is, and more. */
 const STRANGE = `a"b\\c'd\te\n\u{7f}\u{1b}[2J\u{9b}\u2028\\u0041€😀\u{1d173}#`;
+
+/** Texts that break out of a string that is not written with care. */
+const HOSTILE = [
+  String.raw`\ud8a\udc0", LD_PRELOAD = "/tmp/evil.so" } # `,
+  String.raw`\ud83d\ude00 \u0022 \\u0022 \"" \ `,
+  `"""Q" }\n[evil]\r\n\0`.replace("Q", "'".repeat(3)),
+  "\u{10ffff}\u{fffd}\u{e000}\u{1d173}",
+  STRANGE,
+];
 
 /** The variables of the caller that count: these, and no others. */
 const ENV = {
@@ -39,16 +48,30 @@ async function configOf(
   return stdout;
 }
 
+const PARSE =
+  "import json, sys, tomllib; print(json.dumps(tomllib.load(sys.stdin.buffer)))";
+
+/** Parses TOML as Python does: the standard library of Deno reads six digits of `\U`'s eight. */
+// deno-lint-ignore no-explicit-any
+async function parseToml(text: string): Promise<any> {
+  const child = new Deno.Command("python3", {
+    args: ["-c", PARSE],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const output = child.output();
+  await new Blob([text]).stream().pipeTo(child.stdin);
+  return JSON.parse(new TextDecoder().decode((await output).stdout));
+}
+
+// deno-lint-ignore no-explicit-any
+const serverIn = (servers: any) => servers["codex-session"];
+
 Deno.test("mcp --config codex prints a table that can be added to a file", async () => {
   using root = new TestRoot();
   const text = await configOf(root, "codex", "--all", "--read-only");
-  // The parser takes six digits of the eight. Codex, below, reads all.
-  assertStringIncludes(text, "\\U0001d173");
-  const read = parseToml(
-    `other = 1${text.replace("\\U0001d173", "\u{1d173}")}`,
-  );
-  const { command, args, env, env_vars, ...more } =
-    read.mcp_servers["codex-session"];
+  const read = await parseToml(`other = 1${text}`);
+  const { command, args, env, env_vars, ...more } = serverIn(read.mcp_servers);
   assertEquals(command, Deno.execPath());
   assertEquals(args.slice(-3), ["mcp", "--all", "--read-only"]);
   assertEquals(env.CODEX_SESSION_HOME, root.dir);
@@ -59,6 +82,14 @@ Deno.test("mcp --config codex prints a table that can be added to a file", async
   assertEquals(more, {});
   // deno-lint-ignore no-control-regex
   assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028]/.test(text), text);
+});
+
+Deno.test("configFor() keeps every text in its string", async () => {
+  const codex = await parseToml(configFor("codex", HOSTILE));
+  const json = JSON.parse(configFor("json", HOSTILE));
+  for (const { args } of [codex.mcp_servers, json.mcpServers].map(serverIn)) {
+    assertEquals(args.slice(-HOSTILE.length), HOSTILE);
+  }
 });
 
 Deno.test("mcp --config claude and json print a whole file", async () => {

@@ -1,5 +1,6 @@
 /**
- * A sample of the fault `fuzz-mcp`, always the same: tests can't import faults, so it runs as a program.
+ * A sample of the faults `fuzz-mcp-…`, always the same: tests can't import faults, so they run as
+ * programs, at the same time.
  *
  * @module
  */
@@ -10,13 +11,16 @@ Deno.test({
     "mcp survives messages of any kind, and acts on nothing outside its scope",
   ignore: Deno.build.os !== "linux",
   async fn() {
-    const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "-A", "--no-check", `${PROJECT}faults/faults.ts`],
-        ...["--short", "--seed", "1", "fuzz-mcp"],
-      ],
-      stderr: "null",
-    }).output();
-    assert(success, new TextDecoder().decode(stdout));
+    const names = ["fuzz-mcp-scope", "fuzz-mcp-all", "fuzz-mcp-read-only"];
+    await Promise.all(names.map(async (name) => {
+      const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "-A", "--no-check", `${PROJECT}faults/faults.ts`],
+          ...["--short", "--seed", "1", name],
+        ],
+        stderr: "null",
+      }).output();
+      assert(success, new TextDecoder().decode(stdout));
+    }));
   },
 });

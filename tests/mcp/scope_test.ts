@@ -7,11 +7,13 @@ import { connect, type Connection } from "./client.ts";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   CLI,
   TestRoot,
 } from "../helpers.ts";
 import {
+  noteStart,
   sessionIn,
   sessionsIn,
   targetIn,
@@ -128,10 +130,10 @@ Deno.test("sessionsIn() shows what a session and its sessions have started, and 
   );
   assertEquals(await idsIn(await worldOf(within(root, "trip"))), "round");
   assertEquals(await idsIn(await worldOf(within(root, "itself"))), "");
-  assertEquals(
-    (await sessionsIn(world, { labels: { parent: "me" } })).map(({ id }) => id),
-    ["child"],
-  );
+  // Calls that come together share a listing, later ones get a new one.
+  const [one, two] = await Promise.all([sessionsIn(world), sessionsIn(world)]);
+  assert(one[0] === two[0]);
+  assert(one[0] !== (await sessionsIn(world))[0]);
 });
 
 Deno.test("sessionsIn() shows what a directory's servers have started when there is no session", async () => {
@@ -235,6 +237,24 @@ Deno.test("a server names a directory so that a label can hold it", async () => 
     Deno.chdir(`${root.dir}/.a b\n\u202e`);
     const { parent } = await worldOf({ CODEX_SESSION_HOME: root.dir });
     assertEquals(parent, `${root.dir}/.a b%0A%E2%80%AE`);
+    const nameIn = async (dir: string) => {
+      Deno.mkdirSync(dir);
+      Deno.chdir(dir);
+      return (await worldOf({ CODEX_SESSION_HOME: root.dir })).parent;
+    };
+    // What is encoded is no other directory's name.
+    assertEquals(
+      await nameIn(`${root.dir}/.a b%0A%E2%80%AE`),
+      `${root.dir}/.a b%250A%25E2%2580%25AE`,
+    );
+    let deep = root.dir;
+    for (let i = 0; i < 5; i++) {
+      deep += `/${"x".repeat(200)}`;
+      Deno.mkdirSync(deep);
+    }
+    const [one, two] = [await nameIn(`${deep}/1`), await nameIn(`${deep}/2`)];
+    assertMatch(one, /^sha256:[0-9a-f]{64}$/);
+    assert(one !== two);
     Deno.removeSync(Deno.cwd());
     await assertRejects(
       () => worldOf({ CODEX_SESSION_HOME: root.dir }),
@@ -244,6 +264,43 @@ Deno.test("a server names a directory so that a label can hold it", async () => 
   } finally {
     Deno.chdir(here);
   }
+});
+
+Deno.test("what a server has started stays in its scope, damaged or older than itself", async () => {
+  await using root = new TestRoot();
+  plant(root, "me", [], { at: 10 });
+  const world = await worldOf(within(root, "me"));
+  for (const id of ["old", "damaged"]) {
+    plant(root, id, ["me"]);
+    noteStart(world, id);
+  }
+  plant(root, "other", ["me"]);
+  Deno.truncateSync(`${root.dir}/damaged/meta.json`, 40);
+  assertEquals(await idsIn(world), "damaged old");
+  // Another session has its id now.
+  Deno.renameSync(`${root.dir}/old`, `${root.dir}/.old`);
+  plant(root, "old", ["me"]);
+  assertEquals(await idsIn(world), "damaged");
+});
+
+Deno.test({
+  name:
+    "a server knows its session by its ancestors, whatever its variables say",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using root = new TestRoot();
+    plant(root, "me");
+    plant(root, "other");
+    const forged =
+      `export CODEX_SESSION_DIR="${root.dir}/other"; "$@"; exit $?`;
+    const command = ["sh", "-c", forged, "sh", ...CLI];
+    const options = { command, env: within(root, "me"), args: ["--all"] };
+    await using server = await connect(root.dir, options);
+    for (const id of ["me", "other"]) {
+      const { code } = await server.refused("delete_session", { id });
+      assertEquals(code, "unsupported", id);
+    }
+  },
 });
 
 /** The ids that a server lists, sorted. */

@@ -8,10 +8,12 @@ import { createSession, waitFor } from "../../mod.ts";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertStringIncludes,
   PROJECT,
   TestRoot,
 } from "../helpers.ts";
+import { HARMFUL } from "../../screen/clean_text.ts";
 import { connect, type Connection } from "./client.ts";
 
 /** What a tool needs besides the id of a session. */
@@ -77,27 +79,38 @@ function* stringsIn(value: unknown): Generator<string> {
 
 Deno.test("mcp: no result has control characters, or a value of the environment", async () => {
   await using root = new TestRoot();
-  const evil = "\u001b]0;title\u0007\u001b[31mred\u009b2J\u202e";
-  const script = `printf '${evil}\\n'; exec sleep 600`;
+  const evil = "\u001b]0;title\u0007\u001b[31mred\u009b2J\u202e\u{e0041}";
+  const script = `printf '${evil}\\n' | tee /dev/stderr; exec sleep 600`;
+  const cwd = `${root.dir}/.${evil.replace("/", "")}`;
+  Deno.mkdirSync(cwd);
   await using server = await connect(root.dir);
-  const { id } = await server.call("start_session", {
-    command: ["sh", "-c", script, `word ${evil}`],
-    kind: "pty",
-    env: { SECRET: "hidden-value" },
-  });
-  await waitFor(id, { for: "output", pattern: /red/ }, { root: root.dir });
-  const results: unknown[] = [await server.call("list_sessions")];
-  for (const { name } of await toolsOn(server)) {
-    if (name === "delete_session" || name === "stop_session") continue;
-    const call = { name, arguments: given(name, id) };
-    results.push(await server.client.callTool(call));
+  const results: unknown[] = [];
+  // A terminal's output is drawn, a file's is not: each has cleaning of its own.
+  for (const kind of ["pty", "repl"]) {
+    const { id } = await server.call("start_session", {
+      ...{ kind, cwd, env: { SECRET: "hidden-value" } },
+      command: ["sh", "-c", script, `word ${evil}`],
+    });
+    await waitFor(id, { for: "output", pattern: /red/ }, { root: root.dir });
+    const call = async (name: string, more: object = {}) =>
+      results.push(
+        await server.client.callTool({
+          name,
+          arguments: { ...given(name, id), ...more },
+        }),
+      );
+    for (const { name } of await toolsOn(server)) {
+      if (/delete|stop/.test(name)) continue;
+      await call(name);
+      await call(name, { id: `x${evil}` });
+    }
+    await call("wait_for_session", { for: "output=red.*" });
+    results.push(await server.call("list_sessions"));
+    await call("stop_session");
   }
-  results.push(await server.call("stop_session", { id }));
   assertStringIncludes(JSON.stringify(results), "red");
   for (const text of stringsIn(results)) {
-    // deno-lint-ignore no-control-regex
-    const found = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]/.exec(text);
-    assertEquals(found?.[0], undefined, text);
+    assert(text.replace(/[\n\t]/g, "").search(HARMFUL) < 0, text);
     assert(!text.includes("hidden-value"), text);
   }
 });
@@ -151,4 +164,36 @@ Deno.test("docs/security.md names only tools that exist", async () => {
     .map(([, name]) => name).filter((name) => name !== "not_found");
   assert(named.length >= 3);
   for (const name of named) assert(tools.some((tool) => tool.name === name));
+});
+
+Deno.test("mcp: no prompt is a command of its agent, whatever stands before the sign", async () => {
+  await using root = new TestRoot();
+  await using server = await connect(root.dir);
+  const hidden = ["", " \t", "\r\n", "\0", "\u00a0", "\u200b", "\u3164"];
+  const commands = hidden.flatMap((one) => [`${one}!touch x`, `${one}/exit`]);
+  // Claude Code leaves out escape sequences.
+  commands.push(
+    "\x1b[31m!touch x",
+    "\x1b]0;x\x07!touch x",
+    "x\x7f\x7f!touch x",
+  );
+  for (const prompt of commands) {
+    const what = JSON.stringify(prompt);
+    const asked = { id: "nobody", prompt };
+    const started = { agent: "codex", prompt };
+    for (
+      const error of [
+        await server.refused("ask_agent", asked),
+        await server.refused("start_session", started),
+      ]
+    ) {
+      assertEquals(error.code, "usage", what);
+      assertMatch(error.message, /begin with a word|control characters/, what);
+    }
+  }
+  for (const prompt of ["say hi!", "see /etc\n!important", "-/!", "äö\t👩‍💻"]) {
+    const asked = { id: "nobody", prompt };
+    const { code } = await server.refused("ask_agent", asked);
+    assertEquals(code, "not_found", prompt);
+  }
 });

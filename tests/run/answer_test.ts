@@ -144,7 +144,8 @@ Deno.test("readAnswer() says that the turn is too far from the end of a record, 
   const { root } = talker;
   const script = `begin 1; answer 1 one; yes | head -n 200001 >>"$rollout"`;
   const { id } = await talker.run(script);
-  const words = "its turn is not within the last 64 MiB (or 200000 lines)";
+  const words =
+    "its turn is not within the last 64 MiB (or 200000 lines, or 2000000 values)";
   await fails(readAnswer(id, { root }), "no_answer", words);
 });
 
