@@ -57,6 +57,8 @@ const HANDLERS: Readonly<Record<string, () => Promise<Handler>>> = {
   prune: async () => (await stop()).prune,
   agents: async () => (await import("./cli/agents.ts")).agents,
   mcp: async () => (await import("./mcp/command.ts")).mcp,
+  top: async () => (await import("./top/command.ts")).top,
+  web: async () => (await import("./web/command.ts")).web,
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   completions: async () =>
     (await import("./cli/completions.ts"))

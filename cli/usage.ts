@@ -765,6 +765,54 @@ export const COMMANDS: readonly Command[] = [
     ],
   },
   {
+    name: "top",
+    operands: "",
+    summary: "show sessions live on the whole terminal, the most urgent first",
+    details:
+      "Without a terminal, or on one that can't be drawn on (TERM=dumb), it prints what list prints.",
+    noJson: true,
+    options: [
+      {
+        name: "label",
+        short: "l",
+        value: "KEY[=VALUE]",
+        repeat: true,
+        help: "only sessions with this label",
+      },
+    ],
+    examples: [
+      ["top", "look, attach with Enter, come back with ctrl-\\"],
+      ["top -l project=web", "only those of a project"],
+    ],
+  },
+  {
+    name: "web",
+    operands: "",
+    summary: "serve a page that shows sessions live in a browser",
+    details:
+      "Serves this machine only (127.0.0.1) until Ctrl-C; the sessions go on. The URL holds a secret of\n" +
+      "this run: who has it can do what you can.",
+    options: [
+      {
+        name: "port",
+        value: "N",
+        help: "listen on this port (default: one that is free)",
+      },
+      {
+        name: "host",
+        value: "ADDRESS",
+        help: "listen on this address (default: 127.0.0.1)",
+      },
+      { name: "read-only", help: "look at everything, change nothing" },
+      { name: "open", help: "open the page in a browser" },
+    ],
+    examples: [
+      ["web --open", "here"],
+      ["web --port 7171", "for an SSH tunnel: ssh -L 7171:127.0.0.1:7171 HOST"],
+      ["web --read-only", "to show somebody"],
+    ],
+  },
+  {
     name: "mcp",
     operands: "",
     summary: "serve sessions as tools to an agent (Model Context Protocol)",

@@ -26,11 +26,13 @@ const FLOORS: readonly (readonly string[])[] = [
   ["session/", "client/"],
   ["doctor/", "run/"],
   ["cli/", "mod.ts"],
-  ["mcp/"],
+  ["views/"],
+  ["mcp/", "top/", "web/"],
   ["cli.ts"],
 ];
 
-/** May import from outside: the standard library, the terminal emulator, the protocol of agents' tools, V8's watchdog, assertions. */
+/** May import from outside: the standard library, the terminal emulator, the protocol of agents' tools, V8's watchdog,
+ * assertions, a browser's driver. */
 const DOORS = [
   "mcp/pattern.ts",
   "mcp/sdk.ts",
@@ -38,6 +40,7 @@ const DOORS = [
   "std.ts",
   "tests/helpers.ts",
   "tests/mcp/client.ts",
+  "tests/web/browser.ts",
 ];
 
 /** May read arguments, print and exit: the command line, and the relay's own process. */

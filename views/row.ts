@@ -1,0 +1,63 @@
+/**
+ * A session as the dashboard and the page show it.
+ *
+ * Plain data without effects, and no imports but types: the page in the browser uses it, too.
+ *
+ * @module
+ */
+import type { ActionName } from "./actions.ts";
+import type { Kind, StateName } from "../store.ts";
+
+/** How much a session needs its user, the most urgent first. */
+export const URGENCIES = [
+  "blocked",
+  "error",
+  "working",
+  "idle",
+  "ended",
+] as const;
+
+/** How much a session needs its user. */
+export type Urgency = typeof URGENCIES[number];
+
+/** What the words of a state tell, for its colour. */
+export type Tone =
+  | "blocked"
+  | "error"
+  | "working"
+  | "quiet"
+  | "warning"
+  | "ended";
+
+/** A session in a view. All texts are harmless, one line, and bounded; times are RFC 3339, UTC. */
+export interface Row {
+  readonly id: string;
+  /** When it was created: with the id, this names it and no later session with its id. */
+  readonly born: string;
+  readonly kind: Kind | null;
+  readonly state: StateName;
+  readonly urgency: Urgency;
+  /** Its state or what it is doing, without an age: `blocked: approve Bash`, `exited 3`. */
+  readonly text: string;
+  readonly tone: Tone;
+  /** Since when. */
+  readonly since: string | null;
+  /** What it tells of its status. */
+  readonly message: string | null;
+  /** The title of its terminal. */
+  readonly title: string | null;
+  /** Its last line: of its output, or what tells more. */
+  readonly line: string;
+  readonly command: string;
+  readonly prompt: string | null;
+  readonly agent: string | null;
+  readonly cwd: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  /** How many clients are attached to its terminal. */
+  readonly clients: number | null;
+  readonly createdAt: string;
+  readonly lastOutputAt: string | null;
+  readonly isTerminal: boolean;
+  /** What can be done with it now. */
+  readonly can: readonly ActionName[];
+}
