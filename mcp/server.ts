@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { withoutCommands } from "../cli/hints.ts";
 import { describeError, type Io } from "../cli/io.ts";
 import { harmless, harmlessJson } from "../cli/format.ts";
 import { type ErrorCode, messageOf, SessionError } from "../errors.ts";
@@ -23,10 +24,9 @@ import {
   Subscriptions,
   withSubscriptions,
 } from "./subscriptions.ts";
-import { plainText } from "../screen/clean_text.ts";
+import { briefLine, plainText } from "../screen/clean_text.ts";
 import { within } from "../system/async.ts";
 import { START } from "./starting.ts";
-import { fact } from "./text.ts";
 import type { Schema, Tool } from "./tool.ts";
 import { WAIT } from "./waiting.ts";
 import { type Message, openWire } from "./wire.ts";
@@ -145,7 +145,7 @@ function missingTool(
   const why = absent.includes(name)
     ? "this server runs with --read-only"
     : `there are ${tools.map(({ name }) => name).join(", ")}`;
-  return `Tool "${fact(name, 100)}" not found: ${why}`;
+  return `Tool "${briefLine(name, 100)}" not found: ${why}`;
 }
 
 /** A schema as the library shows it. It doesn't check with it: its own error would have no code. */
@@ -225,12 +225,4 @@ function errorFacts(error: unknown, absent: readonly string[]): object {
       hint: hint && withoutTools(hint, absent),
     },
   };
-}
-
-/** The message without the parts that name commands and options: a model has the tools. */
-function withoutCommands(message: string): string {
-  return message.split("; ")
-    .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
-    .join("; ").replace("use force (-f)", "use force")
-    .replace(/, or use --[\w=-]+/, "");
 }
