@@ -1,4 +1,5 @@
 /** Drawings on a real emulator, compared with the rows cell by cell. */
+// deno-lint-ignore-file no-control-regex
 import { loadEmulator, type Terminal } from "../../screen/emulator.ts";
 import { ansiLine, LinkAllowance } from "../../screen/redraw.ts";
 import { Frame, type Place, type Size } from "../../top/frame.ts";

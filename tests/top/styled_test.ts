@@ -1,4 +1,5 @@
 /** Lines with styles, cut: what a terminal shows of them, cell by cell. */
+// deno-lint-ignore-file no-control-regex
 import { loadEmulator, type Terminal } from "../../screen/emulator.ts";
 import { ansiLine, LinkAllowance } from "../../screen/redraw.ts";
 import { beside, cutStyled, pad } from "../../top/styled.ts";
@@ -114,9 +115,7 @@ Deno.test("cutStyled() shows the cells that the whole line shows, and nothing bu
     ).join("");
     const about = `seed ${seed}: ${JSON.stringify(noisy)} ${from} ${columns}`;
     const cut = cutStyled(noisy, columns, from);
-    // deno-lint-ignore no-control-regex
     const rest = cut.replace(/\x1b\[[0-9;:]*m/g, "");
-    // deno-lint-ignore no-control-regex
     assert(!/[\x00-\x1f\x7f-\x9f\u202e]/.test(rest), about);
     const shown = show(cut);
     assert(shown.column <= columns, about);
