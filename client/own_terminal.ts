@@ -58,6 +58,7 @@ export interface Keyboard extends Disposable {
  * ```
  */
 export function openKeyboard(): Keyboard {
+  const { stdin } = Deno;
   let isOver = false;
   let wake: (() => void) | undefined;
   return {
@@ -70,7 +71,7 @@ export function openKeyboard(): Keyboard {
         if (isOver) break;
         try {
           // At once: while a read is under way, the keyboard could be disposed of.
-          return Deno.stdin.readSync(buffer);
+          return stdin.readSync(buffer);
         } catch (error) {
           // Another program that shares the terminal was quicker, and has made it nonblocking.
           if (!(error instanceof Deno.errors.WouldBlock)) throw error;
