@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { withoutCommands } from "../cli/hints.ts";
 import { describeError, type Io } from "../cli/io.ts";
 import { harmless, harmlessJson } from "../cli/format.ts";
 import { type ErrorCode, messageOf, SessionError } from "../errors.ts";
@@ -224,12 +225,4 @@ function errorFacts(error: unknown, absent: readonly string[]): object {
       hint: hint && withoutTools(hint, absent),
     },
   };
-}
-
-/** The message without the parts that name commands and options: a model has the tools. */
-function withoutCommands(message: string): string {
-  return message.split("; ")
-    .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
-    .join("; ").replace("use force (-f)", "use force")
-    .replace(/, or use --[\w=-]+/, "");
 }
