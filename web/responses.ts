@@ -5,6 +5,7 @@
  * @module
  */
 import type { Refusal } from "./gate.ts";
+import { FILES } from "./page_files.ts";
 
 /** For every response. The token must not leave by `Referer`, nor stay in a cache. */
 const HEADERS: Readonly<Record<string, string>> = {
@@ -18,7 +19,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 /** The query of a second visit, which comes from the page of the first. */
-export const AGAIN = "?again";
+const AGAIN = "?again";
 
 function policy(...rules: readonly string[]): string {
   return [
@@ -77,29 +78,15 @@ export function refuse(
   );
 }
 
-/** A file of the page: its type, and its content by gzip and base64. */
-interface PageFile {
-  readonly type: string;
-  readonly gzip: string;
-}
-
-const TRIVIAL: Readonly<Record<string, PageFile>> = {};
-
 /** A file of the page, if there is one with this path. */
 export async function giveFile(
   request: Request,
   path: string,
 ): Promise<Response> {
-  const files = TRIVIAL;
-  const isPage = path === "/";
-  const name = isPage ? "/page.html" : path;
-  if (path === "/page.html" || !Object.hasOwn(files, name)) {
-    if (isPage) return givePage("<!DOCTYPE html><title>codex-session</title>");
-    return tell(404, "There is nothing here.");
-  }
-  const { type, gzip } = files[name]!;
+  if (!Object.hasOwn(FILES, path)) return tell(404, "There is nothing here.");
+  const { type, gzip } = FILES[path]!;
   const packed = Uint8Array.fromBase64(gzip);
-  if (isPage) return givePage(await unpack(packed));
+  if (path === "/") return givePage(await unpack(packed));
   const takesGzip = /\bgzip\b/.test(
     request.headers.get("accept-encoding") ?? "",
   );
@@ -123,7 +110,7 @@ async function unpack(packed: Uint8Array<ArrayBuffer>): Promise<string> {
 function givePage(html: string): Response {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const nonce = bytes.toBase64();
-  return respond(200, html.replaceAll("{{nonce}}", nonce), {
+  return respond(200, html.replaceAll(/\{\{nonce\}\}/gi, nonce), {
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": policy(
       "default-src 'none'",
