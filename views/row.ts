@@ -61,3 +61,39 @@ export interface Row {
   /** What can be done with it now. */
   readonly can: readonly ActionName[];
 }
+
+/**
+ * The order of a view: by urgency; of those that have ended the failed ones first; then what has
+ * changed last.
+ */
+export function byUrgency(a: Row, b: Row): number {
+  return rankOf(a) - rankOf(b) ||
+    changedAt(b) - changedAt(a) ||
+    (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+}
+
+function rankOf({ urgency, tone }: Row): number {
+  const hasEndedWell = urgency === "ended" && tone === "ended";
+  return URGENCIES.indexOf(urgency) + (hasEndedWell ? 1 : 0);
+}
+
+function changedAt({ since, createdAt }: Row): number {
+  return Date.parse(since ?? createdAt);
+}
+
+/**
+ * Whether a row has all words of a filter: in its id, state, title, last line, prompt, command,
+ * agent, directory or labels (`key=value`), in capitals or not.
+ */
+export function fits(row: Row, words: string): boolean {
+  const wanted = words.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  if (wanted.length === 0) return true;
+  const { id, state, text, title, message, line, prompt, command } = row;
+  const labels = Object.entries(row.labels).map((pair) => pair.join("="));
+  const texts = [
+    ...[id, state, text, title, message, line, prompt, command],
+    ...[row.kind, row.agent, row.cwd, ...labels],
+  ];
+  const all = texts.filter((one) => one !== null).join("\n").toLowerCase();
+  return wanted.every((word) => all.includes(word));
+}

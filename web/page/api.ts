@@ -1,4 +1,3 @@
-/// <reference lib="dom" />
 /**
  * What the page asks its server to do: one request for each action.
  *
