@@ -5,8 +5,22 @@
  *
  * @module
  */
-import type { ActionName } from "./actions.ts";
+import type { Tone } from "../cli/status.ts";
 import type { Kind, StateName } from "../store.ts";
+
+export type { Tone };
+
+/** What one can do in a view; see `actions.ts`. */
+export type ActionName =
+  | "agents"
+  | "answer"
+  | "delete"
+  | "keys"
+  | "restart"
+  | "resume"
+  | "send"
+  | "start"
+  | "stop";
 
 /** How much a session needs its user, the most urgent first. */
 export const URGENCIES = [
@@ -19,15 +33,6 @@ export const URGENCIES = [
 
 /** How much a session needs its user. */
 export type Urgency = typeof URGENCIES[number];
-
-/** What the words of a state tell, for its colour. */
-export type Tone =
-  | "blocked"
-  | "error"
-  | "working"
-  | "quiet"
-  | "warning"
-  | "ended";
 
 /** A session in a view. All texts are harmless, one line, and bounded; times are RFC 3339, UTC. */
 export interface Row {
