@@ -333,7 +333,7 @@ function makeGroup(urgency: Urgency, fold: HTMLButtonElement): Group {
   } else {
     heading.append(title, " ", count);
   }
-  const ul = make("ul", { id, "aria-labelledby": `${id}-title` });
+  const ul = make("ul", { id, role: "list", "aria-labelledby": `${id}-title` });
   return { section: make("section", {}, heading, ul), count, ul };
 }
 
