@@ -20,6 +20,7 @@ export interface DialogContext {
   onDone(text: string): void;
   /** Opens a session. */
   onOpen(id: string): void;
+  onDeleted(id: string): void;
 }
 
 /** Tells whether a dialog is open: then keys are the dialog's. */
@@ -319,7 +320,7 @@ const QUESTIONS: Readonly<
 export function ask(
   action: keyof typeof QUESTIONS,
   row: Row,
-  { api, onDone, onOpen }: DialogContext,
+  { api, onDone, onOpen, onDeleted }: DialogContext,
 ): void {
   const { id, born } = row;
   const { title, text, button, force, asksPrompt = false, done } =
@@ -336,6 +337,7 @@ export function ask(
     opened.close();
     const now = typeof answer.id === "string" ? answer.id : id;
     onDone(done(now));
+    if (action === "delete") onDeleted(id);
     if (action === "resume" || action === "restart") onOpen(now);
   });
   const { dialog, form, show } = opened;

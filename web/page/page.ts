@@ -33,6 +33,8 @@ const announcer = byId("announcer");
 
 let hello: Hello | null = null;
 let isListed = false;
+/** The session that was started here a moment ago: the list may not have it yet. */
+let expected: string | null = null;
 let view: View | null = null;
 let noticeTimer: ReturnType<typeof setTimeout> | undefined;
 let lostTimer: ReturnType<typeof setTimeout> | undefined;
@@ -50,7 +52,8 @@ const rows = connectRows({
   onConnection: showConnection,
   onHello(next) {
     // A newer server has a newer page.
-    if (hello !== null && hello.version !== next.version) location.reload();
+    const isNewer = hello !== null && hello.version !== next.version;
+    if (isNewer && !isDialogOpen()) location.reload();
     const wasReadOnly = hello?.readOnly;
     hello = next;
     byId("where").textContent = next.root;
@@ -74,11 +77,18 @@ const rows = connectRows({
 
 showTheme(localStorage.getItem("codex-session theme"));
 offerNotifications(byId("notify"));
+// An entry of the history says whether the one before it is the list.
+if (history.state === null) history.replaceState({ fromList: false }, "");
 route();
 
-addEventListener("hashchange", () => {
+addEventListener("hashchange", ({ oldURL }) => {
+  if (history.state === null) {
+    const fromList = idIn(new URL(oldURL).hash) === null;
+    history.replaceState({ fromList }, "");
+  }
   route();
-  focusOpened();
+  if (openId() === null) list.focus();
+  else focusOpened();
 });
 filter.addEventListener("input", () => list.filter(filter.value));
 filter.addEventListener("keydown", (event) => {
@@ -106,18 +116,25 @@ document.addEventListener("keydown", takeKey);
 
 // The session that is open
 
+function idIn(hash: string): string | null {
+  return /^#\/([\w-]{1,64})$/.exec(hash)?.[1] ?? null;
+}
+
 function openId(): string | null {
-  return /^#\/([\w-]{1,64})$/.exec(location.hash)?.[1] ?? null;
+  return idIn(location.hash);
 }
 
 function openSession(id: string): void {
-  location.hash = `#/${id}`;
+  expected = id;
+  if (openId() === id) update();
+  else location.hash = `#/${id}`;
 }
 
-/** Back to the list; a phone's back button does the same. */
+/** Back to the list, as the browser's back button does it. */
 function leave(): void {
   if (openId() === null) return list.focus();
-  history.pushState(null, "", "#/");
+  if (history.state?.fromList) return history.back();
+  history.pushState({ fromList: false }, "", "#/");
   route();
   list.focus();
 }
@@ -148,6 +165,9 @@ function update(): void {
     onAction: (action, row) => openFor(action, row, context()),
     onBack: leave,
   });
+  if (row.id !== expected) return;
+  expected = null;
+  focusOpened();
 }
 
 function closeView(): void {
@@ -156,7 +176,7 @@ function closeView(): void {
 }
 
 function showNone(id: string | null): void {
-  const isGone = id !== null && isListed;
+  const isGone = id !== null && isListed && id !== expected;
   const text = isGone
     ? `There is no session ${id}. It may have been deleted.`
     : id !== null
@@ -254,7 +274,12 @@ function say(text: string): void {
 // What the user does
 
 function context(): DialogContext {
-  return { api, onDone: say, onOpen: openSession };
+  return {
+    ...{ api, onDone: say, onOpen: openSession },
+    onDeleted(id) {
+      if (openId() === id) leave();
+    },
+  };
 }
 
 function start(): void {
@@ -345,7 +370,8 @@ function takeKey(event: KeyboardEvent): void {
   if (step !== undefined && !(inView && key.length > 1)) {
     list.move(step);
   } else if (button !== undefined) {
-    const row = inView ? view?.row : list.pointed();
+    const inList = byId("list").contains(event.target as Node);
+    const row = inList ? list.pointed() : view?.row ?? list.pointed();
     if (row === undefined) return;
     if (!actionsOf(row, hello?.readOnly ?? true).includes(button.action)) {
       return say(`${button.text}: not possible now for ${row.id}.`);
