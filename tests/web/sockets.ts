@@ -1,0 +1,136 @@
+/**
+ * Helpers of the tests of WebSockets: a server of nothing but them, and viewers.
+ *
+ * @module
+ */
+import { Screen } from "../../screen/screen.ts";
+import { getSession } from "../../session/find.ts";
+import { until } from "../helpers.ts";
+
+/** What serves a socket; `query` is what stands behind the `?` of its address. */
+export type Serve = (
+  socket: WebSocket,
+  query: URLSearchParams,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** A server on a free port, which serves all sockets with one function. */
+export class SocketServer implements AsyncDisposable {
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #stop = new AbortController();
+  /** All sockets so far, at the server's end. */
+  readonly sockets: WebSocket[] = [];
+  /** How many are not done yet. */
+  open = 0;
+
+  constructor(serve: Serve) {
+    const { signal } = this.#stop;
+    this.#server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      (request) => {
+        const query = new URL(request.url).searchParams;
+        const { socket, response } = Deno.upgradeWebSocket(request);
+        this.sockets.push(socket);
+        this.open++;
+        serve(socket, query, signal).then(() => this.open--);
+        return response;
+      },
+    );
+  }
+
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  /** Ends all conversations. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    await until(() => this.open === 0, "sockets closed");
+    await this.#server.shutdown();
+  }
+}
+
+/** A viewer with a terminal, as the page is one. */
+export class SocketViewer implements AsyncDisposable {
+  readonly screen: Screen;
+  /** The text messages, parsed. */
+  readonly messages: Record<string, unknown>[] = [];
+  /** The code it was closed with. */
+  code: number | undefined;
+  readonly #socket: WebSocket;
+  readonly #closed = Promise.withResolvers<void>();
+
+  private constructor(url: string, columns: number, rows: number) {
+    this.screen = new Screen(columns, rows);
+    this.#socket = new WebSocket(url);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.onmessage = ({ data }) => {
+      if (typeof data === "string") this.messages.push(JSON.parse(data));
+      else this.screen.append(new Uint8Array(data));
+    };
+    this.#socket.onclose = ({ code }) => {
+      this.code = code;
+      this.#closed.resolve();
+    };
+  }
+
+  static async open(
+    { port }: SocketServer | { readonly port: number },
+    query = "",
+    { columns = 80, rows = 24 } = {},
+  ): Promise<SocketViewer> {
+    const url = `ws://127.0.0.1:${port}/?${query}`;
+    const viewer = new SocketViewer(url, columns, rows);
+    await viewer.screen.load();
+    return viewer;
+  }
+
+  /** Sends text as text, bytes as bytes. */
+  async send(message: string | Uint8Array<ArrayBuffer>): Promise<void> {
+    await until(() => this.#socket.readyState !== WebSocket.CONNECTING);
+    this.#socket.send(message);
+  }
+
+  /** Types. */
+  async type(text: string): Promise<void> {
+    await this.send(new TextEncoder().encode(text));
+  }
+
+  get text(): string {
+    return this.screen.text().lines.join("\n");
+  }
+
+  /** The texts of a log so far. */
+  get log(): string {
+    return this.messages.map(({ text = "" }) => text).join("");
+  }
+
+  /** Waits until the screen shows it. */
+  async shows(pattern: RegExp): Promise<void> {
+    try {
+      await until(() => pattern.test(this.text), String(pattern));
+    } catch (error) {
+      throw new Error(`${error}; the screen is:\n${this.text}`);
+    }
+  }
+
+  /** Waits until it is closed; gives the last message and the code. */
+  async end(): Promise<[Record<string, unknown> | undefined, number]> {
+    await until(() => this.code !== undefined, "the socket's end");
+    return [this.messages.at(-1), this.code!];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.close();
+    await this.#closed.promise;
+  }
+}
+
+/** When a session was created, as a view tells it. */
+export async function bornOf(root: string, id: string): Promise<string> {
+  return (await getSession(id, { root })).createdAt.toISOString();
+}
