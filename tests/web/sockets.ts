@@ -130,6 +130,81 @@ export class SocketViewer implements AsyncDisposable {
   }
 }
 
+/** A viewer that reads only when it is told to, as the page in a tab that is asleep. */
+export class SleepingViewer implements Disposable {
+  readonly #connection: Deno.TcpConn;
+  #unread = new Uint8Array();
+
+  private constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
+  }
+
+  static async open(
+    { port }: SocketServer,
+    query = "",
+  ): Promise<SleepingViewer> {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const viewer = new SleepingViewer(connection);
+    const request = [
+      `GET /?${query} HTTP/1.1`,
+      `Host: 127.0.0.1:${port}`,
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      `Sec-WebSocket-Key: ${btoa("0123456789abcdef")}`,
+    ];
+    await connection.write(
+      new TextEncoder().encode(`${request.join("\r\n")}\r\n\r\n`),
+    );
+    let head = "";
+    while (!head.endsWith("\r\n\r\n")) {
+      head += String.fromCharCode(...await viewer.#take(1));
+    }
+    return viewer;
+  }
+
+  /** Reads until a message matches; gives all text that was read. */
+  async reads(pattern: RegExp): Promise<string> {
+    let all = "";
+    for (;;) {
+      const text = new TextDecoder().decode(await this.#message());
+      all += text;
+      if (pattern.test(text)) return all;
+    }
+  }
+
+  /** The next message, see RFC 6455, 5.2: a server doesn't mask. */
+  async #message(): Promise<Uint8Array> {
+    const [, length] = await this.#take(2);
+    if (length! < 126) return await this.#take(length!);
+    const bytes = await this.#take(length === 126 ? 2 : 8);
+    return await this.#take(
+      bytes.reduce((number, byte) => number * 256 + byte, 0),
+    );
+  }
+
+  async #take(count: number): Promise<Uint8Array> {
+    const taken = new Uint8Array(count);
+    for (let at = 0; at < count;) {
+      if (this.#unread.length === 0) {
+        const buffer = new Uint8Array(65536);
+        const read = await this.#connection.read(buffer);
+        if (read === null) throw new Error("The server has closed it");
+        this.#unread = buffer.subarray(0, read);
+      }
+      const part = this.#unread.subarray(0, count - at);
+      taken.set(part, at);
+      this.#unread = this.#unread.subarray(part.length);
+      at += part.length;
+    }
+    return taken;
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection.close();
+  }
+}
+
 /** When a session was created, as a view tells it. */
 export async function bornOf(root: string, id: string): Promise<string> {
   return (await getSession(id, { root })).createdAt.toISOString();
