@@ -64,9 +64,9 @@ export class SocketViewer implements AsyncDisposable {
   readonly #socket: WebSocket;
   readonly #closed = Promise.withResolvers<void>();
 
-  private constructor(url: string, columns: number, rows: number) {
-    this.screen = new Screen(columns, rows);
-    this.#socket = new WebSocket(url);
+  private constructor(screen: Screen, socket: WebSocket) {
+    this.screen = screen;
+    this.#socket = socket;
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onmessage = ({ data }) => {
       if (typeof data === "string") this.messages.push(JSON.parse(data));
@@ -81,12 +81,12 @@ export class SocketViewer implements AsyncDisposable {
   static async open(
     { port }: SocketServer | { readonly port: number },
     query = "",
-    { columns = 80, rows = 24 } = {},
+    { columns = 80, rows = 24, path = "/", headers = {} } = {},
   ): Promise<SocketViewer> {
-    const url = `ws://127.0.0.1:${port}/?${query}`;
-    const viewer = new SocketViewer(url, columns, rows);
-    await viewer.screen.load();
-    return viewer;
+    const screen = new Screen(columns, rows);
+    await screen.load();
+    const url = `ws://127.0.0.1:${port}${path}?${query}`;
+    return new SocketViewer(screen, new WebSocket(url, { headers }));
   }
 
   /** Sends text as text, bytes as bytes. */
