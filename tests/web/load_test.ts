@@ -84,6 +84,7 @@ class PageServer implements AsyncDisposable {
 
   static async start({ dir }: TestRoot): Promise<PageServer> {
     const process = startCli(dir, ["web", "--port", "0", "--json"]);
+    await process.stdin.close();
     const reader = process.stdout.getReader();
     let text = "";
     while (!text.endsWith("\n")) {
