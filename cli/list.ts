@@ -25,21 +25,16 @@ import { readOutcome } from "../events/notify.ts";
 import { agentOf, visibleConversation } from "../events/conversation.ts";
 import {
   activityOf,
-  type Colored,
+  activityText,
   statusJson,
   type StatusReader,
   statusReader,
+  type Tone,
 } from "./status.ts";
 import { processesAt, type SessionProcess } from "../process/members.ts";
 import { listSessions, type Session } from "../session/find.ts";
-import { bold, dim, green, red, yellow } from "../std.ts";
-import {
-  exitStatus,
-  KINDS,
-  readStopRequest,
-  type State,
-  timesAt,
-} from "../store.ts";
+import { bold, dim, green, magenta, red, yellow } from "../std.ts";
+import { KINDS, readStopRequest, timesAt } from "../store.ts";
 
 /** `list`: a table, ids, or JSON. */
 export const list: Handler = async (call, io) => {
@@ -68,7 +63,7 @@ interface Line {
   readonly index: number;
   readonly now: number;
   /** Its state, or what it is doing. */
-  readonly state: Colored;
+  readonly state: { readonly text: string; readonly color: Color };
 }
 
 /** The columns of the table: a name, how it is aligned, the cell of a session. */
@@ -112,10 +107,12 @@ function printTable(
   const marks = sessions.map((session) => isLeftOver(session) ? "*" : "");
   const state = COLUMNS.findIndex(([name]) => name === "STATE");
   const lines = sessions.map((session, index): Line => {
-    const { text, color } = session.state.state === "running"
-      ? activityOf(session, readStatus(session), now)
-      : { text: stateText(session), color: colorOf(session.state) };
-    return { session, index, now, state: { text: text + marks[index], color } };
+    const status = readStatus(session);
+    const activity = activityOf(session, status, now);
+    const text = activityText(activity, now) + marks[index];
+    // A told `idle` is as sure as `working`; silence is not.
+    const color = status === null ? COLORS[activity.tone] : told(activity.tone);
+    return { session, index, now, state: { text, color } };
   });
   const rows = [
     COLUMNS.map(([name]) => name),
@@ -159,7 +156,7 @@ function columnsFor(widths: readonly number[], width: number): number[] {
 }
 
 /** The number of clients attached to a terminal, as its relay has noted it. */
-function clientsOf({ meta, paths, state }: Session): number | null {
+export function clientsOf({ meta, paths, state }: Session): number | null {
   if (meta === null || !KINDS[meta.kind].isTerminal) return null;
   if (state.state !== "running") return null;
   return terminalStatusAt(paths, true)?.clients ?? null;
@@ -175,30 +172,19 @@ export function commandText({ meta, state }: Session): string {
   return (meta?.argv ?? []).map(shellWord).join(" ");
 }
 
-/** A state in a word or two: `running`, `exited 3`, `stopped`, `ended by SIGKILL`. */
-function stateText({ state, paths }: Session): string {
-  if (state.state !== "exited") return state.state;
-  const by = readStopRequest(paths)?.by;
-  if (by === "timeout") return "timed out";
-  if (by !== undefined) return "stopped";
-  return "code" in state.ending
-    ? `exited ${state.ending.code}`
-    : `ended by ${state.ending.signal}`;
-}
+type Color = (text: string) => string;
 
-function colorOf(state: State): (text: string) => string {
-  switch (state.state) {
-    case "starting":
-    case "running":
-      return green;
-    case "exited":
-      return exitStatus(state) === 0 ? dim : red;
-    case "lost":
-    case "damaged":
-      return yellow;
-    default:
-      return state satisfies never;
-  }
+const COLORS: Readonly<Record<Tone, Color>> = {
+  blocked: (text) => bold(magenta(text)),
+  error: red,
+  working: green,
+  quiet: dim,
+  warning: yellow,
+  ended: dim,
+};
+
+function told(tone: Tone): Color {
+  return tone === "quiet" ? green : COLORS[tone];
 }
 
 /** A session as `list --json` prints it: the cheap part of `show`. */

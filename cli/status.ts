@@ -1,5 +1,5 @@
 /**
- * What sessions are doing, in words and colours and as JSON.
+ * What sessions are doing, in words and as JSON.
  *
  * @module
  */
@@ -14,13 +14,12 @@ import {
   statusOf,
 } from "../events/status.ts";
 import type { Session } from "../session/find.ts";
-import { bold, dim, green, magenta, red, yellow } from "../std.ts";
-import { KINDS } from "../store.ts";
+import { exitStatus, KINDS, readStopRequest, type State } from "../store.ts";
 
 /** The widest text of a status in a table, in cells. */
 const MAX_CELLS = 30;
-/** How long a session must be silent to be taken for idle. */
-const SILENCE_MS = 10_000;
+/** How long a session must be silent to be taken for idle, in milliseconds. */
+export const SILENCE_MS = 10_000;
 
 /** What a session is doing. */
 export type StatusReader = (session: Session) => SessionStatus | null;
@@ -39,47 +38,107 @@ export function statusReader(): StatusReader {
   };
 }
 
-/** Text with its colour. */
-export interface Colored {
+/** What the words of a state tell, for its colour. */
+export type Tone =
+  | "blocked"
+  | "error"
+  | "working"
+  | "quiet"
+  | "warning"
+  | "ended";
+
+/** What a session is doing, or how it has ended. */
+export interface Activity {
+  /** In a word or two: `working 40%`, `blocked`, `~idle`, `exited 3`, `timed out`. */
   readonly text: string;
-  readonly color: (text: string) => string;
+  /** What it needs, or what is wrong, for people. */
+  readonly about?: string | undefined;
+  readonly tone: Tone;
+  /** Since when, if it is told; of a silent session, when it fell silent. */
+  readonly since: Date | null;
 }
 
-/** What a running session is doing: `working 2m`, `blocked: approve Bash`, `~idle 40s`. */
+/** What a session is doing, in words without an age. */
 export function activityOf(
   session: Session,
   status: SessionStatus | null,
   now: number,
-): Colored {
-  if (status !== null) {
-    return { text: textOf(status, now), color: COLORS[status.value] };
+): Activity {
+  const { state } = session;
+  switch (state.state) {
+    case "starting":
+      return { text: "starting", tone: "working", since: null };
+    case "running":
+      return status === null
+        ? untold(session, now)
+        : toldActivity(status, TONES[status.value]);
+    case "exited":
+      return ended(session, state);
+    case "lost":
+    case "damaged":
+      return { text: state.state, tone: "warning", since: null };
+    default:
+      return state satisfies never;
   }
-  if (isSuspended(session)) return { text: "suspended", color: yellow };
-  const silentMs = silenceOf(session, now);
-  return silentMs < SILENCE_MS
-    ? { text: "running", color: green }
-    : { text: `~idle ${formatAge(silentMs)}`, color: dim };
 }
 
-const COLORS: Readonly<Record<SessionStatus["value"], Colored["color"]>> = {
-  blocked: (text) => bold(magenta(text)),
-  error: red,
-  working: green,
-  done: green,
-  idle: green,
+const TONES: Readonly<Record<SessionStatus["value"], Tone>> = {
+  blocked: "blocked",
+  error: "error",
+  working: "working",
+  done: "quiet",
+  idle: "quiet",
 };
 
-function textOf(status: SessionStatus, now: number): string {
+function toldActivity(status: SessionStatus, tone: Tone): Activity {
   const { value, kind, message, progress, since } = status;
-  const age = since && formatAge(Math.max(0, now - since.getTime()));
   const about = value === "blocked"
     ? message ?? kind
     : value === "error"
     ? message
     : undefined;
-  if (about !== undefined) return cut(`${value}: ${about}`, MAX_CELLS);
-  const percent = progress === undefined ? [] : [`${Math.round(progress)}%`];
-  return [value, ...percent, ...age === null ? [] : [age]].join(" ");
+  const text = progress === undefined || about !== undefined
+    ? value
+    : `${value} ${Math.round(progress)}%`;
+  return { text, about, tone, since };
+}
+
+/** What a running session is doing that tells nothing. */
+function untold(session: Session, now: number): Activity {
+  if (isSuspended(session)) {
+    return { text: "suspended", tone: "warning", since: null };
+  }
+  const silentMs = silenceOf(session, now);
+  return silentMs < SILENCE_MS
+    ? { text: "running", tone: "working", since: null }
+    : { text: "~idle", tone: "quiet", since: new Date(now - silentMs) };
+}
+
+/** How a session has ended: `exited 3`, `stopped`, `timed out`, `ended by SIGKILL`. */
+function ended({ paths }: Session, state: Exited): Activity {
+  const { ending } = state;
+  const by = readStopRequest(paths)?.by;
+  const text = by === "timeout"
+    ? "timed out"
+    : by !== undefined
+    ? "stopped"
+    : "code" in ending
+    ? `exited ${ending.code}`
+    : `ended by ${ending.signal}`;
+  const tone = exitStatus(state) === 0 ? "ended" : "error";
+  return { text, tone, since: null };
+}
+
+type Exited = Extract<State, { readonly state: "exited" }>;
+
+/** The activity as a cell of a table: `working 2m`, `blocked: approve Bash`, `~idle 40s`. */
+export function activityText(
+  { text, about, since }: Activity,
+  now: number,
+): string {
+  if (about !== undefined) return cut(`${text}: ${about}`, MAX_CELLS);
+  if (since === null) return text;
+  return `${text} ${formatAge(Math.max(0, now - since.getTime()))}`;
 }
 
 /** The error for work that waits for its user. */

@@ -19,6 +19,7 @@ import {
   checkInstance,
   checkOptions,
   checkStrings,
+  checkType,
   SessionError,
 } from "../errors.ts";
 import {
@@ -96,6 +97,12 @@ export interface ReadEventsOptions extends RootOptions {
 
 /** Options of {@linkcode followEvents}. */
 export interface FollowEventsOptions extends ReadEventsOptions {
+  /**
+   * Called once all sessions that are there are watched: what changes from then on is told.
+   *
+   * @default {undefined}
+   */
+  readonly onWatching?: () => void;
   /** Stops the following. */
   readonly signal?: AbortSignal;
 }
@@ -143,7 +150,8 @@ export async function readEvents(
  * told; otherwise never. Leaving the loop frees all; use `signal` to leave while it waits. Needs
  * `--allow-read` of the root and, without `root`, `--allow-env`.
  *
- * A session that is created and deleted between two looks, milliseconds apart, is not noticed.
+ * A session that is created and deleted between two looks, milliseconds apart, is not noticed. If a
+ * directory above the root is renamed, or another machine writes into it, that is noticed within a minute.
  *
  * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} as {@linkcode readEvents}, at the call.
@@ -162,7 +170,8 @@ export function followEvents(
 ): AsyncIterable<SessionEvent> {
   const wanted = wantedBy(options);
   pathsOf(wanted); // A missing session is told at the call.
-  return follow(wanted, options.signal);
+  checkType("onWatching", options.onWatching, "function");
+  return follow(wanted, options);
 }
 
 /** Checked options. */
@@ -610,7 +619,7 @@ const AHEAD = 1000;
 
 async function* follow(
   wanted: Wanted,
-  signal: AbortSignal | undefined,
+  { signal, onWatching }: FollowEventsOptions,
 ): AsyncGenerator<SessionEvent, void> {
   signal?.throwIfAborted();
   const left = new AbortController();
@@ -621,7 +630,9 @@ async function* follow(
   const pull = async (queue: ReadableStreamDefaultController<SessionEvent>) => {
     for (let count = 0; count === 0;) {
       if (!isFirst) await following.wait(over);
-      for (const event of await following.look()) {
+      const events = await following.look();
+      if (isFirst) onWatching?.();
+      for (const event of events) {
         // What happens from now on counts, even if the clock is set back.
         const isNew = !isFirst || wanted.isSince(event);
         if (!isNew || !wanted.isOfType(event)) continue;

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Support } from "../agents/agent.ts";
+import type { Agent, Support } from "../agents/agent.ts";
 import { AGENTS } from "../agents/agents.ts";
 import { type Kind, KIND_NAMES } from "../store.ts";
 import { findProgram } from "../system/files.ts";
@@ -45,10 +45,7 @@ const VERSION_MS = 5_000;
 export async function listAgents(): Promise<KnownAgent[]> {
   const path = Deno.env.get("PATH") ?? "";
   return await Promise.all(AGENTS.map(async (agent) => {
-    // The program that has all kinds comes last.
-    const program = agent.programs.toReversed()
-      .map((name) => findProgram(name, { path }))
-      .find((found) => found !== undefined);
+    const program = programAt(path, agent);
     return {
       name: agent.name,
       path: program ?? null,
@@ -57,6 +54,16 @@ export async function listAgents(): Promise<KnownAgent[]> {
       ...agent.support,
     };
   }));
+}
+
+/** The program of an agent on a search path; the one that has all kinds, if there are several. */
+export function programAt(
+  path: string,
+  { programs }: Pick<Agent, "programs">,
+): string | undefined {
+  // That one comes last.
+  return programs.toReversed().map((name) => findProgram(name, { path }))
+    .find((found) => found !== undefined);
 }
 
 /** The first word of an answer that looks like a version. */

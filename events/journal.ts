@@ -210,6 +210,22 @@ export function lastEntry(
   return undefined;
 }
 
+/** How much of a journal is read for a title. */
+const TITLE_BYTES = 16 * 1024;
+
+/** The last title of a terminal among its last events; `undefined` if there is none. */
+export function lastTitle(paths: Pick<Paths, "events">): string | undefined {
+  using file = openFile(paths.events);
+  const line = linesOf(file, TITLE_BYTES)
+    .findLast((line) => line.includes('"title"') && titleIn(line));
+  return line && titleIn(line);
+}
+
+function titleIn(line: string): string | undefined {
+  const entry = parseEntry(line);
+  return entry?.type === "title" ? entry.title : undefined;
+}
+
 const decoder = new TextDecoder();
 
 /** The complete lines at the end of a file. */

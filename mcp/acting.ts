@@ -15,10 +15,11 @@ import { targetIn } from "./scope.ts";
 import { getSession, type Session } from "../session/find.ts";
 import { deleteSession, stopSession } from "../session/stop.ts";
 import { exitStatus, KINDS } from "../store.ts";
-import { bytesIn, fact } from "./text.ts";
+import { bytesIn } from "./text.ts";
 import { MOST_MS, timeLimit } from "./time_limit.ts";
 import { ID, type Tool } from "./tool.ts";
-import { awaitPrompt, sendText } from "./typing.ts";
+import { awaitPrompt, sendText } from "../run/typing.ts";
+import { briefLine } from "../screen/clean_text.ts";
 
 /** The longest grace: SIGKILL and its record may take 15 s more. */
 const MOST_GRACE_MS = 30_000;
@@ -231,7 +232,9 @@ function graceIn(text: string): number {
 }
 
 function noticeOf(notices: readonly string[]): { readonly notice?: string } {
-  return notices.length === 0 ? {} : { notice: fact(notices.join("; "), 1000) };
+  return notices.length === 0
+    ? {}
+    : { notice: briefLine(notices.join("; "), 1000) };
 }
 
 const remove: Tool = {

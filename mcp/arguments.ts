@@ -5,8 +5,8 @@
  * @module
  */
 import { ArgumentError } from "../errors.ts";
-import { fact } from "./text.ts";
 import type { Schema, Tool } from "./tool.ts";
+import { briefLine } from "../screen/clean_text.ts";
 
 /** Throws if the arguments are not what a tool takes. */
 export type Check = (args: unknown) => void;
@@ -56,10 +56,12 @@ const MAX_NAME = 100;
 
 function describe(mistake: Mistake): string {
   const { keyword, instancePath, params, message = "is wrong" } = mistake;
-  const where = fact(instancePath.slice(1), MAX_NAME);
+  const where = briefLine(instancePath.slice(1), MAX_NAME);
   switch (keyword) {
     case "additionalProperties":
-      return `unknown argument "${fact(params.additionalProperty, MAX_NAME)}"`;
+      return `unknown argument "${
+        briefLine(params.additionalProperty, MAX_NAME)
+      }"`;
     case "enum":
       return `${where} must be one of ${params.allowedValues.join(", ")}`;
     default:

@@ -18,7 +18,8 @@ import { sessionIn, targetIn, type World } from "./scope.ts";
 import { MAX_BYTES } from "./text.ts";
 import { type TimeLimit, timeLimit, TIMEOUT } from "./time_limit.ts";
 import { ID, type Tool } from "./tool.ts";
-import { awaitPrompt, checkPrompt, sendText } from "./typing.ts";
+import { checkPrompt } from "./prompt.ts";
+import { awaitPrompt, sendText } from "../run/typing.ts";
 
 /** How long an agent may take to tell that it works on its prompt, in milliseconds. */
 const BEGIN_MS = 3000;

@@ -9,8 +9,8 @@ import { agentOf } from "../events/conversation.ts";
 import type { SessionStatus } from "../events/status.ts";
 import type { Session } from "../session/find.ts";
 import { exitStatus, readStopRequest } from "../store.ts";
-import { fact } from "./text.ts";
 import type { Schema } from "./tool.ts";
+import { briefLine } from "../screen/clean_text.ts";
 
 /** The longest command, prompt or path, in characters. */
 const LONG = 300;
@@ -53,14 +53,14 @@ export function factsIn(
     kind: meta?.kind ?? null,
     ...stateFacts(session),
     ...statusFacts(status),
-    agent: agent && fact(agent),
+    agent: agent && briefLine(agent),
     ...meta &&
       (agent === null
         ? { command: commandIn(meta.argv) }
-        : { prompt: fact(meta.prompt, LONG) }),
-    ...(state.state === "damaged" && { reason: fact(state.reason, LONG) }),
+        : { prompt: briefLine(meta.prompt, LONG) }),
+    ...(state.state === "damaged" && { reason: briefLine(state.reason, LONG) }),
     ...(meta && labelFacts(meta.labels, mostLabels)),
-    cwd: meta && fact(meta.cwd, LONG),
+    cwd: meta && briefLine(meta.cwd, LONG),
     created_at: createdAt.toISOString(),
     last_output_at: lastOutputAt?.toISOString() ?? null,
   };
@@ -78,8 +78,8 @@ export function stateFacts({ paths, state }: Session): {
   return {
     state: state.state,
     exit_status: exitStatus(state),
-    ...("signal" in state.ending && { signal: fact(state.ending.signal) }),
-    ...(by !== undefined && { stopped_by: fact(by) }),
+    ...("signal" in state.ending && { signal: briefLine(state.ending.signal) }),
+    ...(by !== undefined && { stopped_by: briefLine(by) }),
   };
 }
 
@@ -93,7 +93,7 @@ export function statusFacts(status: SessionStatus | null): {
   const about = message ?? title ?? kind;
   return {
     status: value,
-    ...(about !== undefined && { status_message: fact(about) }),
+    ...(about !== undefined && { status_message: briefLine(about) }),
   };
 }
 
@@ -102,7 +102,7 @@ export function commandIn(argv: readonly string[]): string {
   const words = argv.slice(0, LONG).map((word) => {
     return shellWord(word.slice(0, 2 * LONG));
   });
-  return fact(words.join(" "), LONG);
+  return briefLine(words.join(" "), LONG);
 }
 
 /** The first labels, and how many are left out; `parent` tells who has started it, so it stays. */
@@ -117,7 +117,7 @@ function labelFacts(
     .sort(([a], [b]) => Number(b === "parent") - Number(a === "parent"));
   if (all.length === 0) return {};
   const shown = all.slice(0, most)
-    .map(([key, value]) => [fact(key, 80), fact(value)]);
+    .map(([key, value]) => [briefLine(key, 80), briefLine(value)]);
   const left = all.length - shown.length;
   return {
     labels: Object.fromEntries(shown),

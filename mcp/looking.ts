@@ -21,15 +21,9 @@ import { CURSOR, cursorOf, encodeCursor, placeIn } from "./cursor.ts";
 import { commandIn, FACTS, factsIn, stateFacts } from "./facts.ts";
 import { hasScreen, readOutput } from "./output.ts";
 import { sessionIn, sessionsIn, type World } from "./scope.ts";
-import {
-  bytesIn,
-  cleanText,
-  DEFAULT_MAX_BYTES,
-  endOfText,
-  fact,
-  MAX_BYTES,
-} from "./text.ts";
+import { bytesIn, DEFAULT_MAX_BYTES, endOfText, MAX_BYTES } from "./text.ts";
 import { ID, type Tool } from "./tool.ts";
+import { briefLine, cleanText } from "../screen/clean_text.ts";
 
 const LOOKS = { readOnlyHint: true, openWorldHint: false };
 
@@ -151,13 +145,14 @@ function detailsOf(session: Session): object {
     started_at: startedAt?.toISOString() ?? null,
     ended_at: endedAt?.toISOString() ?? null,
     ...(meta?.timeoutMs !== undefined && { timeout_ms: meta.timeoutMs }),
-    env: names.slice(0, MOST_NAMES).map((name) => fact(name, 80)),
+    env: names.slice(0, MOST_NAMES).map((name) => briefLine(name, 80)),
     ...(names.length > MOST_NAMES && {
       env_left_out: names.length - MOST_NAMES,
     }),
-    ...(conversation !== undefined && { conversation: fact(conversation) }),
-    ...(meta?.resumes !== undefined && { resumes: fact(meta.resumes) }),
-    ...(meta?.restarts !== undefined && { restarts: fact(meta.restarts) }),
+    ...(conversation !== undefined &&
+      { conversation: briefLine(conversation) }),
+    ...(meta?.resumes !== undefined && { resumes: briefLine(meta.resumes) }),
+    ...(meta?.restarts !== undefined && { restarts: briefLine(meta.restarts) }),
     stdout_bytes: sizes.stdout,
     stderr_bytes: sizes.stderr,
     ...(clients !== undefined && { clients }),
@@ -167,7 +162,7 @@ function detailsOf(session: Session): object {
 }
 
 function processFacts({ pid, role, command }: SessionProcess): object {
-  return { pid, role, command: fact(command) };
+  return { pid, role, command: briefLine(command) };
 }
 
 const READ_OUTPUT: Tool = {
@@ -315,7 +310,7 @@ export async function screenOf(
     rows,
     cursor_row: row,
     cursor_column: column,
-    ...(title !== "" && { title: fact(title) }),
+    ...(title !== "" && { title: briefLine(title) }),
     cursor: encodeCursor(placeIn(session, log)),
     ...stateFacts(session),
   };

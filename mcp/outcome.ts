@@ -39,9 +39,10 @@ import { sleep } from "../system/async.ts";
 import { type Cursor, encodeCursor, isOf } from "./cursor.ts";
 import { stateFacts, statusFacts } from "./facts.ts";
 import { sessionIn, type World } from "./scope.ts";
-import { cleanText, DEFAULT_MAX_BYTES, endOfText, fact } from "./text.ts";
+import { DEFAULT_MAX_BYTES, endOfText } from "./text.ts";
 import type { TimeLimit } from "./time_limit.ts";
 import type { Schema } from "./tool.ts";
+import { briefLine, cleanText } from "../screen/clean_text.ts";
 
 /** The results of both tools. */
 export const OUTPUT: Readonly<Record<string, Schema>> = {
@@ -133,7 +134,7 @@ export async function outcomeOf(
     ...(session && isSuspended(session) && { suspended: true }),
     ...(found && matchOf(found)),
     ...(said?.text !== undefined && answerFacts(said.text, maxBytes)),
-    ...(said?.reason !== undefined && { reason: fact(said.reason, 500) }),
+    ...(said?.reason !== undefined && { reason: briefLine(said.reason, 500) }),
     ...(hint !== undefined && { hint }),
   };
 }
@@ -464,7 +465,7 @@ export async function inWordsOfTools(
   const { state } = session;
   const end = isLive(state) ? "" : `: ${describeState(state)}`;
   const message = `Session "${id}" has ended without "${
-    fact(what, 100)
+    briefLine(what, 100)
   }"${end}; read_output shows what it wrote`;
   return new SessionError(code, message, { id, cause: error });
 }

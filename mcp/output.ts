@@ -23,14 +23,14 @@ import {
 } from "../client/logs.ts";
 import { ESCAPES, wholeLength } from "../client/output_search.ts";
 import { terminalStatusAt, windowSize } from "../client/terminal_status.ts";
-import { unstyledText } from "../screen/clean_text.ts";
+import { cleanText, unstyledText } from "../screen/clean_text.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import type { Session } from "../session/find.ts";
 import { isLive, KINDS, type Paths } from "../store.ts";
 import { turnTaker } from "../system/async.ts";
 import { concat } from "../system/bytes.ts";
 import { exists, openFile } from "../system/files.ts";
-import { type BoundedText, bytesIn, cleanText, endOfText } from "./text.ts";
+import { type BoundedText, bytesIn, endOfText } from "./text.ts";
 
 /** What to read. */
 export interface OutputOptions {

@@ -17,7 +17,8 @@ import { screenOf } from "./looking.ts";
 import { hasScreen, readOutput } from "./output.ts";
 import { sessionIn, sessionsIn, type World } from "./scope.ts";
 import type { Part, Subscriptions } from "./subscriptions.ts";
-import { bytesIn, DEFAULT_MAX_BYTES, fact } from "./text.ts";
+import { bytesIn, DEFAULT_MAX_BYTES } from "./text.ts";
+import { briefLine } from "../screen/clean_text.ts";
 
 /** The parts: what they are, and their type. */
 const PARTS: Readonly<Record<Part, readonly [string, string]>> = {
@@ -107,7 +108,7 @@ export function offerResources(
 export function protocolError(error: unknown): Error {
   const { code, message } = describeError(error);
   const number = code === "failed" ? -32603 : -32602;
-  return Object.assign(new Error(fact(message, 500)), {
+  return Object.assign(new Error(briefLine(message, 500)), {
     code: number,
     data: { code },
   });
@@ -132,7 +133,7 @@ async function list(world: World): Promise<object> {
 }
 
 function resourceOf({ id, meta }: Session, part: Part): object {
-  const about = meta === null ? "" : `: ${fact(commandIn(meta.argv), 60)}`;
+  const about = meta === null ? "" : `: ${briefLine(commandIn(meta.argv), 60)}`;
   const [, mimeType] = PARTS[part];
   return {
     uri: uriOf(id, part),

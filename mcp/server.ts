@@ -23,10 +23,9 @@ import {
   Subscriptions,
   withSubscriptions,
 } from "./subscriptions.ts";
-import { plainText } from "../screen/clean_text.ts";
+import { briefLine, plainText } from "../screen/clean_text.ts";
 import { within } from "../system/async.ts";
 import { START } from "./starting.ts";
-import { fact } from "./text.ts";
 import type { Schema, Tool } from "./tool.ts";
 import { WAIT } from "./waiting.ts";
 import { type Message, openWire } from "./wire.ts";
@@ -145,7 +144,7 @@ function missingTool(
   const why = absent.includes(name)
     ? "this server runs with --read-only"
     : `there are ${tools.map(({ name }) => name).join(", ")}`;
-  return `Tool "${fact(name, 100)}" not found: ${why}`;
+  return `Tool "${briefLine(name, 100)}" not found: ${why}`;
 }
 
 /** A schema as the library shows it. It doesn't check with it: its own error would have no code. */

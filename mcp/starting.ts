@@ -4,17 +4,17 @@
  *
  * @module
  */
-import { configured, parseTerminalSize } from "../cli/config.ts";
+import { configured } from "../cli/config.ts";
 import { parsePeriod } from "../cli/format.ts";
-import { defaultAgent, linesOf } from "../cli/start.ts";
+import { programOf, terminalDefaults } from "../cli/program.ts";
 import { encodeCursor } from "./cursor.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
-import { type CreateOptions, createSession } from "../session/create.ts";
+import { createSession } from "../session/create.ts";
 import { noteStart } from "./scope.ts";
 import { PARENT } from "../session/parent.ts";
-import { type Kind, KIND_NAMES, KINDS } from "../store.ts";
+import { type Kind, KIND_NAMES } from "../store.ts";
 import { type Schema, type Tool } from "./tool.ts";
-import { checkPrompt } from "./typing.ts";
+import { checkPrompt } from "./prompt.ts";
 
 /** The longest prompt, in characters: on Linux an argument has 128 KiB at most. */
 const MOST_PROMPT_LENGTH = 100_000;
@@ -113,11 +113,12 @@ for an agent",
         `Invalid label "${PARENT}": the server sets it; leave it out`,
       );
     }
+    if (args.prompt !== undefined) checkPrompt(args.prompt);
     const what = await programOf(args);
     const timeoutMs = timeout === undefined ? undefined : parsePeriod(timeout);
     const session = await createSession({
       ...what,
-      ...terminalOf(what.kind),
+      ...terminalDefaults(what.kind),
       root: world.root,
       id,
       cwd,
@@ -151,64 +152,4 @@ function failureFor(id: string | undefined, error: unknown): unknown {
   const { code, message } = error;
   const own = code === "exists" ? message.split("; ")[0]! : message;
   return new SessionError(code, own, { id, cause: error });
-}
-
-/** What to start. */
-type Program =
-  & Pick<CreateOptions, "command" | "agent" | "prompt">
-  & { readonly kind: Kind };
-
-/** The command, or that of the agent, as `create --agent` starts it. */
-async function programOf(
-  { command, agent, prompt, kind }: Start,
-): Promise<Program> {
-  if (command !== undefined) {
-    if (agent === undefined && prompt === undefined) {
-      return { command, kind: kind ?? "exec" };
-    }
-    throw new ArgumentError(
-      "Invalid arguments: give either command, or agent and prompt",
-    );
-  }
-  if (agent === undefined && prompt === undefined) {
-    throw new ArgumentError(
-      "Nothing to start: give command, or agent and prompt",
-    );
-  }
-  if (prompt !== undefined) checkPrompt(prompt);
-  const name = agent ?? defaultAgent();
-  const own = kind ?? "pty";
-  const lines = await linesOf(name, own);
-  if (prompt === undefined && lines.needsPrompt) {
-    throw new ArgumentError(
-      `Cannot start ${name} with kind ${own}: it needs a prompt`,
-    );
-  }
-  const newId = crypto.randomUUID();
-  const args = prompt === undefined
-    ? lines.start([], newId)
-    : lines.begin?.(prompt, newId) ?? lines.start(["--", prompt], newId);
-  const program = await Promise.resolve(lines.program()).catch((error) => {
-    const isMissing = own === "repl" && error instanceof SessionError &&
-      error.code === "program_not_found";
-    throw isMissing ? noRepl(name) : error;
-  });
-  const all = [...program, ...args];
-  return { command: all, kind: own, agent: name, prompt };
-}
-
-/** No release of an agent has such a program; only a user's own. */
-function noRepl(name: string): SessionError {
-  return new SessionError(
-    "program_not_found",
-    `Cannot start ${name} with kind repl: no program for that is installed; use kind pty, or exec for one turn`,
-  );
-}
-
-/** The user's defaults for terminals. */
-function terminalOf(kind: Kind): Partial<CreateOptions> {
-  if (!KINDS[kind].isTerminal) return {};
-  const size = configured("size");
-  const [columns, rows] = size === undefined ? [] : parseTerminalSize(size);
-  return { columns, rows, logLimitBytes: configured("logLimit") };
 }

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { HARMFUL } from "../screen/clean_text.ts";
 import type { Schema } from "./tool.ts";
 
 /** So much text is given unless the client says otherwise: about 4,000 tokens. */
@@ -30,39 +29,10 @@ export interface BoundedText {
 }
 
 const ENCODER = new TextEncoder();
-/** They take a cell. */
-const SEPARATORS = /[\u2028\u2029]/;
 
 /** The bytes of a text in UTF-8. */
 export function bytesIn(text: string): number {
   return ENCODER.encode(text).length;
-}
-
-/** Lines of text: newline and tab are the only control characters left. */
-export function cleanText(text: string): string {
-  // Halves of a pair must not find each other when what is between them goes.
-  return text.toWellFormed().replace(/\r\n?/g, "\n").replace(
-    HARMFUL,
-    (char) =>
-      char === "\n" || char === "\t" ? char : SEPARATORS.test(char) ? " " : "",
-  );
-}
-
-/**
- * One line for a fact in a result (a title, a label, a command), at most so many characters of
- * UTF-16; a cut one ends in `…`.
- */
-export function fact(text: string, maxLength = 200): string {
-  // What is cut is cut first: cleaning takes time.
-  const clean = cleanText(text.slice(0, 4 * maxLength))
-    .replace(/[\n\t]/g, " ");
-  const isWhole = clean.length <= maxLength && text.length <= 4 * maxLength;
-  return isWhole ? clean : `${wholeStart(clean, maxLength - 1)}…`;
-}
-
-/** The first characters of a text, not cut in a pair. */
-function wholeStart(text: string, length: number): string {
-  return text.slice(0, length).replace(/[\ud800-\udbff]$/, "");
 }
 
 /**

@@ -34,6 +34,36 @@ export function plainText(text: string, maxLength = Infinity): string {
   return clean.slice(0, maxLength).replace(/[\ud800-\udbff]$/, "");
 }
 
+/** They take a cell. */
+const SEPARATORS = /[\u2028\u2029]/;
+
+/** Lines of text: newline and tab are the only control characters left. */
+export function cleanText(text: string): string {
+  // Halves of a pair must not find each other when what is between them goes.
+  return text.toWellFormed().replace(/\r\n?/g, "\n").replace(
+    HARMFUL,
+    (char) =>
+      char === "\n" || char === "\t" ? char : SEPARATORS.test(char) ? " " : "",
+  );
+}
+
+/**
+ * Text as one line for a list (a title, a label, a command), at most so many characters of
+ * UTF-16; a cut one ends in `…`.
+ */
+export function briefLine(text: string, maxLength = 200): string {
+  // What is cut is cut first: cleaning takes time.
+  const clean = cleanText(text.slice(0, 4 * maxLength))
+    .replace(/[\n\t]/g, " ");
+  const isWhole = clean.length <= maxLength && text.length <= 4 * maxLength;
+  return isWhole ? clean : `${wholeStart(clean, maxLength - 1)}…`;
+}
+
+/** The first characters of a text, not cut in a pair. */
+function wholeStart(text: string, length: number): string {
+  return text.slice(0, length).replace(/[\ud800-\udbff]$/, "");
+}
+
 /** Tells whether a link's address is safe to print: printable ASCII, and not too long. */
 export function isLink(uri: string): boolean {
   return uri.length <= MAX_LINK_LENGTH && /^[\x20-\x7e]+$/.test(uri);

@@ -94,9 +94,20 @@ function readSession(paths: Paths): Session | undefined {
     paths,
     meta,
     state,
-    createdAt: createdAt ?? statOptional(paths.dir)?.mtime ?? new Date(0),
+    createdAt: createdAt ?? birthOf(paths.dir) ?? new Date(0),
     ...readOutputFacts(paths),
   };
+}
+
+/** When a directory was made; where that isn't known, when it last changed. */
+function birthOf(dir: string): Date | null | undefined {
+  try {
+    const { birthtime, mtime } = Deno.lstatSync(dir);
+    return birthtime ?? mtime;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** Tells whether the system has no file descriptor left, which says nothing about a file. */

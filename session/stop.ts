@@ -64,6 +64,12 @@ export interface EndOptions extends RootOptions {
    * @default {undefined}
    */
   readonly onNotice?: (notice: string) => void;
+  /**
+   * When the session was created: a later one with its id is `not_found`.
+   *
+   * @default {whichever has the id}
+   */
+  readonly createdAt?: Date;
   /** Stops the waiting; signals that were sent stay sent. */
   readonly signal?: AbortSignal;
 }
@@ -124,7 +130,7 @@ export async function stopSession(
   checkOptions(options, { ...HOW, by: "string" });
   const { killSignal = "SIGTERM", graceMs = 10_000, signal } = options;
   const number = checkHow(killSignal, graceMs, signal);
-  const held = holdSession(id, openRoot(options));
+  const held = holdSession(id, openRoot(options), options.createdAt);
   using _ = held.hold;
   return await stopHeld(held, {
     by: options.by ?? "stop",
@@ -142,19 +148,28 @@ export interface Held {
 }
 
 /**
- * Holds a session and reads it. A link in its place is not a session: it could lead out of
+ * Holds a session and reads it; with `createdAt` only the one that was created then. A link in its place is not a session: it could lead out of
  * the root.
  *
  * @throws {SessionError} `not_found`.
  */
-export function holdSession(id: string, root: string): Held {
+export function holdSession(
+  id: string,
+  root: string,
+  createdAt?: Date,
+): Held {
   const paths = pathsIn(join(root, checkId(id)), id);
   for (;;) {
     const hold = Hold.take(paths);
     if (hold === undefined) throw noSuchSession(id);
     try {
       const session = sessionAt(paths);
-      if (hold.isStill()) return { session, hold };
+      if (hold.isStill()) {
+        const isMeant = createdAt === undefined ||
+          createdAt.getTime() === session.createdAt.getTime();
+        if (isMeant) return { session, hold };
+        throw noSuchSession(id);
+      }
     } catch (error) {
       hold[Symbol.dispose]();
       throw error;
@@ -193,6 +208,7 @@ const HOW = {
   killSignal: "string",
   graceMs: "number",
   onNotice: "function",
+  createdAt: Date,
 } as const;
 
 /** Checks how to end a session; returns the number of the first signal. */
@@ -323,7 +339,7 @@ export async function deleteSession(
   const { force = false, killSignal = "SIGTERM", graceMs = 10_000, signal } =
     options;
   const number = checkHow(killSignal, graceMs, signal);
-  const held = holdSession(id, openRoot(options));
+  const held = holdSession(id, openRoot(options), options.createdAt);
   using hold = held.hold;
   const { paths, state } = held.session;
   if (!force && (isLive(state) || state.state === "damaged")) {

@@ -5,8 +5,22 @@
  *
  * @module
  */
-import type { ActionName } from "./actions.ts";
+import type { Tone } from "../cli/status.ts";
 import type { Kind, StateName } from "../store.ts";
+
+export type { Tone };
+
+/** What one can do in a view; see `actions.ts`. */
+export type ActionName =
+  | "agents"
+  | "answer"
+  | "delete"
+  | "keys"
+  | "restart"
+  | "resume"
+  | "send"
+  | "start"
+  | "stop";
 
 /** How much a session needs its user, the most urgent first. */
 export const URGENCIES = [
@@ -19,15 +33,6 @@ export const URGENCIES = [
 
 /** How much a session needs its user. */
 export type Urgency = typeof URGENCIES[number];
-
-/** What the words of a state tell, for its colour. */
-export type Tone =
-  | "blocked"
-  | "error"
-  | "working"
-  | "quiet"
-  | "warning"
-  | "ended";
 
 /** A session in a view. All texts are harmless, one line, and bounded; times are RFC 3339, UTC. */
 export interface Row {
@@ -60,4 +65,40 @@ export interface Row {
   readonly isTerminal: boolean;
   /** What can be done with it now. */
   readonly can: readonly ActionName[];
+}
+
+/**
+ * The order of a view: by urgency; of those that have ended the failed ones first; then what has
+ * changed last.
+ */
+export function byUrgency(a: Row, b: Row): number {
+  return rankOf(a) - rankOf(b) ||
+    changedAt(b) - changedAt(a) ||
+    (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+}
+
+function rankOf({ urgency, tone }: Row): number {
+  const hasEndedWell = urgency === "ended" && tone === "ended";
+  return URGENCIES.indexOf(urgency) + (hasEndedWell ? 1 : 0);
+}
+
+function changedAt({ since, createdAt }: Row): number {
+  return Date.parse(since ?? createdAt);
+}
+
+/**
+ * Whether a row has all words of a filter: in its id, state, title, last line, prompt, command,
+ * agent, directory or labels (`key=value`), in capitals or not.
+ */
+export function fits(row: Row, words: string): boolean {
+  const wanted = words.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  if (wanted.length === 0) return true;
+  const { id, state, text, title, message, line, prompt, command } = row;
+  const labels = Object.entries(row.labels).map((pair) => pair.join("="));
+  const texts = [
+    ...[id, state, text, title, message, line, prompt, command],
+    ...[row.kind, row.agent, row.cwd, ...labels],
+  ];
+  const all = texts.filter((one) => one !== null).join("\n").toLowerCase();
+  return wanted.every((word) => all.includes(word));
 }

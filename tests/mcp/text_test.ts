@@ -1,26 +1,5 @@
-import { cleanText, endOfText, fact } from "../../mcp/text.ts";
+import { endOfText } from "../../mcp/text.ts";
 import { assert, assertEquals } from "../helpers.ts";
-
-const HOSTILE =
-  "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2028\x7f\u{e0041}\ud83d\x00\ude00";
-
-Deno.test("cleanText() leaves newlines and tabs of the control characters", () => {
-  assertEquals(cleanText("a\tb\r\nc\rd\x00\x1b[1me"), "a\tb\nc\nd[1me");
-});
-
-Deno.test("cleanText() leaves nothing that hides or reorders text, and no half of a pair", () => {
-  assertEquals(
-    cleanText(HOSTILE),
-    "]0;owned[2J31mgnp \ufffd\ufffd",
-  );
-});
-
-Deno.test("fact() is one line, and cut to its length", () => {
-  assertEquals(fact("a\nb\tc"), "a b c");
-  assertEquals(fact("x".repeat(300), 10), "xxxxxxxxx…");
-  assertEquals(fact("😀".repeat(300), 10), "😀😀😀😀…");
-  assertEquals(fact("\x1b".repeat(300) + "a", 10), "…");
-});
 
 Deno.test("endOfText() gives the end from a line on, and counts the bytes before", () => {
   assertEquals(endOfText("one\ntwo\n", 8), {

@@ -1,4 +1,6 @@
 import {
+  briefLine,
+  cleanText,
   isLink,
   plainText,
   styledText,
@@ -49,4 +51,25 @@ Deno.test("plainText() and styledText() let no halves of a character meet", () =
   assertEquals(plainText(tag), "safe\ufffd\ufffdend");
   assertEquals(styledText(tag), "safe\ufffd\ufffdend");
   assertEquals(styledText("\udb40\x1b\udc41"), "\ufffd\ufffd");
+});
+
+const HOSTILE =
+  "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2028\x7f\u{e0041}\ud83d\x00\ude00";
+
+Deno.test("cleanText() leaves newlines and tabs of the control characters", () => {
+  assertEquals(cleanText("a\tb\r\nc\rd\x00\x1b[1me"), "a\tb\nc\nd[1me");
+});
+
+Deno.test("cleanText() leaves nothing that hides or reorders text, and no half of a pair", () => {
+  assertEquals(
+    cleanText(HOSTILE),
+    "]0;owned[2J31mgnp \ufffd\ufffd",
+  );
+});
+
+Deno.test("briefLine() is one line, and cut to its length", () => {
+  assertEquals(briefLine("a\nb\tc"), "a b c");
+  assertEquals(briefLine("x".repeat(300), 10), "xxxxxxxxx…");
+  assertEquals(briefLine("😀".repeat(300), 10), "😀😀😀😀…");
+  assertEquals(briefLine("\x1b".repeat(300) + "a", 10), "…");
 });

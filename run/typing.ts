@@ -1,5 +1,5 @@
 /**
- * Text of a model as the input of a session: a line for a program that reads lines, text and Enter
+ * Text as the input of a session: a line for a program that reads lines, text and Enter
  * for a terminal, unless the text would answer a dialog.
  *
  * @module
@@ -7,37 +7,11 @@
 import { sendInput } from "../client/input.ts";
 import { waitUntilReady } from "../client/ready.ts";
 import { sendKeys } from "../client/terminal.ts";
-import { ArgumentError, SessionError } from "../errors.ts";
-import { dialogOf } from "../run/dialog.ts";
+import { SessionError } from "../errors.ts";
+import { dialogOf } from "./dialog.ts";
 import type { Session } from "../session/find.ts";
 import { dirname } from "../std.ts";
 import { KINDS } from "../store.ts";
-
-/** Codex and Claude Code leave these out, some with what follows: a command may stand behind them. */
-const CONTROL = /(?![\t\n\r])\p{Cc}/u;
-/** Blanks and invisible characters, which agents skip or leave out, too; then the sign of a command. */
-const COMMAND = /^[\s\p{C}\p{Default_Ignorable_Code_Point}]*[!\/]/u;
-
-/**
- * Refuses a prompt that an agent would take for a command: `!` runs what follows in a shell, without
- * the agent's sandbox and approvals, and `/exit` ends it.
- *
- * @throws {ArgumentError}
- */
-export function checkPrompt(prompt: string): void {
-  if (CONTROL.test(prompt)) {
-    throw new ArgumentError(
-      "Invalid prompt: it has control characters; leave them out",
-    );
-  }
-  const [command] = COMMAND.exec(prompt) ?? [];
-  if (command === undefined) return;
-  throw new ArgumentError(
-    `Invalid prompt: agents take a text that begins with "${
-      command.at(-1)
-    }" for a command; begin with a word, or type it as it is with send_input`,
-  );
-}
 
 /** How text is sent. */
 export interface TextOptions {
