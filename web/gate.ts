@@ -67,15 +67,16 @@ export function admit(request: Request, gate: Gate): Admission | Refusal {
   }
   const name = `codex_session_${host.port}`;
   const shown = isVisit ? url.searchParams.get("token") : null;
-  const access = shown === null
-    ? accessByCookie(headers.get("cookie") ?? "", name, gate)
-    : accessBy(shown, gate);
-  if (access === undefined) {
-    return { status: 401, reason: NO_TOKEN };
+  const shownAccess = shown === null ? undefined : accessBy(shown, gate);
+  if (shownAccess !== undefined) {
+    const cookie = `${name}=${shown}; HttpOnly; SameSite=Strict; Path=/`;
+    return { access: shownAccess, url, cookie };
   }
-  if (shown === null) return { access, url };
-  const cookie = `${name}=${shown}; HttpOnly; SameSite=Strict; Path=/`;
-  return { access, url, cookie };
+  // Also of a visit with an old token: its user may have come with the right one before.
+  const access = accessByCookie(headers.get("cookie") ?? "", name, gate);
+  return access === undefined
+    ? { status: 401, reason: NO_TOKEN }
+    : { access, url };
 }
 
 const WRONG_HOST =
