@@ -9,6 +9,7 @@
  */
 import type { ActionName } from "../../views/actions.ts";
 import type { Row } from "../../views/row.ts";
+import { splitCommand } from "../../views/split_command.ts";
 import { type Api, ApiError, messageOf } from "./api.ts";
 import { byId, find, make } from "./dom.ts";
 
@@ -19,6 +20,7 @@ export interface DialogContext {
   onDone(text: string): void;
   /** Opens a session. */
   onOpen(id: string): void;
+  onDeleted(id: string): void;
 }
 
 /** Tells whether a dialog is open: then keys are the dialog's. */
@@ -130,6 +132,19 @@ function submitByKey(form: HTMLFormElement): void {
   };
 }
 
+/** An agent that is installed. */
+interface Agent {
+  readonly name: string;
+  readonly kinds: readonly string[];
+}
+
+/** What the kinds of sessions mean, the most useful here first. */
+const KINDS: readonly (readonly [kind: string, text: string])[] = [
+  ["pty", "in a terminal"],
+  ["exec", "to its end, without input"],
+  ["repl", "with lines as input"],
+];
+
 /** Asks what to start, and starts it. */
 export async function openStart(
   { api, onDone, onOpen, home, rows }: DialogContext & {
@@ -145,6 +160,7 @@ export async function openStart(
   });
   const agent = fieldOf<HTMLSelectElement>(form, "agent");
   const cwd = fieldOf(form, "cwd");
+  let agents: readonly Agent[] = [];
   cwd.value = home;
   const known = new Set([home, ...rows.flatMap(({ cwd }) => cwd ?? [])]);
   byId("directories").replaceChildren(
@@ -152,62 +168,65 @@ export async function openStart(
   );
   submitByKey(form);
   agent.onchange = choose;
-  offer([]);
+  offer("");
   try {
-    offer(agentsIn(await api.call("agents", {})));
+    const answer = await api.call("agents", {});
+    agents = answer.agents as readonly Agent[];
+    const hasBegun = fieldOf(form, "command").value !== "";
+    const first = agents.find(({ name }) => name === answer.usual) ?? agents[0];
+    offer(hasBegun ? "" : first?.name ?? "");
   } catch (error) {
     problem.textContent = messageOf(error);
   }
+  fieldOf(form, agent.value === "" ? "command" : "prompt").focus();
 
-  function offer(agents: readonly string[]): void {
+  function offer(chosen: string): void {
     agent.replaceChildren(
-      ...agents.map((name) => make("option", { value: name, text: name })),
-      make("option", { value: "", text: "a command" }),
+      ...agents.map(({ name }) => make("option", { value: name, text: name })),
+      make("option", { value: "", text: "none: a command" }),
     );
+    agent.value = chosen;
     choose();
   }
 
   function choose(): void {
-    const isAgent = agent.value !== "";
-    show("prompt", isAgent);
-    show("command", !isAgent);
-    fieldOf(form, "command").required = !isAgent;
+    const chosen = agents.find(({ name }) => name === agent.value);
+    show("prompt", chosen !== undefined);
+    show("command", chosen === undefined);
+    fieldOf(form, "command").required = chosen === undefined;
+    fieldOf(form, "kind").replaceChildren(
+      ...KINDS.filter(([kind]) => chosen?.kinds.includes(kind) ?? true)
+        .map(([value, text]) => make("option", { value, text })),
+    );
   }
-}
-
-function agentsIn({ agents }: Record<string, unknown>): string[] {
-  if (!Array.isArray(agents)) return [];
-  return agents.map((one) => typeof one === "string" ? one : String(one?.name));
 }
 
 /** What the form says, as the action `start` takes it. */
 function argumentsOf(form: HTMLFormElement): Record<string, unknown> {
   const text = (name: string) => fieldOf(form, name).value.trim();
-  const agent = text("agent");
-  const labels = text("labels").split(/\s+/).filter((pair) => pair !== "")
-    .map((pair) => {
-      const at = pair.indexOf("=");
-      return at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)];
-    });
+  const given = (name: string) => text(name) && { [name]: text(name) };
+  const labels = splitCommand(text("labels")).map((pair) => {
+    const at = pair.indexOf("=");
+    return at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)];
+  });
   return {
-    ...agent === ""
-      ? { command: text("command") }
-      : { agent, ...text("prompt") && { prompt: text("prompt") } },
-    ...text("cwd") && { cwd: text("cwd") },
-    ...text("id") && { id: text("id") },
+    ...text("agent") === ""
+      ? { command: splitCommand(text("command")) }
+      : { ...given("agent"), ...given("prompt") },
+    ...{ ...given("kind"), ...given("cwd"), ...given("id") },
     ...labels.length > 0 && { labels: Object.fromEntries(labels) },
   };
 }
 
 /** The keys that a form offers, by their names for the action `keys`. */
 const KEYS: readonly (readonly [text: string, key: string])[] = [
-  ["Enter", "Enter"],
-  ["Esc", "Escape"],
-  ["Tab", "Tab"],
-  ["Shift+Tab", "BTab"],
-  ["↑", "Up"],
-  ["↓", "Down"],
-  ["Ctrl+C", "C-c"],
+  ["Enter", "enter"],
+  ["Esc", "escape"],
+  ["Tab", "tab"],
+  ["Shift+Tab", "shift-tab"],
+  ["↑", "up"],
+  ["↓", "down"],
+  ["Ctrl+C", "ctrl-c"],
 ];
 
 /** Asks what to send to the session, and sends it. */
@@ -229,14 +248,17 @@ export function openSend(row: Row, { api, onDone }: DialogContext): void {
   find(dialog, ".about").textContent = row.text;
   show("enter", row.isTerminal);
   show("keys", row.can.includes("keys"));
+  const said = find(dialog, "[data-said]");
+  said.textContent = "";
   find(dialog, ".keys").replaceChildren(...KEYS.map(([text, key]) => {
     const button = make("button", { type: "button", text });
     button.onclick = async () => {
       try {
         await api.call("keys", { id, born, keys: [key] });
         problem.textContent = "";
-        onDone(`Pressed ${text} in ${id}.`);
+        said.textContent = `Pressed ${text}.`;
       } catch (error) {
+        said.textContent = "";
         problem.textContent = messageOf(error);
       }
     };
@@ -251,6 +273,7 @@ interface Question {
   readonly title: (id: string) => string;
   readonly text: (row: Row) => string;
   readonly button: string;
+  /** The button that insists. */
   readonly force: string;
   readonly asksPrompt?: boolean;
   readonly done: (id: string) => string;
@@ -268,7 +291,10 @@ const QUESTIONS: Readonly<
   },
   delete: {
     title: (id) => `Delete ${id}?`,
-    text: () => "Its output and its record go, for good.",
+    text: ({ can, text }) =>
+      `${
+        can.includes("stop") ? `It is ${text}, and is stopped first. ` : ""
+      }Its output goes, for good.`,
     button: "Delete",
     force: "Stop and delete",
     done: (id) => `Deleted ${id}.`,
@@ -294,27 +320,30 @@ const QUESTIONS: Readonly<
 export function ask(
   action: keyof typeof QUESTIONS,
   row: Row,
-  { api, onDone, onOpen }: DialogContext,
+  { api, onDone, onOpen, onDeleted }: DialogContext,
 ): void {
   const { id, born } = row;
   const { title, text, button, force, asksPrompt = false, done } =
     QUESTIONS[action];
+  // One that lives must be stopped first: the question says so.
+  const mustForce = action === "delete" && row.can.includes("stop");
   const opened = open("ask-dialog", async (_, isForced) => {
     const prompt = asksPrompt ? fieldOf(form, "prompt").value.trim() : "";
     const answer = await api.call(action, {
       ...{ id, born },
       ...prompt && { prompt },
-      ...isForced && { force: true },
+      ...(isForced || mustForce) && { force: true },
     });
     opened.close();
     const now = typeof answer.id === "string" ? answer.id : id;
     onDone(done(now));
+    if (action === "delete") onDeleted(id);
     if (action === "resume" || action === "restart") onOpen(now);
   });
   const { dialog, form, show } = opened;
   find(dialog, "h2").textContent = title(id);
   find(dialog, ".about").textContent = text(row);
-  find(dialog, "[type=submit]").textContent = button;
+  find(dialog, "[type=submit]").textContent = mustForce ? force : button;
   opened.force!.textContent = force;
   show("prompt", asksPrompt);
   submitByKey(form);

@@ -108,6 +108,7 @@ export function showList(host: HTMLElement, listener: ListListener): List {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lookTimer: ReturnType<typeof setTimeout> | undefined;
   let isFolded = readFold();
+  let isTold = false;
 
   const fold = make("button", {
     type: "button",
@@ -142,6 +143,7 @@ export function showList(host: HTMLElement, listener: ListListener): List {
 
   return {
     set(all) {
+      isTold = true;
       rows = new Map(all.map((row) => [row.id, row]));
       drawSoon();
     },
@@ -192,6 +194,7 @@ export function showList(host: HTMLElement, listener: ListListener): List {
       drawGroup(group, all.length, here);
       shown.push(...here.map(({ id }) => id));
     }
+    const before = order.indexOf(pointed ?? "");
     order = shown;
     setAttribute(fold, "aria-expanded", String(isOpen));
     for (const [id, { li }] of items) {
@@ -200,17 +203,10 @@ export function showList(host: HTMLElement, listener: ListListener): List {
       visible.delete(id);
       items.delete(id);
     }
-    keepPointed();
+    keepPointed(before);
     if (focused) items.get(pointed ?? "")?.link.focus({ preventScroll: true });
-    setText(
-      nothing,
-      found.length > 0
-        ? ""
-        : rows.size > 0
-        ? "No session fits."
-        : "No sessions yet.",
-    );
-    nothing.hidden = found.length > 0;
+    setText(nothing, rows.size > 0 ? "No session fits." : "No sessions yet.");
+    nothing.hidden = found.length > 0 || !isTold;
     listener.onFound(words === "" ? null : found.length);
     tick();
   }
@@ -267,9 +263,10 @@ export function showList(host: HTMLElement, listener: ListListener): List {
     return item;
   }
 
-  /** Keeps one link in the order of Tab. */
-  function keepPointed(): void {
-    const id = pointed !== null && order.includes(pointed) ? pointed : order[0];
+  /** Keeps one link in the order of Tab: the same, or the one that took its place. */
+  function keepPointed(before: number): void {
+    if (pointed !== null && order.includes(pointed)) return point(pointed);
+    const id = order[Math.max(0, Math.min(before, order.length - 1))];
     if (id !== undefined) point(id);
   }
 
@@ -333,7 +330,7 @@ function makeGroup(urgency: Urgency, fold: HTMLButtonElement): Group {
   } else {
     heading.append(title, " ", count);
   }
-  const ul = make("ul", { id, "aria-labelledby": `${id}-title` });
+  const ul = make("ul", { id, role: "list", "aria-labelledby": `${id}-title` });
   return { section: make("section", {}, heading, ul), count, ul };
 }
 
