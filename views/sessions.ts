@@ -249,10 +249,11 @@ class Watching implements WatchedRows {
     this.#nextAt = now + Math.max(PAUSE_MS, (now - startedAt) / SHARE);
     this.#timerAt = Infinity;
     this.#wakeAt(Math.min(...this.#due.values()));
-    if (changed.length + removed.length === 0) return;
-    this.#sorted = undefined;
+    if (changed.length + removed.length > 0) this.#sorted = undefined;
     this.#lookAround();
-    this.#onChange({ changed, removed });
+    if (changed.length + removed.length > 0) {
+      this.#onChange({ changed, removed });
+    }
   }
 
   /** A session as it is now; `undefined` if it is gone. */
@@ -355,10 +356,18 @@ class Watching implements WatchedRows {
         this.#note(id);
         await sleep(OUTPUT_MS, signal);
       }
+      this.#outputEnded(id, stop);
     } catch {
-      // It is gone, or not looked at any more, or too many files are open: then events are left.
+      // It is gone, or not looked at any more; or too many files are open.
+      this.#outputEnded(id, stop, RETRY_MS);
     }
-    if (this.#looked.get(id) === stop) this.#looked.set(id, undefined);
+  }
+
+  /** The session has ended; it, or another one with its id, is followed again if it runs. */
+  #outputEnded(id: string, stop: AbortController, afterMs?: number): void {
+    if (this.#looked.get(id) !== stop) return;
+    this.#looked.set(id, undefined);
+    this.#note(id, afterMs);
   }
 }
 
