@@ -34,8 +34,9 @@ export type AttachConsoleOptions = Omit<
  * care of raw mode, the window's size, and being stopped and continued. Of a session
  * that has ended, it prints the last screen.
  *
- * Afterwards a wait for standard input is still pending, which takes no key: the program may go
- * on reading, or attach again. To end it, call `Deno.exit`.
+ * Afterwards the program may read keys itself, or attach again: no read is pending, only a wait for the
+ * next key, which takes none. To end the program, call `Deno.exit`. Keys that are typed in one go with those
+ * that detach, or before this resolves, are lost.
  *
  * Needs `--allow-read` and `--allow-write` of the root, `--allow-env` and `--allow-ffi`.
  *

@@ -32,7 +32,6 @@ import {
   type RootOptions,
 } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
-import type { Keyboard } from "./own_terminal.ts";
 import { type FinalState, type SessionWatch, watchSession } from "./watch.ts";
 
 /** The user's keyboard: a stream, or something with `read` such as `Deno.stdin`. */
@@ -106,8 +105,6 @@ const RECORD_MS = 2000;
 /** Typed input that may wait for the relay, in bytes. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
-const NOTHING = new Uint8Array(0);
-
 const encoder = new TextEncoder();
 
 /**
@@ -155,10 +152,7 @@ export interface StartedAttachment extends TerminalAttachment {
 }
 
 /** Options of {@linkcode startAttaching}. */
-export interface StartAttachingOptions
-  extends Omit<AttachTerminalOptions, "stdin"> {
-  /** With a keyboard, what is typed behind the keys that detach is left to its next owner. */
-  readonly stdin?: TerminalInput | Keyboard;
+export interface StartAttachingOptions extends AttachTerminalOptions {
   /** The directory of the session on whose terminal this one is shown. */
   readonly within?: string;
   /** Called once the relay knows of the client, before anything is drawn; an error detaches. */
@@ -370,13 +364,9 @@ function openOutput(stdout: TerminalOutput): Output {
 /** The user's keyboard; disposing of it leaves the stream as it is. */
 interface Input extends Disposable {
   read(): Promise<Uint8Array | null>;
-  /** Nothing more is read, and these bytes are for others. */
-  leave?(rest?: Uint8Array): void;
 }
 
-function openInput(
-  stdin: TerminalInput | Keyboard | undefined,
-): Input | undefined {
+function openInput(stdin: TerminalInput | undefined): Input | undefined {
   if (stdin === undefined) return undefined;
   if ("getReader" in stdin) {
     const reader = stdin.getReader();
@@ -390,11 +380,6 @@ function openInput(
     read: async () => {
       const count = await stdin.read(buffer);
       return count === null ? null : buffer.subarray(0, count);
-    },
-    leave(rest = NOTHING) {
-      if (!("unread" in stdin)) return;
-      stdin[Symbol.dispose]();
-      stdin.unread(rest);
     },
     [Symbol.dispose]() {},
   };
@@ -509,23 +494,15 @@ async function forward(
       if (!readOnly) type(keys.release()).catch(ignore);
       continue;
     }
-    if (!(bytes instanceof Uint8Array)) {
-      input.leave?.();
-      // What has come in this instant, too.
-      reading.then((late) => late && input.leave?.(late)).catch(ignore);
-      return "detached";
-    }
+    if (!(bytes instanceof Uint8Array)) return "detached";
     reading = undefined;
     const silentMs = performance.now() - askedAt;
-    const { forward, detach, rest } = keys.feed(bytes, silentMs);
+    const { forward, detach } = keys.feed(bytes, silentMs);
     if (forward.length > 0 && !readOnly) {
       const sent = type(forward).catch(ignore); // show() learns how it ended.
       if (waitingBytes > MAX_WAITING_BYTES) await Promise.race([sent, leaving]);
     }
-    if (detach === "now") {
-      input.leave?.(rest);
-      return "detached";
-    }
+    if (detach === "now") return "detached";
     repeat = detach === "maybe" ? repeat ?? sleep(REPEAT_MS) : undefined;
     held = keys.isHolding ? sleep(HELD_MS).then(() => HELD) : undefined;
   }

@@ -1,11 +1,12 @@
 /**
- * The terminal that this program runs in, for those who take turns with it in one process: a
+ * The terminal that this program runs in, for parts of one program that take turns with it: a
  * dashboard attaches to a session, and goes on after detaching.
  *
- * The keyboard has one owner at a time. Nothing is read before there is something to read and
- * somebody who wants it: a read that is left behind would take the next key, also from a child
- * process. What is read and not meant for one owner goes to the next. The terminal itself is taken
- * by one at a time, too: give it back before somebody else takes it.
+ * The keyboard has one owner at a time, and so has the terminal: dispose of yours before another part
+ * takes it, `attachConsole` for example. A key is read when it has come and an owner waits for
+ * it, never ahead. So no read is left behind, which would take the next key from the next owner or from a child
+ * process. What an owner has read and doesn't want is lost: keys for one session are never typed
+ * into another, and never taken as commands of a dashboard.
  *
  * On SIGTSTP the program gives the terminal back before it stops. SIGSTOP can't be
  * handled: then only the modes that the shell restores are right. When it continues, it takes
@@ -14,7 +15,6 @@
  * @module
  */
 import { messageOf } from "../errors.ts";
-import { concat } from "../system/bytes.ts";
 import { kill, poll, POLLIN, POLLOUT } from "../system/libc.ts";
 import { passOutput } from "../system/pty.ts";
 import { SIGNALS } from "../system/signals.ts";
@@ -24,79 +24,87 @@ const STDOUT_FD = 1;
 
 /** The keyboard, until it is disposed of. */
 export interface Keyboard extends Disposable {
-  /** Reads what is typed; `null` at its end, and once the keyboard is disposed of. One call at a time. */
+  /**
+   * Reads what is typed; `null` at its end, and at once when the keyboard is disposed of. One call at
+   * a time. What the buffer has no room for is left to the next call, also of the next owner.
+   *
+   * @throws the error of reading the terminal.
+   */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Leaves bytes to the next owner: they were read, and were not meant for this one. */
-  unread(bytes: Uint8Array): void;
 }
 
-/** What nobody has taken yet. */
-let left: Uint8Array = new Uint8Array(0);
-/** A wait for keys or a read of them, which an earlier owner may have begun. */
-let pending: Promise<void> | undefined;
-
-/** Takes the keyboard. Dispose of the one before first. Needs `--allow-ffi`. */
+/**
+ * Takes the keyboard. Dispose of the one before first. Needs `--allow-ffi`.
+ *
+ * A wait for the next key may remain when it is disposed of. It takes no key, and the next keyboard goes on
+ * with it, but it keeps the program running: end that with `Deno.exit`.
+ *
+ * @example
+ * ```ts
+ * import { attachConsole } from "./client/attach_console.ts";
+ * import { openKeyboard, takeTerminal } from "./client/own_terminal.ts";
+ *
+ * async function nextKey(): Promise<string> {
+ *   const giveBack = () => ""; // E.g. back from the alternate screen.
+ *   const onLeave = () => Deno.exit();
+ *   using _terminal = takeTerminal({ onLeave, giveBack, onContinue() {} });
+ *   using keyboard = openKeyboard();
+ *   const buffer = new Uint8Array(1024);
+ *   const count = await keyboard.read(buffer) ?? 0;
+ *   return new TextDecoder().decode(buffer.subarray(0, count));
+ * }
+ * while (await nextKey() !== "q") await attachConsole("demo");
+ * Deno.exit();
+ * ```
+ */
 export function openKeyboard(): Keyboard {
+  const { stdin } = Deno;
   let isOver = false;
+  let wake: (() => void) | undefined;
   return {
     async read(buffer) {
       while (!isOver) {
-        if (left.length > 0) {
-          const count = Math.min(left.length, buffer.length);
-          buffer.set(left.subarray(0, count));
-          left = left.slice(count);
-          return count;
-        }
-        if (pending !== undefined) await pending;
-        else if (await isTyped()) {
-          if (isOver) break;
-          if (!await readMore()) return null;
+        const { promise, resolve, reject } = Promise.withResolvers<void>();
+        wake = resolve;
+        whenTyped().then(resolve, reject);
+        await promise;
+        if (isOver) break;
+        try {
+          // At once: while a read is under way, the keyboard could be disposed of.
+          return stdin.readSync(buffer);
+        } catch (error) {
+          // Another program that shares the terminal was quicker, and has made it nonblocking.
+          if (!(error instanceof Deno.errors.WouldBlock)) throw error;
         }
       }
       return null;
     },
-    unread(bytes) {
-      left = concat([bytes, left]);
-    },
     [Symbol.dispose]() {
       isOver = true;
+      wake?.();
     },
   };
 }
 
-/** Waits until there is something to read; `false` if it has to wait again. */
-async function isTyped(): Promise<boolean> {
-  const polled = poll(STDIN_FD, POLLIN, -1);
-  await share(polled);
-  return await polled !== 0;
+/** A wait for keys, which an earlier owner may have begun. */
+let typed: Promise<void> | undefined;
+
+/** Resolves when there is something to read. */
+function whenTyped(): Promise<void> {
+  const wait = async () => {
+    try {
+      while (await poll(STDIN_FD, POLLIN, -1) === 0);
+    } finally {
+      typed = undefined;
+    }
+  };
+  return typed ??= wait();
 }
 
-/** Reads what there is to read; `false` at the end. */
-async function readMore(): Promise<boolean> {
-  const { stdin } = Deno;
-  const buffer = new Uint8Array(65536);
-  const read = stdin.read(buffer);
-  await share(read);
-  try {
-    const count = await read;
-    if (count === null) return false;
-    left = concat([left, buffer.subarray(0, count)]);
-  } catch (error) {
-    // Another program that shares the terminal was quicker, and has made it nonblocking.
-    if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-  }
-  return true;
-}
-
-/** Lets the next owner wait for what this one has begun. */
-async function share(work: Promise<unknown>): Promise<void> {
-  const waiting = work.then(() => {}, () => {});
-  pending = waiting;
-  await waiting;
-  if (pending === waiting) pending = undefined;
-}
-
-/** Writes to the terminal, and waits while it takes nothing: somebody may have made it nonblocking. */
+/**
+ * Writes to the terminal, and waits while it takes nothing: another program may have made it nonblocking.
+ * Returns how many bytes it has taken.
+ */
 export async function writeConsole(bytes: Uint8Array): Promise<number> {
   const { stdout } = Deno;
   for (;;) {
@@ -127,10 +135,10 @@ export function whenResized(
   return handle("SIGWINCH", () => call(consoleSize()));
 }
 
-/** The signals that end a program; whoever has the terminal restores it first. */
+/** The signals that end a program; the owner of the terminal restores it first. */
 const LEAVING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
 
-/** What whoever takes the terminal does at signals. */
+/** What the owner of the terminal does at signals. */
 export interface TakeTerminalOptions {
   /** A signal asks the program to end, or the window was closed. */
   readonly onLeave: () => void;
@@ -141,8 +149,9 @@ export interface TakeTerminalOptions {
 }
 
 /**
- * Takes the terminal until the result is disposed of: keys come as they are typed, output passes
- * unchanged, and signals are handled.
+ * Takes the terminal until the result is disposed of: keys come as they are typed (raw mode),
+ * output passes unchanged, and signals are handled. What is on the screen is the caller's: write what
+ * {@linkcode TakeTerminalOptions.giveBack} returns before disposing of it, too. Needs `--allow-ffi`.
  *
  * @throws an error if standard input is no terminal any more.
  */

@@ -2,7 +2,8 @@
  * Waiting for what a program does: for one of some statuses, or for the end of a turn.
  *
  * Both follow the session's journal of events, which wakes them. The agent's own files wake
- * nobody: where only they tell, they are looked at now and then.
+ * nobody, nor does a process that ends or that a signal stops, nor does time: `idle` must last before a turn
+ * counts as over. So both look now and then, too.
  *
  * @module
  */
@@ -42,6 +43,8 @@ import { readFile, statOptional } from "../system/files.ts";
 
 /** How often an agent's own files are looked at. */
 const LOOK_MS = 250;
+/** How often processes are looked at: when one that has told something ends, stops or goes on, no event tells. */
+const PROCESS_LOOK_MS = 500;
 /** How long one reading of all processes serves the waits of this program. */
 const TABLE_MS = 100;
 /** How long a program that has just started must be idle for its turn to be over. */
@@ -247,7 +250,7 @@ interface Sight {
 /** Tells what was looked for, or `undefined` as long as it isn't there. */
 type Check<T> = (sight: Sight) => T | undefined;
 
-/** Looks after each event, until a check has found something or the session has ended. */
+/** Looks after each event and now and then, until a check has found something or the session has ended. */
 async function look<T>(
   paths: Paths,
   { from, signal, what }: {
@@ -280,7 +283,7 @@ async function look<T>(
       throw new SessionError("wrong_state", message, { id: paths.id });
     }
     const byFiles = hasKnownAgent(session) && !readTold(paths)?.records.length;
-    await watch.next(byFiles ? LOOK_MS : Infinity);
+    await watch.next(byFiles ? LOOK_MS : PROCESS_LOOK_MS);
   }
 }
 

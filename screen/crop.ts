@@ -27,6 +27,12 @@ interface Size {
   readonly rows: number;
 }
 
+/** Where a view of `room` cells begins in a screen of `size` cells, so that it shows the cell `at`. */
+export function viewStart(at: number, size: number, room: number): number {
+  if (at < room || size <= room) return 0;
+  return at > size - room ? size - room : at - Math.floor(room / 2);
+}
+
 /** The view of one window; remembers what the window shows. */
 export class Crop {
   #settings = "";
@@ -91,11 +97,10 @@ export class Crop {
   #follow(terminal: Terminal, modes: Modes, { columns, rows }: Size): void {
     const { cols, rows: height, buffer: { active } } = terminal;
     const isVisible = modes.isOn(25);
-    const follow = (at: number, size: number, room: number, now: number) => {
-      if (!isVisible) return Math.min(now, Math.max(0, size - room));
-      if (at < room || size <= room) return 0;
-      return at > size - room ? size - room : at - Math.floor(room / 2);
-    };
+    const follow = (at: number, size: number, room: number, now: number) =>
+      isVisible
+        ? viewStart(at, size, room)
+        : Math.min(now, Math.max(0, size - room));
     this.#left = follow(active.cursorX, cols, columns, this.#left);
     this.#top = follow(active.cursorY, height, rows, this.#top);
   }

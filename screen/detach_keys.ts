@@ -39,8 +39,6 @@ export interface Typed {
   readonly forward: Uint8Array;
   /** `maybe`: the keys are complete; detach unless they are typed again. */
   readonly detach: "no" | "maybe" | "now";
-  /** With `now`: what was typed behind the keys. */
-  readonly rest?: Uint8Array;
 }
 
 /**
@@ -116,8 +114,7 @@ export class DetachKeys {
       at += unit.length;
       const typed = this.#type(unit);
       if (typed === undefined) {
-        const rest = fromLatin1(text.slice(at - unit.length));
-        return { forward: fromLatin1(forward), detach: "now", rest };
+        return { forward: fromLatin1(forward), detach: "now" };
       }
       forward += typed;
       this.#last = (this.#last + unit).slice(-PASTE_START.length);

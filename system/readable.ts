@@ -2,8 +2,8 @@
  * Waiting for many descriptors at once, on one thread of Deno's pool: epoll(7). Each descriptor
  * costs a few bytes in the kernel while nothing happens, be there one or a thousand.
  *
- * The thread waits as long as there is a descriptor to wait for, and doesn't keep a program from
- * exiting. Linux only; needs `--allow-ffi`.
+ * The thread waits as long as there is a descriptor to wait for, and keeps the program running so long. Linux
+ * only; needs `--allow-ffi`.
  *
  * @module
  */

@@ -6,6 +6,7 @@
 import { join } from "../std.ts";
 import { checkSymbols, compile } from "../system/ffi.ts";
 import { readQuickly } from "../system/files.ts";
+import { readLink } from "../system/libc.ts";
 import { pathsIn, type Pids, readPids } from "../store.ts";
 
 export { assert } from "npm:deno-std@1.3.1/assert/assert.js";
@@ -49,8 +50,9 @@ export const MODULES: readonly string[] = [...Deno.readDirSync(PROJECT)]
 /** A state directory of its own; disposing of it ends and deletes what is left in it. */
 export class TestRoot {
   readonly dir: string = Deno.makeTempDirSync({ prefix: "codex-session-" });
+  readonly #bells = bells();
 
-  /** Waits until the processes are gone, too, so that no test leaks a child. */
+  /** Waits until the processes and the waits for events are gone, too, so that no test leaks any. */
   async [Symbol.asyncDispose](): Promise<void> {
     // A zombie has no environment to find it by, but the records name the reapers.
     const reapers = this.#records().map(({ reaper }) => reaper);
@@ -58,6 +60,7 @@ export class TestRoot {
     this[Symbol.dispose]();
     await until(() => !started.some((pid) => isThere(pid)), "processes gone");
     await until(() => !hasZombies(), "ended children waited for");
+    await until(() => bells() <= this.#bells, "waits for events ended");
     // Their parent here learns of it a moment later, from the event loop.
     await new Promise((wake) => setTimeout(wake));
   }
@@ -107,6 +110,14 @@ export class TestRoot {
     }
     return pids;
   }
+}
+
+/** How many bells this program has open, its own and Deno's, see system/readable.ts. */
+function bells(): number {
+  if (Deno.build.os !== "linux") return 0;
+  return [...Deno.readDirSync("/proc/self/fd")]
+    .map(({ name }) => readLink(`/proc/self/fd/${name}`))
+    .filter((target) => target === "anon_inode:[eventfd]").length;
 }
 
 /** Waits until `condition` returns something truthy and returns it; fails at the deadline. */

@@ -102,6 +102,11 @@ Deno.test("shellWord() makes words that bash and zsh read back", async () => {
 
 Deno.test("cut() and formatTable() count cells, not characters", () => {
   assertEquals(widthOf("日本 é e\u0301"), 8);
+  // The long vowel and the dot of Japanese, a joined Hangul syllable, brackets, a flag, halfwidth.
+  const widths = ["ー", "・", "\u1100\u1161", "한", "「」", "〈", "ㄅ", "㈱"]
+    .map(widthOf);
+  assertEquals(widths, [2, 2, 2, 2, 4, 2, 2, 2]);
+  assertEquals(["🇩🇪", "ｱ", "soft\xad"].map(widthOf), [2, 1, 5]);
   assertEquals(cut("日本語", 5), "日本…");
   assertEquals(cut("abc", 3), "abc");
   assertEquals(

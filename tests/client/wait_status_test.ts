@@ -12,11 +12,13 @@ import { readEntry } from "../../process/table.ts";
 import { type CreatedSession, createSession } from "../../session/create.ts";
 import { stopSession } from "../../session/stop.ts";
 import type { StatusValue } from "../../screen/program_status.ts";
+import { sleep } from "../../system/async.ts";
 import {
   assertEquals,
   assertRejects,
   assertStringIncludes,
   type TestRoot,
+  until,
 } from "../helpers.ts";
 import { test } from "../process_helpers.ts";
 
@@ -45,8 +47,8 @@ class Reader {
     appendEvent(this.session.paths, { type: "input" });
   }
 
-  tell(value: StatusValue): void {
-    const { paths, pids: { agent: pid } } = this.session;
+  tell(value: StatusValue, pid = this.session.pids.agent): void {
+    const { paths } = this.session;
     const process = { pid, start: readEntry(pid)!.startTicks };
     writeReport(paths, { value, since: Date.now(), process });
     const status = { value, source: "report" } as const;
@@ -108,6 +110,34 @@ test("waitFor() turn is not over when a program that starts is idle for a moment
   reader.tell("done");
   assertEquals(await over, "done");
   assertEquals(await overSince, "done");
+});
+
+test("waitFor() learns soon of what makes no event", async (root) => {
+  const [starting, reporting, stopped] = await Promise.all(
+    [1, 2, 3].map(() => Reader.start(root)),
+  );
+  // Time passes: the program stays idle before its first input.
+  for (const value of ["working", "idle"] as const) starting!.tell(value);
+  const ready = starting!.turn();
+  // The process that has reported ends, and the session goes on.
+  await using reporter = new Deno.Command("sleep", { args: ["60"] }).spawn();
+  reporting!.input();
+  reporting!.tell("working", reporter.pid);
+  const given = reporting!.turn();
+  // A signal stops the agent, and another one lets it go on.
+  const { agent } = stopped!.session.pids;
+  const isStopped = () => readEntry(agent)?.stopped;
+  stopped!.tell("idle");
+  Deno.kill(agent, "SIGSTOP");
+  await until(() => isStopped());
+  const idle = { for: "status", values: ["idle"] } as const;
+  const awake = waitFor(stopped!.id, idle, stopped!.at);
+  await sleep(50); // They have looked, and wait.
+  reporter.kill("SIGKILL");
+  Deno.kill(agent, "SIGCONT");
+  const results = await Promise.all([ready, given, awake]);
+  assertEquals(results.slice(0, 2), ["idle", null]);
+  assertEquals(results[2].status.value, "idle");
 });
 
 test("waitFor() turn counts from a starting point, also across a new journal", async (root) => {
