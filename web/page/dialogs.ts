@@ -353,7 +353,7 @@ export function ask(
 
 /** Shows the last answer of the session's agent. */
 export async function openAnswer(
-  { id }: Row,
+  { id, born }: Row,
   { api, onDone }: DialogContext,
 ): Promise<void> {
   const { dialog, close, problem } = open("answer-dialog", () => {
@@ -368,12 +368,18 @@ export async function openAnswer(
   answer.textContent = "";
   answer.hidden = copy.hidden = true;
   try {
-    const { text } = await api.call("answer", { id });
+    const { text, lastTurn, isCut } = await api.call("answer", { id, born });
     if (typeof text !== "string" || text === "") {
       about.textContent = "It has given no answer yet.";
       return;
     }
-    about.textContent = "";
+    const { state } = (lastTurn ?? {}) as { readonly state?: string };
+    about.textContent = [
+      ...state === undefined || state === "done"
+        ? []
+        : [`Its last turn: ${state}. This is the answer before it.`],
+      ...isCut ? ["Only the beginning is shown."] : [],
+    ].join(" ");
     answer.textContent = text;
     answer.hidden = copy.hidden = false;
     copy.onclick = async () => {

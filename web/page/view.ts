@@ -73,29 +73,36 @@ export function showView(
     text: "‹",
   });
   back.onclick = () => context.onBack();
-  const name = make("h2", { text: row.id, title: row.id });
+  const name = make("button", {
+    type: "button",
+    class: "plain",
+    "aria-expanded": "false",
+    "aria-controls": "facts",
+    title: "Show what it is",
+    text: row.id,
+  });
+  name.onclick = () => {
+    facts.hidden = !facts.hidden;
+    fillFacts();
+  };
   const state = make("span", { class: "state" });
   const age = make("span", { class: "age" });
-  const title = make("div", { class: "view-title" }, name, state, age);
+  const command = make("span", { class: "command" });
+  const title = make(
+    "div",
+    { class: "view-title" },
+    ...[make("h2", {}, name), state, age, command],
+  );
   const actions = make("div", {
     class: "actions",
     role: "group",
     "aria-label": `Actions for ${row.id}`,
   });
   const bar = make("header", { class: "view-bar" }, back, title, actions);
-  const command = make("span", { class: "code" });
-  const where = make("span", { class: "code" });
-  const facts = make("dl");
-  const about = make(
-    "details",
-    { class: "about-session" },
-    make("summary", { "aria-label": "Details" }, command, where),
-    facts,
-  );
+  const facts = make("dl", { class: "facts", id: "facts", hidden: "" });
   const place = make("div", { class: "session-host" });
-  host.replaceChildren(bar, about, place);
+  host.replaceChildren(bar, facts, place);
 
-  about.addEventListener("toggle", fillFacts);
   document.addEventListener("visibilitychange", tick);
   fill();
   const session = showSession(place, row, {
@@ -130,7 +137,6 @@ export function showView(
     setAttribute(title, "data-tone", row.tone);
     setText(state, `${MARKS[row.tone] ?? ""} ${row.text}`);
     setText(command, row.command);
-    setText(where, row.cwd ?? "");
     setButtons();
     fillFacts();
     tick();
@@ -170,7 +176,8 @@ export function showView(
   }
 
   function fillFacts(): void {
-    if (!about.open) return;
+    setAttribute(name, "aria-expanded", String(!facts.hidden));
+    if (facts.hidden) return;
     const labels = Object.entries(row.labels).map((pair) => pair.join("="));
     const all: readonly (readonly [string, string | null, boolean?])[] = [
       ["Command", row.command, true],
