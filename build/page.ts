@@ -62,7 +62,7 @@ export const FILES: Readonly<
 > = {...XTERM_FILES, ...${await literal({
     "/": [HTML, read("page.html")],
     "/icon.svg": [SVG, read("icon.svg")],
-    "/page.css": [CSS, read("page.css")],
+    "/page.css": [CSS, read("page.css") + read("session.css")],
     "/page.js": [SCRIPT, page],
   })}};
 `,

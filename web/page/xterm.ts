@@ -4,6 +4,10 @@
  *
  * @module
  */
-export { Terminal } from "npm:@xterm/xterm@6.0.0";
+export {
+  type ILinkHandler,
+  type ITheme,
+  Terminal,
+} from "npm:@xterm/xterm@6.0.0";
 export { FitAddon } from "npm:@xterm/addon-fit@0.11.0";
 export { Unicode11Addon } from "npm:@xterm/addon-unicode11@0.9.0";
