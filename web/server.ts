@@ -12,7 +12,7 @@
 import { ArgumentError, checkWhole, messageOf } from "../errors.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { checkId } from "../store.ts";
-import { within } from "../system/async.ts";
+import { sleep, within } from "../system/async.ts";
 import { type Access, admit, type Gate, newToken } from "./gate.ts";
 import { serveLog } from "./log.ts";
 import { giveFile, goToPage, refuse, tell } from "./responses.ts";
@@ -55,6 +55,8 @@ const GIVE_UP_MS = 700;
 /** The most columns, and rows, of a page's terminal. */
 const MOST_CELLS = 1000;
 const MAX_MESSAGE_LENGTH = 500;
+/** How soon to listen again. */
+const LISTEN_AGAIN_MS = 200;
 
 /** Serves a socket; returns at once, throws nothing, and resolves when the socket is closed. */
 type Conversation = (socket: WebSocket) => Promise<void>;
@@ -128,19 +130,21 @@ export function startServer(options: ServerOptions): PageServer {
     }
   }
 
-  const server = Deno.serve({
-    hostname: host,
-    port: options.port,
-    signal,
-    onListen() {},
-    onError(error) {
-      report(error);
-      return tell(500, "The server has failed.");
-    },
-  }, answer);
+  const listen = (port: number) =>
+    Deno.serve({
+      ...{ hostname: host, port, signal },
+      onListen() {},
+      onError(error) {
+        report(error);
+        return tell(500, "The server has failed.");
+      },
+    }, answer);
+  const first = listen(options.port);
+  const { port } = first.addr;
+  const finished = keepListening(first, () => listen(port), options, signal);
 
   return {
-    port: server.addr.port,
+    port,
     token: gate.token,
     lookToken: gate.lookToken,
     visited: visited.promise,
@@ -148,10 +152,43 @@ export function startServer(options: ServerOptions): PageServer {
       over.abort();
       await within(
         GIVE_UP_MS,
-        server.finished,
+        finished,
       );
     },
   };
+}
+
+/**
+ * Listens again whenever Deno gives up. It does so when too many files are open, and whoever reaches
+ * the port can open connections.
+ */
+async function keepListening(
+  server: Deno.HttpServer,
+  again: () => Deno.HttpServer,
+  { report }: Pick<ServerOptions, "report">,
+  signal: AbortSignal,
+): Promise<void> {
+  let told = "";
+  for (;;) {
+    try {
+      await server.finished;
+    } catch (error) {
+      if (told !== (told = messageOf(error))) report(error);
+    }
+    do {
+      if (signal.aborted) return;
+      await sleep(LISTEN_AGAIN_MS, signal).catch(() => {});
+    } while (!signal.aborted && !listens());
+  }
+
+  function listens(): boolean {
+    try {
+      server = again();
+      return true;
+    } catch {
+      return false; // Still too many, or another program has the port.
+    }
+  }
 }
 
 /** The session that a query names. @throws {ArgumentError} */
