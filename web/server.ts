@@ -13,17 +13,15 @@ import { ArgumentError, checkWhole, messageOf } from "../errors.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { checkId } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
+import { act } from "./actions.ts";
 import { type Access, admit, type Gate, newToken } from "./gate.ts";
 import { serveLog } from "./log.ts";
 import { giveFile, goToPage, refuse, tell } from "./responses.ts";
+import { type Hello, LiveRows } from "./rows.ts";
 import { serveViewer } from "./viewer.ts";
 
 /** What a server serves, and where. */
-export interface ServerOptions {
-  readonly root: string;
-  readonly version: string;
-  readonly readOnly: boolean;
-  readonly home: string;
+export interface ServerOptions extends Hello {
   /** The address or name to listen on. */
   readonly host: string;
   /** 0 for one that is free. */
@@ -50,6 +48,8 @@ export interface PageServer {
 /** How many sockets there may be: each costs a megabyte or two if its page reads nothing. */
 const MOST_SOCKETS = 100;
 
+/** How many actions may be under way. */
+const MOST_ACTIONS = 100;
 /** How long actions may take to give up at the end, in milliseconds. */
 const GIVE_UP_MS = 700;
 /** The most columns, and rows, of a page's terminal. */
@@ -67,7 +67,7 @@ type Conversation = (socket: WebSocket) => Promise<void>;
  * @throws {Deno.errors.AddrInUse} Another program has the port.
  */
 export function startServer(options: ServerOptions): PageServer {
-  const { root, host, readOnly, report } = options;
+  const { root, host, readOnly, bodyMs = 30_000, report } = options;
   const over = new AbortController();
   const { signal } = over;
   const gate: Gate = {
@@ -75,7 +75,9 @@ export function startServer(options: ServerOptions): PageServer {
     lookToken: newToken(),
     host,
   };
+  const list = new LiveRows({ root, signal });
   const visited = Promise.withResolvers<void>();
+  const actions = new Set<Promise<unknown>>();
   let sockets = 0;
 
   /** What a path follows. A malformed query is an error here, before the upgrade. */
@@ -84,8 +86,12 @@ export function startServer(options: ServerOptions): PageServer {
     query: URLSearchParams,
     access: Access,
   ): Conversation | undefined {
+    const { version, home } = options;
     const isLook = access === "look";
     switch (path) {
+      case "/api/rows":
+        return (socket) =>
+          list.serve(socket, { version, readOnly: isLook, home, root });
       case "/api/attach": {
         const look = isLook || query.get("look") === "1";
         const size = { columns: 80, rows: 24, ...sizeIn(query) };
@@ -107,12 +113,21 @@ export function startServer(options: ServerOptions): PageServer {
     return response;
   }
 
+  function run(request: Request, path: string, access: Access) {
+    const [, name] = /^\/api\/([a-z]+)$/.exec(path) ?? [];
+    if (name === undefined) return tell(404, "There is nothing here.");
+    if (actions.size >= MOST_ACTIONS) return tell(503, "Too much to do.");
+    const acting = act(request, name, { root, access, signal, bodyMs });
+    actions.add(acting);
+    return acting.finally(() => actions.delete(acting));
+  }
+
   function answer(request: Request): Response | Promise<Response> {
     const admission = admit(request, gate);
     if ("status" in admission) return refuse(request, admission);
     const { access, url, cookie } = admission;
     const { pathname: path, search, searchParams: query } = url;
-    if (request.method === "POST") return tell(404, "There is nothing here.");
+    if (request.method === "POST") return run(request, path, access);
     if (cookie !== undefined) {
       visited.resolve();
       return goToPage(cookie);
@@ -152,7 +167,7 @@ export function startServer(options: ServerOptions): PageServer {
       over.abort();
       await within(
         GIVE_UP_MS,
-        finished,
+        Promise.allSettled([...actions, finished]),
       );
     },
   };
