@@ -104,3 +104,11 @@ export function withHint(error: SessionError, hint: string): SessionError {
   const facts = { id, candidates, written, cause: error };
   return new SessionError(code, `${message}; ${hint}`, facts);
 }
+
+/** A message without the parts that name commands and options, for those who have others: a model has tools. */
+export function withoutCommands(message: string): string {
+  return message.split("; ")
+    .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
+    .join("; ").replace("use force (-f)", "use force")
+    .replace(/, or use --[\w=-]+/, "");
+}

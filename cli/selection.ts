@@ -101,7 +101,9 @@ export async function filteredSessions(
 }
 
 /** Tells of metadata whether they have the labels that a call asks for. */
-export function hasLabelsOf(call: Parsed): (meta: Meta | null) => boolean {
+export function hasLabelsOf(
+  call: Parsed,
+): (meta: Pick<Meta, "labels"> | null) => boolean {
   const labels = (call.values.get("label") ?? []).map(parseLabel);
   return (meta) => {
     const has = meta?.labels ?? {};

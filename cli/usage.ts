@@ -769,6 +769,8 @@ export const COMMANDS: readonly Command[] = [
     operands: "",
     summary: "show sessions live on the whole terminal, the most urgent first",
     details:
+      "Also: codex-session alone, on a terminal. Enter attaches to the selected session; ctrl-\\ comes\n" +
+      "back. Other keys start, send, stop, delete and resume; ? lists them. q leaves: the sessions go on.\n\n" +
       "Without a terminal, or on one that can't be drawn on (TERM=dumb), it prints what list prints.",
     noJson: true,
     options: [
@@ -865,7 +867,7 @@ export const COMMANDS: readonly Command[] = [
 /** The groups of the help, each with its commands. */
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Start", ["run", "create", "resume", "restart"]],
-  ["Watch", ["list", "show", "logs", "screen", "events"]],
+  ["Watch", ["top", "list", "show", "logs", "screen", "events"]],
   ["Talk", ["attach", "send", "wait", "answer", "report"]],
   ["End", ["stop", "delete", "prune"]],
   ["Set up", ["doctor", "agents", "mcp", "completions"]],

@@ -7,6 +7,7 @@
 import { describeError, type Io, surviveErrors } from "../cli/io.ts";
 import { harmlessJson } from "../cli/format.ts";
 import { type ErrorCode, SessionError } from "../errors.ts";
+import { withoutCommands } from "../cli/hints.ts";
 import { ACTING } from "./acting.ts";
 import { type Check, checkOf, schemaOf } from "./arguments.ts";
 import { ASK } from "./asking.ts";
@@ -208,12 +209,4 @@ function errorFacts(error: unknown, absent: readonly string[]): object {
       hint: hint && withoutTools(hint, absent),
     },
   };
-}
-
-/** The message without the parts that name commands and options: a model has the tools. */
-function withoutCommands(message: string): string {
-  return message.split("; ")
-    .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
-    .join("; ").replace("use force (-f)", "use force")
-    .replace(/, or use --[\w=-]+/, "");
 }

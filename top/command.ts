@@ -3,14 +3,31 @@
  *
  * @module
  */
-import { FAILED, type Handler, noOperands } from "../cli/io.ts";
-import type { Row } from "../views/row.ts";
+import { App } from "./app.ts";
+import { configured } from "../cli/config.ts";
+import { harmless } from "../cli/format.ts";
+import { type Handler, noOperands, OK } from "../cli/io.ts";
+import { hasLabelsOf } from "../cli/selection.ts";
+import { consoleSize } from "../client/own_terminal.ts";
+import { runDashboard } from "./dashboard.ts";
+import { openRoot } from "../store.ts";
 
 /** `top`: shows sessions, the most urgent first, until the user leaves. */
-// deno-lint-ignore require-await
 export const top: Handler = async (call, io) => {
   noOperands(call);
-  const rows: Row[] = [];
-  io.err(`codex-session: top is being built (${rows.length} rows)\n`);
-  return FAILED;
+  const isTerminal = io.stdinIsTerminal && io.columns !== undefined;
+  if (!isTerminal || Deno.env.get("TERM") === "dumb") {
+    return await (await import("../cli/list.ts")).list(call, io);
+  }
+  const detachKeys = configured("detachKeys");
+  const app = new App({
+    size: consoleSize(),
+    cwd: Deno.cwd(),
+    home: Deno.env.get("HOME"),
+    detachKeys: detachKeys === undefined ? undefined : harmless(detachKeys),
+    color: io.color,
+    only: hasLabelsOf(call),
+  });
+  await runDashboard(app, { root: openRoot(), detachKeys });
+  return OK;
 };

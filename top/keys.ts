@@ -356,6 +356,6 @@ export async function* readKeys(
       if (input !== undefined) yield input;
     }
   } finally {
-    keyboard.unread(reader.rest());
+    reader.rest();
   }
 }

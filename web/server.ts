@@ -12,18 +12,16 @@
 import { ArgumentError, checkWhole, messageOf } from "../errors.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { checkId } from "../store.ts";
-import { within } from "../system/async.ts";
+import { sleep, within } from "../system/async.ts";
+import { act } from "./actions.ts";
 import { type Access, admit, type Gate, newToken } from "./gate.ts";
 import { serveLog } from "./log.ts";
 import { giveFile, goToPage, refuse, tell } from "./responses.ts";
+import { type Hello, LiveRows } from "./rows.ts";
 import { serveViewer } from "./viewer.ts";
 
 /** What a server serves, and where. */
-export interface ServerOptions {
-  readonly root: string;
-  readonly version: string;
-  readonly readOnly: boolean;
-  readonly home: string;
+export interface ServerOptions extends Hello {
   /** The address or name to listen on. */
   readonly host: string;
   /** 0 for one that is free. */
@@ -50,11 +48,15 @@ export interface PageServer {
 /** How many sockets there may be: each costs a megabyte or two if its page reads nothing. */
 const MOST_SOCKETS = 100;
 
+/** How many actions may be under way. */
+const MOST_ACTIONS = 100;
 /** How long actions may take to give up at the end, in milliseconds. */
 const GIVE_UP_MS = 700;
 /** The most columns, and rows, of a page's terminal. */
 const MOST_CELLS = 1000;
 const MAX_MESSAGE_LENGTH = 500;
+/** How soon to listen again. */
+const LISTEN_AGAIN_MS = 200;
 
 /** Serves a socket; returns at once, throws nothing, and resolves when the socket is closed. */
 type Conversation = (socket: WebSocket) => Promise<void>;
@@ -65,7 +67,7 @@ type Conversation = (socket: WebSocket) => Promise<void>;
  * @throws {Deno.errors.AddrInUse} Another program has the port.
  */
 export function startServer(options: ServerOptions): PageServer {
-  const { root, host, readOnly, report } = options;
+  const { root, host, readOnly, bodyMs = 30_000, report } = options;
   const over = new AbortController();
   const { signal } = over;
   const gate: Gate = {
@@ -73,7 +75,9 @@ export function startServer(options: ServerOptions): PageServer {
     lookToken: newToken(),
     host,
   };
+  const list = new LiveRows({ root, signal });
   const visited = Promise.withResolvers<void>();
+  const actions = new Set<Promise<unknown>>();
   let sockets = 0;
 
   /** What a path follows. A malformed query is an error here, before the upgrade. */
@@ -82,8 +86,12 @@ export function startServer(options: ServerOptions): PageServer {
     query: URLSearchParams,
     access: Access,
   ): Conversation | undefined {
+    const { version, home } = options;
     const isLook = access === "look";
     switch (path) {
+      case "/api/rows":
+        return (socket) =>
+          list.serve(socket, { version, readOnly: isLook, home, root });
       case "/api/attach": {
         const look = isLook || query.get("look") === "1";
         const size = { columns: 80, rows: 24, ...sizeIn(query) };
@@ -105,12 +113,21 @@ export function startServer(options: ServerOptions): PageServer {
     return response;
   }
 
+  function run(request: Request, path: string, access: Access) {
+    const [, name] = /^\/api\/([a-z]+)$/.exec(path) ?? [];
+    if (name === undefined) return tell(404, "There is nothing here.");
+    if (actions.size >= MOST_ACTIONS) return tell(503, "Too much to do.");
+    const acting = act(request, name, { root, access, signal, bodyMs });
+    actions.add(acting);
+    return acting.finally(() => actions.delete(acting));
+  }
+
   function answer(request: Request): Response | Promise<Response> {
     const admission = admit(request, gate);
     if ("status" in admission) return refuse(request, admission);
     const { access, url, cookie } = admission;
     const { pathname: path, search, searchParams: query } = url;
-    if (request.method === "POST") return tell(404, "There is nothing here.");
+    if (request.method === "POST") return run(request, path, access);
     if (cookie !== undefined) {
       visited.resolve();
       return goToPage(cookie);
@@ -128,19 +145,21 @@ export function startServer(options: ServerOptions): PageServer {
     }
   }
 
-  const server = Deno.serve({
-    hostname: host,
-    port: options.port,
-    signal,
-    onListen() {},
-    onError(error) {
-      report(error);
-      return tell(500, "The server has failed.");
-    },
-  }, answer);
+  const listen = (port: number) =>
+    Deno.serve({
+      ...{ hostname: host, port, signal },
+      onListen() {},
+      onError(error) {
+        report(error);
+        return tell(500, "The server has failed.");
+      },
+    }, answer);
+  const first = listen(options.port);
+  const { port } = first.addr;
+  const finished = keepListening(first, () => listen(port), options, signal);
 
   return {
-    port: server.addr.port,
+    port,
     token: gate.token,
     lookToken: gate.lookToken,
     visited: visited.promise,
@@ -148,10 +167,43 @@ export function startServer(options: ServerOptions): PageServer {
       over.abort();
       await within(
         GIVE_UP_MS,
-        server.finished,
+        Promise.allSettled([...actions, finished]),
       );
     },
   };
+}
+
+/**
+ * Listens again whenever Deno gives up. It does so when too many files are open, and whoever reaches
+ * the port can open connections.
+ */
+async function keepListening(
+  server: Deno.HttpServer,
+  again: () => Deno.HttpServer,
+  { report }: Pick<ServerOptions, "report">,
+  signal: AbortSignal,
+): Promise<void> {
+  let told = "";
+  for (;;) {
+    try {
+      await server.finished;
+    } catch (error) {
+      if (told !== (told = messageOf(error))) report(error);
+    }
+    do {
+      if (signal.aborted) return;
+      await sleep(LISTEN_AGAIN_MS, signal).catch(() => {});
+    } while (!signal.aborted && !listens());
+  }
+
+  function listens(): boolean {
+    try {
+      server = again();
+      return true;
+    } catch {
+      return false; // Still too many, or another program has the port.
+    }
+  }
 }
 
 /** The session that a query names. @throws {ArgumentError} */

@@ -703,3 +703,20 @@ test("stopSession() leaves the processes of a removed session with the same id a
     assert(isRunning(pid));
   }
 });
+
+test("stopSession() and deleteSession() with createdAt end that session, and no later one", async (root) => {
+  const at = { root: root.dir };
+  const { id } = await createSession({ ...at, command: ["sleep", "101"] });
+  const { createdAt } = await getSession(id, at);
+  const earlier = { ...at, createdAt: new Date(createdAt.getTime() - 1) };
+  for (const end of [stopSession, deleteSession]) {
+    const error = await assertRejects(
+      async () => await end(id, { ...earlier, force: true }),
+      SessionError,
+    );
+    assertEquals((error as SessionError).code, "not_found");
+  }
+  assertEquals((await getSession(id, at)).state.state, "running");
+  await stopSession(id, { ...at, createdAt });
+  await deleteSession(id, { ...at, createdAt });
+});

@@ -69,9 +69,6 @@ function open(
   for (const button of dialog.querySelectorAll("[data-close]")) {
     (button as HTMLElement).onclick = opened.close;
   }
-  dialog.onclose = () => {
-    form.onsubmit = null;
-  };
   // A press on what is behind the dialog closes it, unless something is written in it.
   dialog.onpointerdown = (event) => {
     if (event.target === dialog && !hasText(form)) opened.close();

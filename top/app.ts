@@ -1,0 +1,865 @@
+/**
+ * The dashboard as a machine without a terminal: what it shows, and what each key does.
+ *
+ * It keeps no state of sessions: it is told of their rows. A session is selected by its id and its
+ * birth. So the selection stays when the order changes, and no action hits a later session with the same id. No
+ * single key harms a session: stop, delete and restart ask first and name it. What a key starts is returned as an
+ * effect, for who runs the machine.
+ *
+ * @module
+ */
+import type { Size } from "./frame.ts";
+import {
+  areasOf,
+  type Choice,
+  choiceName,
+  type Field,
+  type Form,
+  type LabelChoice,
+  type Mode,
+  type Notice,
+  pageRows,
+  scrollTo,
+  type View,
+} from "./layout.ts";
+import { helpLines, isAttachable } from "./help.ts";
+import type { Input } from "./keys.ts";
+import { LineEditor } from "./line_editor.ts";
+import { wrap } from "./text.ts";
+import type { ActionName } from "../views/actions.ts";
+import { splitCommand } from "../views/split_command.ts";
+import { messageOf } from "../errors.ts";
+import { fits, type Row, URGENCIES, type Urgency } from "../views/row.ts";
+
+/** What to do after a key. */
+export type Effect =
+  | { readonly type: "leave" }
+  | { readonly type: "suspend" }
+  | { readonly type: "redraw" }
+  | { readonly type: "attach"; readonly row: Row }
+  | Act;
+
+/** An action to run, whose end is told to {@linkcode App.finish} or {@linkcode App.fail}. */
+export interface Act {
+  readonly type: "act";
+  readonly action: ActionName;
+  readonly args: Readonly<Record<string, unknown>>;
+  /** What is going on; an empty text for what takes no time to speak of. */
+  readonly doing: string;
+  /** Takes the result; returns what has been done, for people. */
+  readonly done: (result: Readonly<Record<string, unknown>>) => string | null;
+  /** Takes an error; `true` if nothing more is to be said. */
+  readonly failed?: (code: string, message: string) => boolean;
+}
+
+/** Lines of a log that are kept to scroll in. */
+const MOST_LINES = 10_000;
+/** No line is longer, in characters: a log may be one line. */
+const MOST_CHARACTERS = 20_000;
+
+/** What a new machine needs. */
+export interface AppOptions {
+  readonly size: Size;
+  /** The directory for new sessions. */
+  readonly cwd: string;
+  /** The home directory, which is shown as `~`. */
+  readonly home?: string | undefined;
+  /** @default {"ctrl-\\"} */
+  readonly detachKeys?: string;
+  /** @default {true} */
+  readonly color?: boolean;
+  /** Which sessions are there for the dashboard at all. @default {all} */
+  readonly only?: (row: Row) => boolean;
+  /** @default {the clock} */
+  readonly now?: number;
+}
+
+/** The machine; see the top of this file. */
+export class App implements View {
+  rows: readonly Row[] = [];
+  counts: Record<Urgency, number> = countsOf([]);
+  isReady = false;
+  index = -1;
+  offset = 0;
+  filter = "";
+  label: string | null = null;
+  pane: readonly string[] = [];
+  mode: Mode = { name: "list" };
+  notice: Notice | null = null;
+  now: number;
+  readonly color: boolean;
+  readonly detachKeys: string;
+  /** The session whose log is shown in full. */
+  logOf: Row | null = null;
+
+  #size: Size;
+  #all: readonly Row[] = [];
+  readonly #only: (row: Row) => boolean;
+  readonly #cwd: string;
+  readonly #home: string | undefined;
+  #selected: { readonly id: string; readonly born: string } | null = null;
+  /** Selected once it is listed: a session that was started here. */
+  #awaited: string | null = null;
+  /** What `y` does. */
+  #yes: () => readonly Effect[] = () => [];
+  /** What Enter does with a line. */
+  #take: (text: string) => readonly Effect[] = () => [];
+  /** Texts that could not be sent, by session. */
+  readonly #unsent = new Map<string, string>();
+  #acts: readonly Act[] = [];
+  readonly #notes = new WeakMap<Act, readonly string[]>();
+  #agents: readonly string[] = [];
+  /** The lines of the pages, before they are broken into rows. */
+  #lines: string[] = [];
+  #isWarned = false;
+
+  constructor(options: AppOptions) {
+    const { size, cwd, home, detachKeys = "ctrl-\\", color = true } = options;
+    this.#size = size;
+    this.#cwd = cwd;
+    this.#home = home;
+    this.#only = options.only ?? (() => true);
+    this.detachKeys = detachKeys;
+    this.color = color;
+    this.now = options.now ?? Date.now();
+  }
+
+  /** The size of the terminal. */
+  get size(): Size {
+    return this.#size;
+  }
+
+  /** The selected session. */
+  get row(): Row | undefined {
+    return this.rows[this.index];
+  }
+
+  get doing(): string | null {
+    return this.#acts.findLast(({ doing }) => doing !== "")?.doing ?? null;
+  }
+
+  /** Takes all sessions, by urgency. */
+  setRows(all: readonly Row[]): void {
+    this.isReady = true;
+    this.#all = all.filter(this.#only);
+    this.counts = countsOf(this.#all);
+    this.#list();
+  }
+
+  /** Takes a new size of the terminal. */
+  resize(size: Size): void {
+    this.#size = size;
+    this.#scroll();
+    if (this.mode.name === "help") this.#scrollHelp(0);
+    if (this.mode.name === "pages") {
+      const { offset, rows } = this.mode.pages;
+      const isAtEnd = offset + pageRows(size) >= rows.length;
+      this.#paginate(isAtEnd ? Infinity : offset);
+    }
+  }
+
+  /** Takes what the pane shows. */
+  setPane(lines: readonly string[]): void {
+    this.pane = lines;
+  }
+
+  /** Takes more lines of the log that is shown in full. */
+  addLines(lines: readonly string[]): void {
+    if (this.mode.name !== "pages" || this.logOf === null) return;
+    const { pages } = this.mode;
+    const { rows } = pages;
+    const height = pageRows(this.#size);
+    const isAtEnd = pages.offset + height >= rows.length;
+    const short = lines.map((line) => line.slice(0, MOST_CHARACTERS));
+    this.#lines.push(...short);
+    if (this.#lines.length > MOST_LINES) {
+      this.#lines = this.#lines.slice(-MOST_LINES);
+      const before = rows.length;
+      this.#paginate(Infinity);
+      // The same rows stay in view while others go at the beginning.
+      const added = this.#rowsOf(short).length;
+      const gone = before + added - this.mode.pages.rows.length;
+      if (!isAtEnd) this.#scrollPages(pages.offset - gone);
+      return;
+    }
+    const all = [...rows, ...this.#rowsOf(short)];
+    this.mode = { name: "pages", pages: { ...pages, rows: all } };
+    if (isAtEnd) this.#scrollPages(Infinity);
+  }
+
+  /** Says what has been done. */
+  say(text: string): void {
+    this.notice = { text, isError: false };
+  }
+
+  /** Says what is wrong. */
+  warn(text: string): void {
+    this.notice = { text, isError: true };
+  }
+
+  /** Notes that an action runs. */
+  begin(act: Act): void {
+    this.#acts = [...this.#acts, act];
+  }
+
+  /** Takes what the user should know of an action, to be said at its end. */
+  note(act: Act, notice: string): void {
+    this.#notes.set(act, [...this.#notes.get(act) ?? [], notice]);
+  }
+
+  /** Takes the result of an action. */
+  finish(act: Act, result: Readonly<Record<string, unknown>>): void {
+    this.#acts = this.#acts.filter((one) => one !== act);
+    const text = act.done(result);
+    const notes = this.#notes.get(act) ?? [];
+    if (text !== null) this.say([text, ...notes].join("; "));
+  }
+
+  /** Takes the error of an action. */
+  fail(act: Act, code: string, message: string): void {
+    this.#acts = this.#acts.filter((one) => one !== act);
+    if (!act.failed?.(code, message)) this.warn(message);
+  }
+
+  /** What a key does. */
+  press(key: Input): readonly Effect[] {
+    this.notice = null;
+    const name = nameOf(key);
+    if (name === "ctrl-z") return [{ type: "suspend" }];
+    if (name === "ctrl-l") return [{ type: "redraw" }];
+    switch (this.mode.name) {
+      case "list":
+        return this.#inList(name);
+      case "filter":
+        return this.#inFilter(key, this.mode);
+      case "labels":
+        return this.#inLabels(name, this.mode);
+      case "ask":
+        return this.#inQuestion(name);
+      case "line":
+        return this.#inLine(key, this.mode);
+      case "form":
+        return this.#inForm(key, this.mode.form);
+      case "help":
+        return this.#inHelp(name, this.mode);
+      case "pages":
+        return this.#inPages(name, this.mode);
+      default:
+        return this.mode satisfies never;
+    }
+  }
+
+  // The list.
+
+  #inList(name: string): readonly Effect[] {
+    if (name !== "q" && name !== "ctrl-c") this.#isWarned = false;
+    if (this.#move(name)) return [];
+    switch (name) {
+      case "q":
+      case "ctrl-c":
+        return this.#leave();
+      case "escape":
+        this.filter = "";
+        this.label = null;
+        this.#list();
+        return [];
+      case "/":
+        this.mode = {
+          name: "filter",
+          editor: new LineEditor({ text: this.filter }),
+        };
+        return [];
+      case "l":
+        return this.#chooseLabel();
+      case "?":
+        this.mode = { name: "help", offset: 0 };
+        return [];
+      case "n":
+        return this.#newSession();
+    }
+    if (!"sardxR".includes(name) && name !== "enter") return [];
+    const { row } = this;
+    if (row === undefined) {
+      this.warn("No session is selected");
+      return [];
+    }
+    return this.#withRow(name, row);
+  }
+
+  /** What a key does with the selected session. */
+  #withRow(name: string, row: Row): readonly Effect[] {
+    switch (name) {
+      case "enter":
+        if (isAttachable(row)) return [{ type: "attach", row }];
+        this.#showPages(`Log of ${row.id}`, []);
+        this.logOf = row;
+        return [];
+      case "s":
+        return this.#send(row);
+      case "a":
+        return this.#answer(row);
+      case "x":
+        return this.#stop(row);
+      case "d":
+        return this.#delete(row);
+      case "r":
+        return this.#resume(row);
+      default:
+        return this.#restart(row);
+    }
+  }
+
+  #leave(): readonly Effect[] {
+    const changing = this.doing;
+    if (changing === null || this.#isWarned) return [{ type: "leave" }];
+    this.#isWarned = true;
+    this.warn(`${changing} q again leaves, without waiting for that`);
+    return [];
+  }
+
+  /** Moves the selection; `false` if the key is another one. */
+  #move(name: string): boolean {
+    const page = Math.max(1, areasOf(this.#size).list.rows - 1);
+    const last = this.rows.length - 1;
+    const to = {
+      "up": this.index - 1,
+      "k": this.index - 1,
+      "down": this.index + 1,
+      "j": this.index + 1,
+      "page-up": this.index - page,
+      "page-down": this.index + page,
+      "home": 0,
+      "g": 0,
+      "end": last,
+      "G": last,
+    }[name];
+    if (to === undefined) return false;
+    this.#awaited = null;
+    this.#select(Math.max(0, Math.min(last, to)));
+    return true;
+  }
+
+  #select(index: number): void {
+    const row = this.rows[index];
+    const isOther = row?.id !== this.#selected?.id ||
+      row?.born !== this.#selected?.born;
+    this.index = row === undefined ? -1 : index;
+    this.#selected = row === undefined ? null : { id: row.id, born: row.born };
+    if (isOther) this.pane = [];
+    this.#scroll();
+  }
+
+  #scroll(): void {
+    const { rows: height } = areasOf(this.#size).list;
+    const count = this.rows.length;
+    this.offset = scrollTo(Math.max(0, this.index), this.offset, {
+      height,
+      count,
+    });
+  }
+
+  /** Lists what fits; what was selected stays so, or else what has its place. */
+  #list(): void {
+    const { filter, label } = this;
+    this.rows = this.#all.filter((row) =>
+      (label === null || hasLabel(row, label)) && fits(row, filter)
+    );
+    const awaited = this.rows.findIndex(({ id }) => id === this.#awaited);
+    if (awaited >= 0) this.#awaited = null;
+    const now = this.#selected;
+    const same = awaited >= 0
+      ? awaited
+      : this.rows.findIndex(({ id, born }) =>
+        id === now?.id && born === now.born
+      );
+    const index = same >= 0 ? same : Math.max(0, this.index);
+    this.#select(Math.min(index, this.rows.length - 1));
+  }
+
+  // The filter and the labels.
+
+  #inFilter(
+    key: Input,
+    { editor }: Extract<Mode, { name: "filter" }>,
+  ): readonly Effect[] {
+    const name = nameOf(key);
+    const moves = ["up", "down", "page-up", "page-down"];
+    if (moves.includes(name) && this.#move(name)) return [];
+    if (name === "enter") this.mode = { name: "list" };
+    else if (isCancel(name)) {
+      this.filter = "";
+      this.mode = { name: "list" };
+    } else {
+      editor.take(key);
+      this.filter = editor.text;
+    }
+    this.#list();
+    return [];
+  }
+
+  #chooseLabel(): readonly Effect[] {
+    const counts = new Map<string, number>();
+    for (const { labels } of this.#all) {
+      for (const [key, value] of Object.entries(labels)) {
+        const label = `${key}=${value}`;
+        counts.set(label, (counts.get(label) ?? 0) + 1);
+      }
+    }
+    if (counts.size === 0) {
+      this.warn("No session has a label");
+      return [];
+    }
+    const choices: LabelChoice[] = [
+      { label: null, count: this.#all.length },
+      ...[...counts].sort(([a], [b]) => a < b ? -1 : 1)
+        .map(([label, count]) => ({ label, count })),
+    ];
+    const index = choices.findIndex(({ label }) => label === this.label);
+    this.mode = { name: "labels", choices, index: Math.max(0, index) };
+    return [];
+  }
+
+  #inLabels(
+    name: string,
+    mode: Extract<Mode, { name: "labels" }>,
+  ): readonly Effect[] {
+    const { choices, index } = mode;
+    if (name === "enter") {
+      this.label = choices[index]!.label;
+      this.mode = { name: "list" };
+      this.#list();
+    } else if (isCancel(name) || name === "q") this.mode = { name: "list" };
+    else {
+      const page = pageRows(this.#size) - 1;
+      const to = scrolled(name, index, page) ?? index;
+      const last = choices.length - 1;
+      this.mode = { ...mode, index: Math.max(0, Math.min(last, to)) };
+    }
+    return [];
+  }
+
+  // Questions and lines.
+
+  #ask(question: string, yes: () => readonly Effect[]): readonly Effect[] {
+    this.mode = { name: "ask", question };
+    this.#yes = yes;
+    return [];
+  }
+
+  #inQuestion(name: string): readonly Effect[] {
+    if (name === "y" || name === "Y") {
+      this.mode = { name: "list" };
+      return this.#yes();
+    }
+    if (isCancel(name) || ["n", "N", "q", "enter"].includes(name)) {
+      this.mode = { name: "list" };
+    }
+    return [];
+  }
+
+  #askFor(
+    prompt: string,
+    text: string,
+    take: (text: string) => readonly Effect[],
+  ): readonly Effect[] {
+    this.mode = {
+      name: "line",
+      prompt,
+      editor: new LineEditor({ text, keepsLines: true }),
+    };
+    this.#take = take;
+    return [];
+  }
+
+  #inLine(
+    key: Input,
+    { editor }: Extract<Mode, { name: "line" }>,
+  ): readonly Effect[] {
+    const name = nameOf(key);
+    if (name === "enter") {
+      this.mode = { name: "list" };
+      return this.#take(editor.text);
+    }
+    if (isCancel(name)) this.mode = { name: "list" };
+    else editor.take(key);
+    return [];
+  }
+
+  // What can be done with a session.
+
+  #send(row: Row): readonly Effect[] {
+    const { id, born } = row;
+    if (!row.can.includes("send")) {
+      const why = isRunning(row) ? "it takes no input" : describe(row);
+      return this.#cannot("send to", id, why);
+    }
+    const key = `${id} ${born}`;
+    const send = (text: string, force: boolean): Effect => ({
+      type: "act",
+      action: "send",
+      args: { id, born, text, ...force && { force } },
+      doing: `Sending to "${id}"…`,
+      done: () => {
+        this.#unsent.delete(key);
+        return `Sent to "${id}"`;
+      },
+      failed: (code, message) => {
+        this.#unsent.set(key, text);
+        if (code !== "blocked" || force) return false;
+        // Only where no other key is expected: the y is for this question.
+        if (this.mode.name !== "list") return false;
+        this.#ask(`${message}. Send it anyway?`, () => [send(text, true)]);
+        return true;
+      },
+    });
+    const unsent = this.#unsent.get(key) ?? "";
+    return this.#askFor(`Send to ${id}`, unsent, (text) => {
+      this.#unsent.delete(key);
+      return text === "" ? [] : [send(text, false)];
+    });
+  }
+
+  #answer({ id, born }: Row): readonly Effect[] {
+    return [{
+      type: "act",
+      action: "answer",
+      args: { id, born },
+      doing: `Reading the answer of "${id}"…`,
+      done: ({ text }) => {
+        if (this.mode.name !== "list") return null;
+        this.#showPages(`Last answer of ${id}`, String(text).split("\n"));
+        return null;
+      },
+    }];
+  }
+
+  #stop(row: Row): readonly Effect[] {
+    const { id, born } = row;
+    if (!row.can.includes("stop")) {
+      return this.#cannot("stop", id, describe(row));
+    }
+    return this.#ask(`Stop "${id}"?`, () => [{
+      type: "act",
+      action: "stop",
+      args: { id, born },
+      doing: `Stopping "${id}"…`,
+      done: () => `Stopped "${id}"`,
+    }]);
+  }
+
+  #delete(row: Row): readonly Effect[] {
+    const { id, born } = row;
+    const needsForce = isRunning(row) || row.state === "damaged";
+    const question = isRunning(row)
+      ? `"${id}" is running. Stop it, and delete it with its output?`
+      : `Delete "${id}" and its output?`;
+    return this.#ask(question, () => [{
+      type: "act",
+      action: "delete",
+      args: { id, born, ...needsForce && { force: true } },
+      doing: `Deleting "${id}"…`,
+      done: () => `Deleted "${id}"`,
+    }]);
+  }
+
+  #resume(row: Row): readonly Effect[] {
+    const { id, born } = row;
+    if (!row.can.includes("resume")) {
+      const why = isRunning(row) ? "it is running" : "it is no agent's";
+      return this.#cannot("resume", id, why);
+    }
+    const question = `Resume ${id}, prompt (may be empty)`;
+    return this.#askFor(question, "", (prompt) => [{
+      type: "act",
+      action: "resume",
+      args: { id, born, ...prompt !== "" && { prompt } },
+      doing: `Resuming "${id}"…`,
+      done: ({ id: other }) => {
+        this.#await(other);
+        return `Resumed "${id}" as "${other}"`;
+      },
+    }]);
+  }
+
+  #restart(row: Row): readonly Effect[] {
+    const { id, born } = row;
+    if (!row.can.includes("restart")) {
+      const why = isRunning(row) ? "it is running" : describe(row);
+      return this.#cannot("restart", id, why);
+    }
+    return this.#ask(`Run the command of "${id}" again?`, () => [{
+      type: "act",
+      action: "restart",
+      args: { id, born },
+      doing: `Restarting "${id}"…`,
+      done: ({ id: other }) => {
+        this.#await(other);
+        return `Restarted "${id}" as "${other}"`;
+      },
+    }]);
+  }
+
+  #cannot(what: string, id: string, why: string): readonly Effect[] {
+    this.warn(`Cannot ${what} "${id}": ${why}`);
+    return [];
+  }
+
+  /** Selects a new session once it is listed. */
+  #await(id: unknown): void {
+    this.#awaited = String(id);
+    this.#list();
+  }
+
+  // A new session.
+
+  #newSession(): readonly Effect[] {
+    const choices = this.#choices();
+    const editors = {
+      command: new LineEditor(),
+      cwd: new LineEditor({ text: this.#shortened(this.#cwd) }),
+      prompt: new LineEditor({ keepsLines: true }),
+    };
+    this.#setForm({ choices, chosen: 0, focus: 0, editors });
+    return [{
+      type: "act",
+      action: "agents",
+      args: {},
+      doing: "",
+      done: (result) => {
+        this.#agents = agentsIn(result);
+        this.#updateChoices();
+        return null;
+      },
+    }];
+  }
+
+  #choices(): readonly Choice[] {
+    return [
+      ...this.#agents.map((agent) => ({ agent })),
+      { command: "pty" },
+      { command: "exec" },
+    ];
+  }
+
+  /** Adds the agents that were found; what the user has chosen meanwhile stays. */
+  #updateChoices(): void {
+    if (this.mode.name !== "form") return;
+    const { form } = this.mode;
+    const choices = this.#choices();
+    const before = form.chosen === 0 && form.focus === 0
+      ? ""
+      : choiceName(form.choices[form.chosen]!);
+    const same = choices.findIndex((one) => choiceName(one) === before);
+    this.#setForm({ ...form, choices, chosen: Math.max(0, same) });
+  }
+
+  /** The form, with the fields of its choice. */
+  #setForm(form: Omit<Form, "fields">): void {
+    const fields: readonly Field[] = "agent" in form.choices[form.chosen]!
+      ? ["what", "cwd", "prompt"]
+      : ["what", "command", "cwd"];
+    this.mode = { name: "form", form: { ...form, fields } };
+  }
+
+  #inForm(key: Input, form: Form): readonly Effect[] {
+    const { choices, chosen, fields, focus, editors } = form;
+    const name = nameOf(key);
+    const field = fields[focus]!;
+    const count = fields.length;
+    const turn = (by: number) =>
+      this.#setForm({
+        ...form,
+        chosen: (chosen + by + choices.length) % choices.length,
+      });
+    if (isCancel(name)) this.mode = { name: "list" };
+    else if (name === "enter" && focus === count - 1) return this.#start(form);
+    else if (name === "tab" || name === "down" || name === "enter") {
+      this.#setForm({ ...form, focus: (focus + 1) % count });
+    } else if (name === "shift-tab" || name === "up") {
+      this.#setForm({ ...form, focus: (focus + count - 1) % count });
+    } else if (field !== "what") editors[field].take(key);
+    else if (name === "left") turn(-1);
+    else if (name === "right" || name === "space") turn(1);
+    return [];
+  }
+
+  #start(form: Form): readonly Effect[] {
+    const { choices, chosen, editors } = form;
+    const choice = choices[chosen]!;
+    const cwd = editors.cwd.text.trim();
+    const prompt = editors.prompt.text;
+    let what: Readonly<Record<string, unknown>>;
+    try {
+      what = "agent" in choice
+        ? { agent: choice.agent, ...prompt !== "" && { prompt } }
+        : { command: commandIn(editors.command.text), kind: choice.command };
+    } catch (error) {
+      this.warn(messageOf(error));
+      return [];
+    }
+    this.mode = { name: "list" };
+    return [{
+      type: "act",
+      action: "start",
+      args: { ...what, ...cwd !== "" && { cwd } },
+      doing: `Starting ${choiceName(choice)}…`,
+      done: ({ id }) => {
+        this.#await(id);
+        return `Started "${id}"`;
+      },
+      failed: () => {
+        // What was entered is not lost.
+        if (this.mode.name === "list") this.#setForm(form);
+        return false;
+      },
+    }];
+  }
+
+  #shortened(path: string): string {
+    const home = this.#home;
+    if (home === undefined || home === "/") return path;
+    if (path === home) return "~";
+    return path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
+  }
+
+  // Help, answers and logs.
+
+  #inHelp(
+    name: string,
+    { offset }: Extract<Mode, { name: "help" }>,
+  ): readonly Effect[] {
+    if (isBack(name) || name === "?") this.mode = { name: "list" };
+    else {
+      const to = scrolled(name, offset, pageRows(this.#size) - 1);
+      if (to !== undefined) this.#scrollHelp(to - offset);
+    }
+    return [];
+  }
+
+  #scrollHelp(by: number): void {
+    if (this.mode.name !== "help") return;
+    const { length } = helpLines(this.detachKeys, this.#size.columns);
+    const most = Math.max(0, length - pageRows(this.#size));
+    const offset = Math.max(0, Math.min(most, this.mode.offset + by));
+    this.mode = { name: "help", offset };
+  }
+
+  #inPages(
+    name: string,
+    { pages }: Extract<Mode, { name: "pages" }>,
+  ): readonly Effect[] {
+    if (isBack(name)) {
+      this.mode = { name: "list" };
+      this.logOf = null;
+      this.#lines = [];
+    } else {
+      const to = scrolled(name, pages.offset, pageRows(this.#size) - 1);
+      if (to !== undefined) this.#scrollPages(to);
+    }
+    return [];
+  }
+
+  #showPages(title: string, lines: readonly string[]): void {
+    this.#lines = [...lines];
+    this.mode = { name: "pages", pages: { title, rows: [], offset: 0 } };
+    this.#paginate(0);
+  }
+
+  /** Breaks all lines into rows. */
+  #paginate(offset: number): void {
+    if (this.mode.name !== "pages") return;
+    const rows = this.#rowsOf(this.#lines);
+    this.mode = { name: "pages", pages: { ...this.mode.pages, rows } };
+    this.#scrollPages(offset);
+  }
+
+  #rowsOf(lines: readonly string[]): string[] {
+    return lines.flatMap((line) => wrap(line, this.#size.columns));
+  }
+
+  #scrollPages(to: number): void {
+    if (this.mode.name !== "pages") return;
+    const { pages } = this.mode;
+    const most = Math.max(0, pages.rows.length - pageRows(this.#size));
+    const offset = Math.max(0, Math.min(most, to));
+    this.mode = { name: "pages", pages: { ...pages, offset } };
+  }
+}
+
+/** The name of a key; empty for a paste, which is no key. */
+function nameOf(key: Input): string {
+  return "paste" in key ? "" : key.name;
+}
+
+function isCancel(name: string): boolean {
+  return name === "escape" || name === "ctrl-c";
+}
+
+function isBack(name: string): boolean {
+  return isCancel(name) || name === "q";
+}
+
+/** Where a key that scrolls leads to; `undefined` for another key. */
+function scrolled(name: string, at: number, page: number): number | undefined {
+  switch (name) {
+    case "up":
+    case "k":
+      return at - 1;
+    case "down":
+    case "j":
+    case "enter":
+      return at + 1;
+    case "page-up":
+    case "b":
+      return at - page;
+    case "page-down":
+    case "space":
+      return at + page;
+    case "home":
+    case "g":
+      return 0;
+    case "end":
+    case "G":
+      return Number.MAX_SAFE_INTEGER;
+    default:
+      return undefined;
+  }
+}
+
+function isRunning({ state }: Row): boolean {
+  return state === "running" || state === "starting";
+}
+
+/** Why something isn't possible: `it exited 3`. */
+function describe(row: Row): string {
+  return isRunning(row) ? "it is running" : `it is over: ${row.text}`;
+}
+
+function hasLabel({ labels }: Row, label: string): boolean {
+  return Object.entries(labels).some(([key, value]) =>
+    `${key}=${value}` === label
+  );
+}
+
+/** The words of a command that was entered. */
+function commandIn(text: string): string[] {
+  const command = splitCommand(text);
+  if (command.length === 0) throw new Error("Enter a command");
+  return command;
+}
+
+/** The names of the agents that are installed, the usual one first. */
+function agentsIn({ agents, usual }: Readonly<Record<string, unknown>>) {
+  const found = agents as readonly { readonly name: string }[];
+  const names = found.map(({ name }) => name);
+  const first = names.filter((name) => name === usual);
+  return [...first, ...names.filter((name) => name !== usual)];
+}
+
+function countsOf(rows: readonly Row[]): Record<Urgency, number> {
+  const counts = Object.fromEntries(
+    URGENCIES.map((urgency) => [urgency, 0]),
+  ) as Record<Urgency, number>;
+  for (const { urgency } of rows) counts[urgency]++;
+  return counts;
+}

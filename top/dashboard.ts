@@ -1,0 +1,353 @@
+/**
+ * The dashboard on the terminal: keys go to the machine of `app.ts`, its pictures to the screen.
+ *
+ * It draws when something has changed: after a key at once, otherwise a few times a second at most.
+ * While nothing changes, nothing runs but one timer for the next age that reads differently. The
+ * dashboard has the terminal while it is in front; while the user is attached, the session has it.
+ *
+ * A signal, or a terminal that was closed, ends it at once: no action is waited for.
+ *
+ * @module
+ */
+import type { Act, App, Effect } from "./app.ts";
+import { harmless } from "../cli/format.ts";
+import { describeError } from "../cli/io.ts";
+import { attachConsole } from "../client/attach_console.ts";
+import {
+  consoleSize,
+  openKeyboard,
+  takeTerminal,
+  whenResized,
+  writeConsole,
+} from "../client/own_terminal.ts";
+import { Frame } from "./frame.ts";
+import { readKeys } from "./keys.ts";
+import { areasOf, layout, shownRows, untilNextAge } from "./layout.ts";
+import { followLog } from "./log.ts";
+import { Pane } from "./pane.ts";
+import { getSession } from "../session/find.ts";
+import { noSuchSession } from "../store.ts";
+import { sleep, within } from "../system/async.ts";
+import { ACTIONS } from "../views/actions.ts";
+import type { Row } from "../views/row.ts";
+import { type WatchedRows, watchRows } from "../views/sessions.ts";
+
+/** The alternate screen; pastes are marked, so that none is taken for keys. */
+const ENTER = "\x1b[?1049h\x1b[?2004h";
+const LEAVE = "\x1b[?2026l\x1b[m\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
+/** The time between two drawings that no key has asked for, in milliseconds. */
+const DRAW_MS = 50;
+/** How long a user may read how to detach before the session's screen comes, in milliseconds. */
+const HINT_MS = 250;
+/** How long a terminal may take for the last bytes, in milliseconds: it may be frozen. */
+const LAST_MS = 500;
+
+/** How the dashboard is run. */
+export interface DashboardOptions {
+  readonly root: string;
+  /** The keys that detach, if the user has chosen some. */
+  readonly detachKeys: string | undefined;
+}
+
+/**
+ * Shows the dashboard until its user leaves, or a signal ends it. What it has begun may still run
+ * then: end the program with `Deno.exit`.
+ */
+export async function runDashboard(
+  app: App,
+  options: DashboardOptions,
+): Promise<void> {
+  await new Dashboard(app, options).run();
+}
+
+class Dashboard {
+  readonly #app: App;
+  readonly #options: DashboardOptions;
+  readonly #rows: WatchedRows;
+  readonly #frame = new Frame();
+  readonly #over = new AbortController();
+  readonly #pane: Pane;
+  /** The log that is followed, and what ends that. */
+  #log: { readonly row: Row; readonly stop: AbortController } | undefined;
+  /** The dashboard has the terminal. */
+  #isInFront = false;
+  /** What is written before the next picture. */
+  #before = "";
+  #writing: Promise<void> | undefined;
+  /** The picture on the screen isn't the latest one. */
+  #isStale = false;
+  #drawnAt = 0;
+  #drawTimer: ReturnType<typeof setTimeout> | undefined;
+  #ageTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The ids that the list shows. */
+  #shown = "";
+  #hasAttached = false;
+
+  constructor(app: App, options: DashboardOptions) {
+    this.#app = app;
+    this.#options = options;
+    const { root } = options;
+    const { signal } = this.#over;
+    this.#pane = new Pane({
+      root,
+      onLines: (lines) => {
+        this.#app.setPane(lines);
+        this.#drawSoon();
+      },
+    });
+    const onChange = () => this.#update();
+    this.#rows = watchRows({ root, signal, onChange });
+    this.#rows.ready.then(onChange, () => {});
+    this.#rows.done.catch((error) => this.#over.abort(error));
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#over;
+    try {
+      while (!signal.aborted) {
+        const row = await this.#show();
+        if (row !== undefined) await this.#attach(row);
+      }
+    } finally {
+      this.#over.abort();
+    }
+    if (signal.reason.name !== "AbortError") throw signal.reason;
+  }
+
+  // The terminal.
+
+  /** Takes the terminal until the user leaves, or wants to attach to the session that is returned. */
+  async #show(): Promise<Row | undefined> {
+    const { signal } = this.#over;
+    using keyboard = openKeyboard();
+    const stopReading = () => keyboard[Symbol.dispose]();
+    signal.addEventListener("abort", stopReading);
+    try {
+      using _terminal = takeTerminal({
+        onLeave: () => this.#over.abort(),
+        giveBack: () => this.#goBack(),
+        onContinue: () => this.#comeForward(),
+      });
+      using _resized = whenResized((size) => {
+        this.#app.resize(size);
+        this.#draw();
+      });
+      try {
+        this.#comeForward();
+        return await this.#takeKeys(readKeys(keyboard));
+      } finally {
+        const end = this.#goBack();
+        await within(LAST_MS, this.#write(end));
+      }
+    } finally {
+      signal.removeEventListener("abort", stopReading);
+    }
+  }
+
+  async #takeKeys(
+    keys: ReturnType<typeof readKeys>,
+  ): Promise<Row | undefined> {
+    const { signal } = this.#over;
+    for await (const key of keys) {
+      const row = this.#take(this.#app.press(key));
+      if (signal.aborted) return undefined;
+      if (row !== undefined) {
+        await this.#sayHowToDetach(row);
+        return row;
+      }
+      this.#draw();
+    }
+    this.#over.abort(); // The terminal was closed.
+    return undefined;
+  }
+
+  #comeForward(): void {
+    this.#isInFront = true;
+    this.#before = ENTER;
+    this.#frame.forget();
+    this.#app.resize(consoleSize());
+    this.#draw();
+  }
+
+  /** Shows nothing more; returns what gives the terminal back. */
+  #goBack(): string {
+    this.#isInFront = false;
+    this.#pane.show(undefined, areasOf(this.#app.size).pane);
+    this.#rows.leave(this);
+    this.#shown = "";
+    clearTimeout(this.#drawTimer);
+    clearTimeout(this.#ageTimer);
+    this.#drawTimer = undefined;
+    return LEAVE;
+  }
+
+  /** Does what a key asks for; returns the session to attach to. */
+  #take(effects: readonly Effect[]): Row | undefined {
+    for (const effect of effects) {
+      switch (effect.type) {
+        case "leave":
+          this.#over.abort();
+          break;
+        case "suspend":
+          // The whole group, as the terminal does it: a program that has started this one waits for it.
+          Deno.kill(0, "SIGTSTP");
+          break;
+        case "redraw":
+          this.#frame.forget();
+          break;
+        case "attach":
+          return effect.row;
+        case "act":
+          this.#act(effect);
+          break;
+        default:
+          effect satisfies never;
+      }
+    }
+    return undefined;
+  }
+
+  // Actions and attaching.
+
+  async #act(act: Act): Promise<void> {
+    const app = this.#app;
+    const { signal } = this.#over;
+    app.begin(act);
+    try {
+      const result = await ACTIONS[act.action].run(act.args, {
+        root: this.#options.root,
+        signal,
+        onNotice: (notice) => app.note(act, harmless(notice)),
+      });
+      app.finish(act, result);
+    } catch (error) {
+      if (signal.aborted) return;
+      const { code, message } = describeError(error);
+      app.fail(act, code, harmless(message));
+    }
+    this.#draw();
+  }
+
+  /** Says how to leave a session, the first time: its screen hides that. */
+  async #sayHowToDetach({ id }: Row): Promise<void> {
+    const isKnown = this.#hasAttached ||
+      this.#options.detachKeys !== undefined;
+    this.#hasAttached = true;
+    if (isKnown) return;
+    this.#app.say(`Attaching to "${id}"; ${this.#app.detachKeys} detaches`);
+    this.#draw();
+    await sleep(HINT_MS);
+  }
+
+  /** Attaches to a session, and says how that has ended. */
+  async #attach({ id, born }: Row): Promise<void> {
+    const app = this.#app;
+    const { detachKeys, root } = this.#options;
+    const { signal } = this.#over;
+    try {
+      const { createdAt } = await getSession(id, { root });
+      if (createdAt.toISOString() !== born) throw noSuchSession(id);
+      const result = await attachConsole(id, { root, detachKeys, signal });
+      const how = "detached" in result ? "Detached from" : "Ended:";
+      app.say(`${how} "${id}"`);
+    } catch (error) {
+      if (signal.aborted) return;
+      app.warn(harmless(describeError(error).message));
+    }
+  }
+
+  // Drawing.
+
+  /** Takes what has changed in the sessions. */
+  #update(): void {
+    this.#app.setRows(this.#rows.rows());
+    this.#drawSoon();
+  }
+
+  #drawSoon(): void {
+    if (this.#drawTimer !== undefined || !this.#isInFront) return;
+    const ms = Math.max(0, this.#drawnAt + DRAW_MS - performance.now());
+    this.#drawTimer = setTimeout(() => this.#draw(), ms);
+  }
+
+  /** Draws what has changed, and follows what is shown now. */
+  #draw(): void {
+    clearTimeout(this.#drawTimer);
+    this.#drawTimer = undefined;
+    if (!this.#isInFront) return;
+    const app = this.#app;
+    this.#follow();
+    app.now = Date.now();
+    this.#drawnAt = performance.now();
+    // A terminal that takes its time gets the latest picture, and none in between.
+    this.#isStale = this.#writing !== undefined;
+    if (!this.#isStale) {
+      const { rows, cursor } = layout(app, app.size);
+      const text = this.#before + this.#frame.draw(rows, app.size, cursor);
+      this.#before = "";
+      this.#write(text);
+    }
+    clearTimeout(this.#ageTimer);
+    const ms = untilNextAge(app, app.size);
+    this.#ageTimer = ms === undefined
+      ? undefined
+      : setTimeout(() => this.#draw(), ms);
+  }
+
+  /** Writes to the terminal, after what is being written. */
+  #write(text: string): Promise<void> {
+    if (text === "") return Promise.resolve();
+    const writing = this.#writeAfter(this.#writing, text);
+    this.#writing = writing;
+    writing.then(() => {
+      if (this.#writing !== writing) return;
+      this.#writing = undefined;
+      if (this.#isStale) this.#draw();
+    });
+    return writing;
+  }
+
+  async #writeAfter(
+    before: Promise<void> | undefined,
+    text: string,
+  ): Promise<void> {
+    await before;
+    try {
+      let bytes = new TextEncoder().encode(text);
+      while (bytes.length > 0) {
+        bytes = bytes.subarray(await writeConsole(bytes));
+      }
+    } catch {
+      this.#over.abort(); // The terminal was closed.
+    }
+  }
+
+  /** Follows the sessions that are shown, and no others. */
+  #follow(): void {
+    const app = this.#app;
+    const { row, logOf, size } = app;
+    const areas = areasOf(size);
+    const ids = shownRows(app, areas).map(({ id }) => id);
+    if (ids.join(" ") !== this.#shown) {
+      this.#shown = ids.join(" ");
+      this.#rows.look(this, ids);
+    }
+    this.#pane.show(row, areas.pane);
+    if (logOf !== (this.#log?.row ?? null)) this.#followLog(logOf);
+  }
+
+  #followLog(row: Row | null): void {
+    this.#log?.stop.abort();
+    this.#log = undefined;
+    if (row === null) return;
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this.#over.signal]);
+    this.#log = { row, stop };
+    const onLines = (lines: readonly string[]) => {
+      if (signal.aborted) return;
+      this.#app.addLines(lines);
+      this.#drawSoon();
+    };
+    followLog(row, { root: this.#options.root, signal, onLines });
+  }
+}
