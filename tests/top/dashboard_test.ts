@@ -2,6 +2,7 @@
 import { createSession } from "../../session/create.ts";
 import { readEvents } from "../../client/events.ts";
 import { getSession } from "../../session/find.ts";
+import { findProgram } from "../../system/files.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
 import {
   assert,
@@ -270,4 +271,65 @@ Deno.test("top writes nothing while nothing changes but ages", async () => {
   await until(() => age() !== first);
   // One row, not a screen.
   assert(term.output.length - before < 400, term.output.slice(before));
+});
+
+/** Runs tmux on a server of its own. */
+async function tmux(socket: string, ...args: string[]): Promise<string> {
+  const { stdout } = await new Deno.Command("tmux", {
+    args: ["-S", socket, "-f", "/dev/null", ...args],
+    stderr: "inherit",
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+const hasTmux = findProgram("tmux", { path: Deno.env.get("PATH") }) !==
+  undefined;
+
+Deno.test({
+  name: "top shows the same cells in tmux as in another terminal",
+  ignore: !hasTmux,
+  async fn() {
+    await using root = new TestRoot();
+    const socket = `${root.dir}/tmux`;
+    await start(
+      root,
+      "ended",
+      "printf '\\033[31mred\\033[m 漢字 e\\314\\201\\n'",
+    );
+    await startTerminal(root.dir, "wide", [
+      ...["sh", "-c"],
+      "printf '\\033[1;44m 漢字 \\033[m plain\\n'; exec cat",
+    ]);
+    await using term = await openTop(root, { columns: 100, rows: 20 });
+    await term.shows(/^> wide [^]* 漢字 {2}plain/m);
+    const env = [`CODEX_SESSION_HOME=${root.dir}`, "LC_ALL=C.UTF-8"];
+    const command = ["env", ...env, ...CLI, "top"];
+    await tmux(
+      socket,
+      ...["new-session", "-d", "-x", "100", "-y", "20", ...command],
+    );
+    try {
+      // Ages are not the same, nor what is said of a program that was silent for a while.
+      const cells = (text: string) =>
+        text.split("\n").map((row) =>
+          row.replace(/ +\d+[sm]|now/, "").replace(/~idle  |running/, "")
+            .trimEnd()
+        ).join("\n").trimEnd();
+      const isSame = async () =>
+        cells(await tmux(socket, "capture-pane", "-p")) === cells(term.text);
+      await until(isSame, "the same cells");
+      for (const keys of ["G", "?", "q", "n"]) {
+        term.type(keys);
+        await tmux(socket, "send-keys", keys);
+        await until(isSame, keys);
+      }
+      term.type("\x1b");
+      await tmux(socket, "send-keys", "Escape");
+      term.resize(60, 12);
+      await tmux(socket, "resize-window", "-x", "60", "-y", "12");
+      await until(isSame, "after a resize");
+    } finally {
+      await tmux(socket, "kill-server");
+    }
+  },
 });
