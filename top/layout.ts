@@ -192,7 +192,7 @@ export function layout(view: View, size: Size): Picture {
   const lines = bottom.lines.slice(0, most);
   const kept = rows - lines.length;
   const all = [
-    ...fill([headerOf(view, columns), ...body.rows], kept),
+    ...fill([headerOf(view, size), ...body.rows], kept),
     ...lines,
   ];
   const cursor = bottom.cursor === undefined
@@ -268,10 +268,14 @@ const TONE_OF: Readonly<Record<Urgency, Tone>> = {
 };
 
 /** The top line: how many sessions need what, and which are listed. */
-function headerOf(view: View, columns: number): string {
+function headerOf(view: View, { columns, rows: height }: Size): string {
   const { counts, filter, label, rows, color, mode } = view;
   if (mode.name === "pages") {
-    return styled(fit(` ${mode.pages.title}`, columns), REVERSE);
+    const { rows, offset, title } = mode.pages;
+    const last = Math.min(rows.length, offset + height - 2);
+    const place = `${last} of ${rows.length} `;
+    const name = fit(` ${title}`, columns - place.length);
+    return styled(name + place, REVERSE);
   }
   if (mode.name === "help") return title("Keys", columns);
   if (mode.name === "form") return title("New session", columns);
@@ -320,6 +324,7 @@ function bodyOf(view: View, size: Size): Picture {
     }
     case "pages": {
       const { rows, offset } = mode.pages;
+      if (rows.length === 0) return { rows: [styled("Nothing yet", DIM)] };
       return {
         rows: rows.slice(offset, offset + height)
           .map((row) => cutStyled(row, columns)),

@@ -233,6 +233,25 @@ Deno.test("top restores the terminal when it is ended or stopped by a signal", a
   await term.ended(2000);
 });
 
+Deno.test("top ends at a signal while its user is attached, and when its terminal takes nothing", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "a", ["sh", "-c", "echo ready; exec cat"]);
+  await using term = await openTop(root);
+  await term.shows(/^> a /m);
+  term.type("\r");
+  await term.shows(/^ready$/m);
+  await until(() => !/^> a/m.test(term.text) && term.isRaw);
+  Deno.kill(term.pid, "SIGTERM");
+  await term.ended();
+  assert(!term.isRaw);
+  await using frozen = await openTop(root);
+  await frozen.shows(/^> a /m);
+  frozen.paused = true;
+  frozen.type("\x0c".repeat(100)); // Draw it all again, more than a terminal's buffer holds.
+  Deno.kill(frozen.pid, "SIGTERM");
+  await frozen.ended(3000);
+});
+
 Deno.test("top prints what list prints where it can't draw", async () => {
   await using root = new TestRoot();
   await start(root, "a", "true");
