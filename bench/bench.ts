@@ -26,6 +26,8 @@ const FIGURES: Readonly<Record<string, () => Promise<Figure>>> = {
   screen: async () => (await import("./terminal.ts")).screen,
   flood: async () => (await import("./flood.ts")).flood,
   status: async () => (await import("./status.ts")).status,
+  top: async () => (await import("./top.ts")).top,
+  web: async () => (await import("./web.ts")).web,
   "tty-memory": async () => (await import("./terminal.ts")).terminalMemory,
   "tty-start": async () => (await import("./terminal.ts")).terminalStart,
 };

@@ -74,6 +74,11 @@ export class Window implements AsyncDisposable {
     );
   }
 
+  /** The process of the program. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** Types. */
   type(text: string): void {
     writeNow(this.#master, encoder.encode(text));

@@ -5,7 +5,8 @@
  *
  * Contains parts of the Deno standard library (Copyright 2018-2025 the Deno authors),
  * @xterm/headless and @xterm/addon-unicode11 (Copyright (c) 2012-2024 Christopher Jeffrey,
- * SourceLair Private Company, the xterm.js authors), under the MIT license; and, packed, for the
+ * SourceLair Private Company, the xterm.js authors), under the MIT license; packed, for the command
+ * `web`, @xterm/xterm and @xterm/addon-fit by the same, under the same; and, packed, for the
  * command `mcp`: @modelcontextprotocol/server and @modelcontextprotocol/core (Copyright (c)
  * 2024-2025 Model Context Protocol a Series of LF Projects, LLC.), under Apache-2.0 and in parts
  * the MIT license; zod (Copyright (c) 2025 Colin McDonnell), ajv, ajv-formats, fast-deep-equal and

@@ -136,6 +136,22 @@ export function reportError(error: unknown, io: Io): number {
   return status;
 }
 
+/** For a server: reports what nobody has caught, in one line, and goes on. */
+export function surviveErrors(io: Io): void {
+  const report = (event: Event, error: unknown) => {
+    event.preventDefault();
+    try {
+      io.err(`codex-session: ${harmless(messageOf(error))}\n`);
+    } catch {
+      // Nobody reads that either.
+    }
+  };
+  addEventListener("unhandledrejection", (event) => {
+    report(event, event.reason);
+  });
+  addEventListener("error", (event) => report(event, event.error));
+}
+
 /** The status of several pieces of work: that of the failures if they agree, else 1. */
 export function combine(statuses: readonly number[]): number {
   const [status = OK, ...others] = new Set(

@@ -5,9 +5,9 @@
  * @module
  */
 import { withoutCommands } from "../cli/hints.ts";
-import { describeError, type Io } from "../cli/io.ts";
-import { harmless, harmlessJson } from "../cli/format.ts";
-import { type ErrorCode, messageOf, SessionError } from "../errors.ts";
+import { describeError, type Io, surviveErrors } from "../cli/io.ts";
+import { harmlessJson } from "../cli/format.ts";
+import { type ErrorCode, SessionError } from "../errors.ts";
 import { ACTING } from "./acting.ts";
 import { type Check, checkOf, schemaOf } from "./arguments.ts";
 import { ASK } from "./asking.ts";
@@ -167,22 +167,6 @@ const FOR_PEOPLE =
 To let a client start it: codex-session mcp --config codex (claude, json).
 Ctrl-C ends it.
 `;
-
-/** Reports what nobody has caught, in one line, and goes on. */
-function surviveErrors(io: Io): void {
-  const report = (event: Event, error: unknown) => {
-    event.preventDefault();
-    try {
-      io.err(`codex-session: ${harmless(messageOf(error))}\n`);
-    } catch {
-      // Nobody reads that either.
-    }
-  };
-  addEventListener("unhandledrejection", (event) => {
-    report(event, event.reason);
-  });
-  addEventListener("error", (event) => report(event, event.error));
-}
 
 /** A result, as text for clients that show only that. */
 function resultOf(facts: object) {

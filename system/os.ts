@@ -25,6 +25,8 @@ interface System {
   readonly hasSystemd: boolean;
   /** Whether a user's data belong below `%LOCALAPPDATA%`, not below `$HOME`. */
   readonly hasLocalAppData: boolean;
+  /** The program that opens a file in the user's browser. */
+  readonly opener: string;
   /** The longest path of a Unix socket, in bytes. unix(7) */
   readonly socketPathBytes: number;
   /** The C library's file names, most likely first. */
@@ -78,6 +80,7 @@ const LINUX: System = {
   hasInotify: true,
   hasSystemd: true,
   hasLocalAppData: false,
+  opener: "xdg-open",
   socketPathBytes: 107,
   libraries: [
     "libc.so.6",
@@ -115,6 +118,7 @@ const MACOS: System = {
   hasInotify: false,
   hasSystemd: false,
   hasLocalAppData: false,
+  opener: "open",
   socketPathBytes: 103,
   libraries: ["libSystem.B.dylib"],
   errnoFunction: "__error",

@@ -112,6 +112,7 @@ class TempDir {
 /** Files of the project, besides its modules, that running and building it needs. */
 const OTHER_FILES = [
   ...["deno.json", "deno.lock", "README.md", "LICENSE"],
+  "web/page/deno.json",
   ...["build/bundle.ts", "build/embed.ts"],
   ...["build/npm.ts", "build/codex-session.sh"],
 ];

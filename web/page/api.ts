@@ -1,0 +1,76 @@
+/**
+ * What the page asks its server to do: one request for each action.
+ *
+ * The server decides what is allowed; the page only shows what it says.
+ *
+ * @module
+ */
+import type { ActionName } from "../../views/actions.ts";
+
+/** Runs actions on the server. */
+export interface Api {
+  /**
+   * @throws {ApiError} The server refuses, or isn't there.
+   */
+  call(action: ActionName, args: unknown): Promise<Record<string, unknown>>;
+}
+
+/** What an action was refused for. */
+export class ApiError extends Error {
+  override name = "ApiError";
+  /** `not_found`, `blocked` and so on, as the library has them; `offline` if no server answers. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The server that this page comes from. */
+export const api: Api = {
+  async call(action, args) {
+    const response = await request(action, args);
+    const answer = await jsonOf(response);
+    if (response.ok) return answer;
+    const { code, message } = (answer.error ?? {}) as Record<string, unknown>;
+    throw new ApiError(
+      typeof code === "string" ? code : codeOf(response.status),
+      typeof message === "string"
+        ? message
+        : `The server answers with status ${response.status}.`,
+    );
+  },
+};
+
+async function request(action: string, args: unknown): Promise<Response> {
+  try {
+    return await fetch(`/api/${action}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(args),
+    });
+  } catch (cause) {
+    throw new ApiError("offline", "The server can't be reached.", { cause });
+  }
+}
+
+/** The object in a response; an empty one if it isn't JSON. */
+async function jsonOf(response: Response): Promise<Record<string, unknown>> {
+  try {
+    const value = await response.json();
+    return typeof value === "object" && value !== null ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function codeOf(status: number): string {
+  if (status === 401) return "signed_out";
+  return status === 403 ? "permission" : "failed";
+}
+
+/** An error as a sentence for the user. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

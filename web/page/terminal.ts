@@ -1,0 +1,369 @@
+/**
+ * A session's terminal: xterm.js, attached to the session over a WebSocket.
+ *
+ * It is a client like any other: what is typed goes to the session, whose window has the size of the
+ * client that typed last. A viewer that only looks leaves that size alone and sees the part of the
+ * screen that fits. After a lost connection the server sends the whole screen anew.
+ *
+ * Output is never believed: it becomes text in cells. The titles and the clipboard contents (OSC 52)
+ * that it sets are ignored, and links are shown before they are opened.
+ *
+ * @module
+ */
+import { followColors } from "./colors.ts";
+import { allowStyles } from "./csp.ts";
+import { openSocket, socketUrl } from "./socket.ts";
+
+/** How a terminal or a log is connected. */
+export type Connection =
+  | { readonly is: "connecting" | "live" | "looking" | "lost" }
+  | { readonly is: "ended" }
+  | { readonly is: "failed"; readonly message: string };
+
+/** What to show, and whom to tell. */
+export interface TerminalOptions {
+  readonly id: string;
+  readonly born: string;
+  /** Nobody can type here. */
+  readonly readOnly: boolean;
+  /** Looks only, until something is typed. */
+  readonly look: boolean;
+  readonly fontSize: number;
+  readonly screenReader: boolean;
+  onConnection(connection: Connection): void;
+  /** The address of the link under the pointer; `null` if there is none. */
+  onLink(address: string | null): void;
+  /** A link was chosen: it is to be shown, and opened only if the user says so. */
+  onOpenLink(address: string): void;
+  /** Changes what was typed, for keys that are pressed one after the other. */
+  typed(data: string): string;
+}
+
+/** A terminal in the page. */
+export interface PageTerminal {
+  /** Types, as the user's keyboard does. */
+  input(data: string): void;
+  /** Pastes; a program that asked for it is told that this is a paste. */
+  paste(text: string): void;
+  /** Whether the program wants the cursor keys in their application form. */
+  readonly hasApplicationKeys: boolean;
+  focus(): void;
+  /** Shows or hides a phone's keyboard. */
+  toggleKeyboard(): void;
+  setFontSize(pixels: number): void;
+  setScreenReader(isOn: boolean): void;
+  /** Only look, and leave the window its size; or take it over. */
+  setLook(look: boolean): void;
+  /** Connects anew. */
+  reconnect(): void;
+  dispose(): void;
+}
+
+/** Output that may wait to be drawn, in bytes; beyond, the connection pauses. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+/** Lines above the screen that can be scrolled back to. */
+const SCROLLBACK = 5000;
+/** What may be typed until a session is taken over, in UTF-16 units. */
+const MAX_HELD_LENGTH = 64 * 1024;
+/** Sizes come in storms, when a window is dragged or a phone's keyboard slides in. */
+const FIT_AFTER_MS = 60;
+/** What a mouse, a finger or the focus makes a terminal send. It takes nothing over. */
+// deno-lint-ignore no-control-regex
+const POINTING = /^\x1b\[(?:<|M|[IO]$)/;
+const RESET = "\x1bc";
+const HIDE_CURSOR = "\x1b[?25l";
+
+const encoder = new TextEncoder();
+
+/** Shows a terminal in an element, which gives it its size and its font. */
+export async function showTerminal(
+  host: HTMLElement,
+  options: TerminalOptions,
+): Promise<PageTerminal> {
+  allowStyles();
+  const [{ Terminal, FitAddon, Unicode11Addon }] = await Promise.all([
+    import("./xterm.ts"),
+    loadStyles(),
+  ]);
+  const { id, born, readOnly } = options;
+  const over = new AbortController();
+  const { signal } = over;
+  const terminal = new Terminal({
+    allowProposedApi: true,
+    disableStdin: true,
+    fontFamily: getComputedStyle(host).fontFamily,
+    fontSize: options.fontSize,
+    linkHandler: {
+      activate(event, uri) {
+        const address = addressOf(uri);
+        if (address === null) return;
+        // The pointer has shown it.
+        if (event.ctrlKey || event.metaKey) openAddress(address);
+        else options.onOpenLink(address);
+      },
+      hover: (_event, uri) => options.onLink(addressOf(uri)),
+      leave: () => options.onLink(null),
+    },
+    logLevel: "off",
+    macOptionClickForcesSelection: true,
+    screenReaderMode: options.screenReader,
+    scrollback: SCROLLBACK,
+  });
+  terminal.loadAddon(new Unicode11Addon());
+  terminal.unicode.activeVersion = "11";
+  const fit = new FitAddon();
+  terminal.loadAddon(fit);
+  terminal.open(host);
+  terminal.textarea!.setAttribute("aria-label", `Terminal of ${id}`);
+  followColors((theme, isDark) => {
+    terminal.options.theme = theme;
+    // Most programs choose their colours for a dark terminal.
+    terminal.options.minimumContrastRatio = isDark ? 1 : 4.5;
+  }, signal);
+  fit.fit();
+
+  let look = readOnly || options.look;
+  /** Typed while a session is taken over; `null` at other times. */
+  let held: string | null = null;
+  let waitingBytes = 0;
+  let isBehind = false;
+  let isFirst = true;
+  let isLastScreen = false;
+
+  const socket = openSocket({
+    url: () =>
+      socketUrl("/api/attach", {
+        ...{ id, born, columns: terminal.cols, rows: terminal.rows },
+        look: look ? "1" : undefined,
+      }),
+    onOpen() {
+      isFirst = true;
+      // It may have changed since.
+      tellSize();
+      if (held !== null) socket.send(encoder.encode(held));
+      held = null;
+    },
+    onBytes: draw,
+    onMessage({ type }) {
+      if (type === "end") end();
+    },
+    onLost() {
+      stopTyping();
+      if (!isLastScreen) options.onConnection({ is: "lost" });
+    },
+    onError(_code, message) {
+      stopTyping();
+      // It was deleted as soon as it ended: its screen is still here.
+      if (!isLastScreen) options.onConnection({ is: "failed", message });
+    },
+  });
+
+  function draw(bytes: Uint8Array): void {
+    if (isFirst) {
+      isFirst = false;
+      // Attaching moves a user's own screen out of the way. Here is none: no blank lines above.
+      terminal.options.scrollback = 0;
+      terminal.write(RESET);
+      if (!isLastScreen) {
+        terminal.options.disableStdin = readOnly;
+        options.onConnection({ is: look ? "looking" : "live" });
+      }
+    }
+    waitingBytes += bytes.length;
+    terminal.write(bytes, () => {
+      waitingBytes -= bytes.length;
+      terminal.options.scrollback = SCROLLBACK;
+      catchUp();
+    });
+    if (waitingBytes > MAX_WAITING_BYTES) {
+      isBehind = true;
+      socket.pause();
+    }
+  }
+
+  /** A tab that sleeps draws next to nothing. Once it has, and somebody looks, the screen comes anew. */
+  function catchUp(): void {
+    if (!isBehind || waitingBytes > 0 || document.hidden) return;
+    isBehind = false;
+    socket.reopen();
+  }
+
+  /**
+   * The session is over. Its terminal was given back like a user's own, so the last screen may be
+   * gone: ask for it once.
+   */
+  function end(): void {
+    stopTyping();
+    options.onConnection({ is: "ended" });
+    if (isLastScreen) return terminal.write(HIDE_CURSOR);
+    isLastScreen = true;
+    socket.reopen();
+  }
+
+  function stopTyping(): void {
+    terminal.options.disableStdin = true;
+    held = null;
+  }
+
+  function setLook(wanted: boolean): void {
+    if (readOnly || wanted === look) return;
+    look = wanted;
+    reconnect();
+  }
+
+  function reconnect(): void {
+    isLastScreen = false;
+    isBehind = false;
+    options.onConnection({ is: "connecting" });
+    socket.reopen();
+  }
+
+  function type(data: string): void {
+    if (look) {
+      if (POINTING.test(data)) return;
+      setLook(false);
+      held = "";
+    }
+    if (held === null) socket.send(encoder.encode(data));
+    else held = (held + data).slice(0, MAX_HELD_LENGTH);
+  }
+
+  function tellSize(): void {
+    const { cols: columns, rows } = terminal;
+    socket.send(JSON.stringify({ type: "resize", columns, rows }));
+  }
+
+  let fitting: ReturnType<typeof setTimeout> | undefined;
+  function fitSoon(): void {
+    clearTimeout(fitting);
+    fitting = setTimeout(() => {
+      // Without lines above there is no scrollbar, for a moment only.
+      terminal.options.scrollback = SCROLLBACK;
+      if (host.clientWidth > 0) fit.fit();
+    }, FIT_AFTER_MS);
+  }
+
+  // The program's questions are answered by the same event; only the user takes a session over.
+  let isTyped = false;
+  // deno-lint-ignore no-explicit-any
+  (terminal as any)._core.coreService.onUserInput(() => isTyped = true);
+  terminal.onData((data) => {
+    const wasTyped = isTyped;
+    isTyped = false;
+    if (wasTyped) type(options.typed(data));
+    else if (!look) socket.send(encoder.encode(data));
+  });
+  terminal.onBinary((data) => {
+    if (!look) socket.send(Uint8Array.from(data, (c) => c.charCodeAt(0)));
+  });
+  terminal.onResize(tellSize);
+  terminal.attachCustomKeyEventHandler((event) => !copies(event, terminal));
+  host.addEventListener("paste", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    paste(event.clipboardData?.getData("text/plain") ?? "");
+  }, { capture: true, signal });
+  scrollByFinger(host, signal);
+  const observer = new ResizeObserver(fitSoon);
+  observer.observe(host);
+  document.addEventListener("visibilitychange", catchUp, { signal });
+
+  function paste(text: string): void {
+    // With ESC in it, a text could end the paste by itself and go on as if it was typed.
+    if (text !== "") terminal.paste(text.replaceAll("\x1b", ""));
+  }
+
+  return {
+    input: (data) => terminal.input(data),
+    paste,
+    get hasApplicationKeys() {
+      return terminal.modes.applicationCursorKeysMode;
+    },
+    focus: () => terminal.focus(),
+    toggleKeyboard() {
+      if (document.activeElement === terminal.textarea) terminal.blur();
+      else terminal.focus();
+    },
+    setFontSize(pixels) {
+      terminal.options.fontSize = pixels;
+      fitSoon();
+    },
+    setScreenReader(isOn) {
+      terminal.options.screenReaderMode = isOn;
+    },
+    setLook,
+    reconnect,
+    dispose() {
+      clearTimeout(fitting);
+      observer.disconnect();
+      over.abort();
+      socket.close();
+      terminal.dispose();
+    },
+  };
+}
+
+/** Opens an address in a tab that can't reach this page. */
+export function openAddress(address: string): void {
+  globalThis.open(address, "_blank", "noopener,noreferrer");
+}
+
+/** The address as the browser understands it, if it is one of the web. */
+function addressOf(uri: string): string | null {
+  const url = URL.parse(uri);
+  return url?.protocol === "http:" || url?.protocol === "https:"
+    ? url.href
+    : null;
+}
+
+let styles: Promise<void> | undefined;
+
+function loadStyles(): Promise<void> {
+  return styles ??= new Promise((resolve) => {
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = "/xterm.css";
+    // Without them it can still be read.
+    link.onload = link.onerror = () => resolve();
+    document.head.append(link);
+  });
+}
+
+/** Ctrl+Shift+C copies what is selected: Ctrl+C is the program's. */
+function copies(
+  event: KeyboardEvent,
+  terminal: { hasSelection(): boolean; getSelection(): string },
+): boolean {
+  const { type, ctrlKey, shiftKey, code } = event;
+  if (!ctrlKey || !shiftKey || code !== "KeyC") return false;
+  event.preventDefault();
+  if (type === "keydown" && terminal.hasSelection()) {
+    navigator.clipboard.writeText(terminal.getSelection()).catch(() =>
+      // xterm.js puts the selection into the event of this.
+      document.execCommand("copy")
+    );
+  }
+  return true;
+}
+
+/** Scrolls as a wheel does: xterm.js knows no fingers. */
+function scrollByFinger(host: HTMLElement, signal: AbortSignal): void {
+  let last: number | undefined;
+  host.addEventListener("touchstart", ({ touches }) => {
+    last = touches.length === 1 ? touches[0]!.clientY : undefined;
+  }, { passive: true, signal });
+  host.addEventListener("touchmove", (event) => {
+    if (last === undefined) return;
+    const { clientX, clientY } = event.touches[0]!;
+    const deltaY = last - clientY;
+    last = clientY;
+    event.preventDefault();
+    event.target!.dispatchEvent(
+      new WheelEvent("wheel", {
+        ...{ clientX, clientY, deltaY },
+        bubbles: true,
+        cancelable: true,
+      }),
+    );
+  }, { passive: false, signal });
+}
