@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { ActionName } from "../../views/actions.ts";
+import type { ActionName } from "../../views/row.ts";
 
 /** Runs actions on the server. */
 export interface Api {

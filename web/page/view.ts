@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { ActionName } from "../../views/actions.ts";
-import type { Row } from "../../views/row.ts";
+
+import type { ActionName, Row } from "../../views/row.ts";
 import { ageChangesIn, ageText } from "./age.ts";
 import type { Api } from "./api.ts";
 import { make, setAttribute, setText } from "./dom.ts";
