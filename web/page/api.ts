@@ -38,6 +38,8 @@ export const api: Api = {
       typeof code === "string" ? code : codeOf(response.status),
       typeof message === "string"
         ? message
+        : response.status === 401
+        ? "The server was started anew: open the new URL that it has printed."
         : `The server answers with status ${response.status}.`,
     );
   },

@@ -186,7 +186,8 @@ export async function openStart(
   const cwd = fieldOf(form, "cwd");
   let agents: readonly Agent[] = [];
   cwd.value = home;
-  const known = new Set([home, ...rows.flatMap(({ cwd }) => cwd ?? [])]);
+  const known = new Set([home, ...rows.flatMap(({ cwd }) => cwd ?? [])]
+    .filter((path) => path !== "" && !path.endsWith("…")));
   byId("directories").replaceChildren(
     ...[...known].sort().map((value) => make("option", { value })),
   );
