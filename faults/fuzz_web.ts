@@ -108,7 +108,6 @@ class Requests {
       ...["cross-site", "same-site", "same-origin", "none", this.#scrap()],
     ]);
     const kind = random.pick(["visit", "file", "action", "action", "socket"]);
-    const isVisit = kind === "visit";
     const own = this.#token();
     const cookie = this.#mostly<string | undefined>(own, [undefined, "x"]);
     const method = kind === "action"
@@ -154,7 +153,8 @@ class Requests {
       (origin === undefined
         ? method === "GET" && !upgrade
         : origin === `http://${here}`);
-    const isOurs = [undefined, "same-origin", "none"].includes(site) || isVisit;
+    const isOurs = [undefined, "same-origin", "none"].includes(site) ||
+      leadsToPage(path);
     const isKnown = this.#who !== "stranger";
     return {
       bytes: isDamaged ? damage(random, whole) : whole,
@@ -278,6 +278,12 @@ class Requests {
     const bytes = new Uint8Array(frames);
     return random.below(3) === 0 ? damage(random, bytes) : bytes;
   }
+}
+
+/** Links of other sites may lead to the page. */
+function leadsToPage(path: string): boolean {
+  const url = `http://127.0.0.1${path}`;
+  return URL.canParse(url) && new URL(url).pathname === "/";
 }
 
 /** Sends one request; what is wrong with the answer. */
