@@ -17,6 +17,7 @@ import {
 } from "../../views/row.ts";
 import { ageChangesIn, ageText } from "./age.ts";
 import { make, setAttribute, setText } from "./dom.ts";
+import { read, remember } from "./remember.ts";
 
 /** A sign for each colour: nobody has to tell colours apart. */
 export const MARKS: Readonly<Record<Tone, string>> = {
@@ -38,7 +39,7 @@ const TITLES: Readonly<Record<Urgency, string>> = {
 
 /** More ended sessions than this are folded away, if there are others. */
 const MOST_ENDED = 8;
-const FOLD_KEY = "codex-session ended";
+const FOLD_KEY = "ended";
 
 /** Where to go from the link that has the focus. */
 export type Step =
@@ -132,7 +133,7 @@ export function showList(host: HTMLElement, listener: ListListener): List {
 
   fold.addEventListener("click", () => {
     isFolded = fold.getAttribute("aria-expanded") === "true";
-    localStorage.setItem(FOLD_KEY, isFolded ? "folded" : "open");
+    remember(FOLD_KEY, isFolded ? "folded" : "open");
     draw();
   });
   host.addEventListener("focusin", ({ target }) => {
@@ -374,6 +375,6 @@ function aboutOf({ agent, command, labels }: Row): string {
 }
 
 function readFold(): boolean | null {
-  const value = localStorage.getItem(FOLD_KEY);
+  const value = read(FOLD_KEY);
   return value === null ? null : value === "folded";
 }

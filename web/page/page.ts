@@ -19,6 +19,7 @@ import {
 import { byId, make, setText } from "./dom.ts";
 import { showList, type Step } from "./list.ts";
 import { forgetNotification, notify, offerNotifications } from "./notify.ts";
+import { read, remember } from "./remember.ts";
 import { type Connection, connectRows, type Hello } from "./rows.ts";
 import { actionsOf, BUTTONS, showView, type View } from "./view.ts";
 
@@ -75,7 +76,7 @@ const rows = connectRows({
   },
 });
 
-showTheme(localStorage.getItem("codex-session theme"));
+showTheme(read("theme"));
 offerNotifications(byId("notify"));
 // An entry of the history says whether the one before it is the list.
 if (history.state === null) history.replaceState({ fromList: false }, "");
@@ -303,8 +304,7 @@ function changeTheme(): void {
   const themes = [null, "light", "dark"];
   const now = document.documentElement.dataset.theme ?? null;
   const next = themes[(themes.indexOf(now) + 1) % themes.length]!;
-  if (next === null) localStorage.removeItem("codex-session theme");
-  else localStorage.setItem("codex-session theme", next);
+  remember("theme", next);
   showTheme(next);
 }
 
