@@ -343,7 +343,8 @@ export async function idleLoad(
 async function idle(effort: Effort): Promise<Table> {
   await using bench = new Bench();
   fillCaches(bench);
-  await startLive(bench.root, 100);
+  await OURS.start(bench, "terminal", ["cat"]);
+  await startLive(bench.root, 99);
   await using server = await Server.start(bench.env);
   const seconds = effort.pick(30, 10);
   const rows: string[][] = [];
@@ -360,6 +361,8 @@ async function idle(effort: Effort): Promise<Table> {
     await page.goTo(server.url);
     await waitFor(page, `document.querySelector("li[data-id]")`);
     await measure("the page shows the list");
+    await openTerminal(browser, server, "terminal");
+    await measure("another one shows a terminal");
   }
   return {
     title: "web: the idle server, with 100 live sessions",

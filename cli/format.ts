@@ -214,10 +214,10 @@ export function widthOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   // Here and not above: sets of letters take 0.5 ms to make, and few calls meet one.
   // Medial and final letters of Hangul join the initial one. The soft hyphen is shown.
-  const noWidth = /[[\p{Mn}\p{Me}\p{Cf}\u1160-\u11ff\ud7b0-\ud7fb]--\xad]/gv;
+  const noWidth = /(?!\xad)[\p{Mn}\p{Me}\p{Cf}\u1160-\u11ff\ud7b0-\ud7fb]/gu;
   // Not wide: halfwidth forms, and the letters of flags, of which each flag has two.
   const wide =
-    /[[\p{Emoji_Presentation}\p{sc=Han}\p{sc=Hangul}\p{sc=Hira}\p{sc=Kana}\p{sc=Bopo}\p{sc=Yiii}\p{sc=Tang}\p{sc=Nshu}\u2329\u232a\u2ff0-\u2fff\u3000-\u3029\u3030-\u303e\u309b-\u30ff\u3190-\u3247\u3250-\u33ff\ufe10-\ufe19\ufe30-\ufe6b\uff01-\uff60\uffe0-\uffe6\u{1f200}-\u{1f265}]--[\u02ea\u02eb\uff61-\uffdc\u{1f1e6}-\u{1f1ff}]]/gv;
+    /(?![\u02ea\u02eb\uff61-\uffdc\u{1f1e6}-\u{1f1ff}])[\p{Emoji_Presentation}\p{sc=Han}\p{sc=Hangul}\p{sc=Hira}\p{sc=Kana}\p{sc=Bopo}\p{sc=Yiii}\p{sc=Tang}\p{sc=Nshu}\u2329\u232a\u2ff0-\u2fff\u3000-\u3029\u3030-\u303e\u309b-\u30ff\u3190-\u3247\u3250-\u33ff\ufe10-\ufe19\ufe30-\ufe6b\uff01-\uff60\uffe0-\uffe6\u{1f200}-\u{1f265}]/gu;
   const bare = text.replace(noWidth, "");
   return [...bare].length + (bare.match(wide)?.length ?? 0);
 }

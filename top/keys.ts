@@ -54,7 +54,7 @@ const PASTE_END = "\x1b[201~";
 /** A key or a report: X10's mouse, a function key of the Linux console, CSI, SS3. */
 const SEQUENCE =
   // deno-lint-ignore no-control-regex
-  /\x1b(?:\[M[^]{3}|\[\[[A-Z]|\[[0-?]*[ -/]*[@-Z\\-~]|O[ -~])/y;
+  /\x1b(?:\[M[^]{3}|\[\[[A-Z]|\[(?!M)[0-?]*[ -/]*[@-Z\\-~]|O[ -~])/y;
 /** The beginning of an answer in a string: OSC, DCS, APC. */
 // deno-lint-ignore no-control-regex
 const STRING = /\x1b(?:\](?=[\dlL])|P(?=[\d>!])|_(?=G))/y;
@@ -296,7 +296,7 @@ export class KeyReader {
   }
 }
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The name of the key with this sequence; `undefined` if it is none, or a report. */
 function nameOf(sequence: string): string | undefined {

@@ -16,17 +16,13 @@
  * @module
  */
 import { followScreen } from "../client/follow_screen.ts";
-import { checkNoLoop, ownSession } from "../client/loops.ts";
-import type { LogStream } from "../client/logs.ts";
-import { followPlainLog } from "../client/plain_log.ts";
-import { messageOf, SessionError } from "../errors.ts";
-import { plainText } from "../screen/clean_text.ts";
+import { SessionError } from "../errors.ts";
 import { viewStart } from "../screen/crop.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
-import { pathsFor, type RootOptions } from "../store.ts";
-import { sleep, startTimer } from "../system/async.ts";
-import type { Row } from "../views/row.ts";
+import type { RootOptions } from "../store.ts";
+import { sleep } from "../system/async.ts";
 import type { Size } from "./frame.ts";
+import { checkIsElsewhere, describe, type Followed, followLog } from "./log.ts";
 import { cutStyled } from "./styled.ts";
 
 /** Lines of a log that a pane keeps; hardly any terminal has more rows. */
@@ -37,20 +33,6 @@ const REST_MS = 100;
 const MOVE_MS = 400;
 /** A terminal that doesn't answer is asked again after so long, in milliseconds. */
 const RETRY_MS = 5000;
-/** Lines of a log are given together, so often, in milliseconds. */
-const BATCH_MS = 50;
-/** The last lines of a log are searched in so many bytes for each. */
-const TAIL_LINE_BYTES = 100;
-/** No line of a log is longer, in UTF-16 units. */
-const MAX_LINE_LENGTH = 20_000;
-/** What a line of a log costs, apart from its length. */
-const LINE_COST = 16;
-/** Output that costs more than this in a second is a flood: nobody reads as much. */
-const FLOOD_RATE = 256 * 1024;
-/** After a flood, the end of the log is read again after so long, in milliseconds. */
-const FLOOD_MS = 1000;
-const SKIPPED = "… (output was skipped: there was too much of it)";
-
 /** Options of {@linkcode Pane}. */
 export interface PaneOptions extends RootOptions {
   /** Takes what is shown from now on: plain or styled lines, no more and no wider than there is room for. */
@@ -60,7 +42,7 @@ export interface PaneOptions extends RootOptions {
 /** What one session after another shows. */
 export class Pane implements AsyncDisposable {
   readonly #options: PaneOptions;
-  #row: Row | undefined;
+  #row: Followed | undefined;
   #size: Size = { columns: 0, rows: 0 };
   /** The lines that fit into a size; they can be asked for again. */
   #linesIn: (size: Size) => readonly string[] = () => [];
@@ -82,7 +64,7 @@ export class Pane implements AsyncDisposable {
    * Shows a session, or none, in this size from now on. To call it again costs nothing: do so
    * whenever the row has changed.
    */
-  show(row: Row | undefined, size: Size): void {
+  show(row: Followed | undefined, size: Size): void {
     const before = this.#row;
     const isSame = row?.id === before?.id && row?.born === before?.born &&
       row?.isTerminal === before?.isTerminal;
@@ -140,7 +122,7 @@ export class Pane implements AsyncDisposable {
   }
 
   /** Shows a session until it is over or left. */
-  async #view(row: Row, signal: AbortSignal): Promise<void> {
+  async #view(row: Followed, signal: AbortSignal): Promise<void> {
     const { root } = this.#options;
     if (!row.isTerminal) {
       let kept: string[] = [];
@@ -148,7 +130,8 @@ export class Pane implements AsyncDisposable {
         kept = [...kept, ...lines].slice(-KEPT_LINES);
         this.#show((size) => endOf(kept, size));
       };
-      return await followLog(row, { root, signal, onLines });
+      const options = { root, tailLines: KEPT_LINES, signal, onLines };
+      return await followLog(row, options);
     }
     for (;;) {
       try {
@@ -198,143 +181,4 @@ function endOf(lines: readonly string[], { columns, rows }: Size): string[] {
 
 function isTimeout(error: unknown): boolean {
   return error instanceof SessionError && error.code === "timeout";
-}
-
-function describe(error: unknown): string {
-  return plainText(messageOf(error).replaceAll("\n", " "), MAX_LINE_LENGTH);
-}
-
-/**
- * Checks that this program isn't shown on the terminal of a session.
- *
- * @throws {SessionError} `unsupported`.
- */
-function checkIsElsewhere(id: string, root: string | undefined): void {
-  const paths = pathsFor(id, { root });
-  try {
-    checkNoLoop(paths);
-  } catch (error) {
-    if (!(error instanceof SessionError)) throw error;
-    throw new SessionError(
-      "unsupported",
-      ownSession() === paths.dir
-        ? "This dashboard runs in this session, so its screen is not shown here"
-        : "This dashboard is shown on the terminal of this session, so its screen is not shown here",
-      { id, cause: error },
-    );
-  }
-}
-
-/** Options of {@linkcode followLog}. */
-export interface FollowLogOptions extends RootOptions {
-  /**
-   * Begins with the last so many lines, as far as they are in the last 100 bytes for each.
-   *
-   * @default {300}
-   */
-  readonly tailLines?: number;
-  /** Ends the following; no error. */
-  readonly signal: AbortSignal;
-  /** Takes more lines of plain text. */
-  readonly onLines: (lines: readonly string[]) => void;
-}
-
-/**
- * Gives the end of what a session has put out, then what it puts out from now on, until it has
- * ended. Lines of both streams are in the order in which they have come, as far as that is known. Of
- * a flood, some are left out; a line says so. An error becomes a line of text, too.
- */
-export async function followLog(
-  row: Row,
-  options: FollowLogOptions,
-): Promise<void> {
-  const { root, tailLines = KEPT_LINES, signal, onLines } = options;
-  const failed = new AbortController();
-  using batch = new Batch((lines) => signal.aborted || onLines(lines));
-  const follow = async (stream: LogStream) => {
-    const any = AbortSignal.any([signal, failed.signal]);
-    try {
-      const one = { root, stream, tailLines, signal: any };
-      await followStream(row.id, one, batch);
-    } catch (error) {
-      if (any.aborted) return;
-      failed.abort();
-      batch.push("stdout", describe(error));
-    }
-  };
-  try {
-    if (row.isTerminal) checkIsElsewhere(row.id, root);
-  } catch (error) {
-    return onLines([describe(error)]);
-  }
-  const streams: LogStream[] = row.isTerminal
-    ? ["stdout"]
-    : ["stderr", "stdout"];
-  await Promise.all(streams.map(follow));
-  batch.flush();
-}
-
-interface StreamOptions extends RootOptions {
-  readonly stream: LogStream;
-  readonly tailLines: number;
-  readonly signal: AbortSignal;
-}
-
-async function followStream(
-  id: string,
-  options: StreamOptions,
-  batch: Batch,
-): Promise<void> {
-  const { stream, tailLines, signal } = options;
-  const maxBytes = tailLines * TAIL_LINE_BYTES;
-  const most = 2 * maxBytes + tailLines * LINE_COST;
-  for (;;) {
-    let isFlood = false;
-    let left = most;
-    let since = performance.now();
-    for await (const line of followPlainLog(id, { ...options, maxBytes })) {
-      const now = performance.now();
-      left = Math.min(most, left + (now - since) * FLOOD_RATE / 1000);
-      left -= line.length + LINE_COST;
-      since = now;
-      isFlood = left < 0;
-      if (isFlood) break;
-      batch.push(stream, line);
-    }
-    if (!isFlood) return;
-    batch.push(stream, SKIPPED);
-    await sleep(FLOOD_MS, signal);
-  }
-}
-
-/** Lines that are given together. Those of one stream are not torn apart by the other. */
-class Batch implements Disposable {
-  readonly #onLines: (lines: readonly string[]) => unknown;
-  // Errors before results: so it is with agents that tell what they do, and with most programs.
-  #lines: Record<LogStream, string[]> = { stderr: [], stdout: [] };
-  #timer: Disposable | undefined;
-
-  constructor(onLines: (lines: readonly string[]) => unknown) {
-    this.#onLines = onLines;
-  }
-
-  push(stream: LogStream, line: string): void {
-    const isLong = line.length > MAX_LINE_LENGTH;
-    this.#lines[stream].push(isLong ? plainText(line, MAX_LINE_LENGTH) : line);
-    this.#timer ??= startTimer(BATCH_MS, () => this.flush());
-  }
-
-  flush(): void {
-    this[Symbol.dispose]();
-    const { stderr, stdout } = this.#lines;
-    this.#lines = { stderr: [], stdout: [] };
-    if (stderr.length + stdout.length > 0) {
-      this.#onLines([...stderr, ...stdout]);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = undefined;
-  }
 }

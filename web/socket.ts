@@ -11,7 +11,8 @@
  *
  * @module
  */
-import { ArgumentError, messageOf, SessionError } from "../errors.ts";
+import { withoutCommands } from "../cli/hints.ts";
+import { describeError } from "../cli/io.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { sleep } from "../system/async.ts";
 
@@ -77,7 +78,7 @@ export async function converse(
       finish(last === undefined ? 1001 : 1000, last);
     } catch (error) {
       if (signal.aborted) finish(1001, undefined);
-      else finish(1011, { type: "error", ...errorFacts(error) });
+      else finish(1011, { type: "error", ...factsOf(error) });
     }
     over.abort();
   };
@@ -117,17 +118,12 @@ async function sendTo(
 }
 
 /** What a viewer is told of an error. */
-export function errorFacts(
+function factsOf(
   error: unknown,
 ): { readonly code: string; readonly message: string } {
-  const message = plainText(messageOf(error), MAX_ERROR_LENGTH);
-  return { code: codeOf(error), message };
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof SessionError) return error.code;
-  if (error instanceof ArgumentError || error instanceof RangeError) {
-    return "usage";
-  }
-  return "failed";
+  const { code, message } = describeError(error);
+  return {
+    code,
+    message: plainText(withoutCommands(message), MAX_ERROR_LENGTH),
+  };
 }

@@ -4,7 +4,8 @@
  * Binary messages are the bytes of the terminal, both ways. Text messages are JSON: the page sends
  * `{type: "resize", columns, rows}`; the server ends with `{type: "end", state}` or
  * `{type: "error", code, message}`. A session that has ended is shown as its last screen, then its
- * end.
+ * end. The first binary message says that the viewer is attached, and may be empty: a program that
+ * has drawn nothing yet can be typed to, too.
  *
  * A viewer that doesn't read is left behind by the session's relay and drawn anew when it reads
  * again: it never slows the agent or other viewers.
@@ -55,23 +56,26 @@ export function serveViewer(socket: WebSocket, viewer: Viewer): Promise<void> {
     async talk({ send, signal }) {
       using watch = await watchBorn(viewer);
       let isSure = false;
+      const check = () => {
+        // It has been reached or read by now, and it is still there: so it was this session.
+        isSure ||= watch.isStill();
+        if (!isSure) throw noSuchSession(id);
+      };
       const stdout = {
         async write(bytes: Uint8Array): Promise<number> {
-          // It has been reached or read by now, and it is still there: so it was this session.
-          isSure ||= watch.isStill();
-          if (!isSure) throw noSuchSession(id);
+          check();
           if (bytes.length > 0) await send(bytes);
           return bytes.length;
         },
       };
-      const stdin = typed.stream(async () => {
-        await attached!.connected;
-        return watch.isStill();
-      });
-      const options = { columns, rows, root, signal };
+      const options = { columns, rows, root, signal, readOnly: look };
       attached = startAttaching(id, {
-        ...{ ...options, stdin, stdout, readOnly: look, detachKeys: "" },
+        ...{ ...options, stdin: typed.stream, stdout, detachKeys: "" },
       });
+      await attached.connected;
+      check();
+      typed.begin();
+      await send(new Uint8Array());
       const result = await attached.done;
       return "state" in result
         ? { type: "end", state: result.state.state }
@@ -103,6 +107,7 @@ class Typed {
   #waiting: Uint8Array[] = [];
   #bytes = 0;
   #bell = Promise.withResolvers<void>();
+  readonly #begun = Promise.withResolvers<void>();
 
   constructor(readonly id: string) {}
 
@@ -120,19 +125,22 @@ class Typed {
     this.#bell.resolve();
   }
 
-  /** The same as a stream; nothing comes out of it if the session is another one. */
-  stream(isIt: () => Promise<boolean>): ReadableStream<Uint8Array> {
-    return new ReadableStream({
-      pull: async (controller) => {
-        if (!await isIt()) return await new Promise<never>(() => {});
-        while (this.#waiting.length === 0) {
-          this.#bell = Promise.withResolvers();
-          await this.#bell.promise;
-        }
-        const bytes = this.#waiting.shift()!;
-        this.#bytes -= bytes.length;
-        controller.enqueue(bytes);
-      },
-    }, { highWaterMark: 0 });
+  /** Lets the session have it: it is the right one. */
+  begin(): void {
+    this.#begun.resolve();
   }
+
+  /** Gives all of it, once it has begun. */
+  readonly stream: ReadableStream<Uint8Array> = new ReadableStream({
+    pull: async (controller) => {
+      await this.#begun.promise;
+      while (this.#waiting.length === 0) {
+        this.#bell = Promise.withResolvers();
+        await this.#bell.promise;
+      }
+      const bytes = this.#waiting.shift()!;
+      this.#bytes -= bytes.length;
+      controller.enqueue(bytes);
+    },
+  }, { highWaterMark: 0 });
 }

@@ -29,8 +29,10 @@ class StandIn implements AsyncDisposable {
   /** Lets nobody in, like a server that was started again. */
   isOther = false;
   /** What actions answer. */
-  answer: (action: string, args: Record<string, unknown>) => Response = () =>
-    giveJson(200, {});
+  answer: (
+    action: string,
+    args: Record<string, unknown>,
+  ) => Response | Promise<Response> = () => giveJson(200, {});
   readonly asked: [action: string, args: Record<string, unknown>][] = [];
   readonly looked: string[][] = [];
   readonly #sockets = new Set<WebSocket>();
@@ -59,7 +61,7 @@ class StandIn implements AsyncDisposable {
       const action = pathname.replace("/api/", "");
       const args = await request.json();
       this.asked.push([action, args]);
-      return this.answer(action, args);
+      return await this.answer(action, args);
     }
     if (!pathname.startsWith("/api/")) return await giveFile(request, pathname);
     const { socket, response } = Deno.upgradeWebSocket(request);
@@ -89,6 +91,13 @@ class StandIn implements AsyncDisposable {
 type Page = Awaited<
   ReturnType<Awaited<ReturnType<typeof openBrowser>>["page"]>
 >;
+
+/** What a screen reader is told of. */
+interface Node {
+  readonly role: string;
+  readonly name?: string | undefined;
+  readonly children?: readonly Node[] | undefined;
+}
 
 /** Waits until the expression, evaluated in the page, gives the value. */
 async function shows(
@@ -154,7 +163,7 @@ const TESTS: Readonly<
       await shows(page, `document.querySelector(".view h2")?.textContent`, "b");
       await shows(page, "location.hash", "#/b");
       await page.keyboard.press("Escape");
-      await shows(page, "location.hash", "#/");
+      await shows(page, "location.hash", "");
       await shows(
         page,
         `document.querySelector("#side").checkVisibility()`,
@@ -217,6 +226,38 @@ const TESTS: Readonly<
       ]);
     },
     errors: /409/,
+  },
+
+  "the page tells what went wrong after the user has left the form": {
+    rows: [rowOf("a"), rowOf("b")],
+    async run(page, server) {
+      const { promise, resolve } = Promise.withResolvers<Response>();
+      server.answer = () => promise;
+      await shows(page, NAMES, ["a", "b"]);
+      await page.keyboard.press("j");
+      await page.keyboard.press("s");
+      await page.keyboard.type("one");
+      await page.click("#send-dialog [type=submit]");
+      const problem = `document.querySelector("[open] .problem")?.textContent`;
+      await shows(page, problem, "Waiting for the session…");
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("j");
+      await page.keyboard.press("s");
+      await page.keyboard.type("two");
+      resolve(giveJson(504, { error: { code: "timeout", message: "Busy." } }));
+      await shows(
+        page,
+        `document.querySelector("#notice").textContent`,
+        "Busy.",
+      );
+      await shows(page, problem, "");
+      await shows(
+        page,
+        `document.querySelector("[open] textarea").value`,
+        "two",
+      );
+    },
+    errors: /504/,
   },
 
   "the page asks before it deletes, and Enter alone deletes nothing": {
@@ -304,6 +345,43 @@ const TESTS: Readonly<
       await shows(page, word, "");
     },
     errors: /401|WebSocket/,
+  },
+
+  "the page has a name for everything that can be used": {
+    rows: [
+      rowOf("a", { ...BLOCKED, line: "Run it?", agent: "codex" }),
+      rowOf("e", { urgency: "ended", text: "exited 3", tone: "error" }),
+    ],
+    hash: "#/a",
+    async run(page) {
+      await shows(page, NAMES, ["a", "e"]);
+      await shows(page, BUTTONS, ["Send", "Stop"]);
+      const named: string[] = [];
+      const add = (node: Node) => {
+        named.push(`${node.role}: ${node.name ?? ""}`);
+        node.children?.forEach(add);
+      };
+      add((await page.accessibility.snapshot())!);
+      const nameless = named.filter((one) =>
+        /^(button|link|textbox|searchbox|combobox|navigation|region): *$/
+          .test(one)
+      );
+      assertEquals(nameless, []);
+      for (
+        const name of [
+          ...["navigation: Sessions", "searchbox: Filter sessions"],
+          ...["region: Session a", "button: Send", "button: Stop"],
+          ...["heading: Blocked 1", "button: Ended 1"],
+        ]
+      ) {
+        assert(named.includes(name), `${name} in\n${named.join("\n")}`);
+      }
+      const links = named.filter((one) => one.startsWith("link: a "));
+      assertMatch(
+        links.join(),
+        /^link: a codex blocked: approve Bash Run it\? \d+\w$/,
+      );
+    },
   },
 
   "the page fits 360 pixels": {

@@ -59,6 +59,8 @@ export class SocketViewer implements AsyncDisposable {
   readonly screen: Screen;
   /** The text messages, parsed. */
   readonly messages: Record<string, unknown>[] = [];
+  /** Whether it has got a binary message, be it empty. */
+  isAttached = false;
   /** The code it was closed with. */
   code: number | undefined;
   readonly #socket: WebSocket;
@@ -70,7 +72,10 @@ export class SocketViewer implements AsyncDisposable {
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onmessage = ({ data }) => {
       if (typeof data === "string") this.messages.push(JSON.parse(data));
-      else this.screen.append(new Uint8Array(data));
+      else {
+        this.isAttached = true;
+        this.screen.append(new Uint8Array(data));
+      }
     };
     this.#socket.onclose = ({ code }) => {
       this.code = code;

@@ -63,6 +63,16 @@ Deno.test("serveViewer() shows the terminal, types, and tells the end", async ()
   assertEquals(await viewer.end(), [{ type: "end", state: "exited" }, 1000]);
 });
 
+Deno.test("serveViewer() tells that a program can be typed to that has drawn nothing", async () => {
+  await using root = new TestRoot();
+  await using _ = await startShell(root, "exec cat");
+  await using server = serverFor(root);
+  await using viewer = await SocketViewer.open(server);
+  await until(() => viewer.isAttached, "an empty message");
+  await viewer.type("hello\r");
+  await viewer.shows(/hello/);
+});
+
 Deno.test("serveViewer() has many viewers; those that look type nothing", async () => {
   await using root = new TestRoot();
   await using _ = await startShell(root, "stty -echo; echo ready; exec cat");
