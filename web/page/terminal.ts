@@ -6,10 +6,12 @@
  * screen that fits. After a lost connection the server sends the whole screen anew.
  *
  * Output is never believed: it becomes text in cells. The titles and the clipboard contents (OSC 52)
- * that it sets are ignored, and links are shown before they are opened.
+ * that it sets are ignored, and links are shown before they are opened. What would keep xterm.js busy for
+ * hours is limited as in the relay.
  *
  * @module
  */
+import { limitEmulator } from "../../screen/emulator_limits.ts";
 import { followColors } from "./colors.ts";
 import { allowStyles } from "./csp.ts";
 import { openSocket, socketUrl } from "./socket.ts";
@@ -62,11 +64,13 @@ export interface PageTerminal {
 /** Output that may wait to be drawn, in bytes; beyond, the connection pauses. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 /** Lines above the screen that can be scrolled back to. */
-const SCROLLBACK = 5000;
+const SCROLLBACK = 1000;
 /** What may be typed until a session is taken over, in UTF-16 units. */
 const MAX_HELD_LENGTH = 64 * 1024;
 /** Sizes come in storms, when a window is dragged or a phone's keyboard slides in. */
 const FIT_AFTER_MS = 60;
+/** Attaching draws for so long, at first. */
+const FIRST_DRAW_MS = 300;
 /** What a mouse, a finger or the focus makes a terminal send. It takes nothing over. */
 // deno-lint-ignore no-control-regex
 const POINTING = /^\x1b\[(?:<|M|[IO]$)/;
@@ -111,6 +115,7 @@ export async function showTerminal(
   });
   terminal.loadAddon(new Unicode11Addon());
   terminal.unicode.activeVersion = "11";
+  limitEmulator(terminal, SCROLLBACK);
   const fit = new FitAddon();
   terminal.loadAddon(fit);
   terminal.open(host);
@@ -163,6 +168,7 @@ export async function showTerminal(
       isFirst = false;
       // Attaching moves a user's own screen out of the way. Here is none: no blank lines above.
       terminal.options.scrollback = 0;
+      fitSoon(FIRST_DRAW_MS);
       terminal.write(RESET);
       if (!isLastScreen) {
         terminal.options.disableStdin = readOnly;
@@ -172,7 +178,6 @@ export async function showTerminal(
     waitingBytes += bytes.length;
     terminal.write(bytes, () => {
       waitingBytes -= bytes.length;
-      terminal.options.scrollback = SCROLLBACK;
       catchUp();
     });
     if (waitingBytes > MAX_WAITING_BYTES) {
@@ -234,13 +239,13 @@ export async function showTerminal(
   }
 
   let fitting: ReturnType<typeof setTimeout> | undefined;
-  function fitSoon(): void {
+  function fitSoon(ms = FIT_AFTER_MS): void {
     clearTimeout(fitting);
     fitting = setTimeout(() => {
       // Without lines above there is no scrollbar, for a moment only.
       terminal.options.scrollback = SCROLLBACK;
       if (host.clientWidth > 0) fit.fit();
-    }, FIT_AFTER_MS);
+    }, ms);
   }
 
   // The program's questions are answered by the same event; only the user takes a session over.
@@ -264,7 +269,7 @@ export async function showTerminal(
     paste(event.clipboardData?.getData("text/plain") ?? "");
   }, { capture: true, signal });
   scrollByFinger(host, signal);
-  const observer = new ResizeObserver(fitSoon);
+  const observer = new ResizeObserver(() => fitSoon());
   observer.observe(host);
   document.addEventListener("visibilitychange", catchUp, { signal });
 
