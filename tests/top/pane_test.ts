@@ -255,7 +255,7 @@ Deno.test("followLog() keeps up with a flood: it leaves out what nobody could re
       last = lines.at(-1);
     },
   });
-  await until(() => last === "the end", 30_000);
+  await until(() => last === "the end", "the end", 30_000);
   assert(count < 1_000_000, `${count} lines`);
   leave.abort();
   await following;
