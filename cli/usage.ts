@@ -792,18 +792,19 @@ export const COMMANDS: readonly Command[] = [
     operands: "",
     summary: "serve a page that shows sessions live in a browser",
     details:
-      "Serves this machine only (127.0.0.1) until Ctrl-C; the sessions go on. The URL holds a secret of\n" +
-      "this run: who has it can do what you can.",
+      "Serves this machine only (127.0.0.1) until Ctrl-C; the sessions go on. Prints its URL, which holds\n" +
+      "a secret of this run: who has it can do what you can. A second URL only lets look. Also says how\n" +
+      "another machine gets there by SSH. --json prints one line with all of it.",
     options: [
       {
         name: "port",
         value: "N",
-        help: "listen on this port (default: one that is free)",
+        help: "listen on this port (default: 7171, or one that is free)",
       },
       {
         name: "host",
         value: "ADDRESS",
-        help: "listen on this address (default: 127.0.0.1)",
+        help: "listen on this address or name (default: 127.0.0.1)",
       },
       { name: "read-only", help: "look at everything, change nothing" },
       { name: "open", help: "open the page in a browser" },

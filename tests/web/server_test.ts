@@ -1,0 +1,288 @@
+import { createSession } from "../../session/create.ts";
+import { getSession } from "../../session/find.ts";
+import { deleteSession } from "../../session/stop.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+  TestRoot,
+  until,
+} from "../helpers.ts";
+import { TestServer } from "./page_server.ts";
+
+/** The messages of a socket, parsed. */
+// deno-lint-ignore no-explicit-any
+function messagesOf(socket: WebSocket): any[] {
+  // deno-lint-ignore no-explicit-any
+  const messages: any[] = [];
+  socket.onmessage = ({ data }) => messages.push(JSON.parse(data));
+  return messages;
+}
+
+async function close(socket: WebSocket): Promise<void> {
+  const closed = new Promise((wake) => socket.onclose = wake);
+  socket.close();
+  await closed;
+}
+
+/** Why an upgrade is refused, or that it isn't. */
+async function upgradeOf(socket: WebSocket): Promise<string> {
+  return await new Promise((resolve) => {
+    socket.onopen = () => close(socket).then(() => resolve("open"));
+    socket.onerror = (event) => {
+      socket.onclose = () => resolve((event as ErrorEvent).message);
+    };
+  });
+}
+
+Deno.test("startServer() gives the page for the token, and the rest of its files for the cookie", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const first = await web.get(`/?token=${web.server.token}`, {});
+  await first.body?.cancel();
+  const cookie = first.headers.get("set-cookie")!;
+  assertEquals([first.status, first.headers.get("location")], [303, "/"]);
+  assertMatch(cookie, /; HttpOnly; SameSite=Strict; Path=\/$/);
+  await web.server.visited;
+  const page = await web.get("/", { cookie: cookie.split(";")[0]! });
+  assertEquals(page.status, 200);
+  const html = await page.text();
+  assertStringIncludes(html, "<!DOCTYPE html>");
+  const nonce = /nonce="([^"]+)"/.exec(html)?.[1];
+  const policy = page.headers.get("content-security-policy")!;
+  assertStringIncludes(policy, `'nonce-${nonce}'`);
+  const again = await (await web.get("/")).text();
+  assert(!again.includes(nonce!), "each page has a nonce of its own");
+  const paths = [...html.matchAll(/(?:src|href)="(\/[^"]+)"/g)]
+    .map(([, path]) => path!);
+  assert(paths.length >= 3);
+  for (const path of paths) {
+    const file = await web.get(path);
+    assertEquals(file.status, 200, path);
+    assert((await file.text()).length > 0);
+  }
+});
+
+Deno.test("startServer() unpacks a file for a client that takes no gzip", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const packed = await web.get("/page.css");
+  const plain = await web.get("/page.css", {
+    ...web.headers(),
+    "accept-encoding": "identity",
+  });
+  assertEquals(plain.headers.get("content-encoding"), null);
+  assertEquals(await plain.text(), await packed.text());
+});
+
+Deno.test("startServer() lets a visit by another site's link in by a second one", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  // The browser brings no cookie then, though it has one.
+  const link = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
+  const first = await web.get("/", link);
+  assertEquals(first.status, 401);
+  const [, next] = /content="0; url=([^"]+)"/.exec(await first.text()) ?? [];
+  const second = await web.get(next!);
+  await second.body?.cancel();
+  assertEquals([second.status, second.headers.get("location")], [303, "/"]);
+  const stranger = await web.get(next!, {});
+  assert(!(await stranger.text()).includes("refresh"), "no circle");
+});
+
+Deno.test("startServer() runs actions, and tells their errors", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const command = ["sh", "-c", "sleep 600"];
+  const [status, { id }] = await web.act("start", { id: "a", command });
+  assertEquals([status, id], [200, "a"]);
+  const refused = async (name: string, args: unknown) => {
+    const [status, { error }] = await web.act(name, args);
+    assert(!/codex-session |\n/.test(error.message), error.message);
+    return [status, error.code];
+  };
+  assertEquals(await refused("start", { id: "a", command }), [409, "exists"]);
+  assertEquals(await refused("stop", { id: "b" }), [404, "not_found"]);
+  assertEquals(await refused("send", { id: "a", text: "x" }), [
+    409,
+    "wrong_state",
+  ]);
+  assertEquals(await refused("stop", { id: 7 }), [400, "usage"]);
+  assertEquals(await refused("constructor", {}), [404, "not_found"]);
+  const born = new Date(0).toISOString();
+  assertEquals(await refused("delete", { id: "a", born, force: true }), [
+    404,
+    "not_found",
+  ]);
+  assertEquals(await web.act("delete", { id: "a", force: true }), [200, {
+    id: "a",
+  }]);
+});
+
+Deno.test("startServer() wants JSON, not too long and not too slowly", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root, { bodyMs: 100 });
+  const post = async (body: BodyInit, type = "application/json") => {
+    const headers = { ...web.headers(), "content-type": type };
+    const response = await web.post("answer", body, headers);
+    await response.body?.cancel();
+    return response.status;
+  };
+  assertEquals(await post("{}", "text/plain"), 415);
+  assertEquals(await post("{}", "application/x-www-form-urlencoded"), 415);
+  assertEquals(await post("{"), 400);
+  assertEquals(await post(new Uint8Array([0x22, 0xff, 0x22])), 400);
+  assertEquals(await post(""), 400);
+  assertEquals(await post(" ".repeat(1024 * 1024)), 400);
+  assertEquals(await post(" ".repeat(1024 * 1024 + 1)), 413);
+  const { promise: never, resolve } = Promise.withResolvers<void>();
+  const slow = new ReadableStream({
+    async start(controller) {
+      controller.enqueue(new TextEncoder().encode("{"));
+      await never;
+      try {
+        controller.close();
+      } catch {
+        // The server has left.
+      }
+    },
+  });
+  assertEquals(await post(slow), 408);
+  resolve();
+  assertEquals(web.reports, []);
+});
+
+Deno.test("startServer() tells the live list, to several viewers", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const one = web.socket("/api/rows");
+  const two = web.socket("/api/rows", web.headers(web.server.lookToken));
+  const [toOne, toTwo] = [messagesOf(one), messagesOf(two)];
+  await until(() => toOne.length >= 2 && toTwo.length >= 2, "lists");
+  assertEquals(toOne[0], {
+    ...{ type: "hello", version: "1", readOnly: false, home: "/" },
+    root: root.dir,
+  });
+  assertEquals([toTwo[0].readOnly, toTwo[1]], [true, {
+    type: "rows",
+    rows: [],
+  }]);
+  await web.act("start", {
+    id: "a",
+    command: ["sh", "-c", "echo hi; exec cat"],
+    kind: "repl",
+  });
+  for (const messages of [toOne, toTwo]) {
+    await until(
+      () =>
+        messages.at(-1).changed?.some(({ id }: { id: string }) => id === "a"),
+      "the new session",
+    );
+  }
+  one.send(JSON.stringify({ type: "look", ids: ["a"] }));
+  await until(
+    () => toTwo.at(-1).changed?.[0]?.line === "hi",
+    "its last line, which one viewer looks at",
+  );
+  await web.act("delete", { id: "a", force: true });
+  await until(() => toOne.at(-1).removed?.includes("a"), "its end");
+  await Promise.all([close(one), close(two)]);
+});
+
+Deno.test("startServer() ends a list that is sent anything but the rows that it shows", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const messages = [
+    ...["", "{", "null", "[]", '{"type":"look"}', '{"type":"look","ids":[1]}'],
+    JSON.stringify({ type: "look", ids: ["../a"] }),
+    JSON.stringify({ type: "look", ids: Array(201).fill("a") }),
+    `{"type":"look","ids":["${"a".repeat(40_000)}"]}`,
+    new Uint8Array(10),
+  ];
+  await Promise.all(messages.map(async (message) => {
+    const socket = web.socket("/api/rows");
+    const told = messagesOf(socket);
+    const closed = new Promise<CloseEvent>((wake) => socket.onclose = wake);
+    socket.onopen = () => socket.send(message);
+    assertEquals((await closed).code, 1011);
+    assertEquals(told.at(-1).code, "usage");
+  }));
+  assertEquals(web.reports, []);
+});
+
+Deno.test("startServer() watches nothing when nobody looks", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const watches = () =>
+    [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
+      try {
+        return /inotify/.test(Deno.readLinkSync(`/proc/self/fd/${name}`));
+      } catch {
+        return false;
+      }
+    }).length;
+  const before = watches();
+  const socket = web.socket("/api/rows");
+  const messages = messagesOf(socket);
+  await until(() => messages.length >= 2, "the list");
+  await close(socket);
+  await until(() => watches() <= before, "no watch");
+});
+
+Deno.test("startServer() shows a terminal and a log", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  await createSession({
+    ...{ root: root.dir, id: "a", kind: "pty" },
+    command: ["sh", "-c", "echo ready; read x; echo got $x; exec cat"],
+  });
+  const { createdAt } = await getSession("a", { root: root.dir });
+  const query = `id=a&born=${createdAt.toISOString()}`;
+  const terminal = web.socket(`/api/attach?${query}&columns=70&rows=20`);
+  terminal.binaryType = "arraybuffer";
+  let shown = "";
+  terminal.onmessage = ({ data }) => shown += new TextDecoder().decode(data);
+  await until(() => /ready/.test(shown), "the screen");
+  terminal.send(new TextEncoder().encode("two\r"));
+  await until(() => /got two/.test(shown), "the echo");
+  const log = web.socket(`/api/log?${query}`);
+  const lines = messagesOf(log);
+  await until(() => JSON.stringify(lines).includes("got two"), "the log");
+  await Promise.all([close(terminal), close(log)]);
+  await deleteSession("a", { root: root.dir, force: true });
+});
+
+Deno.test("startServer() refuses a malformed query before the upgrade", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  for (
+    const path of [
+      ...["/api/attach", "/api/attach?id=../x", "/api/log?id=a/b"],
+      ...["/api/attach?id=a&columns=0", "/api/attach?id=a&rows=1001"],
+      ...["/api/attach?id=a&columns=1e9", "/api/log?id=a&born=x"],
+      ...["/api/none", "/api/rows/", "/api//rows", "/api/start"],
+    ]
+  ) assert(await upgradeOf(web.socket(path)) !== "open", path);
+  assertEquals(await upgradeOf(web.socket("/api/log?id=a")), "open");
+  assertEquals(web.reports, []);
+});
+
+Deno.test("startServer() has room for 100 sockets", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const sockets = Array.from(
+    { length: 100 },
+    () => web.socket("/api/rows"),
+  );
+  await Promise.all(
+    sockets.map((socket) => new Promise((wake) => socket.onopen = wake)),
+  );
+  assert(await upgradeOf(web.socket("/api/rows")) !== "open");
+  await close(sockets.pop()!);
+  await until(
+    async () => await upgradeOf(web.socket("/api/rows")) === "open",
+    "room again",
+  );
+  await Promise.all(sockets.map(close));
+});
