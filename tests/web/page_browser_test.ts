@@ -29,8 +29,10 @@ class StandIn implements AsyncDisposable {
   /** Lets nobody in, like a server that was started again. */
   isOther = false;
   /** What actions answer. */
-  answer: (action: string, args: Record<string, unknown>) => Response = () =>
-    giveJson(200, {});
+  answer: (
+    action: string,
+    args: Record<string, unknown>,
+  ) => Response | Promise<Response> = () => giveJson(200, {});
   readonly asked: [action: string, args: Record<string, unknown>][] = [];
   readonly looked: string[][] = [];
   readonly #sockets = new Set<WebSocket>();
@@ -59,7 +61,7 @@ class StandIn implements AsyncDisposable {
       const action = pathname.replace("/api/", "");
       const args = await request.json();
       this.asked.push([action, args]);
-      return this.answer(action, args);
+      return await this.answer(action, args);
     }
     if (!pathname.startsWith("/api/")) return await giveFile(request, pathname);
     const { socket, response } = Deno.upgradeWebSocket(request);
@@ -154,7 +156,7 @@ const TESTS: Readonly<
       await shows(page, `document.querySelector(".view h2")?.textContent`, "b");
       await shows(page, "location.hash", "#/b");
       await page.keyboard.press("Escape");
-      await shows(page, "location.hash", "#/");
+      await shows(page, "location.hash", "");
       await shows(
         page,
         `document.querySelector("#side").checkVisibility()`,
@@ -217,6 +219,38 @@ const TESTS: Readonly<
       ]);
     },
     errors: /409/,
+  },
+
+  "the page tells what went wrong after the user has left the form": {
+    rows: [rowOf("a"), rowOf("b")],
+    async run(page, server) {
+      const { promise, resolve } = Promise.withResolvers<Response>();
+      server.answer = () => promise;
+      await shows(page, NAMES, ["a", "b"]);
+      await page.keyboard.press("j");
+      await page.keyboard.press("s");
+      await page.keyboard.type("one");
+      await page.click("#send-dialog [type=submit]");
+      const problem = `document.querySelector("[open] .problem")?.textContent`;
+      await shows(page, problem, "Waiting for the session…");
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("j");
+      await page.keyboard.press("s");
+      await page.keyboard.type("two");
+      resolve(giveJson(504, { error: { code: "timeout", message: "Busy." } }));
+      await shows(
+        page,
+        `document.querySelector("#notice").textContent`,
+        "Busy.",
+      );
+      await shows(page, problem, "");
+      await shows(
+        page,
+        `document.querySelector("[open] textarea").value`,
+        "two",
+      );
+    },
+    errors: /504/,
   },
 
   "the page asks before it deletes, and Enter alone deletes nothing": {

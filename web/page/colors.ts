@@ -55,7 +55,7 @@ const DARK: ITheme = {
 
 /** Tells the colours that fit the page now, and whenever that changes. */
 export function followColors(
-  set: (theme: ITheme) => void,
+  set: (theme: ITheme, isDark: boolean) => void,
   signal: AbortSignal,
 ): void {
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -64,7 +64,7 @@ export function followColors(
     const isDark = root.dataset.theme === undefined
       ? system.matches
       : root.dataset.theme === "dark";
-    set(isDark ? DARK : LIGHT);
+    set(isDark ? DARK : LIGHT, isDark);
   };
   system.addEventListener("change", tell, { signal });
   const observer = new MutationObserver(tell);

@@ -38,29 +38,43 @@ interface Opened {
   readonly force: HTMLButtonElement | null;
   /** Shows or hides the element with `data-for`. */
   show(name: string, isShown: boolean): void;
+  /** Whether the user still sees it. */
+  isHere(): boolean;
   close(): void;
 }
 
-/** Opens a dialog; `submit` does its work, with `force` if the user insists. */
+/** The dialog that was opened last: what comes late for another one doesn't touch it. */
+let latest: Opened | undefined;
+/** After so long, a form says that it waits. */
+const PATIENCE_MS = 500;
+
+/**
+ * Opens a dialog; `submit` does its work, with `force` if the user insists. What goes wrong after
+ * the user has left the dialog goes to `onLate`.
+ */
 function open(
   id: string,
   submit: (opened: Opened, force: boolean) => Promise<void>,
+  onLate: (problem: string) => void = () => {},
 ): Opened {
   const dialog = byId(id) as HTMLDialogElement;
   const form = find<HTMLFormElement>(dialog, "form");
+  const problem = dialog.querySelector<HTMLElement>(".problem") ?? make("p");
+  const force = dialog.querySelector<HTMLButtonElement>("[data-force]");
+  const isHere = (): boolean => latest === opened && dialog.open;
   const opened: Opened = {
-    dialog,
-    form,
-    problem: dialog.querySelector<HTMLElement>(".problem") ?? make("p"),
-    force: dialog.querySelector<HTMLButtonElement>("[data-force]"),
+    ...{ dialog, form, problem, force, isHere },
     show(name, isShown) {
       find(form, `[data-for="${name}"]`).hidden = !isShown;
     },
-    close: () => dialog.close(),
+    close() {
+      if (isHere()) dialog.close();
+    },
   };
-  const { problem, force } = opened;
+  latest = opened;
   form.reset();
-  clear();
+  setBusy(false);
+  say("");
   form.onsubmit = (event) => {
     event.preventDefault();
     run(false);
@@ -73,27 +87,36 @@ function open(
   dialog.onpointerdown = (event) => {
     if (event.target === dialog && !hasText(form)) opened.close();
   };
-  if (!dialog.open) dialog.showModal();
+  dialog.showModal();
   return opened;
 
-  function clear(): void {
-    problem.textContent = "";
-    if (force !== null) force.hidden = true;
+  function say(text: string, canForce = false): void {
+    problem.textContent = text;
+    if (force !== null) force.hidden = !canForce;
+  }
+
+  function setBusy(isBusy: boolean): void {
+    form.ariaBusy = isBusy ? "true" : null;
   }
 
   async function run(isForced: boolean): Promise<void> {
     if (form.ariaBusy === "true") return;
-    form.ariaBusy = "true";
-    clear();
+    setBusy(true);
+    say("");
+    const timer = setTimeout(
+      () => isHere() && say("Waiting for the session…"),
+      PATIENCE_MS,
+    );
     try {
       await submit(opened, isForced);
     } catch (error) {
-      problem.textContent = messageOf(error);
       const canForce = error instanceof ApiError && !isForced &&
         FORCEABLE.includes(error.code);
-      if (force !== null && canForce) force.hidden = false;
+      if (isHere()) say(messageOf(error), canForce);
+      else onLate(messageOf(error));
     } finally {
-      form.ariaBusy = null;
+      clearTimeout(timer);
+      if (latest === opened) setBusy(false);
     }
   }
 }
@@ -149,12 +172,16 @@ export async function openStart(
     readonly rows: readonly Row[];
   },
 ): Promise<void> {
-  const { form, show, close, problem } = open("start-dialog", async () => {
-    const { id } = await api.call("start", argumentsOf(form));
-    close();
-    onDone(`Started ${id}.`);
-    onOpen(String(id));
-  });
+  const { form, show, close, isHere, problem } = open(
+    "start-dialog",
+    async () => {
+      const { id } = await api.call("start", argumentsOf(form));
+      close();
+      onDone(`Started ${id}.`);
+      onOpen(String(id));
+    },
+    onDone,
+  );
   const agent = fieldOf<HTMLSelectElement>(form, "agent");
   const cwd = fieldOf(form, "cwd");
   let agents: readonly Agent[] = [];
@@ -168,11 +195,13 @@ export async function openStart(
   offer("");
   try {
     const answer = await api.call("agents", {});
+    if (!isHere()) return;
     agents = answer.agents as readonly Agent[];
     const hasBegun = fieldOf(form, "command").value !== "";
     const first = agents.find(({ name }) => name === answer.usual) ?? agents[0];
     offer(hasBegun ? "" : first?.name ?? "");
   } catch (error) {
+    if (!isHere()) return;
     problem.textContent = messageOf(error);
   }
   fieldOf(form, agent.value === "" ? "command" : "prompt").focus();
@@ -229,7 +258,7 @@ const KEYS: readonly (readonly [text: string, key: string])[] = [
 /** Asks what to send to the session, and sends it. */
 export function openSend(row: Row, { api, onDone }: DialogContext): void {
   const { id, born } = row;
-  const { dialog, form, show, close, problem } = open(
+  const { dialog, form, show, close, isHere, problem } = open(
     "send-dialog",
     async (_, force) => {
       const text = fieldOf(form, "text").value;
@@ -240,6 +269,7 @@ export function openSend(row: Row, { api, onDone }: DialogContext): void {
       close();
       onDone(`Sent to ${id}.`);
     },
+    onDone,
   );
   find(dialog, "h2").textContent = `Send to ${id}`;
   find(dialog, ".about").textContent = row.text;
@@ -252,9 +282,11 @@ export function openSend(row: Row, { api, onDone }: DialogContext): void {
     button.onclick = async () => {
       try {
         await api.call("keys", { id, born, keys: [key] });
+        if (!isHere()) return;
         problem.textContent = "";
         said.textContent = `Pressed ${text}.`;
       } catch (error) {
+        if (!isHere()) return;
         said.textContent = "";
         problem.textContent = messageOf(error);
       }
@@ -336,7 +368,7 @@ export function ask(
     onDone(done(now));
     if (action === "delete") onDeleted(id);
     if (action === "resume" || action === "restart") onOpen(now);
-  });
+  }, onDone);
   const { dialog, form, show } = opened;
   find(dialog, "h2").textContent = title(id);
   find(dialog, ".about").textContent = text(row);
@@ -353,7 +385,7 @@ export async function openAnswer(
   { id, born }: Row,
   { api, onDone }: DialogContext,
 ): Promise<void> {
-  const { dialog, close, problem } = open("answer-dialog", () => {
+  const { dialog, close, isHere, problem } = open("answer-dialog", () => {
     close();
     return Promise.resolve();
   });
@@ -366,6 +398,7 @@ export async function openAnswer(
   answer.hidden = copy.hidden = true;
   try {
     const { text, lastTurn, isCut } = await api.call("answer", { id, born });
+    if (!isHere()) return;
     if (typeof text !== "string" || text === "") {
       about.textContent = "It has given no answer yet.";
       return;
@@ -385,6 +418,7 @@ export async function openAnswer(
     };
     answer.focus();
   } catch (error) {
+    if (!isHere()) return;
     about.textContent = "";
     problem.textContent = messageOf(error);
   }

@@ -88,7 +88,10 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
   const search = new LogSearch({
     view,
     runs: () => runs,
-    onMove: () => setFollowing(false),
+    onMove() {
+      scrolledAt = -Infinity;
+      setFollowing(false);
+    },
     signal,
   });
   tools.replaceChildren(search.element, follow);

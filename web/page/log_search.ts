@@ -207,10 +207,15 @@ export class LogSearch {
     const top = view.getBoundingClientRect().top;
     let last: Match | null = null;
     for (const run of runs()) {
-      if (!this.#found.has(run)) continue;
-      last = this.#matchAt(run, 0);
-      const { bottom } = run.element.getBoundingClientRect();
-      if (bottom > top) return last;
+      const found = this.#found.get(run);
+      if (found === undefined) continue;
+      last = this.#matchAt(run, -1);
+      if (run.element.getBoundingClientRect().bottom <= top) continue;
+      const index = found.findIndex(([start, end]) => {
+        const range = rangeOf({ run, start, length: end - start });
+        return range.getBoundingClientRect().bottom > top;
+      });
+      if (index >= 0) return this.#matchAt(run, index);
     }
     return last!;
   }

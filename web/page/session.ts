@@ -35,7 +35,8 @@ export interface SessionView {
   dispose(): void;
 }
 
-const SMALL = "(max-width: 700px)";
+/** A phone, upright or on its side. */
+const SMALL = "(max-width: 700px), (max-height: 500px)";
 const FONT_SIZES = { least: 8, most: 28 };
 
 /** Shows a session in an element. */

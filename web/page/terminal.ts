@@ -106,7 +106,6 @@ export async function showTerminal(
     },
     logLevel: "off",
     macOptionClickForcesSelection: true,
-    minimumContrastRatio: 4.5,
     screenReaderMode: options.screenReader,
     scrollback: SCROLLBACK,
   });
@@ -116,7 +115,11 @@ export async function showTerminal(
   terminal.loadAddon(fit);
   terminal.open(host);
   terminal.textarea!.setAttribute("aria-label", `Terminal of ${id}`);
-  followColors((theme) => terminal.options.theme = theme, signal);
+  followColors((theme, isDark) => {
+    terminal.options.theme = theme;
+    // Most programs choose their colours for a dark terminal.
+    terminal.options.minimumContrastRatio = isDark ? 1 : 4.5;
+  }, signal);
   fit.fit();
 
   let look = readOnly || options.look;
