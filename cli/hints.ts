@@ -105,7 +105,10 @@ export function withHint(error: SessionError, hint: string): SessionError {
   return new SessionError(code, `${message}; ${hint}`, facts);
 }
 
-/** A message without the parts that name commands and options, for those who have others: a model has tools. */
+/**
+ * The message of an error without the parts that name commands and options: for models, which have
+ * tools, and for pages, which have buttons.
+ */
 export function withoutCommands(message: string): string {
   return message.split("; ")
     .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))

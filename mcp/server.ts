@@ -4,10 +4,10 @@
  *
  * @module
  */
+import { withoutCommands } from "../cli/hints.ts";
 import { describeError, type Io, surviveErrors } from "../cli/io.ts";
 import { harmlessJson } from "../cli/format.ts";
 import { type ErrorCode, SessionError } from "../errors.ts";
-import { withoutCommands } from "../cli/hints.ts";
 import { ACTING } from "./acting.ts";
 import { type Check, checkOf, schemaOf } from "./arguments.ts";
 import { ASK } from "./asking.ts";

@@ -26,6 +26,8 @@ const LEAST_LINE_CELLS = 16;
 /** The widest text of a state, while there is something else to show. */
 const TEXT_CELLS = 32;
 const AGENT_CELLS = 8;
+/** An id may be cut to this. */
+const LEAST_ID_CELLS = 12;
 /** A column is no narrower than its heading. */
 const LEAST_CELLS = 6;
 /** `now`, `59s`, `999d`. */
@@ -368,12 +370,15 @@ function columnsFor(rows: readonly Row[], width: number): Columns {
     }
     return size;
   };
-  const id = widest(({ id }) => id, Math.max(12, Math.floor(width * 0.25)));
-  const room = width - MARK_CELLS - id - AGE_CELLS - 2 * GAP.length;
+  const room = width - MARK_CELLS - AGE_CELLS - 2 * GAP.length;
   const text = widest(({ text }) => text, TEXT_CELLS);
-  let rest = room - text - GAP.length;
+  const idIn = (cells: number) =>
+    widest(({ id }) => id, Math.max(LEAST_ID_CELLS, cells));
+  const id = idIn(Math.floor(width / 4));
+  let rest = room - id - text - GAP.length;
   if (rest < LEAST_LINE_CELLS) {
-    return { id, text: Math.max(0, room), agent: 0, line: 0 };
+    const id = idIn(room - text);
+    return { id, text: room - id, agent: 0, line: 0 };
   }
   const agent = rest - AGENT_CELLS - GAP.length >= 2 * LEAST_LINE_CELLS
     ? widest(programOf, AGENT_CELLS)

@@ -57,6 +57,9 @@ export function describe(error: unknown): string {
   return plainText(messageOf(error).replaceAll("\n", " "), MAX_LINE_LENGTH);
 }
 
+/** What has to be known of a session to follow it. */
+export type Followed = Pick<Row, "id" | "born" | "isTerminal">;
+
 /** Options of {@linkcode followLog}. */
 export interface FollowLogOptions extends RootOptions {
   /**
@@ -77,7 +80,7 @@ export interface FollowLogOptions extends RootOptions {
  * a flood, some are left out; a line says so. An error becomes a line of text, too.
  */
 export async function followLog(
-  row: Row,
+  row: Followed,
   options: FollowLogOptions,
 ): Promise<void> {
   const { root, tailLines = TAIL_LINES, signal, onLines } = options;

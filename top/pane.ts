@@ -21,9 +21,8 @@ import { viewStart } from "../screen/crop.ts";
 import type { ScreenText } from "../screen/screen_text.ts";
 import type { RootOptions } from "../store.ts";
 import { sleep } from "../system/async.ts";
-import type { Row } from "../views/row.ts";
 import type { Size } from "./frame.ts";
-import { checkIsElsewhere, describe, followLog } from "./log.ts";
+import { checkIsElsewhere, describe, type Followed, followLog } from "./log.ts";
 import { cutStyled } from "./styled.ts";
 
 /** Lines of a log that a pane keeps; hardly any terminal has more rows. */
@@ -43,7 +42,7 @@ export interface PaneOptions extends RootOptions {
 /** What one session after another shows. */
 export class Pane implements AsyncDisposable {
   readonly #options: PaneOptions;
-  #row: Row | undefined;
+  #row: Followed | undefined;
   #size: Size = { columns: 0, rows: 0 };
   /** The lines that fit into a size; they can be asked for again. */
   #linesIn: (size: Size) => readonly string[] = () => [];
@@ -65,7 +64,7 @@ export class Pane implements AsyncDisposable {
    * Shows a session, or none, in this size from now on. To call it again costs nothing: do so
    * whenever the row has changed.
    */
-  show(row: Row | undefined, size: Size): void {
+  show(row: Followed | undefined, size: Size): void {
     const before = this.#row;
     const isSame = row?.id === before?.id && row?.born === before?.born &&
       row?.isTerminal === before?.isTerminal;
@@ -123,7 +122,7 @@ export class Pane implements AsyncDisposable {
   }
 
   /** Shows a session until it is over or left. */
-  async #view(row: Row, signal: AbortSignal): Promise<void> {
+  async #view(row: Followed, signal: AbortSignal): Promise<void> {
     const { root } = this.#options;
     if (!row.isTerminal) {
       let kept: string[] = [];

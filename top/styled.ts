@@ -61,6 +61,8 @@ function cutCells(
   let erased = 0;
   const pieces = line.slice(0, MAX_LENGTH).toWellFormed().matchAll(PIECES);
   for (const [piece, sgr, count, motion, ascii] of pieces) {
+    // Only marks still belong to the last cell.
+    if (cells.isFull && (piece < "\x80" || widthOf(piece) > 0)) break;
     if (sgr !== undefined) cells.style(sgr);
     else if (motion !== undefined) {
       // The emulator's lines erase cells, to give them a background, and then skip them.
@@ -70,7 +72,6 @@ function cutCells(
       cells.put(" ".repeat(Math.max(0, blanks)));
     } else if (ascii !== undefined) cells.put(ascii);
     else if (piece[0] !== "\x1b") cells.putCharacter(plainText(piece));
-    if (cells.isFull && sgr === undefined && /^[\x20-\x7e]/.test(piece)) break;
   }
   return cells.end();
 }

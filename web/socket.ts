@@ -122,5 +122,8 @@ function factsOf(
   error: unknown,
 ): { readonly code: string; readonly message: string } {
   const { code, message } = describeError(error);
-  return { code, message: plainText(withoutCommands(message), MAX_ERROR_LENGTH) };
+  return {
+    code,
+    message: plainText(withoutCommands(message), MAX_ERROR_LENGTH),
+  };
 }

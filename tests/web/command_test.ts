@@ -19,8 +19,9 @@ class Running implements AsyncDisposable {
     { dir }: TestRoot,
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
+    prefix: readonly string[] = [],
   ) {
-    this.child = startCli(dir, ["web", ...args], { env });
+    this.child = startCli(dir, ["web", ...args], { env, prefix });
     this.child.stdin.close();
     this.#read = Promise.all(
       (["stdout", "stderr"] as const).map(async (name) => {
@@ -275,4 +276,36 @@ Deno.test("web may be killed at any time: the sessions don't notice", async () =
     "running",
   ]);
   assertEquals(stdout, "a\n");
+});
+
+Deno.test("web listens again after too many connections, with the same token", async () => {
+  await using root = new TestRoot();
+  const few = ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh"];
+  await using web = new Running(root, ["--port", "0", "--json"], {}, few);
+  const { port, url } = await web.json();
+  const connections: Deno.Conn[] = [];
+  try {
+    while (
+      !/Too many open files/.test(web.stderr) && connections.length < 300
+    ) {
+      connections.push(await Deno.connect({ hostname: "127.0.0.1", port }));
+      await new Promise((wake) => setTimeout(wake));
+    }
+  } catch {
+    // It listens no longer.
+  }
+  for (const connection of connections) connection.close();
+  await until(async () => {
+    try {
+      const response = await fetch(url, { redirect: "manual" });
+      await response.body?.cancel();
+      return response.status === 303;
+    } catch {
+      return false;
+    }
+  }, "the page");
+  assertMatch(
+    web.stderr,
+    /^codex-session: warning: .*Too many open files.*\n$/,
+  );
 });
