@@ -241,3 +241,31 @@ Deno.test("watchRows() ends when it is stopped, and rejects when it can't go on"
   await deleteSession("a", { root: root.dir, force: true });
   await assertRejects(() => failing.done, Error, "the view has failed");
 });
+
+Deno.test("watchRows() agrees with a new list after a storm of starts, ends, deletions and reused ids", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const { rows, changes } = await watching(root.dir);
+  await using _ = rows;
+  const ids = ["a", "b", "c"];
+  rows.look("viewer", ids);
+  await Promise.all(ids.map(async (id, turn) => {
+    for (let count = 0; count < 3; count++) {
+      const last = (turn + count) % 2 === 0 ? "exit 3" : "exec sleep 100";
+      const command = ["sh", "-c", `echo ${count}; ${last}`];
+      await createSession({ ...at, id, command });
+      if (count < 2) await deleteSession(id, { ...at, force: true });
+    }
+  }));
+  await until(async () => {
+    await using fresh = watchRows({ ...at, onChange: () => {} });
+    const now = new Map(changes.flatMap(({ changed, removed }) => [
+      ...changed.map((row) => [row.id, row] as const),
+      ...removed.map((id) => [id, undefined] as const),
+    ]));
+    return fresh.rows().length === 3 && fresh.rows().every((row) => {
+      const { born, text, line } = now.get(row.id) ?? {};
+      return born === row.born && text === row.text && line === "2";
+    });
+  });
+});
