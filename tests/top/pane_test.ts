@@ -136,9 +136,9 @@ Deno.test("Pane shows the last lines of other sessions, of both streams, and fol
   view.pane.show(other("a"), { columns: 20, rows: 9 });
   await view.shows("error\n1\n2\n3\n4\n5");
   view.pane.show(other("a"), { columns: 2, rows: 6 });
-  assertEquals(view.text, "er\n1\n2\n3\n4\n5");
+  assertEquals(view.text, "r\n1\n2\n3\n4\n5");
   Deno.writeTextFileSync(`${dir}/a/stdin.pipe`, "漢字!\n");
-  await view.shows("1\n2\n3\n4\n5\n漢");
+  await view.shows("3\n4\n5\n漢\n字\n!");
 });
 
 Deno.test("Pane leaves one session for the next: one connection at most, and few while the selection moves", async () => {
@@ -193,7 +193,7 @@ Deno.test("Pane leaves a session at once whose relay is suspended", async () => 
   }
 });
 
-Deno.test("Pane says in a line why it shows nothing, and tries again once something has changed", async () => {
+Deno.test("Pane says why it shows nothing, and tries again once something has changed", async () => {
   await using root = new TestRoot();
   const { dir } = root;
   await using view = new View(dir);
@@ -211,7 +211,7 @@ Deno.test("Pane says in a line why it shows nothing, and tries again once someth
   using _ = new FakeRelay(paths, PROTOCOL + 1);
   view.pane.show(terminal("a"), wide);
   await view.shows(
-    /^Cannot reach the terminal of session "a": .*version[^\n]*$/,
+    /^Cannot reach .* speaks version 2 of the\nattach protocol/,
   );
 });
 
@@ -255,7 +255,7 @@ Deno.test("followLog() keeps up with a flood: it leaves out what nobody could re
       last = lines.at(-1);
     },
   });
-  await until(() => last === "the end");
+  await until(() => last === "the end", 30_000);
   assert(count < 1_000_000, `${count} lines`);
   leave.abort();
   await following;
