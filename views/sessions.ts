@@ -41,6 +41,8 @@ import { lastLineOf } from "./last_line.ts";
 import { byUrgency, type Row } from "./row.ts";
 import { rowOf } from "./row_of.ts";
 
+/** How long the views have to show the first list. */
+const FIRST_LIST_MS = 30;
 /** The shortest time between two reads of what has changed. */
 const PAUSE_MS = 100;
 /** Reading takes no more than this part of the time. */
@@ -166,6 +168,8 @@ class Watching implements WatchedRows {
   async #run(since: Date): Promise<void> {
     try {
       await this.ready;
+      // To watch hundreds of sessions takes longer than to read them: the first list is shown before.
+      await sleep(FIRST_LIST_MS, this.#signal);
       await Promise.race([this.#follow(since), this.#failed.promise]);
     } catch (error) {
       if (!this.#signal.aborted) throw error;
