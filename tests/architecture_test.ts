@@ -57,7 +57,11 @@ const FOR_BUILD = ["cli.ts", "mod.ts", "relay/command.ts", "std.ts"];
 const PAGE = filesIn("web/page/");
 
 /** What of the program the page imports: it needs nothing of Deno, nor does what it imports. */
-const FOR_PAGE = ["views/row.ts", "views/split_command.ts"];
+const FOR_PAGE = [
+  "screen/emulator_limits.ts",
+  "views/row.ts",
+  "views/split_command.ts",
+];
 
 /** The files around the program: tests, faults, the page and so on. */
 const OUTER = [
