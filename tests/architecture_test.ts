@@ -197,7 +197,7 @@ Deno.test("imports run only downward, and no arrow joins two rooms of one floor"
   assertEquals(wrong, []);
 });
 
-Deno.test("build/ imports the ways in only; tests, bench and docs import the program, faults also tests", () => {
+Deno.test("build/ imports the ways in only; tests, bench and docs import the program, docs and faults also tests", () => {
   const wrong: string[] = [];
   for (const name of OUTER) {
     if (PAGE.includes(name)) continue;
@@ -208,7 +208,7 @@ Deno.test("build/ imports the ways in only; tests, bench and docs import the pro
         ? FOR_BUILD.includes(target)
         : MODULES.includes(target) ||
           own === "tests/" && PAGE.includes(target) ||
-          own === "faults/" && roomOf(target) === "tests/";
+          ["docs/", "faults/"].includes(own) && roomOf(target) === "tests/";
       if (!isFine) wrong.push(`${name} → ${target}`);
     }
   }
