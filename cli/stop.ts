@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { configured } from "./config.ts";
-import { messageOf, SessionError } from "../errors.ts";
+import { stopOrEnded, usualGrace } from "./ending.ts";
 import { harmless, harmlessJson, parseDuration } from "./format.ts";
 import {
   FAILED,
@@ -18,7 +17,8 @@ import {
 } from "./io.ts";
 import { isEnded, leftOverTest } from "./left_over.ts";
 import { choose, forEachChosen } from "./selection.ts";
-import { getSession, type Session } from "../session/find.ts";
+import type { Session } from "../session/find.ts";
+import { deleteSession } from "../session/stop.ts";
 import { formatBytes } from "../std.ts";
 import { isLive } from "../store.ts";
 import { signalNumber } from "../system/signals.ts";
@@ -29,7 +29,6 @@ export const stop: Handler = async (call, io) => {
   signalNumber(killSignal); // A wrong one is a usage error, before anything is stopped.
   const graceMs = parsedValueOf(call, "time", parseDuration) ??
     configuredGrace(io);
-  const { stopSession } = await import("../session/stop.ts");
   const isLeftOver = leftOverTest();
   const chosen = await choose(
     call,
@@ -37,37 +36,21 @@ export const stop: Handler = async (call, io) => {
     (session) => isLive(session.state) || isLeftOver(session) === true,
   );
   return await forEachChosen(chosen, io, async ({ id }) => {
-    try {
-      const onNotice = noticeOf(id, io);
-      await stopSession(id, { killSignal, graceMs, onNotice });
-    } catch (error) {
-      if (!await hasEnded(id, error)) throw error;
-    }
+    const onNotice = noticeOf(id, io);
+    await stopOrEnded(id, { killSignal, graceMs, onNotice });
     io.out(io.json ? harmlessJson({ id, stopped: true }) + "\n" : `${id}\n`);
   });
 };
 
-/** The user's default. Nothing wrong with it may keep anybody from ending a session. */
+/** The user's default. */
 function configuredGrace(io: Io): number | undefined {
-  try {
-    return configured("grace");
-  } catch (error) {
-    const notice = `${messageOf(error)}; used the default grace, 10s`;
+  return usualGrace((notice) =>
     io.err(
       io.json
         ? harmlessJson({ notice }) + "\n"
         : `codex-session: ${harmless(notice)}\n`,
-    );
-    return undefined;
-  }
-}
-
-/** Tells whether nothing could be stopped because all has ended. */
-async function hasEnded(id: string, error: unknown): Promise<boolean> {
-  if (!(error instanceof SessionError) || error.code !== "wrong_state") {
-    return false;
-  }
-  return isEnded(await getSession(id));
+    )
+  );
 }
 
 /** Prints what the user of a stopped session should know. */
@@ -83,7 +66,6 @@ function noticeOf(id: string, io: Io): (notice: string) => void {
 /** `delete`. Without `--force`, filters choose only what it can delete. */
 export const delete_: Handler = async (call, io) => {
   const force = call.flags.has("force");
-  const { deleteSession } = await import("../session/stop.ts");
   let spared = 0;
   const fits = (session: Session) => {
     if (force || isEnded(session)) return true;

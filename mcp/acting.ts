@@ -3,17 +3,16 @@
  *
  * @module
  */
-import { configured } from "../cli/config.ts";
+import { stopOrEnded, usualGrace } from "../cli/ending.ts";
 import { parseDuration } from "../cli/format.ts";
-import { isEnded } from "../cli/left_over.ts";
 import { sendEof } from "../client/input.ts";
 import { cursorNow } from "./cursor.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
 import { encodeKey } from "../screen/keys.ts";
 import { markTurn, type TurnMark } from "../run/answer.ts";
 import { targetIn } from "./scope.ts";
-import { getSession, type Session } from "../session/find.ts";
-import { deleteSession, stopSession } from "../session/stop.ts";
+import type { Session } from "../session/find.ts";
+import { deleteSession } from "../session/stop.ts";
 import { exitStatus, KINDS } from "../store.ts";
 import { bytesIn } from "./text.ts";
 import { MOST_MS, timeLimit } from "./time_limit.ts";
@@ -176,20 +175,16 @@ also if it has ended already. Its output is kept.",
   },
   async run({ id, grace }: { id: string; grace?: string }, { world, signal }) {
     const { root } = world;
-    const graceMs = grace === undefined ? usualGrace() : graceIn(grace);
+    const graceMs = grace === undefined ? shortGrace() : graceIn(grace);
     await targetIn(world, id);
     const what = `The stop of session "${id}"`;
     const notices: string[] = [];
     const onNotice = (notice: string) => notices.push(notice);
-    const { state } = await inTime(what, signal, async (signal) => {
-      try {
-        return await stopSession(id, { root, graceMs, onNotice, signal });
-      } catch (error) {
-        const session = await ended(id, root, error);
-        if (session === undefined) throw error;
-        return session;
-      }
-    });
+    const { state } = await inTime(
+      what,
+      signal,
+      (signal) => stopOrEnded(id, { root, graceMs, onNotice, signal }),
+    );
     const status = exitStatus(state);
     return {
       id,
@@ -200,27 +195,10 @@ also if it has ended already. Its output is kept.",
   },
 };
 
-/** The session, if nothing could be stopped because all has ended. */
-async function ended(
-  id: string,
-  root: string,
-  error: unknown,
-): Promise<Session | undefined> {
-  if (!(error instanceof SessionError) || error.code !== "wrong_state") {
-    return undefined;
-  }
-  const session = await getSession(id, { root });
-  return isEnded(session) ? session : undefined;
-}
-
-/** The user's grace, as far as a call may take. Nothing wrong with it may keep a session from ending. */
-function usualGrace(): number | undefined {
-  try {
-    const graceMs = configured("grace");
-    return graceMs && Math.min(graceMs, MOST_GRACE_MS);
-  } catch {
-    return undefined;
-  }
+/** The user's grace, as far as a call may take. */
+function shortGrace(): number | undefined {
+  const graceMs = usualGrace();
+  return graceMs && Math.min(graceMs, MOST_GRACE_MS);
 }
 
 function graceIn(text: string): number {
@@ -264,7 +242,7 @@ const remove: Tool = {
   ) {
     const { root } = world;
     await targetIn(world, id);
-    const graceMs = usualGrace();
+    const graceMs = shortGrace();
     const notices: string[] = [];
     const onNotice = (notice: string) => notices.push(notice);
     await inTime(

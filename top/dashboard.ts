@@ -42,6 +42,9 @@ const HINT_MS = 250;
 /** How long a terminal may take for the last bytes, in milliseconds: it may be frozen. */
 const LAST_MS = 500;
 
+/** The signals that end a program. */
+const LEAVING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
+
 /** How the dashboard is run. */
 export interface DashboardOptions {
   readonly root: string;
@@ -189,8 +192,7 @@ class Dashboard {
           this.#over.abort();
           break;
         case "suspend":
-          // The whole group, as the terminal does it: a program that has started this one waits for it.
-          Deno.kill(0, "SIGTSTP");
+          this.#suspend();
           break;
         case "redraw":
           this.#frame.forget();
@@ -205,6 +207,13 @@ class Dashboard {
       }
     }
     return undefined;
+  }
+
+  async #suspend(): Promise<void> {
+    await Promise.resolve(); // The picture after the key comes first.
+    await this.#writing;
+    // The whole group, as the terminal does it: a program that has started this one waits for it.
+    Deno.kill(0, "SIGTSTP");
   }
 
   // Actions and attaching.
@@ -244,6 +253,9 @@ class Dashboard {
     const app = this.#app;
     const { detachKeys, root } = this.#options;
     const { signal } = this.#over;
+    // To a client they mean: detach. Here they end the dashboard, too.
+    const leave = () => this.#over.abort();
+    for (const name of LEAVING) Deno.addSignalListener(name, leave);
     try {
       const { createdAt } = await getSession(id, { root });
       if (createdAt.toISOString() !== born) throw noSuchSession(id);
@@ -253,6 +265,8 @@ class Dashboard {
     } catch (error) {
       if (signal.aborted) return;
       app.warn(harmless(describeError(error).message));
+    } finally {
+      for (const name of LEAVING) Deno.removeSignalListener(name, leave);
     }
   }
 

@@ -61,6 +61,8 @@ const STRING = /\x1b(?:\](?=[\dlL])|P(?=[\d>!])|_(?=G))/y;
 /** The beginning of any of these, cut at the end. */
 // deno-lint-ignore no-control-regex
 const OPEN = /\x1b(?:\[(?:M[^]{0,2}|\[|[0-?]*[ -/]*)|[O\]P_])?$/y;
+// deno-lint-ignore no-control-regex
+const NO_CONTROLS = /[^\x00-\x1f\x7f]*/y;
 /** A sequence that is none: what follows this can't be in one. */
 // deno-lint-ignore no-control-regex
 const BROKEN = /\x1b\[[0-?]*[ -/]*/y;
@@ -156,14 +158,17 @@ export class KeyReader {
 
   /** The next of what was typed; `undefined` if more bytes have to come first. */
   next(): Input | undefined {
-    for (let before = -1; before < this.#at && this.#at < this.#text.length;) {
-      before = this.#at;
-      const input = this.#isSkipping
+    while (this.#at < this.#text.length) {
+      const before = this.#at;
+      const wasSkipping = this.#isSkipping;
+      const input = wasSkipping
         ? this.#skip()
         : this.#paste === undefined
         ? this.#readKey()
         : this.#readPaste(this.#paste);
       if (input !== undefined) return input;
+      const isStuck = this.#at === before && this.#isSkipping === wasSkipping;
+      if (isStuck) return undefined;
     }
     return undefined;
   }
@@ -184,7 +189,8 @@ export class KeyReader {
   /** Nothing more came: gives what is open if it is a key or a paste, and drops it if not. */
   giveUp(): Input | undefined {
     const paste = this.#paste;
-    const open = toLatin1(this.rest());
+    const open = this.#text.slice(this.#at);
+    this.#at = this.#text.length;
     this.#paste = undefined;
     this.#isSkipping = false;
     if (paste !== undefined) {
@@ -195,14 +201,6 @@ export class KeyReader {
     if (this.#wasEscape) return { name: "escape" };
     // deno-lint-ignore no-control-regex
     return /^\x1b[O\]P_]$/.test(open) ? { name: `alt-${open[1]}` } : undefined;
-  }
-
-  /** Takes the bytes that were not read yet: they are for somebody else. */
-  rest(): Uint8Array {
-    const rest = this.#text.slice(this.#at);
-    this.#text = "";
-    this.#at = 0;
-    return fromLatin1(rest);
   }
 
   /** Reads a key, or drops what is none. Reads nothing if more has to come. */
@@ -273,18 +271,15 @@ export class KeyReader {
   }
 
   /** Drops a string up to its end: ST, or any control character. */
-  #skip(): Input | undefined {
-    const text = this.#text;
-    // deno-lint-ignore no-control-regex
-    while (this.#at < text.length && !/[\x00-\x1f\x7f]/.test(text[this.#at]!)) {
-      this.#at++;
-    }
-    if (this.#at === text.length) return undefined;
-    if (text[this.#at] !== "\x1b") this.#at++;
-    else if (this.#at + 1 === text.length) return undefined;
-    else if (text[this.#at + 1] === "\\") this.#at += 2;
+  #skip(): undefined {
+    this.#take(NO_CONTROLS);
+    const [control, next] = this.#text.slice(this.#at, this.#at + 2);
+    if (control === undefined) return;
+    if (control === "\x1b") {
+      if (next === undefined) return;
+      if (next === "\\") this.#at += 2;
+    } else this.#at++;
     this.#isSkipping = false;
-    return this.next();
   }
 
   /** Reads what a pattern matches here. */
@@ -330,7 +325,8 @@ function pasteOf(bytes: string): Paste | undefined {
 
 /**
  * What is typed, until the keyboard is at its end or was disposed of. Whoever leaves the loop has to
- * dispose of the keyboard then; what was typed behind that is left to its next owner.
+ * dispose of the keyboard then. What was read already is lost: keys that were meant for one place
+ * do nothing in another.
  */
 export async function* readKeys(
   keyboard: Keyboard,
@@ -338,24 +334,20 @@ export async function* readKeys(
   const reader = new KeyReader();
   const buffer = new Uint8Array(65536);
   let reading: Promise<number | null> | undefined;
-  try {
-    for (;;) {
-      for (let input; (input = reader.next()) !== undefined;) yield input;
-      reading ??= keyboard.read(buffer);
-      const { waitMs } = reader;
-      const count = waitMs === undefined
-        ? await reading
-        : await within(waitMs, reading);
-      if (count === null) return;
-      if (count !== undefined) {
-        reading = undefined;
-        reader.feed(buffer.subarray(0, count));
-        continue;
-      }
-      const input = reader.giveUp();
-      if (input !== undefined) yield input;
+  for (;;) {
+    for (let input; (input = reader.next()) !== undefined;) yield input;
+    reading ??= keyboard.read(buffer);
+    const { waitMs } = reader;
+    const count = waitMs === undefined
+      ? await reading
+      : await within(waitMs, reading);
+    if (count === null) return;
+    if (count !== undefined) {
+      reading = undefined;
+      reader.feed(buffer.subarray(0, count));
+      continue;
     }
-  } finally {
-    reader.rest();
+    const input = reader.giveUp();
+    if (input !== undefined) yield input;
   }
 }

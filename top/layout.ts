@@ -16,7 +16,7 @@ import type { LineEditor } from "./line_editor.ts";
 import { type Row, type Tone, URGENCIES, type Urgency } from "../views/row.ts";
 
 /** The smallest terminal that the dashboard is drawn on. */
-export const SMALLEST: Size = { columns: 40, rows: 10 };
+const SMALLEST: Size = { columns: 40, rows: 10 };
 /** The list stands beside the pane in more columns than these. */
 const NARROW_COLUMNS = 80;
 /** The list has a heading on a terminal of so many rows. */
@@ -34,10 +34,16 @@ const LEAST_CELLS = 6;
 const AGE_CELLS = 4;
 const MARK_CELLS = 2;
 const GAP = "  ";
-/** An age of so many minutes or hours is told in this unit: `59s`, `59m`, `23h`. */
+/** An age of so much or more is told in this unit: `59s`, `59m`, `23h`. */
 const UNITS_MS = [1000, 60_000, 3_600_000] as const;
-/** The longest sleep between two looks at the ages, in milliseconds. */
-const LONGEST_MS = 3_600_000;
+
+/** What takes the whole terminal. */
+const WITHOUT_LIST: readonly Mode["name"][] = [
+  "form",
+  "help",
+  "labels",
+  "pages",
+];
 
 /** A new session, as it is being entered. */
 export interface Form {
@@ -186,7 +192,7 @@ export function layout(view: View, size: Size): Picture {
   const lines = bottom.lines.slice(0, most);
   const kept = rows - lines.length;
   const all = [
-    ...fill([headerOf(view, columns), ...body.rows], kept),
+    ...fill([headerOf(view, size), ...body.rows], kept),
     ...lines,
   ];
   const cursor = bottom.cursor === undefined
@@ -195,19 +201,22 @@ export function layout(view: View, size: Size): Picture {
   return { rows: all, ...cursor && { cursor } };
 }
 
-/** How long until an age that is listed reads differently, in milliseconds; `undefined` if none does. */
+/**
+ * How long until ages that are listed read differently, in milliseconds; `undefined` if none is listed. All of
+ * them change together, with the clock: one drawing a second while one of them is in seconds, else one a minute
+ * or an hour.
+ */
 export function untilNextAge(view: View, size: Size): number | undefined {
-  const { name } = view.mode;
-  if (name === "form" || name === "help" || name === "pages") return undefined;
-  let least = Infinity;
-  for (const { since } of shownRows(view, areasOf(size))) {
-    if (since === null) continue;
-    const age = view.now - Date.parse(since);
-    const unit = UNITS_MS.findLast((unit) => age >= unit) ?? UNITS_MS[0];
-    least = Math.min(least, age < 0 ? 1000 - age : unit - age % unit);
-  }
-  // A timer can't be set for longer than 24 days.
-  return Number.isFinite(least) ? Math.min(least, LONGEST_MS) : undefined;
+  if (WITHOUT_LIST.includes(view.mode.name)) return undefined;
+  const units = shownRows(view, areasOf(size))
+    .filter(({ since }) => since !== null)
+    .map(({ since }) => {
+      const age = view.now - Date.parse(since!);
+      return UNITS_MS.findLast((unit) => age >= unit) ?? UNITS_MS[0];
+    });
+  if (units.length === 0) return undefined;
+  const unit = Math.min(...units);
+  return unit - view.now % unit;
 }
 
 /** The sessions that the list shows now. */
@@ -259,10 +268,14 @@ const TONE_OF: Readonly<Record<Urgency, Tone>> = {
 };
 
 /** The top line: how many sessions need what, and which are listed. */
-function headerOf(view: View, columns: number): string {
+function headerOf(view: View, { columns, rows: height }: Size): string {
   const { counts, filter, label, rows, color, mode } = view;
   if (mode.name === "pages") {
-    return styled(fit(` ${mode.pages.title}`, columns), REVERSE);
+    const { rows, offset, title } = mode.pages;
+    const last = Math.min(rows.length, offset + height - 2);
+    const place = `${last} of ${rows.length} `;
+    const name = fit(` ${title}`, columns - place.length);
+    return styled(name + place, REVERSE);
   }
   if (mode.name === "help") return title("Keys", columns);
   if (mode.name === "form") return title("New session", columns);
@@ -311,6 +324,7 @@ function bodyOf(view: View, size: Size): Picture {
     }
     case "pages": {
       const { rows, offset } = mode.pages;
+      if (rows.length === 0) return { rows: [styled("Nothing yet", DIM)] };
       return {
         rows: rows.slice(offset, offset + height)
           .map((row) => cutStyled(row, columns)),

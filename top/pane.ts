@@ -11,7 +11,8 @@
  * becomes text. No byte of output gets through but what the emulator has drawn; see styled.ts.
  *
  * A terminal on which this program itself is shown is not shown: each picture would
- * change the next one.
+ * change the next one. Two dashboards that show each other's terminal don't know of each other. They
+ * come to rest: each picture in the picture is moved by the list, and so out of view.
  *
  * @module
  */
@@ -24,6 +25,7 @@ import { sleep } from "../system/async.ts";
 import type { Size } from "./frame.ts";
 import { checkIsElsewhere, describe, type Followed, followLog } from "./log.ts";
 import { cutStyled } from "./styled.ts";
+import { wrap } from "./text.ts";
 
 /** Lines of a log that a pane keeps; hardly any terminal has more rows. */
 const KEPT_LINES = 300;
@@ -74,8 +76,10 @@ export class Pane implements AsyncDisposable {
     this.#size = size;
     if (!isSame) this.#select();
     // What has failed may work once something has changed.
-    else if (this.#hasFailed && row !== before) this.#follow();
-    else if (!isSameSize) this.#show();
+    else if (this.#hasFailed && row !== before) {
+      this.#restMs = REST_MS;
+      this.#follow();
+    } else if (!isSameSize) this.#show();
   }
 
   /** Leaves the session. */
@@ -155,7 +159,9 @@ export class Pane implements AsyncDisposable {
   }
 
   #say(text: string): void {
-    this.#show((size) => endOf([text], size));
+    this.#show(({ columns, rows }) =>
+      wrap(text, Math.max(1, columns)).slice(0, rows)
+    );
   }
 }
 
@@ -172,11 +178,13 @@ function partOf(screen: ScreenText, { columns, rows }: Size): string[] {
     .map((line) => cutStyled(line, columns, left));
 }
 
-/** The last of some lines of plain text. */
+/** The last of some lines of plain text, broken into rows. */
 function endOf(lines: readonly string[], { columns, rows }: Size): string[] {
-  return rows === 0
-    ? []
-    : lines.slice(-rows).map((line) => cutStyled(line, columns));
+  const shown: string[] = [];
+  for (let at = lines.length - 1; at >= 0 && shown.length < rows; at--) {
+    shown.unshift(...wrap(lines[at]!, Math.max(1, columns)));
+  }
+  return shown.slice(Math.max(0, shown.length - rows));
 }
 
 function isTimeout(error: unknown): boolean {

@@ -11,12 +11,11 @@
  */
 import { AGENTS } from "../agents/agents.ts";
 import { configured } from "../cli/config.ts";
-import { isEnded } from "../cli/left_over.ts";
+import { stopOrEnded, usualGrace } from "../cli/ending.ts";
 import { programOf, terminalDefaults } from "../cli/program.ts";
 import { defaultAgent } from "../cli/start.ts";
 import { sendKeys } from "../client/terminal.ts";
 import { programAt } from "../doctor/agents.ts";
-import { messageOf, SessionError } from "../errors.ts";
 import { restartSession, resumeSession } from "../run/again.ts";
 import { readAnswer } from "../run/answer.ts";
 import { awaitPrompt, sendText } from "../run/typing.ts";
@@ -24,7 +23,7 @@ import { cleanText } from "../screen/clean_text.ts";
 import { encodeKey } from "../screen/keys.ts";
 import { createSession } from "../session/create.ts";
 import { getSession, type Session } from "../session/find.ts";
-import { deleteSession, stopSession } from "../session/stop.ts";
+import { deleteSession } from "../session/stop.ts";
 import { join } from "../std.ts";
 import {
   checkKind,
@@ -243,40 +242,12 @@ const stop = action<Target>({
   async run(args, context) {
     const { root, signal, onNotice } = context;
     const { id, createdAt } = await targetOf(args, context);
-    const how = { root, signal, onNotice, graceMs: usualGrace(context) };
-    try {
-      const { state } = await stopSession(id, { ...how, createdAt });
-      return { id, state: state.state };
-    } catch (error) {
-      const state = await endOf(args, context, error);
-      if (state === undefined) throw error;
-      return { id, state };
-    }
+    const graceMs = usualGrace(onNotice);
+    const how = { root, signal, onNotice, graceMs, createdAt };
+    const { state } = await stopOrEnded(id, how);
+    return { id, state: state.state };
   },
 });
-
-/** The state of a session that could not be stopped because it has ended. */
-async function endOf(
-  target: Target,
-  context: ActionContext,
-  error: unknown,
-): Promise<string | undefined> {
-  if (!(error instanceof SessionError) || error.code !== "wrong_state") {
-    return undefined;
-  }
-  const session = await targetOf(target, context);
-  return isEnded(session) ? session.state.state : undefined;
-}
-
-/** The user's grace. Nothing wrong with it may keep anybody from ending a session. */
-function usualGrace({ onNotice }: ActionContext): number | undefined {
-  try {
-    return configured("grace");
-  } catch (error) {
-    onNotice?.(`${messageOf(error)}; used the default grace, 10s`);
-    return undefined;
-  }
-}
 
 interface Again extends Target {
   readonly prompt?: string;
@@ -337,7 +308,7 @@ const remove = action<Target & { readonly force?: boolean }>({
     const { force } = args;
     const { root, signal, onNotice } = context;
     const { id, createdAt } = await targetOf(args, context);
-    const graceMs = usualGrace(context);
+    const graceMs = usualGrace(onNotice);
     const how = { root, signal, onNotice, graceMs, createdAt };
     await deleteSession(id, { ...how, ...(force !== undefined && { force }) });
     return { id };

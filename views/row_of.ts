@@ -43,10 +43,7 @@ export function rowOf(session: Session, facts: RowFacts): Row {
   const { status, now } = facts;
   const activity = activityOf(session, status, now);
   const agent = agentOf(meta);
-  const name = agent?.name ??
-    (meta?.agent ? briefLine(meta.agent, SHORT) : null);
-  const title = status?.title ?? facts.title;
-  const message = status?.message;
+  const name = agent?.name ?? shortOrNone(meta?.agent);
   return {
     id,
     born: session.createdAt.toISOString(),
@@ -56,8 +53,8 @@ export function rowOf(session: Session, facts: RowFacts): Row {
     text: wordsOf(activity),
     tone: toneOf(session, activity),
     since: sinceOf(session, activity)?.toISOString() ?? null,
-    message: message === undefined ? null : briefLine(message, SHORT),
-    title: title === undefined ? null : briefLine(title, SHORT),
+    message: shortOrNone(status?.message),
+    title: shortOrNone(status?.title ?? facts.title),
     line: lineOf(session, activity, facts),
     command: commandOf(session),
     // Of other programs it is their command again.
@@ -71,6 +68,11 @@ export function rowOf(session: Session, facts: RowFacts): Row {
     isTerminal: meta !== null && KINDS[meta.kind].isTerminal,
     can: possible(session, agent),
   };
+}
+
+/** A text; `null` if it is blank. */
+function shortOrNone(text: string | undefined): string | null {
+  return briefLine(text ?? "", SHORT).trim() || null;
 }
 
 function urgencyOf({ state }: Session, { tone }: Activity): Urgency {

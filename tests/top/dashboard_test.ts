@@ -2,6 +2,7 @@
 import { createSession } from "../../session/create.ts";
 import { readEvents } from "../../client/events.ts";
 import { getSession } from "../../session/find.ts";
+import { findProgram } from "../../system/files.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
 import {
   assert,
@@ -232,6 +233,25 @@ Deno.test("top restores the terminal when it is ended or stopped by a signal", a
   await term.ended(2000);
 });
 
+Deno.test("top ends at a signal while its user is attached, and when its terminal takes nothing", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "a", ["sh", "-c", "echo ready; exec cat"]);
+  await using term = await openTop(root);
+  await term.shows(/^> a /m);
+  term.type("\r");
+  await term.shows(/^ready$/m);
+  await until(() => !/^> a/m.test(term.text) && term.isRaw);
+  Deno.kill(term.pid, "SIGTERM");
+  await term.ended();
+  assert(!term.isRaw);
+  await using frozen = await openTop(root);
+  await frozen.shows(/^> a /m);
+  frozen.paused = true;
+  frozen.type("\x0c".repeat(100)); // Draw it all again, more than a terminal's buffer holds.
+  Deno.kill(frozen.pid, "SIGTERM");
+  await frozen.ended(3000);
+});
+
 Deno.test("top prints what list prints where it can't draw", async () => {
   await using root = new TestRoot();
   await start(root, "a", "true");
@@ -270,4 +290,65 @@ Deno.test("top writes nothing while nothing changes but ages", async () => {
   await until(() => age() !== first);
   // One row, not a screen.
   assert(term.output.length - before < 400, term.output.slice(before));
+});
+
+/** Runs tmux on a server of its own. */
+async function tmux(socket: string, ...args: string[]): Promise<string> {
+  const { stdout } = await new Deno.Command("tmux", {
+    args: ["-S", socket, "-f", "/dev/null", ...args],
+    stderr: "inherit",
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+const hasTmux = findProgram("tmux", { path: Deno.env.get("PATH") }) !==
+  undefined;
+
+Deno.test({
+  name: "top shows the same cells in tmux as in another terminal",
+  ignore: !hasTmux,
+  async fn() {
+    await using root = new TestRoot();
+    const socket = `${root.dir}/tmux`;
+    await start(
+      root,
+      "ended",
+      "printf '\\033[31mred\\033[m 漢字 e\\314\\201\\n'",
+    );
+    await startTerminal(root.dir, "wide", [
+      ...["sh", "-c"],
+      "printf '\\033[1;44m 漢字 \\033[m plain\\n'; exec cat",
+    ]);
+    await using term = await openTop(root, { columns: 100, rows: 20 });
+    await term.shows(/^> wide [^]* 漢字 {2}plain/m);
+    const env = [`CODEX_SESSION_HOME=${root.dir}`, "LC_ALL=C.UTF-8"];
+    const command = ["env", ...env, ...CLI, "top"];
+    await tmux(
+      socket,
+      ...["new-session", "-d", "-x", "100", "-y", "20", ...command],
+    );
+    try {
+      // Ages are not the same, nor what is said of a program that was silent for a while.
+      const cells = (text: string) =>
+        text.split("\n").map((row) =>
+          row.replace(/ +\d+[sm]|now/, "").replace(/~idle  |running/, "")
+            .trimEnd()
+        ).join("\n").trimEnd();
+      const isSame = async () =>
+        cells(await tmux(socket, "capture-pane", "-p")) === cells(term.text);
+      await until(isSame, "the same cells");
+      for (const keys of ["G", "?", "q", "n"]) {
+        term.type(keys);
+        await tmux(socket, "send-keys", keys);
+        await until(isSame, keys);
+      }
+      term.type("\x1b");
+      await tmux(socket, "send-keys", "Escape");
+      term.resize(60, 12);
+      await tmux(socket, "resize-window", "-x", "60", "-y", "12");
+      await until(isSame, "after a resize");
+    } finally {
+      await tmux(socket, "kill-server");
+    }
+  },
 });

@@ -41,6 +41,15 @@ Deno.test("rowOf() tells how a session has ended, and what can be done with it",
   assertEquals(await shown("stopped"), ended("stopped", "ended"));
 });
 
+Deno.test("rowOf() has no title and no line where they are blank", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const { id } = await createSession({ ...at, command: ["sleep", "100"] });
+  const session = await getSession(id, at);
+  const { title, line } = rowOf(session, { ...NOW, title: " ", lastLine: " " });
+  assertEquals([title, line], [null, ""]);
+});
+
 Deno.test("rowOf() is harmless and bounded, whatever its session holds", () => {
   const hostile = "\x1b]0;x\x07\u202e\r\n\u{e0041}" + "x".repeat(100_000);
   const paths = new Proxy({}, { get: () => "/nowhere" }) as Session["paths"];

@@ -1,4 +1,4 @@
-import { byUrgency, fits, type Row } from "../../views/row.ts";
+import { byUrgency, fits, type Row, URGENCIES } from "../../views/row.ts";
 import { assertEquals } from "../helpers.ts";
 import { row } from "./rows.ts";
 
@@ -17,6 +17,8 @@ Deno.test("byUrgency() puts what needs somebody first, the failed before the oth
     row({ id: "ended", urgency: "ended", tone: "ended", since: at(9) }),
   ];
   const ids = rows.map(({ id }) => id);
+  const urgencies = rows.map(({ urgency }) => urgency);
+  assertEquals([...new Set(urgencies)], [...URGENCIES]);
   for (let turn = 0; turn < rows.length; turn++) {
     rows.push(rows.shift()!);
     assertEquals([...rows].sort(byUrgency).map(({ id }) => id), ids);
