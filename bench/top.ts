@@ -114,7 +114,7 @@ async function idle(effort: Effort): Promise<Table> {
   terminal.drain();
   const { cpuMs, cells } = await idleLoad(
     terminal.pid,
-    effort.pick(30, 10),
+    effort.pick(60, 10),
   );
   return {
     title: "top: idle, with 100 live sessions",

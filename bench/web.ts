@@ -346,7 +346,7 @@ async function idle(effort: Effort): Promise<Table> {
   await OURS.start(bench, "terminal", ["cat"]);
   await startLive(bench.root, 99);
   await using server = await Server.start(bench.env);
-  const seconds = effort.pick(30, 10);
+  const seconds = effort.pick(60, 10);
   const rows: string[][] = [];
   const measure = async (name: string) => {
     const { cpuMs, cells } = await idleLoad(server.pid, seconds);

@@ -25,6 +25,7 @@ import { FUZZ_ANSWER_FAULTS } from "./fuzz_answers.ts";
 import { FUZZ_INPUT_FAULTS } from "./fuzz_input.ts";
 import { FUZZ_MCP_FAULTS } from "./fuzz_mcp.ts";
 import { FUZZ_TERMINAL_FAULTS } from "./fuzz_terminal.ts";
+import { FUZZ_WEB_FAULTS } from "./fuzz_web.ts";
 import { LOAD_FAULTS } from "./load.ts";
 import { PID_FAULTS } from "./reused_pids.ts";
 import { MACHINE_FAULTS } from "./machine.ts";
@@ -40,6 +41,7 @@ const FAULTS: readonly Fault[] = [
   ...FUZZ_TERMINAL_FAULTS,
   ...FUZZ_ANSWER_FAULTS,
   ...FUZZ_MCP_FAULTS,
+  ...FUZZ_WEB_FAULTS,
   ...STORM_FAULTS,
   ...MACHINE_FAULTS,
   ...PID_FAULTS,
@@ -58,7 +60,7 @@ const FAULTS: readonly Fault[] = [
 
 /** The beginnings of the names of the faults that no run of `--short` leaves out. */
 const FIRST = [
-  "fuzz-mcp",
+  ...["fuzz-mcp", "fuzz-web"],
   ...["storm", "pid-reuse", "strangers", "mimics", "reboot", "disk-full"],
   ...["hostile", "kill-create", "kill-run", "kill-stop", "kill-delete"],
 ];

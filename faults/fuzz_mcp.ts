@@ -24,9 +24,9 @@ import { anything, damage, junk } from "./noise.ts";
 import { kill, pause, seeAll, STEERING, until, World } from "./world.ts";
 
 /** Stands in the output, labels and prompts of the sessions outside: no answer may have it. */
-const SECRET = "wvyz-secret";
-const OUTSIDE = ["out-done", "out-live", "out-repl", "out-pty"];
-const INSIDE = ["in-done", "in-live", "in-repl", "in-pty"];
+export const SECRET = "wvyz-secret";
+export const OUTSIDE = ["out-done", "out-live", "out-repl", "out-pty"];
+export const INSIDE = ["in-done", "in-live", "in-repl", "in-pty"];
 /** Stands in the same places of those inside, and no answer may have it as it is. */
 const EVIL = "\u001b]0;title\u0007\u009b31m\u202e";
 /** The session that a server with `--all` runs in. */
@@ -668,7 +668,7 @@ async function make(
 }
 
 /** Makes the sessions in the scope, those outside, and the server's own. */
-async function populate(
+export async function populate(
   root: string,
   outside: string,
   cwd: string,
@@ -694,7 +694,7 @@ async function populate(
  * All that is in folders: the files, and the processes of the sessions. If clients may look at
  * these, a terminal writes down again who is attached.
  */
-function lookAt(
+export function lookAt(
   dirs: readonly string[],
   { isShown }: { readonly isShown: boolean },
 ): Map<string, string> {
@@ -718,7 +718,7 @@ function lookAt(
   return seen;
 }
 
-function differences(
+export function differences(
   before: ReadonlyMap<string, string>,
   after: ReadonlyMap<string, string>,
 ): string[] {
@@ -728,7 +728,7 @@ function differences(
 }
 
 /** The processes that a server has started and that belong to no session. */
-function leftBy(world: World): string[] {
+export function leftBy(world: World): string[] {
   return seeAll().filter(({ pid, owner }) => {
     if (owner !== undefined) return false;
     try {
@@ -740,12 +740,12 @@ function leftBy(world: World): string[] {
   }).map(({ pid, command }) => `${pid} ${command}`);
 }
 
-function openFiles(pid: number): number {
+export function openFiles(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
 /** The most memory that a process has had, in bytes. */
-function peakMemory(pid: number): number {
+export function peakMemory(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]);
 }

@@ -41,6 +41,7 @@ const DOORS = [
   "tests/helpers.ts",
   "tests/mcp/client.ts",
   "tests/web/browser.ts",
+  "web/page/xterm.ts",
 ];
 
 /** May read arguments, print and exit: the command line, and the relay's own process. */
@@ -52,11 +53,21 @@ const PARTS_OF_RELAY = ["relay/agent.ts"];
 /** What `build/` may import. relay/command.ts: a bundle names the program that runs relays. */
 const FOR_BUILD = ["cli.ts", "mod.ts", "relay/command.ts", "std.ts"];
 
-/** The files around the program: tests, faults and so on. */
+/** What runs in the browser, not in the program. */
+const PAGE = filesIn("web/page/");
+
+/** What of the program the page imports: it needs nothing of Deno, nor does what it imports. */
+const FOR_PAGE = [
+  "screen/emulator_limits.ts",
+  "views/row.ts",
+  "views/split_command.ts",
+];
+
+/** The files around the program: tests, faults, the page and so on. */
 const OUTER = [
   ...AROUND.map((name) => `${name}/`),
   ...testFolders().map((name) => `tests/${name}/`),
-].flatMap(filesIn);
+].flatMap(filesIn).concat(PAGE);
 
 /** One module in the output of `deno info --json`. */
 interface ModuleInfo {
@@ -186,19 +197,31 @@ Deno.test("imports run only downward, and no arrow joins two rooms of one floor"
   assertEquals(wrong, []);
 });
 
-Deno.test("build/ imports the ways in only; tests, bench and docs import the program, faults also tests", () => {
+Deno.test("build/ imports the ways in only; tests, bench and docs import the program, docs and faults also tests", () => {
   const wrong: string[] = [];
   for (const name of OUTER) {
+    if (PAGE.includes(name)) continue;
     const own = roomOf(name);
     for (const { target } of outerGraph.get(name)!) {
       if (!outerGraph.has(target) || roomOf(target) === own) continue;
       const isFine = own === "build/"
         ? FOR_BUILD.includes(target)
         : MODULES.includes(target) ||
-          own === "faults/" && roomOf(target) === "tests/";
+          own === "tests/" && PAGE.includes(target) ||
+          ["docs/", "faults/"].includes(own) && roomOf(target) === "tests/";
       if (!isFine) wrong.push(`${name} → ${target}`);
     }
   }
+  assertEquals(wrong, []);
+});
+
+Deno.test("web/page/ imports its own files, and of the program what a browser can run", () => {
+  const wrong = PAGE.flatMap((name) =>
+    outerGraph.get(name)!
+      .filter(({ target }) => outerGraph.has(target))
+      .filter(({ target }) => ![...PAGE, ...FOR_PAGE].includes(target))
+      .map(({ target }) => `${name} → ${target}`)
+  );
   assertEquals(wrong, []);
 });
 
@@ -322,7 +345,7 @@ Deno.test("what only its own file uses is not exported", () => {
     [...MODULES, ...OUTER].map((name) => [name, codeOf(name)]),
   );
   const unused: string[] = [];
-  for (const name of MODULES) {
+  for (const name of [...MODULES, ...PAGE]) {
     const declared = code.get(name)!.matchAll(
       /^export (?:async )?(?:const|let|function\*?|class) (\w+)/gm,
     );

@@ -5,9 +5,10 @@
  * that this session is read again; nothing is compared that nothing has happened to. So sessions
  * that are idle cost nothing.
  *
- * Not all of a row makes an event: its last line, silence, and the status of an agent that only its
- * own files tell. The rows that somebody looks at are also read when they write something, and every
- * few seconds while such an agent works.
+ * Not all of a row makes an event: its last line, silence, a progress, and the status of an agent
+ * that only its own files tell. The rows that somebody looks at are also read when they write
+ * something, every few seconds while such an agent works, and once a minute: a suspended program
+ * makes no event at all.
  *
  * Invariant: what a view is told is what `rows()` gives at that moment.
  *
@@ -40,6 +41,8 @@ import { lastLineOf } from "./last_line.ts";
 import { byUrgency, type Row } from "./row.ts";
 import { rowOf } from "./row_of.ts";
 
+/** How long the views have to show the first list. */
+const FIRST_LIST_MS = 30;
 /** The shortest time between two reads of what has changed. */
 const PAUSE_MS = 100;
 /** Reading takes no more than this part of the time. */
@@ -53,7 +56,7 @@ const RETRY_MS = 1000;
 
 /** What has changed since the last call. */
 export interface Change {
-  /** Rows that are new or different. */
+  /** Rows that are new or different; with another `born`, of a later session with the id. */
   readonly changed: readonly Row[];
   /** The ids of those that are gone. */
   readonly removed: readonly string[];
@@ -165,6 +168,8 @@ class Watching implements WatchedRows {
   async #run(since: Date): Promise<void> {
     try {
       await this.ready;
+      // To watch hundreds of sessions takes longer than to read them: the first list is shown before.
+      await sleep(FIRST_LIST_MS, this.#signal);
       await Promise.race([this.#follow(since), this.#failed.promise]);
     } catch (error) {
       if (!this.#signal.aborted) throw error;

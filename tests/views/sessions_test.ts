@@ -129,7 +129,7 @@ Deno.test("watchRows() takes a silent program for idle when the time has come, a
     command,
   });
   await until(() => Deno.statSync(paths.stdout).size > 0);
-  const silentSince = Date.now() / 1000 - 9.6;
+  const silentSince = Date.now() / 1000 - 9;
   const eof = `${paths.dir}/eof.pipe`;
   const { pid, stdout, stderr, stdin } = paths;
   for (const file of [pid, stdout, stderr, stdin, eof]) {
@@ -240,4 +240,32 @@ Deno.test("watchRows() ends when it is stopped, and rejects when it can't go on"
   });
   await deleteSession("a", { root: root.dir, force: true });
   await assertRejects(() => failing.done, Error, "the view has failed");
+});
+
+Deno.test("watchRows() agrees with a new list after a storm of starts, ends, deletions and reused ids", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const { rows, changes } = await watching(root.dir);
+  await using _ = rows;
+  const ids = ["a", "b", "c"];
+  rows.look("viewer", ids);
+  await Promise.all(ids.map(async (id, turn) => {
+    for (let count = 0; count < 3; count++) {
+      const last = (turn + count) % 2 === 0 ? "exit 3" : "exec sleep 100";
+      const command = ["sh", "-c", `echo ${count}; ${last}`];
+      await createSession({ ...at, id, command });
+      if (count < 2) await deleteSession(id, { ...at, force: true });
+    }
+  }));
+  await until(async () => {
+    await using fresh = watchRows({ ...at, onChange: () => {} });
+    const now = new Map(changes.flatMap(({ changed, removed }) => [
+      ...changed.map((row) => [row.id, row] as const),
+      ...removed.map((id) => [id, undefined] as const),
+    ]));
+    return fresh.rows().length === 3 && fresh.rows().every((row) => {
+      const { born, text, line } = now.get(row.id) ?? {};
+      return born === row.born && text === row.text && line === "2";
+    });
+  });
 });

@@ -92,6 +92,13 @@ type Page = Awaited<
   ReturnType<Awaited<ReturnType<typeof openBrowser>>["page"]>
 >;
 
+/** What a screen reader is told of. */
+interface Node {
+  readonly role: string;
+  readonly name?: string | undefined;
+  readonly children?: readonly Node[] | undefined;
+}
+
 /** Waits until the expression, evaluated in the page, gives the value. */
 async function shows(
   page: Page,
@@ -338,6 +345,43 @@ const TESTS: Readonly<
       await shows(page, word, "");
     },
     errors: /401|WebSocket/,
+  },
+
+  "the page has a name for everything that can be used": {
+    rows: [
+      rowOf("a", { ...BLOCKED, line: "Run it?", agent: "codex" }),
+      rowOf("e", { urgency: "ended", text: "exited 3", tone: "error" }),
+    ],
+    hash: "#/a",
+    async run(page) {
+      await shows(page, NAMES, ["a", "e"]);
+      await shows(page, BUTTONS, ["Send", "Stop"]);
+      const named: string[] = [];
+      const add = (node: Node) => {
+        named.push(`${node.role}: ${node.name ?? ""}`);
+        node.children?.forEach(add);
+      };
+      add((await page.accessibility.snapshot())!);
+      const nameless = named.filter((one) =>
+        /^(button|link|textbox|searchbox|combobox|navigation|region): *$/
+          .test(one)
+      );
+      assertEquals(nameless, []);
+      for (
+        const name of [
+          ...["navigation: Sessions", "searchbox: Filter sessions"],
+          ...["region: Session a", "button: Send", "button: Stop"],
+          ...["heading: Blocked 1", "button: Ended 1"],
+        ]
+      ) {
+        assert(named.includes(name), `${name} in\n${named.join("\n")}`);
+      }
+      const links = named.filter((one) => one.startsWith("link: a "));
+      assertMatch(
+        links.join(),
+        /^link: a codex blocked: approve Bash Run it\? \d+\w$/,
+      );
+    },
   },
 
   "the page fits 360 pixels": {

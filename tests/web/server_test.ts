@@ -226,6 +226,7 @@ Deno.test("startServer() watches nothing when nobody looks", async () => {
   const socket = web.socket("/api/rows");
   const messages = messagesOf(socket);
   await until(() => messages.length >= 2, "the list");
+  await until(() => watches() > before, "a watch");
   await close(socket);
   await until(() => watches() <= before, "no watch");
 });

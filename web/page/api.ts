@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { ActionName } from "../../views/actions.ts";
+import type { ActionName } from "../../views/row.ts";
 
 /** Runs actions on the server. */
 export interface Api {
@@ -38,6 +38,8 @@ export const api: Api = {
       typeof code === "string" ? code : codeOf(response.status),
       typeof message === "string"
         ? message
+        : response.status === 401
+        ? "The server was started anew: open the new URL that it has printed."
         : `The server answers with status ${response.status}.`,
     );
   },

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import type { ActionName } from "../../views/actions.ts";
-import type { Row } from "../../views/row.ts";
+
+import type { ActionName, Row } from "../../views/row.ts";
 import { splitCommand } from "../../views/split_command.ts";
 import { type Api, ApiError, messageOf } from "./api.ts";
 import { byId, find, make } from "./dom.ts";
@@ -186,7 +186,8 @@ export async function openStart(
   const cwd = fieldOf(form, "cwd");
   let agents: readonly Agent[] = [];
   cwd.value = home;
-  const known = new Set([home, ...rows.flatMap(({ cwd }) => cwd ?? [])]);
+  const known = new Set([home, ...rows.flatMap(({ cwd }) => cwd ?? [])]
+    .filter((path) => path !== "" && !path.endsWith("…")));
   byId("directories").replaceChildren(
     ...[...known].sort().map((value) => make("option", { value })),
   );
@@ -256,7 +257,7 @@ const KEYS: readonly (readonly [text: string, key: string])[] = [
 ];
 
 /** Asks what to send to the session, and sends it. */
-export function openSend(row: Row, { api, onDone }: DialogContext): void {
+function openSend(row: Row, { api, onDone }: DialogContext): void {
   const { id, born } = row;
   const { dialog, form, show, close, isHere, problem } = open(
     "send-dialog",
@@ -346,7 +347,7 @@ const QUESTIONS: Readonly<
 };
 
 /** Asks before an action, and does it. */
-export function ask(
+function ask(
   action: keyof typeof QUESTIONS,
   row: Row,
   { api, onDone, onOpen, onDeleted }: DialogContext,
@@ -381,7 +382,7 @@ export function ask(
 }
 
 /** Shows the last answer of the session's agent. */
-export async function openAnswer(
+async function openAnswer(
   { id, born }: Row,
   { api, onDone }: DialogContext,
 ): Promise<void> {

@@ -165,6 +165,10 @@ function update(): void {
     api,
     onAction: (action, row) => openFor(action, row, context()),
     onBack: leave,
+    onFilter(words) {
+      if (isNarrow()) leave();
+      setFilter(words);
+    },
   });
   if (row.id !== expected) return;
   expected = null;
@@ -205,6 +209,11 @@ function hint(): HTMLElement {
     ...[key("j"), " ", key("k"), " to move, ", key("Enter"), " to open, "],
     ...[key("?"), " for all keys"],
   );
+}
+
+/** Whether there is room for the list or the session only. */
+function isNarrow(): boolean {
+  return matchMedia("(max-width: 700px)").matches;
 }
 
 /** Puts the focus where the user works now. Fingers would only get a keyboard that they didn't ask for. */
@@ -294,7 +303,7 @@ function setFilter(words: string): void {
 }
 
 function focusFilter(): void {
-  if (matchMedia("(max-width: 700px)").matches && openId() !== null) leave();
+  if (isNarrow() && openId() !== null) leave();
   filter.focus();
   filter.select();
 }
@@ -356,7 +365,7 @@ function leaveByKey(event: KeyboardEvent): void {
   event.preventDefault();
   event.stopPropagation();
   if (!isInView) return focusOpened();
-  if (matchMedia("(max-width: 700px)").matches) leave();
+  if (isNarrow()) leave();
   else list.focus();
 }
 
@@ -386,7 +395,8 @@ function takeKey(event: KeyboardEvent): void {
   } else if (key === "?") {
     help();
   } else if (key === "Escape") {
-    if (inView || openId() !== null) leave();
+    if (inView && !isNarrow()) list.focus();
+    else if (openId() !== null) leave();
     else if (filter.value !== "") setFilter("");
   } else {
     return;

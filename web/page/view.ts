@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { ActionName } from "../../views/actions.ts";
-import type { Row } from "../../views/row.ts";
+
+import type { ActionName, Row } from "../../views/row.ts";
 import { ageChangesIn, ageText } from "./age.ts";
 import type { Api } from "./api.ts";
 import { make, setAttribute, setText } from "./dom.ts";
@@ -19,6 +19,8 @@ export interface ViewContext {
   onAction(action: ActionName, row: Row): void;
   /** The user goes back to the list. */
   onBack(): void;
+  /** The user looks for others like it. */
+  onFilter(words: string): void;
 }
 
 /** A session that is shown. */
@@ -64,6 +66,7 @@ export function showView(
 ): View {
   let row = first;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let filled = "";
   const listeners = new Set<(row: Row) => void>();
 
   const back = make("button", {
@@ -178,7 +181,6 @@ export function showView(
   function fillFacts(): void {
     setAttribute(name, "aria-expanded", String(!facts.hidden));
     if (facts.hidden) return;
-    const labels = Object.entries(row.labels).map((pair) => pair.join("="));
     const all: readonly (readonly [string, string | null, boolean?])[] = [
       ["Command", row.command, true],
       ["Directory", row.cwd, true],
@@ -186,12 +188,16 @@ export function showView(
       ["Prompt", row.prompt],
       ["Title", row.title],
       ["Says", row.message],
-      ["Labels", labels.join(" ") || null, true],
       ["Kind", row.kind],
       ["Started", timeText(row.createdAt)],
       ["Last output", timeText(row.lastOutputAt)],
       ["Attached", row.clients === null ? null : String(row.clients)],
     ];
+    // What is made again loses the focus.
+    const now = JSON.stringify([all, row.labels]);
+    if (now === filled) return;
+    filled = now;
+    const labels = Object.entries(row.labels).map(makeLabel);
     facts.replaceChildren(
       ...all.flatMap(([term, text, isCode]) =>
         text === null || text === "" ? [] : [
@@ -199,7 +205,23 @@ export function showView(
           make("dd", { text, class: isCode ? "code" : undefined }),
         ]
       ),
+      ...labels.length === 0
+        ? []
+        : [make("dt", { text: "Labels" }), make("dd", {}, ...labels)],
     );
+  }
+
+  function makeLabel(pair: readonly string[]): HTMLButtonElement {
+    const text = pair.join("=");
+    const title = `Show sessions with ${text}`;
+    const label = make("button", {
+      type: "button",
+      class: "label",
+      text,
+      title,
+    });
+    label.onclick = () => context.onFilter(text);
+    return label;
   }
 
   function tick(): void {
