@@ -212,13 +212,13 @@ Deno.test("top survives sizes from 10x3 to 300x100", async () => {
   }
 });
 
-Deno.test("top restores the terminal when it is ended or stopped by a signal", async () => {
+Deno.test("top restores the terminal when Ctrl-Z stops it or a signal ends it", async () => {
   await using root = new TestRoot();
   await start(root, "a", "exec sleep 60");
   {
     await using term = await openTop(root);
     await term.shows(/^> a /m);
-    Deno.kill(term.pid, "SIGTSTP");
+    term.type("\x1a");
     await until(() => !term.isRaw);
     await until(() => !/> a/.test(term.text), "the main screen");
     // Again, if the first one came before the stop.
