@@ -331,7 +331,7 @@ Deno.test({
       // Ages are not the same, nor what is said of a program that was silent for a while.
       const cells = (text: string) =>
         text.split("\n").map((row) =>
-          row.replace(/ +\d+[sm]|now/, "").replace(/~idle  |running/, "")
+          row.replace(/ +\d+[sm]|now/, "").replace(/~idle {2}|running/, "")
             .trimEnd()
         ).join("\n").trimEnd();
       const isSame = async () =>
