@@ -60,6 +60,8 @@ Usage: codex-session COMMAND [OPTIONS] [ARGS]
 
 ${groups.join("\n")}
 
+Alone, on a terminal, codex-session opens the dashboard: \`top\`.
+
 Run \`codex-session COMMAND --help\` for the options of a command. SEL is a
 session: its id, its number in \`list\` (0 is the newest), or a unique beginning
 of its id.

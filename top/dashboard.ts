@@ -15,6 +15,7 @@ import { describeError } from "../cli/io.ts";
 import { attachConsole } from "../client/attach_console.ts";
 import {
   consoleSize,
+  type Keyboard,
   openKeyboard,
   takeTerminal,
   whenResized,
@@ -27,7 +28,7 @@ import { followLog } from "./log.ts";
 import { Pane } from "./pane.ts";
 import { getSession } from "../session/find.ts";
 import { noSuchSession } from "../store.ts";
-import { sleep, within } from "../system/async.ts";
+import { within } from "../system/async.ts";
 import { ACTIONS } from "../views/actions.ts";
 import type { Row } from "../views/row.ts";
 import { type WatchedRows, watchRows } from "../views/sessions.ts";
@@ -39,6 +40,8 @@ const LEAVE = "\x1b[?2026l\x1b[m\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
 const DRAW_MS = 50;
 /** How long a user may read how to detach before the session's screen comes, in milliseconds. */
 const HINT_MS = 250;
+/** How long keys are dropped before the user is attached, in milliseconds. */
+const SETTLE_MS = 100;
 /** How long a terminal may take for the last bytes, in milliseconds: it may be frozen. */
 const LAST_MS = 500;
 
@@ -137,7 +140,7 @@ class Dashboard {
       });
       try {
         this.#comeForward();
-        return await this.#takeKeys(readKeys(keyboard));
+        return await this.#takeKeys(keyboard);
       } finally {
         const end = this.#goBack();
         await within(LAST_MS, this.#write(end));
@@ -147,21 +150,22 @@ class Dashboard {
     }
   }
 
-  async #takeKeys(
-    keys: ReturnType<typeof readKeys>,
-  ): Promise<Row | undefined> {
+  async #takeKeys(keyboard: Keyboard): Promise<Row | undefined> {
     const { signal } = this.#over;
-    for await (const key of keys) {
-      const row = this.#take(this.#app.press(key));
+    let row: Row | undefined;
+    for await (const key of readKeys(keyboard)) {
+      // Typed before the session's screen is there: a second Enter could answer its question.
+      if (row !== undefined) continue;
+      row = this.#take(this.#app.press(key));
       if (signal.aborted) return undefined;
       if (row !== undefined) {
-        await this.#sayHowToDetach(row);
-        return row;
+        const ms = this.#sayHowToDetach(row);
+        setTimeout(() => keyboard[Symbol.dispose](), ms);
       }
       this.#draw();
     }
-    this.#over.abort(); // The terminal was closed.
-    return undefined;
+    if (row === undefined) this.#over.abort(); // The terminal was closed.
+    return signal.aborted ? undefined : row;
   }
 
   #comeForward(): void {
@@ -237,15 +241,14 @@ class Dashboard {
     this.#draw();
   }
 
-  /** Says how to leave a session, the first time: its screen hides that. */
-  async #sayHowToDetach({ id }: Row): Promise<void> {
+  /** Says how to leave a session, the first time. Returns for how long, in milliseconds. */
+  #sayHowToDetach({ id }: Row): number {
     const isKnown = this.#hasAttached ||
       this.#options.detachKeys !== undefined;
     this.#hasAttached = true;
-    if (isKnown) return;
+    if (isKnown) return SETTLE_MS;
     this.#app.say(`Attaching to "${id}"; ${this.#app.detachKeys} detaches`);
-    this.#draw();
-    await sleep(HINT_MS);
+    return HINT_MS;
   }
 
   /** Attaches to a session, and says how that has ended. */

@@ -1,5 +1,5 @@
 import { type Act, App, type Effect } from "../../top/app.ts";
-import type { Mode } from "../../top/layout.ts";
+import { layout, type Mode } from "../../top/layout.ts";
 import { byUrgency, type Row } from "../../views/row.ts";
 import { assert, assertEquals, assertMatch } from "../helpers.ts";
 import { ago, blockedRow, endedRow, NOW, rowOf } from "./rows.ts";
@@ -310,4 +310,58 @@ Deno.test("App lists only the sessions that the call has chosen", () => {
   app.setRows([rowOf("a"), rowOf("b", { labels: { t: "1" } })]);
   assertEquals(app.rows.map(({ id }) => id), ["b"]);
   assertEquals(app.counts.working, 1);
+});
+
+Deno.test("App harms no session without y, whatever is typed, and always has a picture", () => {
+  let seed = 1;
+  const random = (below: number) => {
+    seed = (seed * 1103515245 + 12345) % 2 ** 31;
+    return Math.floor(seed / 65536) % below;
+  };
+  const names = [
+    ..."abcdefghijklmnopqrstuvwxz?/GRNX ",
+    ...["enter", "escape", "tab", "up", "down", "left", "right", "home", "end"],
+    ...["page-up", "page-down", "backspace", "ctrl-c", "ctrl-u", "f1"],
+  ];
+  const sizes = [[40, 10], [80, 24], [81, 12], [300, 100], [12, 2]];
+  const app = appOf();
+  for (let i = 0; i < 5000; i++) {
+    const name = names[random(names.length)]!;
+    const effects = name === "f1"
+      ? app.press({ paste: "y漢字 \n" })
+      : app.press(name.length === 1 ? { name, text: name } : { name });
+    for (const effect of effects) {
+      if (effect.type !== "act") continue;
+      assert(!["stop", "delete", "restart"].includes(effect.action));
+      app.begin(effect);
+      if (random(2) === 0) app.fail(effect, "blocked", "why ".repeat(20));
+      else {
+        const agents = [{ name: "codex" }];
+        app.finish(effect, { id: "s1", text: "a\nb", agents, usual: "codex" });
+      }
+    }
+    if (random(5) === 0) {
+      const count = random(40);
+      list(
+        app,
+        ...Array.from(
+          { length: count },
+          (_, i) =>
+            random(2) === 0
+              ? rowOf(`s${i}`, { line: "漢".repeat(random(200)) })
+              : endedRow(`s${i}`, { labels: { n: `${i % 3}` } }),
+        ),
+      );
+      app.addLines(Array(random(50)).fill("x".repeat(random(300))));
+    }
+    if (random(20) === 0) {
+      const [columns, rows] = sizes[random(sizes.length)]!;
+      app.resize({ columns: columns!, rows: rows! });
+    }
+    const { rows, cursor } = layout(app, app.size);
+    assertEquals(rows.length, app.size.rows);
+    assert((cursor?.row ?? 0) < app.size.rows, name);
+    assert((cursor?.column ?? 0) < app.size.columns, name);
+    assert(app.rows.length === 0 || app.row !== undefined);
+  }
 });
