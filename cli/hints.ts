@@ -24,6 +24,7 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   screen: "view capture capture-pane snapshot",
   send: "input type write say send-keys",
   events: "event monitor follow history",
+  web: "serve browser ui gui",
   wait: "wait-for",
   stop: "kill terminate kill-session",
   delete: "remove del",

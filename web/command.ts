@@ -190,7 +190,8 @@ function wayHere(): { readonly destination: string; readonly sshPort: string } {
     : undefined;
   const plain = (text = "", otherwise: string) =>
     /^\w[\w.:-]*$/.test(text) ? text : otherwise;
-  const user = plain(variable("USER") ?? variable("LOGNAME"), "USER");
+  const nameless = Deno.uid() === 0 ? "root" : "USER";
+  const user = plain(variable("USER") ?? variable("LOGNAME"), nameless);
   const host = plain(address, plain(name, "HOST"));
   return {
     destination: `${user}@${host}`,

@@ -77,6 +77,8 @@ class Scene implements AsyncDisposable {
         "make",
         "git",
         "less",
+        "open",
+        "xdg-open",
       ]
     ) {
       program(name, "sleep 0.2");
@@ -169,6 +171,29 @@ class Scene implements AsyncDisposable {
     return [code, decoder.decode(stdout) + decoder.decode(stderr)];
   }
 
+  /** Runs a server until it says where it is, on a port that is free. */
+  async serve(line: string): Promise<[number, string]> {
+    const free = line.replace(/ --port \d+|$/, " --port 0");
+    const child = new Deno.Command("sh", {
+      args: ["-c", `exec ${free}`],
+      env: {
+        PATH: `${this.dir}/bin:${Deno.env.get("PATH")}`,
+        HOME: this.dir,
+        CODEX_SESSION_HOME: this.root.dir,
+      },
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    let output = "";
+    for await (
+      const part of child.stdout.pipeThrough(new TextDecoderStream())
+    ) {
+      output += part;
+      if (output.includes("Ctrl-C")) child.kill("SIGTERM");
+    }
+    return [(await child.status).code, output];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.root[Symbol.asyncDispose]();
     Deno.removeSync(this.dir, { recursive: true });
@@ -202,6 +227,8 @@ Deno.test({
         if (sceneOf(line) !== scene || / doctor|attach$/.test(line)) continue;
         const [code, output] = / --for (turn|status)/.test(line)
           ? await scene.runTold(line)
+          : / web( |$)/.test(line)
+          ? await scene.serve(line)
           : await scene.run(line.replace(/idle=\d+s/, "idle=50ms"));
         if (code !== 0) failed.push([line, code, output]);
       }
