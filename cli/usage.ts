@@ -868,7 +868,7 @@ export const COMMANDS: readonly Command[] = [
 /** The groups of the help, each with its commands. */
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ["Start", ["run", "create", "resume", "restart"]],
-  ["Watch", ["top", "list", "show", "logs", "screen", "events"]],
+  ["Watch", ["top", "web", "list", "show", "logs", "screen", "events"]],
   ["Talk", ["attach", "send", "wait", "answer", "report"]],
   ["End", ["stop", "delete", "prune"]],
   ["Set up", ["doctor", "agents", "mcp", "completions"]],

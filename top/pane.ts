@@ -11,7 +11,8 @@
  * becomes text. No byte of output gets through but what the emulator has drawn; see styled.ts.
  *
  * A terminal on which this program itself is shown is not shown: each picture would
- * change the next one.
+ * change the next one. Two dashboards that show each other's terminal don't know of each other. They
+ * come to rest: each picture in the picture is moved by the list, and so out of view.
  *
  * @module
  */
@@ -75,8 +76,10 @@ export class Pane implements AsyncDisposable {
     this.#size = size;
     if (!isSame) this.#select();
     // What has failed may work once something has changed.
-    else if (this.#hasFailed && row !== before) this.#follow();
-    else if (!isSameSize) this.#show();
+    else if (this.#hasFailed && row !== before) {
+      this.#restMs = REST_MS;
+      this.#follow();
+    } else if (!isSameSize) this.#show();
   }
 
   /** Leaves the session. */

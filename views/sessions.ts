@@ -5,9 +5,10 @@
  * that this session is read again; nothing is compared that nothing has happened to. So sessions
  * that are idle cost nothing.
  *
- * Not all of a row makes an event: its last line, silence, and the status of an agent that only its
- * own files tell. The rows that somebody looks at are also read when they write something, and every
- * few seconds while such an agent works.
+ * Not all of a row makes an event: its last line, silence, a progress, and the status of an agent
+ * that only its own files tell. The rows that somebody looks at are also read when they write
+ * something, every few seconds while such an agent works, and once a minute: a suspended program
+ * makes no event at all.
  *
  * Invariant: what a view is told is what `rows()` gives at that moment.
  *
@@ -55,7 +56,7 @@ const RETRY_MS = 1000;
 
 /** What has changed since the last call. */
 export interface Change {
-  /** Rows that are new or different. */
+  /** Rows that are new or different; with another `born`, of a later session with the id. */
   readonly changed: readonly Row[];
   /** The ids of those that are gone. */
   readonly removed: readonly string[];

@@ -141,6 +141,30 @@ Deno.test("Pane shows the last lines of other sessions, of both streams, and fol
   await view.shows("3\n4\n5\n漢\n字\n!");
 });
 
+Deno.test("Pane lets nothing of a program's output through but text and SGR", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const hostile = [
+    "\\033]8;;http://example.com/\\033\\\\link\\033]8;;\\033\\\\",
+    "\\033]52;c;aGk=\\007\\033]0;title\\007\\033[6n\\033[?1003h\\033[5i",
+    "\\342\\200\\256rtl\\302\\233A\\033Pq\\033\\\\ e\\314\\201 \\a\\b\\t|",
+  ].join("");
+  const command = ["sh", "-c", `printf '\\033[1;35m${hostile}\\nend\\n'`];
+  await createSession({ root: dir, id: "a", kind: "pty", command });
+  await createSession({ root: dir, id: "b", kind: "exec", command });
+  await using view = new View(dir);
+  for (const row of [terminal("a"), other("b")]) {
+    view.pane.show(row, { columns: 60, rows: 4 });
+    await view.shows(/link(.|\n)*end/);
+    // deno-lint-ignore no-control-regex
+    const rest = view.text.replace(/\x1b\[[0-9;:]*m/g, "");
+    // deno-lint-ignore no-control-regex
+    assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(rest), rest);
+    assert(!/example|title|52;/.test(rest), rest);
+    assertEquals(view.text.includes("\x1b["), row.isTerminal);
+  }
+});
+
 Deno.test("Pane leaves one session for the next: one connection at most, and few while the selection moves", async () => {
   await using root = new TestRoot();
   const { dir } = root;
@@ -255,7 +279,7 @@ Deno.test("followLog() keeps up with a flood: it leaves out what nobody could re
       last = lines.at(-1);
     },
   });
-  await until(() => last === "the end", 30_000);
+  await until(() => last === "the end", "the end", 30_000);
   assert(count < 1_000_000, `${count} lines`);
   leave.abort();
   await following;

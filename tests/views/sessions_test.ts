@@ -129,7 +129,7 @@ Deno.test("watchRows() takes a silent program for idle when the time has come, a
     command,
   });
   await until(() => Deno.statSync(paths.stdout).size > 0);
-  const silentSince = Date.now() / 1000 - 9.6;
+  const silentSince = Date.now() / 1000 - 9;
   const eof = `${paths.dir}/eof.pipe`;
   const { pid, stdout, stderr, stdin } = paths;
   for (const file of [pid, stdout, stderr, stdin, eof]) {

@@ -2,6 +2,8 @@ import {
   assert,
   assertEquals,
   assertMatch,
+  assertRejects,
+  PROJECT,
   runCli,
   startCli,
   TestRoot,
@@ -72,6 +74,14 @@ Deno.test("web prints its URLs and the way by SSH, and Ctrl-C stops it", async (
   const page = await fetch(url!, { redirect: "manual" });
   await page.body?.cancel();
   assertEquals(page.status, 303);
+  // All of 127.0.0.0/8 is this machine, and it listens on one address of it.
+  const other = { hostname: "127.0.0.2", port: Number(port) };
+  if (Deno.build.os === "linux") {
+    await assertRejects(
+      () => Deno.connect(other),
+      Deno.errors.ConnectionRefused,
+    );
+  }
   assertEquals([await web.end("SIGINT"), web.stderr], [0, ""]);
 });
 
@@ -308,4 +318,45 @@ Deno.test("web listens again after too many connections, with the same token", a
     web.stderr,
     /^codex-session: warning: .*Too many open files.*\n$/,
   );
+});
+
+Deno.test("web starts with the permissions that docs/permissions.md names", async () => {
+  await using root = new TestRoot();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--no-check", "--allow-env"],
+      ...["--allow-sys=uid", `--allow-read=${root.dir}`],
+      ...["--allow-net=127.0.0.1", `${PROJECT}cli.ts`],
+      ...["web", "--port", "0", "--json"],
+    ],
+    env: { CODEX_SESSION_HOME: root.dir },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const out = child.stdout.getReader();
+  const { value } = await out.read();
+  const { port, token } = JSON.parse(new TextDecoder().decode(value));
+  const origin = `http://127.0.0.1:${port}`;
+  const headers = { origin, cookie: `codex_session_${port}=${token}` };
+  const list = new WebSocket(
+    `ws://127.0.0.1:${port}/api/rows`,
+    { headers } as unknown as string[],
+  );
+  const messages: string[] = [];
+  list.onmessage = ({ data }) => messages.push(data);
+  await until(() => messages.length === 2, "the list");
+  const response = await fetch(`${origin}/api/start`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body: JSON.stringify({ command: ["true"] }),
+  });
+  const { error } = await response.json();
+  assertEquals([response.status, error.code], [403, "permission"]);
+  const closed = new Promise((wake) => list.onclose = wake);
+  child.kill("SIGTERM");
+  assertEquals((await child.status).code, 0);
+  assertEquals(await new Response(child.stderr).text(), "");
+  await out.cancel();
+  await closed;
 });

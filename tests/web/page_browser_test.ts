@@ -354,6 +354,7 @@ const TESTS: Readonly<
     ],
     hash: "#/a",
     async run(page) {
+      await shows(page, NAMES, ["a", "e"]);
       await shows(page, BUTTONS, ["Send", "Stop"]);
       const named: string[] = [];
       const add = (node: Node) => {

@@ -141,6 +141,9 @@ const HOSTILE = [
   "<img src=x onerror=alert(1)> \\033[38;2;1;200;3mgreen\\033[0m\\n",
 ].join("");
 
+/** It would keep xterm.js busy for minutes. */
+const LOOPS = "x\\033[2147483647b\\033[2147483647L\\033[H\\033[2J";
+
 const TESTS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   "a terminal is typed into, resized, and the same after the server's restart":
     async (stage) => {
@@ -177,7 +180,10 @@ const TESTS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   "a program's output stays text; a link is shown, then opened": async (
     stage,
   ) => {
-    await stage.terminal("b", `printf '${HOSTILE}'; read -r end`);
+    await stage.terminal(
+      "b",
+      `stty -echo; printf '${HOSTILE}'; read -r x; printf '${LOOPS}still here'; read -r x`,
+    );
     const page = await stage.page("b");
     await shows(
       page,
@@ -206,6 +212,9 @@ const TESTS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await hover(50);
     await hover(200);
     assertEquals(await page.evaluate(LINK) ?? "", "");
+
+    await typeInto(page, "\n");
+    await shows(page, SCREEN, /^still here$/);
   },
 
   "a phone looks first, takes over by typing, and has the keys it lacks":

@@ -6,10 +6,12 @@
  * screen that fits. After a lost connection the server sends the whole screen anew.
  *
  * Output is never believed: it becomes text in cells. The titles and the clipboard contents (OSC 52)
- * that it sets are ignored, and links are shown before they are opened.
+ * that it sets are ignored, and links are shown before they are opened. What would keep xterm.js busy for
+ * hours is limited as in the relay.
  *
  * @module
  */
+import { limitEmulator } from "../../screen/emulator_limits.ts";
 import { followColors } from "./colors.ts";
 import { allowStyles } from "./csp.ts";
 import { openSocket, socketUrl } from "./socket.ts";
@@ -62,7 +64,7 @@ export interface PageTerminal {
 /** Output that may wait to be drawn, in bytes; beyond, the connection pauses. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 /** Lines above the screen that can be scrolled back to. */
-const SCROLLBACK = 5000;
+const SCROLLBACK = 1000;
 /** What may be typed until a session is taken over, in UTF-16 units. */
 const MAX_HELD_LENGTH = 64 * 1024;
 /** Sizes come in storms, when a window is dragged or a phone's keyboard slides in. */
@@ -111,6 +113,7 @@ export async function showTerminal(
   });
   terminal.loadAddon(new Unicode11Addon());
   terminal.unicode.activeVersion = "11";
+  limitEmulator(terminal, SCROLLBACK);
   const fit = new FitAddon();
   terminal.loadAddon(fit);
   terminal.open(host);

@@ -1,21 +1,9 @@
 /**
- * Makes `docs/terminal.svg`, the picture in docs/terminal.md: a real terminal session,
- * read with `readScreen()` and drawn as it stands.
- *
- *     deno run -A docs/screenshot.ts
+ * Draws a terminal's screen as an SVG picture.
  *
  * @module
  */
-import {
-  createSession,
-  deleteSession,
-  readScreen,
-  sendKeys,
-  waitFor,
-} from "../mod.ts";
 
-const COLUMNS = 88;
-const ROWS = 20;
 const CELL = { width: 8.4, height: 18 };
 // The palette of xterm, as far as it is used.
 // deno-fmt-ignore
@@ -27,6 +15,7 @@ interface Style {
   fg: string;
   bg: string;
   bold: boolean;
+  dim: boolean;
   inverse: boolean;
 }
 
@@ -34,6 +23,7 @@ const plain = (): Style => ({
   fg: FOREGROUND,
   bg: BACKGROUND,
   bold: false,
+  dim: false,
   inverse: false,
 });
 
@@ -58,7 +48,8 @@ function apply(style: Style, parameters: string): Style {
     const code = codes.shift()!;
     if (code === 0) next = plain();
     else if (code === 1) next.bold = true;
-    else if (code === 22) next.bold = false;
+    else if (code === 2) next.dim = true;
+    else if (code === 22) next.bold = next.dim = false;
     else if (code === 7) next.inverse = true;
     else if (code === 27) next.inverse = false;
     else if (code === 38) next.fg = extended(codes);
@@ -73,8 +64,10 @@ function apply(style: Style, parameters: string): Style {
   return next;
 }
 
+/** For SVG. Blanks become such that no browser joins: not all know `xml:space` any more. */
 const escape = (text: string) =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
+    .replaceAll(" ", "\u00a0");
 
 /** One line with its colours, as rectangles and text. */
 function drawLine(line: string, row: number): string {
@@ -102,64 +95,32 @@ function drawLine(line: string, row: number): string {
       }
       svg += `<text x="${x}" y="${y + 13}" textLength="${width}" fill="${fg}"${
         style.bold ? ' font-weight="bold"' : ""
-      }>${escape(text)}</text>`;
+      }${style.dim ? ' opacity="0.6"' : ""}>${escape(text)}</text>`;
       column += [...text].length;
     }
   }
   return svg;
 }
 
-if (import.meta.main) {
-  const root = Deno.makeTempDirSync();
-  const { id } = await createSession({
-    root,
-    id: "review",
-    kind: "pty",
-    command: [
-      "vim",
-      "-u",
-      "NONE",
-      "-c",
-      "syntax on",
-      "-c",
-      "set bg=dark nu ruler nomodeline",
-      "process/reaper.ts",
-    ],
-    cwd: new URL("..", import.meta.url).pathname,
-    columns: COLUMNS,
-    rows: ROWS,
-  });
-  try {
-    await waitFor(id, { for: "screen", pattern: /The reaper/ }, {
-      root,
-      timeoutMs: 10_000,
-    });
-    await sendKeys(id, ["5", "j", "v", "4", "j"].map((key) => ({ key })), {
-      root,
-    });
-    await waitFor(id, { for: "idle", idleMs: 300 }, {
-      root,
-      timeoutMs: 10_000,
-    });
-    const { lines } = await readScreen(id, { root, ansi: true });
-    const width = COLUMNS * CELL.width + 24;
-    const height = ROWS * CELL.height + 52;
-    const dots = ["#ff5f56", "#ffbd2e", "#27c93f"].map((fill, i) =>
-      `<circle cx="${20 + i * 20}" cy="18" r="6" fill="${fill}"/>`
-    );
-    Deno.writeTextFileSync(
-      new URL("terminal.svg", import.meta.url),
-      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="DejaVu Sans Mono, Menlo, monospace" font-size="14" xml:space="preserve">
+/** A window with the lines of a screen, as `readScreen()` gives them with `ansi`. */
+export function drawScreen(
+  lines: readonly string[],
+  { columns, title }: { readonly columns: number; readonly title: string },
+): string {
+  const width = columns * CELL.width + 24;
+  const height = lines.length * CELL.height + 52;
+  const dots = ["#ff5f56", "#ffbd2e", "#27c93f"].map((fill, i) =>
+    `<circle cx="${20 + i * 20}" cy="18" r="6" fill="${fill}"/>`
+  );
+  const caption = `<text x="${
+    width / 2
+  }" y="22" text-anchor="middle" fill="#888a85" font-size="13">${
+    escape(title)
+  }</text>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="DejaVu Sans Mono, Menlo, monospace" font-size="14">
 <rect width="${width}" height="${height}" rx="8" fill="${BACKGROUND}"/>
-${dots.join("")}<text x="${
-        width / 2
-      }" y="22" text-anchor="middle" fill="#888a85" font-size="13">codex-session attach review</text>
+${dots.join("")}${caption}
 ${lines.map(drawLine).filter(Boolean).join("\n")}
 </svg>
-`,
-    );
-  } finally {
-    await deleteSession(id, { root, force: true, graceMs: 500 });
-    Deno.removeSync(root, { recursive: true });
-  }
+`;
 }

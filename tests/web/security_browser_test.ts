@@ -1,0 +1,83 @@
+/**
+ * What docs/security.md promises of other pages, in a real browser.
+ *
+ * @module
+ */
+import { assertEquals, TestRoot } from "../helpers.ts";
+import { CHROMIUM, openBrowser } from "./browser.ts";
+import { TestServer } from "./page_server.ts";
+
+/** Tries all that a page can; each try ends with what came of it. */
+const ATTACK = `async (target) => {
+  const { port } = new URL(target);
+  const json = { "content-type": "application/json" };
+  const post = { method: "POST", body: "{}", credentials: "include" };
+  const tries = {
+    action: () => fetch(target + "/api/agents", { ...post, headers: json }),
+    form: () => fetch(target + "/api/agents", { ...post, mode: "no-cors" }),
+    page: () => fetch(target + "/", { credentials: "include" }),
+    script: () => fetch(target + "/page.js", { mode: "no-cors" }),
+    socket: () => new Promise((resolve, reject) => {
+      const socket = new WebSocket("ws://127.0.0.1:" + port + "/api/rows");
+      socket.onopen = resolve;
+      socket.onerror = () => reject(new Error("refused"));
+    }),
+    frame: () => new Promise((resolve, reject) => {
+      const frame = document.createElement("iframe");
+      frame.src = target + "/";
+      // Chromium shows an error page, which isn't the page's origin either.
+      frame.onload = () => reject(new Error("refused"));
+      document.body.append(frame);
+    }),
+  };
+  const done = [];
+  for (const [name, run] of Object.entries(tries)) {
+    await run().then(() => done.push(name), () => {});
+  }
+  return done;
+}`;
+
+Deno.test({
+  name: `a link leads to the page, and another page to nothing else${
+    CHROMIUM === undefined ? " (skipped: no Chromium)" : ""
+  }`,
+  ignore: CHROMIUM === undefined,
+  async fn() {
+    await using root = new TestRoot();
+    await using web = new TestServer(root);
+    const { token } = web.server;
+    await using browser = await openBrowser();
+    const file = `${root.dir}/page.html`;
+    const url = `${web.origin}/?token=${token}`;
+    Deno.writeTextFileSync(
+      file,
+      `<!DOCTYPE html><meta http-equiv="refresh" content="0; url=${url}">`,
+    );
+    // As --open does: the browser brings no cookie on the way from another site.
+    const page = await browser.page(`file://${file}`);
+    await page.waitForSelector("#list");
+    assertEquals(page.url(), `${web.origin}/`);
+    assertEquals(await page.evaluate("document.referrer"), "");
+    assertEquals(await page.evaluate("document.cookie"), "");
+    await page.close();
+
+    await using evil = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      () =>
+        new Response(`<a href="${web.origin}/">x</a>`, {
+          headers: { "content-type": "text/html" },
+        }),
+    );
+    // The second one shares the cookie: it is the same site to the browser.
+    for (const host of ["localhost", "127.0.0.1"]) {
+      const other = await browser.page(`http://${host}:${evil.addr.port}/`);
+      const done = await other.evaluate(`(${ATTACK})("${web.origin}")`);
+      assertEquals(done, [], host);
+      await other.click("a");
+      await other.waitForSelector("#list");
+      assertEquals(other.url(), `${web.origin}/`);
+      await other.close();
+    }
+    assertEquals(web.reports, []);
+  },
+});
