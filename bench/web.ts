@@ -377,6 +377,9 @@ async function idle(effort: Effort): Promise<Table> {
     title: "web: the idle server, with 100 live sessions",
     columns: ["", "CPU in ms/s", "wake-ups/s", "PSS in MB", "target"],
     rows,
-    notes: browser === undefined ? [NO_BROWSER] : [],
+    notes: [
+      "once a minute all sessions are looked at: in a short run that is in the figure, or not",
+      ...browser === undefined ? [NO_BROWSER] : [],
+    ],
   };
 }
