@@ -70,6 +70,8 @@ const SCROLLBACK = 1000;
 const MAX_HELD_LENGTH = 64 * 1024;
 /** Sizes come in storms, when a window is dragged or a phone's keyboard slides in. */
 const FIT_AFTER_MS = 60;
+/** Attaching draws for so long, at first. */
+const FIRST_DRAW_MS = 300;
 /** What a mouse, a finger or the focus makes a terminal send. It takes nothing over. */
 // deno-lint-ignore no-control-regex
 const POINTING = /^\x1b\[(?:<|M|[IO]$)/;
@@ -167,6 +169,7 @@ export async function showTerminal(
       isFirst = false;
       // Attaching moves a user's own screen out of the way. Here is none: no blank lines above.
       terminal.options.scrollback = 0;
+      fitSoon(FIRST_DRAW_MS);
       terminal.write(RESET);
       if (!isLastScreen) {
         terminal.options.disableStdin = readOnly;
@@ -176,7 +179,6 @@ export async function showTerminal(
     waitingBytes += bytes.length;
     terminal.write(bytes, () => {
       waitingBytes -= bytes.length;
-      terminal.options.scrollback = SCROLLBACK;
       catchUp();
     });
     if (waitingBytes > MAX_WAITING_BYTES) {
@@ -238,13 +240,13 @@ export async function showTerminal(
   }
 
   let fitting: ReturnType<typeof setTimeout> | undefined;
-  function fitSoon(): void {
+  function fitSoon(ms = FIT_AFTER_MS): void {
     clearTimeout(fitting);
     fitting = setTimeout(() => {
       // Without lines above there is no scrollbar, for a moment only.
       terminal.options.scrollback = SCROLLBACK;
       if (host.clientWidth > 0) fit.fit();
-    }, FIT_AFTER_MS);
+    }, ms);
   }
 
   // The program's questions are answered by the same event; only the user takes a session over.
@@ -268,7 +270,7 @@ export async function showTerminal(
     paste(event.clipboardData?.getData("text/plain") ?? "");
   }, { capture: true, signal });
   scrollByFinger(host, signal);
-  const observer = new ResizeObserver(fitSoon);
+  const observer = new ResizeObserver(() => fitSoon());
   observer.observe(host);
   document.addEventListener("visibilitychange", catchUp, { signal });
 
