@@ -194,11 +194,13 @@ export async function startDemo(
   }
   for (const demo of DEMOS) {
     const { id, command, kind = "exec", labels, cwd } = demo;
+    const isAgent = command[0] !== "npm";
     Deno.writeTextFileSync(`${folder}/play/${id}`, script(demo));
     await createSession({
       ...{ root, id, command, kind, labels, cwd: `${folder}/${cwd}` },
       env: { PATH: `${folder}/bin:${Deno.env.get("PATH")}` },
       ...(kind === "pty" && size),
+      ...(isAgent && { prompt: command.at(-1)! }),
     });
   }
   for (const demo of DEMOS) await settle(root, demo);

@@ -223,8 +223,9 @@ Deno.test({
         : ended;
     const play = async (scene: Scene) => {
       for (const line of EXAMPLES) {
-        // doctor tells of the machine, not of its example; attach alone may ask.
-        if (sceneOf(line) !== scene || / doctor|attach$/.test(line)) continue;
+        // doctor tells of the machine, not of its example; attach alone may ask; web serves on.
+        if (sceneOf(line) !== scene) continue;
+        if (/ (doctor|web)\b|attach$/.test(line)) continue;
         const [code, output] = / --for (turn|status)/.test(line)
           ? await scene.runTold(line)
           : / web( |$)/.test(line)
