@@ -16,6 +16,7 @@ import {
   waitFor,
 } from "../mod.ts";
 import { CHROMIUM, openBrowser } from "../tests/web/browser.ts";
+import { folderOf } from "../web/gate.ts";
 import { startServer } from "../web/server.ts";
 import { startDemo } from "./demo_sessions.ts";
 import { drawScreen } from "./draw_screen.ts";
@@ -93,10 +94,11 @@ async function web(root: string): Promise<void> {
     ...{ version: "0.1.0", readOnly: false, report: console.error },
   });
   const { port, token } = server;
-  const url = `http://127.0.0.1:${port}/`;
+  const origin = `http://127.0.0.1:${port}`;
+  const url = `${origin}${folderOf(token!)}/`;
   try {
     await using browser = await openBrowser();
-    const page = await browser.page(`${url}?token=${token}`, {
+    const page = await browser.page(`${origin}/?token=${token}`, {
       width: 1200,
       height: 760,
     });

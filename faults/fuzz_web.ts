@@ -29,6 +29,7 @@ import {
 } from "./fuzz_mcp.ts";
 import { judge } from "./judgement.ts";
 import { anything, damage, junk } from "./noise.ts";
+import { folderOf } from "../web/gate.ts";
 import { pause, until, World } from "./world.ts";
 
 /** Who sends the requests. */
@@ -113,7 +114,10 @@ class Requests {
     const method = kind === "action"
       ? "POST"
       : this.#mostly("GET", ["POST", "HEAD", "PUT", "OPTIONS", "CONNECT"]);
-    const path = this.#path(kind, own);
+    // Nobody but who has a token knows its folder.
+    const folder = this.#mostly(folderOf(own), ["", "/", "/12345678"]);
+    const asked = this.#path(kind, own);
+    const path = asked.startsWith("/?token=") ? asked : folder + asked;
     const body = method === "POST" ? this.#body() : undefined;
     const upgrade = kind === "socket" && this.#mostly(true, [false]);
     const headers: [string, string | undefined][] = [
@@ -122,7 +126,7 @@ class Requests {
       ["Sec-Fetch-Site", site],
       [
         "Cookie",
-        cookie && `a=b; codex_session_${port}=${cookie}; ${this.#scrap()}`,
+        cookie && `a=b; codex_session=${cookie}; ${this.#scrap()}`,
       ],
       [
         "Content-Type",
@@ -283,7 +287,7 @@ class Requests {
 /** Links of other sites may lead to the page. */
 function leadsToPage(path: string): boolean {
   const url = `http://127.0.0.1${path}`;
-  return URL.canParse(url) && new URL(url).pathname === "/";
+  return URL.canParse(url) && /^\/([\w-]{8}\/)?$/.test(new URL(url).pathname);
 }
 
 /** Sends one request; what is wrong with the answer. */
@@ -431,9 +435,9 @@ async function fuzzWeb(
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  const headers = { cookie: `codex_session_${told.port}=${told.token}` };
+  const headers = { cookie: `codex_session=${told.token}` };
   try {
-    const url = `http://127.0.0.1:${told.port}/`;
+    const url = `http://127.0.0.1:${told.port}${folderOf(told.token)}/`;
     const { status, body } = await fetch(url, { headers });
     await body?.cancel();
     if (status !== 200) complain(`the page has status ${status} at the end`);

@@ -5,7 +5,10 @@
  * Any page in the user's browser can send requests to 127.0.0.1, and any user of the machine can.
  * So each request must carry a cookie with this run's token, be meant for this server (`Host`: a
  * hostile page may give its own name our address), and come from no other page (`Origin`,
- * `Sec-Fetch-Site`: other ports of this host share our cookie).
+ * `Sec-Fetch-Site`: other ports of this host are the same site).
+ *
+ * Browsers send a cookie to every port of its host, to a program of an agent perhaps. So the cookie
+ * belongs to a folder with a name that nobody can guess, and goes nowhere else (RFC 6265, 5.1.4).
  *
  * @module
  */
@@ -33,8 +36,10 @@ export interface Refusal {
 /** A request that is let in. */
 export interface Admission {
   readonly access: Access;
-  /** Its path and query. The host in it means nothing. */
+  /** Its path in the page's folder, and its query. The host in it means nothing. */
   readonly url: URL;
+  /** The page's folder, `/NAME`. */
+  readonly folder: string;
   /** The cookie to set, if the request has brought the token in its URL. */
   readonly cookie?: string;
 }
@@ -57,7 +62,9 @@ export function admit(request: Request, gate: Gate): Admission | Refusal {
   if (url === undefined) {
     return { status: 400, reason: "The request names no path." };
   }
-  const isVisit = method === "GET" && url.pathname === "/";
+  const [, folder = "", path = url.pathname] = IN_FOLDER.exec(url.pathname) ??
+    [];
+  const isVisit = method === "GET" && path === "/";
   if (!comesFromHere(headers, { host: asked!, isVisit })) {
     return { status: 403, reason: "Another page asks for this." };
   }
@@ -65,18 +72,30 @@ export function admit(request: Request, gate: Gate): Admission | Refusal {
   if (isAction && !headers.has("origin")) {
     return { status: 403, reason: "The request doesn't tell its origin." };
   }
-  const name = `codex_session_${host.port}`;
-  const shown = isVisit ? url.searchParams.get("token") : null;
-  const shownAccess = shown === null ? undefined : accessBy(shown, gate);
-  if (shownAccess !== undefined) {
-    const cookie = `${name}=${shown}; HttpOnly; SameSite=Strict; Path=/`;
-    return { access: shownAccess, url, cookie };
+  const isArrival = isVisit && folder === "";
+  const token = isArrival
+    ? url.searchParams.get("token") ?? ""
+    : tokenFor(folder, headers.get("cookie") ?? "");
+  const access = accessBy(token, gate);
+  if (access === undefined) return { status: 401, reason: NO_TOKEN };
+  if (isArrival) {
+    const folder = folderOf(token);
+    const cookie =
+      `${COOKIE}=${token}; HttpOnly; SameSite=Strict; Path=${folder}/`;
+    return { access, url, folder, cookie };
   }
-  // Also of a visit with an old token: its user may have come with the right one before.
-  const access = accessByCookie(headers.get("cookie") ?? "", name, gate);
-  return access === undefined
-    ? { status: 401, reason: NO_TOKEN }
-    : { access, url };
+  url.pathname = path;
+  return { access, url, folder };
+}
+
+const COOKIE = "codex_session";
+
+/** A path in a folder that may be the page's. */
+const IN_FOLDER = /^(\/[\w-]{8})(\/.*)$/;
+
+/** The folder of the page for a token. The rest of the token stays a secret: 210 bits. */
+export function folderOf(token: string): string {
+  return `/${token.slice(0, 8)}`;
 }
 
 const WRONG_HOST =
@@ -138,17 +157,12 @@ function comesFromHere(
   return site === "same-origin" || site === "none" || isVisit;
 }
 
-/** What the cookies allow. Other servers of the host can add cookies, which then don't count. */
-function accessByCookie(
-  cookies: string,
-  name: string,
-  gate: Gate,
-): Access | undefined {
-  const all = cookies.split(";").map((one) => one.trim())
-    .filter((one) => one.startsWith(`${name}=`))
-    .map((one) => accessBy(one.slice(name.length + 1), gate));
-  return all.find((access) => access === "full") ??
-    all.find((access) => access === "look");
+/** The token for a folder among the cookies; others are of other servers of the host. */
+function tokenFor(folder: string, cookies: string): string {
+  const tokens = cookies.split(";").map((one) => one.trim())
+    .filter((one) => one.startsWith(`${COOKIE}=`))
+    .map((one) => one.slice(COOKIE.length + 1));
+  return tokens.find((token) => folderOf(token) === folder) ?? "";
 }
 
 function accessBy(token: string, gate: Gate): Access | undefined {

@@ -52,10 +52,10 @@ export function giveJson(status: number, value: unknown): Response {
   });
 }
 
-/** Sends the browser to the page, with a cookie. */
-export function goToPage(cookie?: string): Response {
+/** Sends the browser to the page in its folder, with a cookie. */
+export function goToPage(folder: string, cookie?: string): Response {
   return respond(303, null, {
-    location: "/",
+    location: `${folder}/`,
     ...(cookie !== undefined && { "set-cookie": cookie }),
   });
 }
@@ -70,10 +70,11 @@ export function refuse(
 ): Response {
   if (method !== "GET" || status !== 401) return tell(status, reason);
   const { pathname, search } = new URL(url);
-  if (pathname !== "/" || search !== "") return tell(status, reason);
+  const isPage = pathname !== "/" && pathname.endsWith("/");
+  if (!isPage || search !== "") return tell(status, reason);
   return respond(
     status,
-    `<!DOCTYPE html><meta http-equiv="refresh" content="0; url=/${AGAIN}"><title>codex-session</title><p>${reason}</p>\n`,
+    `<!DOCTYPE html><meta http-equiv="refresh" content="0; url=${AGAIN}"><title>codex-session</title><p>${reason}</p>\n`,
     { "content-type": "text/html; charset=utf-8" },
   );
 }

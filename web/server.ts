@@ -125,14 +125,14 @@ export function startServer(options: ServerOptions): PageServer {
   function answer(request: Request): Response | Promise<Response> {
     const admission = admit(request, gate);
     if ("status" in admission) return refuse(request, admission);
-    const { access, url, cookie } = admission;
+    const { access, url, folder, cookie } = admission;
     const { pathname: path, search, searchParams: query } = url;
     if (request.method === "POST") return run(request, path, access);
     if (cookie !== undefined) {
       visited.resolve();
-      return goToPage(cookie);
+      return goToPage(folder, cookie);
     }
-    if (path === "/" && search !== "") return goToPage();
+    if (path === "/" && search !== "") return goToPage(folder);
     try {
       const converse = conversationAt(path, query, access);
       if (converse === undefined) return giveFile(request, path);

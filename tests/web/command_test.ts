@@ -1,3 +1,4 @@
+import { folderOf } from "../../web/gate.ts";
 import {
   assert,
   assertEquals,
@@ -95,11 +96,11 @@ Deno.test("web --json prints one line, and SIGTERM stops it, viewers or not", as
   assert(readOnlyUrl !== url);
   assertEquals(pid, web.child.pid);
   const headers = {
-    cookie: `codex_session_${port}=${token}`,
+    cookie: `codex_session=${token}`,
     origin: `http://127.0.0.1:${port}`,
   };
   const viewer = new WebSocket(
-    `ws://127.0.0.1:${port}/api/rows`,
+    `ws://127.0.0.1:${port}${folderOf(token)}/api/rows`,
     { headers } as unknown as string[],
   );
   await new Promise((wake) => viewer.onmessage = wake);
@@ -117,11 +118,11 @@ Deno.test("web --read-only has no token that may change something", async () => 
   const { url, readOnlyUrl, port, token, readOnly } = await web.json();
   assertEquals([readOnly, url], [true, readOnlyUrl]);
   const origin = `http://127.0.0.1:${port}`;
-  const response = await fetch(`${origin}/api/start`, {
+  const response = await fetch(`${origin}${folderOf(token)}/api/start`, {
     method: "POST",
     headers: {
       ...{ origin, "content-type": "application/json" },
-      cookie: `codex_session_${port}=${token}`,
+      cookie: `codex_session=${token}`,
     },
     body: JSON.stringify({ command: ["true"] }),
   });
@@ -268,11 +269,11 @@ Deno.test("web may be killed at any time: the sessions don't notice", async () =
   await using web = new Running(root, ["--port", "0", "--json"]);
   const { port, token } = await web.json();
   const origin = `http://127.0.0.1:${port}`;
-  const response = await fetch(`${origin}/api/start`, {
+  const response = await fetch(`${origin}${folderOf(token)}/api/start`, {
     method: "POST",
     headers: {
       ...{ origin, "content-type": "application/json" },
-      cookie: `codex_session_${port}=${token}`,
+      cookie: `codex_session=${token}`,
     },
     body: JSON.stringify({ id: "a", command: ["sleep", "600"] }),
   });
@@ -338,15 +339,15 @@ Deno.test("web starts with the permissions that docs/permissions.md names", asyn
   const { value } = await out.read();
   const { port, token } = JSON.parse(new TextDecoder().decode(value));
   const origin = `http://127.0.0.1:${port}`;
-  const headers = { origin, cookie: `codex_session_${port}=${token}` };
+  const headers = { origin, cookie: `codex_session=${token}` };
   const list = new WebSocket(
-    `ws://127.0.0.1:${port}/api/rows`,
+    `ws://127.0.0.1:${port}${folderOf(token)}/api/rows`,
     { headers } as unknown as string[],
   );
   const messages: string[] = [];
   list.onmessage = ({ data }) => messages.push(data);
   await until(() => messages.length === 2, "the list");
-  const response = await fetch(`${origin}/api/start`, {
+  const response = await fetch(`${origin}${folderOf(token)}/api/start`, {
     method: "POST",
     headers: { ...headers, "content-type": "application/json" },
     body: JSON.stringify({ command: ["true"] }),

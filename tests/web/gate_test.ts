@@ -1,8 +1,9 @@
-import { type Access, admit, type Gate } from "../../web/gate.ts";
+import { type Access, admit, folderOf, type Gate } from "../../web/gate.ts";
 import { assertEquals } from "../helpers.ts";
 
 const TOKEN = "t".repeat(43);
 const LOOK = "l".repeat(43);
+const LOOK_FOLDER = folderOf(LOOK);
 const GATE: Gate = { token: TOKEN, lookToken: LOOK, host: "127.0.0.1" };
 const HERE = "127.0.0.1:7171";
 
@@ -10,22 +11,30 @@ interface Asked {
   readonly method?: string;
   readonly path?: string;
   readonly gate?: Gate;
+  /** The page's folder; by default the one of the token. */
+  readonly folder?: string;
   /** Null leaves one out. */
   readonly headers?: Readonly<Record<string, string | null>>;
 }
 
 /** What comes of a request, which is right but for what is given: its access, or the status. */
 function outcome(
-  { method = "GET", path = "/", gate = GATE, headers = {} }: Asked,
+  {
+    method = "GET",
+    path = "/",
+    gate = GATE,
+    folder = folderOf(TOKEN),
+    headers = {},
+  }: Asked,
 ): Access | number {
   const all = {
     host: HERE,
-    cookie: `codex_session_7171=${TOKEN}`,
+    cookie: `codex_session=${TOKEN}`,
     ...(method === "POST" && { origin: `http://${HERE}` }),
     ...headers,
   };
   const given = Object.entries(all).filter(([, value]) => value !== null);
-  const request = new Request(`http://${HERE}${path}`, {
+  const request = new Request(`http://${HERE}${folder}${path}`, {
     method,
     headers: given as [string, string][],
   });
@@ -37,20 +46,22 @@ Deno.test("admit() takes a request with the cookie of this run only", () => {
   assertEquals(outcome({}), "full");
   const withCookie = (cookie: string | null) =>
     outcome({ headers: { cookie } });
-  assertEquals(withCookie(`codex_session_7171=${LOOK}`), "look");
-  assertEquals(withCookie(`a=b; codex_session_7171=${TOKEN}; c`), "full");
+  const look = { cookie: `codex_session=${LOOK}` };
+  assertEquals(outcome({ folder: LOOK_FOLDER, headers: look }), "look");
+  assertEquals(withCookie(`a=b; codex_session=${TOKEN}; c`), "full");
   for (
     const wrong of [
-      ...[null, "", "=", ";;", TOKEN, `codex_session_7171`],
+      ...[null, "", "=", ";;", TOKEN, `codex_session`],
       ...[
-        "codex_session_7171=",
-        `codex_session_7171=${TOKEN}x`,
-        `codex_session_7171=${TOKEN.slice(1)}`,
-        `codex_session_7171=${TOKEN.toUpperCase()}`,
+        "codex_session=",
+        `codex_session=${TOKEN}x`,
+        `codex_session=${TOKEN.slice(1)}`,
+        `codex_session=${TOKEN.toUpperCase()}`,
         `codex_session_7172=${TOKEN}`,
-        `xcodex_session_7171=${TOKEN}`,
-        "codex_session_7171=null",
-        "codex_session_7171=undefined",
+        `codex_session=${LOOK}`,
+        `xcodex_session=${TOKEN}`,
+        "codex_session=null",
+        "codex_session=undefined",
       ],
     ]
   ) assertEquals(withCookie(wrong), 401, String(wrong));
@@ -58,16 +69,17 @@ Deno.test("admit() takes a request with the cookie of this run only", () => {
 
 Deno.test("admit() lets no cookie that another server has set hide the right one", () => {
   const cookie =
-    `codex_session_7171=x; codex_session_7171=${LOOK}; codex_session_7171=${TOKEN}`;
+    `codex_session=x; codex_session=${LOOK}; codex_session=${TOKEN}`;
   assertEquals(outcome({ headers: { cookie } }), "full");
 });
 
 Deno.test("admit() takes no full token when nothing may be changed", () => {
   const gate = { ...GATE, token: null };
   assertEquals(outcome({ gate }), 401);
-  const cookie = `codex_session_7171=${LOOK}`;
-  assertEquals(outcome({ gate, headers: { cookie } }), "look");
-  const empty = "codex_session_7171=null";
+  const folder = LOOK_FOLDER;
+  const cookie = `codex_session=${LOOK}`;
+  assertEquals(outcome({ gate, folder, headers: { cookie } }), "look");
+  const empty = "codex_session=null";
   assertEquals(outcome({ gate, headers: { cookie: empty } }), 401);
 });
 
@@ -83,7 +95,7 @@ Deno.test("admit() makes the token of a URL a cookie, at / only", () => {
     [verdict.access, verdict.cookie],
     [
       "look",
-      `codex_session_7171=${LOOK}; HttpOnly; SameSite=Strict; Path=/`,
+      `codex_session=${LOOK}; HttpOnly; SameSite=Strict; Path=${LOOK_FOLDER}/`,
     ],
   );
   for (
@@ -99,24 +111,31 @@ Deno.test("admit() makes the token of a URL a cookie, at / only", () => {
   ) assertEquals("status" in other && other.status, 401);
 });
 
-Deno.test("admit() goes by the cookie when the token of a URL is an old one", () => {
-  assertEquals(outcome({ path: "/?token=old" }), "full");
-  const headers = { cookie: null };
-  assertEquals(outcome({ path: "/?token=old", headers }), 401);
+Deno.test("admit() takes a cookie in its own folder only", () => {
+  const folders = ["", "/", "/other678", LOOK_FOLDER, folderOf(TOKEN) + "x"];
+  for (const folder of folders) {
+    for (const path of ["/", "/page.js", "/api/rows"]) {
+      assertEquals(outcome({ folder, path }), 401, folder + path);
+    }
+  }
+  assertEquals(outcome({ folder: "", path: "/?token=old" }), 401);
 });
 
-Deno.test("admit() names the cookie by the port that the browser knows, a tunnel's perhaps", () => {
-  const asked = (host: string, cookie: string) =>
-    outcome({ headers: { host, cookie: `${cookie}=${TOKEN}` } });
-  assertEquals(asked("localhost:9000", "codex_session_9000"), "full");
-  assertEquals(asked("localhost:9000", "codex_session_7171"), 401);
-  assertEquals(asked("localhost", "codex_session_80"), "full");
+Deno.test("admit() gives the path in the folder", () => {
+  const at = (path: string) => {
+    const headers = { host: HERE, cookie: `codex_session=${TOKEN}` };
+    const url = `http://${HERE}${folderOf(TOKEN)}${path}`;
+    const verdict = admit(new Request(url, { headers }), GATE);
+    return "status" in verdict ? verdict : verdict.url.pathname;
+  };
+  assertEquals(at("/"), "/");
+  assertEquals(at("/api/log?id=a"), "/api/log");
+  assertEquals(at("//evil.example/x"), "//evil.example/x");
 });
 
 Deno.test("admit() refuses a name that is not this server's", () => {
   const at = (host: string | null, listens = "127.0.0.1") => {
-    const port = /:(\d+)$/.exec(host ?? "")?.[1] ?? "80";
-    const cookie = `codex_session_${port}=${TOKEN}`;
+    const cookie = `codex_session=${TOKEN}`;
     const gate = { ...GATE, host: listens };
     return outcome({ gate, headers: { host, cookie } });
   };

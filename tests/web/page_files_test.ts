@@ -38,7 +38,7 @@ Deno.test("FILES loads nothing from elsewhere, and has a place for the nonce", a
     await unpackAll(FILES);
   assert(page!.includes('nonce="{{NONCE}}"'));
   const addresses = [...page!.matchAll(/\b(?:href|src)="([^"#]+)"/g)]
-    .map(([, address]) => address!);
+    .map(([, address]) => `/${address}`);
   assertEquals(addresses.filter((address) => !(address in FILES)), []);
   assert(!/url\(|@import/.test(styles! + more!));
 });

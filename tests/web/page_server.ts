@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { folderOf } from "../../web/gate.ts";
 import { type PageServer, startServer } from "../../web/server.ts";
 import { TestRoot } from "../helpers.ts";
 
@@ -31,15 +32,24 @@ export class TestServer implements AsyncDisposable {
 
   /** The headers of the page's own requests; without a token, those of nobody. */
   headers(token: string | null = this.server.token): Record<string, string> {
-    const cookie = `codex_session_${this.server.port}=${token}`;
+    const cookie = `codex_session=${token}`;
     return { origin: this.origin, ...(token !== null && { cookie }) };
+  }
+
+  /** A path of the page as the server knows it: in the folder of the token that is in a cookie. */
+  path(path: string, { cookie }: Readonly<Record<string, string>>): string {
+    if (path.startsWith("/?token=")) return path;
+    const { token, lookToken } = this.server;
+    const own = cookie?.split("=")[1] ?? token ?? lookToken;
+    return folderOf(own) + path;
   }
 
   get(
     path: string,
     headers: Readonly<Record<string, string>> = this.headers(),
   ): Promise<Response> {
-    return fetch(this.origin + path, { headers, redirect: "manual" });
+    const url = this.origin + this.path(path, headers);
+    return fetch(url, { headers, redirect: "manual" });
   }
 
   post(
@@ -47,7 +57,7 @@ export class TestServer implements AsyncDisposable {
     body: BodyInit,
     headers: Readonly<Record<string, string>> = this.headers(),
   ): Promise<Response> {
-    return fetch(`${this.origin}/api/${name}`, {
+    return fetch(this.origin + this.path(`/api/${name}`, headers), {
       method: "POST",
       headers: { "content-type": "application/json", ...headers },
       body,
@@ -69,7 +79,7 @@ export class TestServer implements AsyncDisposable {
   /** Opens a socket of the page. */
   socket(path: string, headers = this.headers()): WebSocket {
     return new WebSocket(
-      `ws://${this.host}${path}`,
+      `ws://${this.host}${this.path(path, headers)}`,
       { headers } as unknown as string[],
     );
   }

@@ -4,12 +4,12 @@
  * @module
  */
 import { assertEquals, TestRoot } from "../helpers.ts";
+import { folderOf } from "../../web/gate.ts";
 import { CHROMIUM, openBrowser } from "./browser.ts";
 import { TestServer } from "./page_server.ts";
 
 /** Tries all that a page can; each try ends with what came of it. */
 const ATTACK = `async (target) => {
-  const { port } = new URL(target);
   const json = { "content-type": "application/json" };
   const post = { method: "POST", body: "{}", credentials: "include" };
   const tries = {
@@ -18,7 +18,7 @@ const ATTACK = `async (target) => {
     page: () => fetch(target + "/", { credentials: "include" }),
     script: () => fetch(target + "/page.js", { mode: "no-cors" }),
     socket: () => new Promise((resolve, reject) => {
-      const socket = new WebSocket("ws://127.0.0.1:" + port + "/api/rows");
+      const socket = new WebSocket(target.replace("http", "ws") + "/api/rows");
       socket.onopen = resolve;
       socket.onerror = () => reject(new Error("refused"));
     }),
@@ -49,6 +49,7 @@ Deno.test({
     await using browser = await openBrowser();
     const file = `${root.dir}/page.html`;
     const url = `${web.origin}/?token=${token}`;
+    const target = web.origin + folderOf(token!);
     Deno.writeTextFileSync(
       file,
       `<!DOCTYPE html><meta http-equiv="refresh" content="0; url=${url}">`,
@@ -56,28 +57,33 @@ Deno.test({
     // As --open does: the browser brings no cookie on the way from another site.
     const page = await browser.page(`file://${file}`);
     await page.waitForSelector("#list");
-    assertEquals(page.url(), `${web.origin}/`);
+    assertEquals(page.url(), `${target}/`);
     assertEquals(await page.evaluate("document.referrer"), "");
     assertEquals(await page.evaluate("document.cookie"), "");
     await page.close();
 
+    const cookies: (string | null)[] = [];
     await using evil = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },
-      () =>
-        new Response(`<a href="${web.origin}/">x</a>`, {
+      ({ headers }) => {
+        cookies.push(headers.get("cookie"));
+        return new Response(`<a href="${target}/">x</a>`, {
           headers: { "content-type": "text/html" },
-        }),
+        });
+      },
     );
-    // The second one shares the cookie: it is the same site to the browser.
+    // Even if they know the page's folder. The second one is the same site to the browser.
     for (const host of ["localhost", "127.0.0.1"]) {
       const other = await browser.page(`http://${host}:${evil.addr.port}/`);
-      const done = await other.evaluate(`(${ATTACK})("${web.origin}")`);
+      const done = await other.evaluate(`(${ATTACK})("${target}")`);
       assertEquals(done, [], host);
       await other.click("a");
       await other.waitForSelector("#list");
-      assertEquals(other.url(), `${web.origin}/`);
+      assertEquals(other.url(), `${target}/`);
       await other.close();
     }
+    // A browser sends a cookie to all ports of its host, but not to other folders.
+    assertEquals(new Set(cookies), new Set([null]));
     assertEquals(web.reports, []);
   },
 });

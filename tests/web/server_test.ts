@@ -1,10 +1,10 @@
+import { folderOf } from "../../web/gate.ts";
 import { createSession } from "../../session/create.ts";
 import { getSession } from "../../session/find.ts";
 import { deleteSession } from "../../session/stop.ts";
 import {
   assert,
   assertEquals,
-  assertMatch,
   assertStringIncludes,
   TestRoot,
   until,
@@ -42,8 +42,10 @@ Deno.test("startServer() gives the page for the token, and the rest of its files
   const first = await web.get(`/?token=${web.server.token}`, {});
   await first.body?.cancel();
   const cookie = first.headers.get("set-cookie")!;
-  assertEquals([first.status, first.headers.get("location")], [303, "/"]);
-  assertMatch(cookie, /; HttpOnly; SameSite=Strict; Path=\/$/);
+  const folder = folderOf(web.server.token!);
+  const location = `${folder}/`;
+  assertEquals([first.status, first.headers.get("location")], [303, location]);
+  assert(cookie.endsWith(`; HttpOnly; SameSite=Strict; Path=${location}`));
   await web.server.visited;
   const page = await web.get("/", { cookie: cookie.split(";")[0]! });
   assertEquals(page.status, 200);
@@ -54,8 +56,8 @@ Deno.test("startServer() gives the page for the token, and the rest of its files
   assertStringIncludes(policy, `'nonce-${nonce}'`);
   const again = await (await web.get("/")).text();
   assert(!again.includes(nonce!), "each page has a nonce of its own");
-  const paths = [...html.matchAll(/(?:src|href)="(\/[^"]+)"/g)]
-    .map(([, path]) => path!);
+  const paths = [...html.matchAll(/(?:src|href)="([^"#]+)"/g)]
+    .map(([, path]) => `/${path}`);
   assert(paths.length >= 3);
   for (const path of paths) {
     const file = await web.get(path);
@@ -84,10 +86,14 @@ Deno.test("startServer() lets a visit by another site's link in by a second one"
   const first = await web.get("/", link);
   assertEquals(first.status, 401);
   const [, next] = /content="0; url=([^"]+)"/.exec(await first.text()) ?? [];
-  const second = await web.get(next!);
+  const second = await web.get(`/${next}`);
   await second.body?.cancel();
-  assertEquals([second.status, second.headers.get("location")], [303, "/"]);
-  const stranger = await web.get(next!, {});
+  const location = `${folderOf(web.server.token!)}/`;
+  assertEquals([second.status, second.headers.get("location")], [
+    303,
+    location,
+  ]);
+  const stranger = await web.get(`/${next}`, {});
   assert(!(await stranger.text()).includes("refresh"), "no circle");
 });
 

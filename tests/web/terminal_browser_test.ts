@@ -167,9 +167,10 @@ const TESTS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       assertEquals(await page.evaluate(SCREEN), before);
       // The new server's URL, in another tab of the same browser.
       const other = await page.browserContext().newPage();
+      const moved = page.waitForNavigation();
       await other.goto(stage.url("none"));
+      await moved;
       await page.bringToFront();
-      await shows(page, WORD, /^$/);
       await shows(page, SCREEN, /^ready\ngot one/);
       await typeInto(page, "three\n");
       await shows(page, SCREEN, /got three/);

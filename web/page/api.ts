@@ -47,7 +47,7 @@ export const api: Api = {
 
 async function request(action: string, args: unknown): Promise<Response> {
   try {
-    return await fetch(`/api/${action}`, {
+    return await fetch(`api/${action}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(args),
@@ -55,6 +55,19 @@ async function request(action: string, args: unknown): Promise<Response> {
   } catch (cause) {
     throw new ApiError("offline", "The server can't be reached.", { cause });
   }
+}
+
+/** The address of a socket of the server. Values that are undefined are left out. */
+export function socketUrl(
+  path: string,
+  query: Readonly<Record<string, string | number | undefined>> = {},
+): string {
+  const url = new URL(path, location.href.replace("http", "ws"));
+  url.hash = "";
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  }
+  return url.href;
 }
 
 /** The object in a response; an empty one if it isn't JSON. */

@@ -9,7 +9,8 @@
  */
 import { make, setText } from "./dom.ts";
 import { LogSearch } from "./log_search.ts";
-import { openSocket, socketUrl } from "./socket.ts";
+import { socketUrl } from "./api.ts";
+import { openSocket } from "./socket.ts";
 import type { Connection } from "./terminal.ts";
 
 /** Which log, and whom to tell. */
@@ -99,7 +100,7 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
   setFollowing(true);
 
   const socket = openSocket({
-    url: () => socketUrl("/api/log", { id, born }),
+    url: () => socketUrl("api/log", { id, born }),
     onOpen: () => isNew = true,
     onMessage(message) {
       if (isNew) begin();

@@ -22,6 +22,7 @@ import { forgetNotification, notify, offerNotifications } from "./notify.ts";
 import { read, remember } from "./remember.ts";
 import { type Connection, connectRows, type Hello } from "./rows.ts";
 import { actionsOf, BUTTONS, showView, type View } from "./view.ts";
+import { followSuccessor } from "./successor.ts";
 
 /** How long a word on what was done stays. */
 const NOTICE_MS = 4000;
@@ -39,6 +40,7 @@ let expected: string | null = null;
 let view: View | null = null;
 let noticeTimer: ReturnType<typeof setTimeout> | undefined;
 let lostTimer: ReturnType<typeof setTimeout> | undefined;
+let isOffline = true;
 
 const list = showList(byId("list"), {
   onShown: (ids) => rows.look(withOpen(ids)),
@@ -52,6 +54,7 @@ const list = showList(byId("list"), {
 const rows = connectRows({
   onConnection: showConnection,
   onHello(next) {
+    if (hello === null) followSuccessor(() => isOffline);
     // A newer server has a newer page.
     const isNewer = hello !== null && hello.version !== next.version;
     if (isNewer && !isDialogOpen()) location.reload();
@@ -257,6 +260,7 @@ function showTitle(): void {
 }
 
 function showConnection(connection: Connection): void {
+  isOffline = connection !== "open";
   clearTimeout(lostTimer);
   const text = {
     connecting: "",

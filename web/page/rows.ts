@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { socketUrl } from "./api.ts";
 import type { Row } from "../../views/row.ts";
 
 /** `refused`: the server is there and doesn't know this browser. */
@@ -85,9 +86,7 @@ export function connectRows(listener: RowsListener): Rows {
 
   function connect(): void {
     clearTimeout(timer);
-    const own = new WebSocket(
-      `${location.origin.replace("http", "ws")}/api/rows`,
-    );
+    const own = new WebSocket(socketUrl("api/rows"));
     socket = own;
     own.onmessage = ({ data }) => take(JSON.parse(data));
     own.onclose = async () => {
@@ -133,7 +132,7 @@ export function connectRows(listener: RowsListener): Rows {
 /** Whether the server is there but lets this browser in no longer. A failed WebSocket doesn't tell. */
 async function refuses(): Promise<boolean> {
   try {
-    const { status } = await fetch("/", { cache: "no-store" });
+    const { status } = await fetch("./", { cache: "no-store" });
     return status === 401;
   } catch {
     return false;

@@ -40,18 +40,6 @@ export interface LastingSocket {
   close(): void;
 }
 
-/** The address of a server's socket. Values that are undefined are left out. */
-export function socketUrl(
-  path: string,
-  query: Readonly<Record<string, string | number | undefined>>,
-): string {
-  const url = new URL(path, location.origin.replace("http", "ws"));
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) url.searchParams.set(name, String(value));
-  }
-  return url.href;
-}
-
 /** Connects, and stays connected. */
 export function openSocket(options: SocketOptions): LastingSocket {
   const over = new AbortController();

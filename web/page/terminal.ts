@@ -14,7 +14,8 @@
 import { limitEmulator } from "../../screen/emulator_limits.ts";
 import { followColors } from "./colors.ts";
 import { allowStyles } from "./csp.ts";
-import { openSocket, socketUrl } from "./socket.ts";
+import { socketUrl } from "./api.ts";
+import { openSocket } from "./socket.ts";
 
 /** How a terminal or a log is connected. */
 export type Connection =
@@ -137,7 +138,7 @@ export async function showTerminal(
 
   const socket = openSocket({
     url: () =>
-      socketUrl("/api/attach", {
+      socketUrl("api/attach", {
         ...{ id, born, columns: terminal.cols, rows: terminal.rows },
         look: look ? "1" : undefined,
       }),
@@ -327,7 +328,7 @@ function loadStyles(): Promise<void> {
   return styles ??= new Promise((resolve) => {
     const link = document.createElement("link");
     link.rel = "stylesheet";
-    link.href = "/xterm.css";
+    link.href = "xterm.css";
     // Without them it can still be read.
     link.onload = link.onerror = () => resolve();
     document.head.append(link);
