@@ -223,12 +223,12 @@ const TESTS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       const headers = { "content-type": "application/json" };
       const body = JSON.stringify(args);
       const options = { method: "POST", headers, body };
-      return (await fetch("/api/" + action, options)).status;
+      return (await fetch("api/" + action, options)).status;
     }))`);
     assertEquals(statuses, [403, 403, 403]);
     await page.evaluate(`new Promise((resolve, reject) => {
-      const url = location.origin.replace("http", "ws") + "/api/attach?id=kept";
-      const socket = new WebSocket(url);
+      const page = location.href.replace("http", "ws");
+      const socket = new WebSocket(new URL("api/attach?id=kept", page));
       socket.onmessage = () => {
         socket.send(new TextEncoder().encode("no\\r"));
         resolve();
