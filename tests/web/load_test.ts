@@ -1,3 +1,4 @@
+import { folderOf } from "../../web/gate.ts";
 import { readEvents } from "../../client/events.ts";
 import { readScreen, sendKeys } from "../../client/terminal.ts";
 import { terminalStatus } from "../../client/terminal_status.ts";
@@ -101,9 +102,9 @@ class PageServer implements AsyncDisposable {
   async view(): Promise<SocketViewer> {
     const { port, token } = this;
     return await SocketViewer.open({ port }, "id=a", {
-      path: "/api/attach",
+      path: `${folderOf(token)}/api/attach`,
       headers: {
-        cookie: `codex_session_${port}=${token}`,
+        cookie: `codex_session=${token}`,
         origin: `http://127.0.0.1:${port}`,
       },
     });
