@@ -19,6 +19,7 @@ import {
   write,
 } from "../system/libc.ts";
 import { leftovers } from "../session/prune.ts";
+import { type FileEvents, watchFile } from "../system/file_events.ts";
 import { ask } from "../system/shell.ts";
 import { listSessions } from "../session/find.ts";
 import { SOCKET } from "../relay/socket.ts";
@@ -191,28 +192,25 @@ export async function checkEvents(place: TrialPlace): Promise<Finding> {
   const slower = "following works without, by ten looks per second; ";
   const raise =
     `${slower}raise fs.inotify.max_user_instances and max_user_watches`;
-  let watcher: Deno.FsWatcher;
+  let events: FileEvents;
   try {
-    watcher = Deno.watchFs(path);
+    events = watchFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return doubtful(`cannot watch files${shown}`, raise);
   }
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    watcher.close();
-  }, EVENT_MS);
+  const timer = setTimeout(() => events.close(), EVENT_MS);
   // The watcher's thread may take a moment to start: write until it reports.
   const again = setInterval(() => Deno.writeTextFileSync(path, "x"), 20);
+  let hasEvents: boolean;
   try {
-    await watcher[Symbol.asyncIterator]().next();
+    hasEvents = await events.next();
   } finally {
     clearTimeout(timer);
     clearInterval(again);
-    if (!late) watcher.close();
+    events.close();
   }
-  if (!late) return good(`file events arrive at once${shown}`);
+  if (hasEvents) return good(`file events arrive at once${shown}`);
   return doubtful(
     `no event for a changed file within 3 s${shown}`,
     `${slower}use a directory on a local disk`,
