@@ -1,17 +1,23 @@
 /**
- * The last line that a session has written, read from the end of its log.
+ * The last line that a session has written, read from the end of its log, or of what its agent has
+ * answered.
  *
  * A terminal's log holds what its program has drawn. Where that has moved the cursor to other
  * lines, the end of the log is no last line, and there is none.
  *
  * @module
  */
+import { mayReadAgents, readTranscript } from "../agents/conversation.ts";
+import { recordedConversation } from "../events/conversation.ts";
 import type { Session } from "../session/find.ts";
 import { KINDS } from "../store.ts";
 import { openFile, statOptional } from "../system/files.ts";
 
 /** How much is read; no view is wider. */
 const MAX_BYTES = 4096;
+
+/** How much of an agent's record is read for its last answer. */
+const MAX_RECORD_BYTES = 64 * 1024;
 
 /** CSI, OSC, and the other escape sequences; one that is cut off at the end, too. */
 const SEQUENCES =
@@ -39,6 +45,22 @@ export function lastLineOf(
     if (line !== undefined) return line;
   }
   return undefined;
+}
+
+/**
+ * The last line with words of its agent's last answer, as the agent has recorded it; `undefined` if
+ * that isn't known, or may not be read.
+ */
+export function lastWordsOf(
+  { paths }: Pick<Session, "paths">,
+): string | undefined {
+  const conversation = mayReadAgents()
+    ? recordedConversation(paths)
+    : undefined;
+  const record = conversation &&
+    readTranscript(conversation, { maxBytes: MAX_RECORD_BYTES });
+  return record?.answer?.text.split("\n")
+    .findLast((line) => /[\p{L}\p{N}]/u.test(line));
 }
 
 function timeOf(info: { readonly mtime: Date | null } | undefined): number {

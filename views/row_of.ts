@@ -13,6 +13,7 @@ import { agentOf } from "../events/conversation.ts";
 import type { SessionStatus } from "../events/status.ts";
 import { briefLine } from "../screen/clean_text.ts";
 import type { Session } from "../session/find.ts";
+import { basename } from "../std.ts";
 import { exitStatus, isLive, KINDS, type Meta, timesAt } from "../store.ts";
 import { statOptional } from "../system/files.ts";
 import type { ActionName, Row, Urgency } from "./row.ts";
@@ -44,6 +45,7 @@ export function rowOf(session: Session, facts: RowFacts): Row {
   const activity = activityOf(session, status, now);
   const agent = agentOf(meta);
   const name = agent?.name ?? shortOrNone(meta?.agent);
+  const title = titleOf(status?.title) ?? titleOf(facts.title);
   return {
     id,
     born: session.createdAt.toISOString(),
@@ -54,11 +56,12 @@ export function rowOf(session: Session, facts: RowFacts): Row {
     tone: toneOf(session, activity),
     since: sinceOf(session, activity)?.toISOString() ?? null,
     message: shortOrNone(status?.message),
-    title: shortOrNone(status?.title ?? facts.title),
-    line: lineOf(session, activity, facts),
+    title,
+    line: lineOf(session, activity, { ...facts, title, name }),
     command: commandOf(session),
-    // Of other programs it is their command again.
-    prompt: name !== null && meta?.prompt ? briefLine(meta.prompt, LONG) : null,
+    prompt: name !== null && meta?.prompt && !isCommand(meta)
+      ? briefLine(meta.prompt, LONG)
+      : null,
     agent: name,
     cwd: meta && briefLine(meta.cwd, SHORT),
     labels: labelsOf(meta),
@@ -117,15 +120,36 @@ function sinceOf(
   }
 }
 
-/** What tells the most of what it does: its own words, its title, its output. */
+/** A title without the sign in front of it, which turns while a program works, and stays after. */
+function titleOf(text: string | undefined): string | null {
+  return shortOrNone(text?.replace(/^\s*(?:\p{So}|[\u00b7*])\ufe0f?\s+/u, ""));
+}
+
+/** Whether the prompt in the metadata is only the command again: it was started without one. */
+function isCommand({ argv, prompt }: Meta): boolean {
+  const words = argv.slice(0, LONG).map((word) => word.slice(0, LONG));
+  return words.join(" ").replace(/\s+/g, " ").startsWith(prompt);
+}
+
+/** What tells the most of what it does: its own words, its title, what it was asked. */
 function lineOf(
-  { state }: Session,
+  { meta, state }: Session,
   { about }: Activity,
-  { status, title, lastLine }: RowFacts,
+  { status, title, name, lastLine }: Pick<RowFacts, "status" | "lastLine"> & {
+    readonly title: string | null;
+    readonly name: string | null;
+  },
 ): string {
   const own = about === undefined ? status?.message : undefined;
-  const titles = isLive(state) ? [status?.title, title] : [];
-  const told = [own, ...titles, lastLine].find((text) => text?.trim());
+  // Until an agent knows better, its title is its name or the directory's.
+  const saysNothing =
+    title?.toLowerCase().replace(/ (?:code|cli)$/, "") === name ||
+    title === basename(meta?.cwd ?? "");
+  const asked = name !== null ? meta?.prompt : undefined;
+  const texts = isLive(state)
+    ? [own, status?.title, lastLine, saysNothing ? null : title, asked]
+    : [own, lastLine, asked];
+  const told = texts.find((text) => text?.trim());
   return briefLine(told ?? "", LONG).trim();
 }
 

@@ -37,7 +37,7 @@ import {
   sessionNames,
 } from "../store.ts";
 import { sleep } from "../system/async.ts";
-import { lastLineOf } from "./last_line.ts";
+import { lastLineOf, lastWordsOf } from "./last_line.ts";
 import { byUrgency, type Row } from "./row.ts";
 import { rowOf } from "./row_of.ts";
 
@@ -284,7 +284,7 @@ class Watching implements WatchedRows {
     const row = rowOf(session, {
       status,
       title: this.#titleOf(session),
-      lastLine: isLooked ? lastLineOf(session) : undefined,
+      lastLine: isLooked ? lastOf(session, status) : undefined,
       now,
     });
     const againMs = this.#againMs(session, { row, status, isLooked, now });
@@ -374,6 +374,18 @@ class Watching implements WatchedRows {
     this.#looked.set(id, undefined);
     this.#note(id, afterMs);
   }
+}
+
+/** An agent in a terminal draws; once it has answered, its answer tells its last words. */
+function lastOf(
+  session: Session,
+  status: SessionStatus | null,
+): string | undefined {
+  const { meta } = session;
+  const isTerminal = meta !== null && KINDS[meta.kind].isTerminal;
+  const hasAnswered = status?.value === "done" || status?.value === "idle";
+  const words = isTerminal && hasAnswered ? lastWordsOf(session) : undefined;
+  return words ?? lastLineOf(session);
 }
 
 function isSame(a: Row, b: Row): boolean {

@@ -6,7 +6,8 @@ import {
 } from "../../mod.ts";
 import { HARMFUL } from "../../screen/clean_text.ts";
 import type { Session } from "../../session/find.ts";
-import { rowOf } from "../../views/row_of.ts";
+import { basename } from "../../std.ts";
+import { type RowFacts, rowOf } from "../../views/row_of.ts";
 import { lastLineOf } from "../../views/last_line.ts";
 import { assert, assertEquals, TestRoot } from "../helpers.ts";
 
@@ -48,6 +49,45 @@ Deno.test("rowOf() has no title and no line where they are blank", async () => {
   const session = await getSession(id, at);
   const { title, line } = rowOf(session, { ...NOW, title: " ", lastLine: " " });
   assertEquals([title, line], [null, ""]);
+});
+
+Deno.test("rowOf() shows of a living agent what it has told, else its title, else what it was asked", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const { id } = await createSession({
+    ...{ ...at, kind: "pty", command: ["cat"] },
+    ...{ agent: "claude", prompt: "Fix it" },
+  });
+  const session = await getSession(id, at);
+  const told = (facts: Partial<RowFacts>) => {
+    const { title, line } = rowOf(session, { ...NOW, ...facts });
+    return [title, line];
+  };
+  assertEquals(told({ title: "✳ Claude Code" }), ["Claude Code", "Fix it"]);
+  const cwd = basename(session.meta!.cwd);
+  assertEquals(told({ title: `⠙ ${cwd}` }), [cwd, "Fix it"]);
+  const title = "⠙ Login | work";
+  assertEquals(told({ title }), ["Login | work", "Login | work"]);
+  const last = { title, lastLine: "It works." };
+  assertEquals(told(last), ["Login | work", "It works."]);
+  const base = { value: "working", source: "terminal" } as const;
+  const status = { ...base, since: null, records: [] };
+  assertEquals(told({ ...last, status: { ...status, title: "Tests" } }), [
+    ...["Tests", "Tests"],
+  ]);
+  const message = "12 of 30";
+  assertEquals(told({ ...last, status: { ...status, message } })[1], message);
+});
+
+Deno.test("rowOf() has no prompt where an agent was started by its command", async () => {
+  await using root = new TestRoot();
+  const at = { root: root.dir };
+  const command = ["sh", "-c", `exit 0 # ${"long  ".repeat(100)}`];
+  const { id } = await createSession({ ...at, command, agent: "claude" });
+  const session = await getSession(id, at);
+  assertEquals(rowOf(session, NOW).prompt, null);
+  const meta = { ...session.meta!, prompt: "Fix it" };
+  assertEquals(rowOf({ ...session, meta }, NOW).prompt, "Fix it");
 });
 
 Deno.test("rowOf() is harmless and bounded, whatever its session holds", () => {

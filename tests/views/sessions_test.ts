@@ -18,6 +18,7 @@ import {
   TestRoot,
   until,
 } from "../helpers.ts";
+import { Kit } from "../agents/kit.ts";
 import { watching } from "./rows.ts";
 
 Deno.test("watchRows() tells of sessions from their start to their deletion, in a root that doesn't exist yet", async () => {
@@ -268,4 +269,20 @@ Deno.test("watchRows() agrees with a new list after a storm of starts, ends, del
       return born === row.born && text === row.text && line === "2";
     });
   });
+});
+
+Deno.test({
+  name: "watchRows() gives the end of an agent's answer as its last line",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using kit = new Kit(false);
+    const { root, bin, env, dir } = kit;
+    const cwd = `${dir}/work`;
+    const command = [`${bin}/codex`, "#answer=fixed"];
+    const where = { root, env, cwd, kind: "pty" } as const;
+    const { id } = await createSession({ ...where, command });
+    await using rows = (await watching(root)).rows;
+    rows.look("me", [id]);
+    await until(() => rows.get(id)?.line === "fixed");
+  },
 });
