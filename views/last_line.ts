@@ -16,8 +16,8 @@ import { openFile, statOptional } from "../system/files.ts";
 /** How much is read; no view is wider. */
 const MAX_BYTES = 4096;
 
-/** How much of an agent's record is read for its last answer. */
-const MAX_RECORD_BYTES = 64 * 1024;
+/** How much of an agent's record is read for its last answer: most turns have less. */
+const MAX_RECORD_BYTES = 1024 * 1024;
 
 /** CSI, OSC, and the other escape sequences; one that is cut off at the end, too. */
 const SEQUENCES =

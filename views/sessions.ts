@@ -312,7 +312,8 @@ class Watching implements WatchedRows {
     if (status !== null || row.tone !== "working") return undefined;
     if (KINDS[meta.kind].accepts.length === 0) return undefined;
     // Then it will have been silent for so long that it is idle.
-    return Math.max(0, lastTraffic(paths).at + SILENCE_MS - now) + 1;
+    const silentMs = Math.max(0, now - lastTraffic(paths).at); // The clock may have been set back.
+    return Math.max(0, SILENCE_MS - silentMs) + 1;
   }
 
   #titleOf({ id, meta, paths, createdAt }: Session): string | undefined {

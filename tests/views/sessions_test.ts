@@ -148,6 +148,30 @@ Deno.test("watchRows() takes a silent program for idle when the time has come, a
   await until(() => rows.get("a")?.text === "running");
 });
 
+Deno.test("watchRows() sets no endless timer where the clock was set back after the last output", async () => {
+  await using root = new TestRoot();
+  const command = ["sh", "-c", "echo ready; exec cat"];
+  const start = { root: root.dir, command, kind: "repl" } as const;
+  const { paths } = await createSession(start);
+  await until(() => Deno.statSync(paths.stdout).size > 0);
+  const inFortyDays = Date.now() / 1000 + 40 * 24 * 3600;
+  Deno.utimeSync(paths.stdout, inFortyDays, inFortyDays);
+  const { setTimeout } = globalThis;
+  const times: unknown[] = [];
+  globalThis.setTimeout = ((call: () => void, ms?: number) => {
+    times.push(ms);
+    return setTimeout(call, ms);
+  }) as typeof setTimeout;
+  try {
+    await using _ = (await watching(root.dir)).rows;
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  assert(times.length > 0);
+  // A longer one than 2^31 ms would be over at once.
+  assert(times.every((ms) => Number(ms) <= 60_000), `${times}`);
+});
+
 Deno.test("watchRows() notices at a look that the process has ended which reported", async () => {
   await using root = new TestRoot();
   const at = { root: root.dir };
