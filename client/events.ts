@@ -150,8 +150,8 @@ export async function readEvents(
  * told; otherwise never. Leaving the loop frees all; use `signal` to leave while it waits. Needs
  * `--allow-read` of the root and, without `root`, `--allow-env`.
  *
- * A session that is created and deleted between two looks, milliseconds apart, is not noticed. If a
- * directory above the root is renamed, or another machine writes into it, that is noticed within a minute.
+ * A session that is created and deleted between two looks, milliseconds apart, is not noticed. If the
+ * root or a directory above it is renamed, or another machine writes into it, that is noticed within a minute.
  *
  * @throws {SessionError} `not_found`, at the call.
  * @throws {ArgumentError} as {@linkcode readEvents}, at the call.
