@@ -107,12 +107,14 @@ export function withHint(error: SessionError, hint: string): SessionError {
 }
 
 /**
- * The message of an error without the parts that name commands and options: for models, which have
- * tools, and for pages, which have buttons.
+ * The message of an error, or a notice, without the parts that name commands and options: for
+ * models, which have tools, and for pages, which have buttons.
  */
 export function withoutCommands(message: string): string {
   return message.split("; ")
     .filter((part, at) => at === 0 || !/\bcodex-session [a-z]/.test(part))
-    .join("; ").replace("use force (-f)", "use force")
-    .replace(/, or use --[\w=-]+/, "");
+    .join("; ")
+    .replace("use force (-f)", "use force")
+    .replace(/, or use --[\w=-]+/, "")
+    .replace(/: (?:give|set) them with -\S+$/, "");
 }

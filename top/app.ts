@@ -565,7 +565,9 @@ export class App implements View {
   #resume(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("resume")) {
-      const why = isRunning(row) ? "it is running" : "it is no agent's";
+      const why = isRunning(row)
+        ? "it is running"
+        : "it ran no agent that can be resumed";
       return this.#cannot("resume", id, why);
     }
     const question = `Resume ${id}, prompt (may be empty)`;

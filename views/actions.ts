@@ -12,6 +12,7 @@
 import { AGENTS } from "../agents/agents.ts";
 import { configured } from "../cli/config.ts";
 import { stopOrEnded, usualGrace } from "../cli/ending.ts";
+import { withoutCommands } from "../cli/hints.ts";
 import { programOf, terminalDefaults } from "../cli/program.ts";
 import { defaultAgent } from "../cli/start.ts";
 import { sendKeys } from "../client/terminal.ts";
@@ -296,7 +297,9 @@ function againIn(
     ? { logLimitBytes: configured("logLimit") }
     : {};
   const notify = meta?.notify === undefined && configured("notify");
-  return { root, signal, onNotice, ...limit, ...(notify && { notify }) };
+  const tell = (notice: string) => onNotice?.(withoutCommands(notice));
+  const options = { root, signal, onNotice: tell, ...limit };
+  return { ...options, ...(notify && { notify }) };
 }
 
 const remove = action<Target & { readonly force?: boolean }>({

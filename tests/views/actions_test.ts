@@ -4,17 +4,21 @@ import {
   listSessions,
   readStatus,
   readText,
+  stopSession,
   waitForSession,
 } from "../../mod.ts";
 import { ArgumentError, SessionError } from "../../errors.ts";
+import { readConversation } from "../../events/conversation_file.ts";
 import { type ActionName, ACTIONS } from "../../views/actions.ts";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   TestRoot,
   until,
 } from "../helpers.ts";
+import { Kit } from "../agents/kit.ts";
 
 const { signal } = new AbortController();
 
@@ -177,4 +181,25 @@ Deno.test("ACTIONS.answer and resume say what is wrong with a session without ag
   }
   const { agents, usual } = await run(root, "agents", {});
   assert(Array.isArray(agents) && typeof usual === "string");
+});
+
+Deno.test({
+  name:
+    "ACTIONS.resume tells what is not carried over, without options of ours",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using kit = new Kit(false);
+    const { root, bin, env, dir } = kit;
+    const command = [`${bin}/codex`, "-s", "read-only", "#answer=one"];
+    const where = { root, env, cwd: `${dir}/work`, kind: "pty" } as const;
+    const { id, paths } = await createSession({ ...where, command });
+    await until(() => readConversation(paths));
+    await stopSession(id, { root });
+    const notices: string[] = [];
+    const onNotice = (notice: string) => notices.push(notice);
+    const args = { id, prompt: "#answer=two" };
+    await ACTIONS.resume.run(args, { root, signal, onNotice });
+    assertMatch(notices.join("\n"), /not carried over; .* had -s$/m);
+    assert(!/ with -/.test(notices.join()), notices.join());
+  },
 });
