@@ -92,6 +92,7 @@ const FURTHER = {
   tcgetpgrp: { parameters: ["i32"], result: "i32" },
   tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
   tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  cfmakeraw: { parameters: ["buffer"], result: "void" },
   // glibc only.
   malloc_trim: { parameters: ["usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },

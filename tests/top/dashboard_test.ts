@@ -3,6 +3,7 @@ import { createSession } from "../../session/create.ts";
 import { readEvents } from "../../client/events.ts";
 import { getSession } from "../../session/find.ts";
 import { findProgram } from "../../system/files.ts";
+import { readState } from "../../store.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
 import {
   assert,
@@ -356,4 +357,53 @@ Deno.test({
       await tmux(socket, "kill-server");
     }
   },
+});
+
+Deno.test("top takes no key for a session as a command when the session ends, or can't be reached", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "a", [
+    ...["sh", "-c", "echo ready; read x; exit 1"],
+  ]);
+  await using term = await openTop(root);
+  await term.shows(/^> a /m);
+  term.type("\r");
+  await term.shows(/^ready$/m);
+  await until(() => !/^> a/m.test(term.text) && term.isRaw);
+  term.type("\r");
+  for (const key of "dydydydy") {
+    term.type(key);
+    await new Promise((wake) => setTimeout(wake, 60));
+  }
+  await term.shows(/Ended: "a" \(keys work after a pause\)/);
+  assertMatch(term.text, /^> a +exited 1/m);
+  await term.shows(/Ended: "a"$/m);
+  term.type("d");
+  await term.shows(/^Delete "a" and its output/m);
+});
+
+Deno.test("top takes no key for a session whose relay doesn't answer, and Ctrl-C gives up", async () => {
+  await using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["cat"]);
+  await using term = await openTop(root);
+  await term.shows(/^> a /m);
+  const state = readState(paths);
+  if (state.state !== "running") throw new Error(state.state);
+  const { agent: relay } = state.pids; // The record names the relay.
+  Deno.kill(relay, "SIGSTOP");
+  try {
+    term.type("\r");
+    await until(() => !/^> a/m.test(term.text) && term.isRaw);
+    term.type("dy");
+    // Again, if the first one came before keys were signals.
+    await until(async () => {
+      term.type("\x03");
+      await term.shows(/^> a [^]*Detached from "a"/m, 500).catch(() => {});
+      return /Detached/.test(term.text);
+    });
+    assert(!/dy/.test(term.text));
+    term.type("x");
+    await term.shows(/^Stop "a"/m);
+  } finally {
+    Deno.kill(relay, "SIGCONT");
+  }
 });
