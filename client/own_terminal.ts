@@ -18,6 +18,7 @@ import { messageOf } from "../errors.ts";
 import { kill, poll, POLLIN, POLLOUT } from "../system/libc.ts";
 import { onAbort, within } from "../system/async.ts";
 import {
+  dropOutput,
   isCanonical,
   makeRaw,
   setSettings,
@@ -28,8 +29,11 @@ import { SIGNALS } from "../system/signals.ts";
 
 const STDIN_FD = 0;
 const STDOUT_FD = 1;
-/** How long a terminal may take for the last bytes before a stop, in milliseconds. */
+/** How long a terminal may take for the last bytes, in milliseconds: it may be frozen. */
 const LAST_MS = 500;
+/** How often the output of a frozen terminal is thrown away, and how long that is waited for each time. */
+const DROP_TURNS = 20;
+const DROP_MS = 20;
 
 /** The keyboard, until it is disposed of. */
 export interface Keyboard extends Disposable {
@@ -141,6 +145,28 @@ export async function writeConsole(bytes: Uint8Array): Promise<number> {
   }
 }
 
+/**
+ * Writes the last sequences, behind what is being written. If the terminal takes nothing for half a
+ * second, what it has not taken is thrown away, and these stand in its place.
+ */
+export async function writeLast(
+  write: () => Promise<void>,
+): Promise<void> {
+  const written = write().then(() => true);
+  if (await within(LAST_MS, written)) return;
+  // One picture may fill the terminal's buffer several times.
+  for (let turn = 0; turn < DROP_TURNS; turn++) {
+    try {
+      dropOutput(STDOUT_FD);
+    } catch {
+      return; // The terminal is gone.
+    }
+    if (await within(DROP_MS, written)) break;
+  }
+  // They may have been thrown away, too.
+  await within(DROP_MS, write());
+}
+
 /** The terminal's size; 80x24 for a terminal without one, such as a serial line. */
 export function consoleSize(): { columns: number; rows: number } {
   try {
@@ -210,8 +236,8 @@ export function takeTerminal(options: TakeTerminalOptions): OwnTerminal {
   using handlers = new DisposableStack();
   for (const name of LEAVING) handlers.use(handle(name, onLeave));
   handlers.use(handle("SIGTSTP", async () => {
-    // A frozen terminal takes nothing: the program must stop all the same.
-    await within(LAST_MS, writeAll(giveBack()).catch(() => {}));
+    const end = giveBack();
+    await writeLast(() => writeAll(end)).catch(() => {});
     release();
     kill(pid, SIGNALS.STOP!);
   }));

@@ -112,6 +112,16 @@ export function makeRaw(fd: number, options: RawOptions = {}): void {
   setSettings(fd, settings);
 }
 
+/** Throws away what a terminal has not taken yet; a write that waits goes on. tcflush(3), tcflow(3) */
+export function dropOutput(fd: number): void {
+  const { TCOFLUSH, TCOOFF, TCOON } = OS.termios;
+  const what = `Cannot drop the output of terminal ${fd}`;
+  call("tcflush", what, fd, TCOFLUSH);
+  // Linux wakes no writer of a pseudo-terminal at a flush, but when output goes on.
+  call("tcflow", what, fd, TCOOFF);
+  call("tcflow", what, fd, TCOON);
+}
+
 /** Input flags come first in struct termios, and this one is the same on Linux and macOS (untested). */
 const IUTF8 = 0x4000;
 

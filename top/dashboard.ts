@@ -24,6 +24,7 @@ import {
   takeTerminal,
   whenResized,
   writeConsole,
+  writeLast,
 } from "../client/own_terminal.ts";
 import { Frame } from "./frame.ts";
 import { readKeys } from "./keys.ts";
@@ -32,7 +33,6 @@ import { followLog } from "./log.ts";
 import { Pane } from "./pane.ts";
 import { getSession } from "../session/find.ts";
 import { noSuchSession } from "../store.ts";
-import { within } from "../system/async.ts";
 import { ACTIONS } from "../views/actions.ts";
 import type { Row } from "../views/row.ts";
 import { type WatchedRows, watchRows } from "../views/sessions.ts";
@@ -51,8 +51,6 @@ const DETACHED_MS = 50;
 /** The same after a session has ended by itself, or could not be attached to: its user types on. */
 const PAUSE_MS = 1000;
 const PAUSE_HINT = "(keys work after a pause)";
-/** How long a terminal may take for the last bytes, in milliseconds: it may be frozen. */
-const LAST_MS = 500;
 
 /** The signals that end the dashboard, also while its user is attached. */
 const LEAVING = ["SIGTERM", "SIGHUP"] as const;
@@ -173,7 +171,7 @@ class Dashboard {
         return await this.#takeKeys(keyboard);
       } finally {
         const end = this.#goBack();
-        await within(LAST_MS, this.#write(end));
+        await writeLast(() => this.#write(end));
       }
     } finally {
       signal.removeEventListener("abort", stopReading);

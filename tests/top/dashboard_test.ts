@@ -407,3 +407,23 @@ Deno.test("top takes no key for a session whose relay doesn't answer, and Ctrl-C
     Deno.kill(relay, "SIGCONT");
   }
 });
+
+Deno.test("top ends at a signal, and at q, on a terminal that has stopped reading", async () => {
+  await using root = new TestRoot();
+  await start(root, "a", "exec sleep 60");
+  for (const end of ["q", "SIGTERM"] as const) {
+    await using term = await openTop(root, { columns: 200, rows: 50 });
+    await term.shows(/^> a /m);
+    term.paused = true;
+    for (let turn = 0; turn < 60; turn++) {
+      term.resize(150 + turn % 50, 40 + turn % 10);
+      await new Promise((wake) => setTimeout(wake, 10));
+    }
+    if (end === "q") term.type("q");
+    else Deno.kill(term.pid, end);
+    await term.ended(3000);
+    assert(!term.isRaw);
+    term.paused = false;
+    await until(() => !term.screen.modes.alternate, "the farewell");
+  }
+});
