@@ -102,6 +102,8 @@ export class App implements View {
   #awaited: string | null = null;
   /** What `y` does. */
   #yes: () => readonly Effect[] = () => [];
+  /** What any other answer does. */
+  #no: () => void = () => {};
   /** What Enter does with a line. */
   #take: (text: string) => readonly Effect[] = () => [];
   /** Texts that could not be sent, by session. */
@@ -235,7 +237,7 @@ export class App implements View {
       case "labels":
         return this.#inLabels(name, this.mode);
       case "ask":
-        return this.#inQuestion(name);
+        return this.#inQuestion(name, "isRushed" in key);
       case "line":
         return this.#inLine(key, this.mode);
       case "form":
@@ -440,19 +442,26 @@ export class App implements View {
 
   // Questions and lines.
 
-  #ask(question: string, yes: () => readonly Effect[]): readonly Effect[] {
+  #ask(
+    question: string,
+    yes: () => readonly Effect[],
+    no = () => {},
+  ): readonly Effect[] {
     this.mode = { name: "ask", question };
     this.#yes = yes;
+    this.#no = no;
     return [];
   }
 
-  #inQuestion(name: string): readonly Effect[] {
+  #inQuestion(name: string, isRushed: boolean): readonly Effect[] {
     if (name === "y" || name === "Y") {
+      if (isRushed) return []; // Nobody has read the question.
       this.mode = { name: "list" };
       return this.#yes();
     }
     if (isCancel(name) || ["n", "N", "q", "enter"].includes(name)) {
       this.mode = { name: "list" };
+      this.#no();
     }
     return [];
   }
@@ -508,7 +517,11 @@ export class App implements View {
         if (code !== "blocked" || force) return false;
         // Only where no other key is expected: the y is for this question.
         if (this.mode.name !== "list") return false;
-        this.#ask(`${message}. Send it anyway?`, () => [send(text, true)]);
+        this.#ask(
+          `${message}. Send it anyway?`,
+          () => [send(text, true)],
+          () => this.say(`Not sent; s on "${id}" has the text again`),
+        );
         return true;
       },
     });

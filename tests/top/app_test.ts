@@ -172,6 +172,7 @@ Deno.test("App sends a line, and asks again if a dialog would take it for its an
   );
   press(app, "n");
   // What was not sent is not lost.
+  assertEquals(app.notice?.text, 'Not sent; s on "a" has the text again');
   press(app, "s");
   const again = act(press(app, "enter"));
   assertEquals(again.args.text, "hello x");

@@ -130,9 +130,20 @@ Deno.test("top stops and deletes only after y, and names the session", async () 
     (await getSession("victim", { root: root.dir })).state.state,
     "running",
   );
-  term.type("xy");
+  // Nor is a key that came with the one that asks: an unmarked paste, perhaps.
+  term.type("xyn");
+  await until(() => !/Stop "victim"/.test(term.text));
+  assertEquals(
+    (await getSession("victim", { root: root.dir })).state.state,
+    "running",
+  );
+  term.type("x");
+  await term.shows(/^Stop "victim"/m);
+  term.type("y");
   await term.shows(/^> victim +stopped[^]*Stopped "victim"/m);
-  term.type("dy");
+  term.type("d");
+  await term.shows(/^Delete "victim"/m);
+  term.type("y");
   await term.shows(/No sessions yet; press n[^]*Deleted "victim"/);
 });
 
@@ -264,6 +275,9 @@ Deno.test("top prints what list prints where it can't draw", async () => {
   await using term = await openTop(root, { env: { TERM: "dumb" } });
   assertEquals((await term.ended()).code, 0);
   assertMatch(term.text, /^# +ID [^]*^0 +a /m);
+  await using alone = await openTop(root, { args: [], env: { TERM: "dumb" } });
+  assertEquals((await alone.ended()).code, 0);
+  assertMatch(alone.text, /^# +ID [^]*^0 +a /m);
   const piped = await runCli(root.dir, ["top"]);
   assertEquals(piped.code, 0);
   assertMatch(piped.stdout, /^# +ID /);
