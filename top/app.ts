@@ -70,6 +70,8 @@ export interface AppOptions {
   readonly color?: boolean;
   /** Which sessions are there for the dashboard at all. @default {all} */
   readonly only?: (row: Row) => boolean;
+  /** Labels that these have, as the user has given them: `KEY` or `KEY=VALUE`. @default {none} */
+  readonly onlyLabels?: readonly string[];
   /** @default {the clock} */
   readonly now?: number;
 }
@@ -88,6 +90,7 @@ export class App implements View {
   notice: Notice | null = null;
   now: number;
   readonly color: boolean;
+  readonly onlyLabels: readonly string[];
   readonly detachKeys: string;
   /** The session whose log is shown in full. */
   logOf: Row | null = null;
@@ -121,6 +124,7 @@ export class App implements View {
     this.#cwd = cwd;
     this.#home = home;
     this.#only = options.only ?? (() => true);
+    this.onlyLabels = options.onlyLabels ?? [];
     this.detachKeys = detachKeys;
     this.color = color;
     this.now = options.now ?? Date.now();
@@ -711,10 +715,19 @@ export class App implements View {
       return [];
     }
     this.mode = { name: "list" };
+    // Or else the new session would not be listed. A key alone leaves the value open.
+    const labels = Object.fromEntries(
+      this.onlyLabels.filter((label) => label.includes("="))
+        .map((label) => label.split(/=(.*)/s, 2)),
+    );
     return [{
       type: "act",
       action: "start",
-      args: { ...what, ...cwd !== "" && { cwd } },
+      args: {
+        ...what,
+        ...cwd !== "" && { cwd },
+        ...Object.keys(labels).length > 0 && { labels },
+      },
       doing: `Starting ${choiceName(choice)}…`,
       done: ({ id }) => {
         this.#await(id);

@@ -8,6 +8,7 @@
  * @module
  */
 import { cut, formatAge, widthOf } from "../cli/format.ts";
+import { plainText } from "../screen/clean_text.ts";
 import { helpLines, hintLine, hintsFor } from "./help.ts";
 import type { Place, Size } from "./frame.ts";
 import { beside, cutStyled } from "./styled.ts";
@@ -119,6 +120,8 @@ export interface View {
   readonly offset: number;
   readonly filter: string;
   readonly label: string | null;
+  /** The labels that all sessions here have, as the user has asked for. */
+  readonly onlyLabels: readonly string[];
   /** The screen or log of the selected session, in rows as wide as the pane or wider. */
   readonly pane: readonly string[];
   readonly mode: Mode;
@@ -285,6 +288,9 @@ function headerOf(view: View, size: Size): string {
   if (mode.name === "form") return title("New session", columns);
   const parts: (readonly [string, string])[] = [];
   const total = URGENCIES.reduce((sum, urgency) => sum + counts[urgency], 0);
+  for (const only of view.onlyLabels) {
+    parts.push([`-l ${plainText(only)}`, BOLD]);
+  }
   if (label !== null) parts.push([`label ${label}`, BOLD]);
   if (filter !== "") parts.push([`/${filter}`, BOLD]);
   if (parts.length > 0) parts.push([`${rows.length} of ${total}`, BOLD]);
@@ -445,10 +451,14 @@ function listOf(view: View, areas: Areas): string[] {
   return areas.hasHeading ? [listHeading(widths, columns), ...lines] : lines;
 }
 
-function emptyText({ isReady, filter, label }: View): string[] {
+function emptyText({ isReady, filter, label, onlyLabels }: View): string[] {
   if (!isReady) return ["Looking for sessions…"];
   if (filter !== "" || label !== null) {
     return ["No session matches; press Escape to show all."];
+  }
+  if (onlyLabels.length > 0) {
+    const labels = onlyLabels.map((label) => `-l ${plainText(label)}`);
+    return [`No session has ${labels.join(" ")}; press n to start one.`];
   }
   return ["No sessions yet; press n to start one."];
 }

@@ -255,6 +255,19 @@ Deno.test("App starts an agent that is installed, the usual one first", () => {
   });
 });
 
+Deno.test("App tells which labels it was started for, and starts sessions with them", () => {
+  const size = { columns: 80, rows: 24 };
+  const onlyLabels = ["team", "project=a=b"];
+  const app = new App({ size, cwd: "/", onlyLabels, only: () => false });
+  list(app, rowOf("a"));
+  const text = layout(app, size).rows.join("\n");
+  assertMatch(text, /-l team.*-l project=a=b/);
+  assertMatch(text, /No session has -l team -l project=a=b; press n/);
+  press(app, "n", "tab", "sh");
+  const start = act(press(app, "enter", "enter"));
+  assertEquals(start.args.labels, { project: "a=b" });
+});
+
 Deno.test("App keeps what was entered for a session that can't be started", () => {
   const app = appOf();
   press(app, "n", "tab", "'sh", "enter");
