@@ -181,15 +181,14 @@ async function untilOutputCloses(): Promise<Error> {
   return new Deno.errors.BrokenPipe("Nobody reads standard output any more");
 }
 
-/** Whether there is a terminal for the dashboard, which a call without arguments opens. */
-function canShow(): boolean {
-  return Deno.stdin.isTerminal() && Deno.stdout.isTerminal() &&
-    variable("TERM") !== "dumb";
+/** Whether a call without arguments has a user to show the sessions to. */
+function hasUser(): boolean {
+  return Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
 }
 
 /** Runs one call and returns its exit status. */
 async function main(args: readonly string[]): Promise<number> {
-  const [name = canShow() ? "top" : "--help", ...rest] = args;
+  const [name = hasUser() ? "top" : "--help", ...rest] = args;
   if (name === RELAY_COMMAND) {
     return await runRelay(rest);
   }

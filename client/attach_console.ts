@@ -23,10 +23,16 @@ import {
 import { checkNoLoop, checkNoLoopRecorded, ownSession } from "./loops.ts";
 
 /** Options of {@linkcode attachConsole}. */
-export type AttachConsoleOptions = Omit<
-  AttachTerminalOptions,
-  "stdin" | "stdout" | "columns" | "rows"
->;
+export interface AttachConsoleOptions
+  extends Omit<AttachTerminalOptions, "stdin" | "stdout" | "columns" | "rows"> {
+  /**
+   * Takes the terminal before the session is reached, for a program that has keys of its own: what is
+   * typed until then isn't shown. Ctrl-C, Ctrl-\\ and signals give up the attempt.
+   *
+   * @default {false: until then, signals end and stop the program}
+   */
+  readonly atOnce?: boolean;
+}
 
 /**
  * Attaches this program's terminal to a session until the session ends or the user
@@ -59,7 +65,12 @@ export async function attachConsole(
   id: string,
   options: AttachConsoleOptions = {},
 ): Promise<TerminalResult> {
-  checkOptions(options, { detachKeys: "string", readOnly: "boolean" });
+  const { atOnce = false } = options;
+  checkOptions(options, {
+    detachKeys: "string",
+    readOnly: "boolean",
+    atOnce: "boolean",
+  });
   const paths = pathsFor(id, options);
   const { stdin, stdout } = Deno;
   if (!stdin.isTerminal() || !stdout.isTerminal()) {
@@ -86,16 +97,21 @@ export async function attachConsole(
     attachment.resize(columns, rows);
   try {
     using _resized = whenResized(resize);
-    // Until then it is an ordinary program: signals end and stop it.
+    using stack = new DisposableStack();
+    const take = (keepsSignalKeys: boolean) =>
+      stack.use(takeTerminal({
+        onLeave: () => leave.abort(),
+        giveBack: attachment.giveBack,
+        onContinue() {
+          resize();
+          attachment.refresh();
+        },
+        keepsSignalKeys,
+      }));
+    const terminal = atOnce ? take(true) : undefined;
     await attachment.connected;
-    using _terminal = takeTerminal({
-      onLeave: () => leave.abort(),
-      giveBack: attachment.giveBack,
-      onContinue() {
-        resize();
-        attachment.refresh();
-      },
-    });
+    if (terminal === undefined) take(false);
+    else terminal.passSignalKeys();
     return await attachment.done;
   } finally {
     leave.abort();

@@ -188,7 +188,8 @@ export function startAttaching(
     const output = stack.use(openOutput(options.stdout));
     const size = { columns, rows };
     const request = { ...size, readOnly, within: options.within };
-    const connected = await connect(paths, request, watch);
+    const connected = await connect(paths, request, watch, signal);
+    if ("detached" in connected) return { ...connected, stack: stack.move() };
     if ("state" in connected) {
       return { ...connected, paths, output, stack: stack.move() };
     }
@@ -207,6 +208,7 @@ export function startAttaching(
   const run = async (): Promise<TerminalResult> => {
     const { stack, ...ends } = await started;
     using _ = stack;
+    if ("detached" in ends) return { detached: true };
     if ("state" in ends) {
       await ends.output.write(encoder.encode(await lastScreen(ends.paths)));
       return { state: ends.state };
@@ -240,18 +242,24 @@ interface Ends {
   readonly input: Input | undefined;
 }
 
-/** Connects to the relay; if it is gone because the session has ended, gives the final state. */
+/**
+ * Connects to the relay. If it is gone because the session has ended, gives the final state; if
+ * the caller gives up, nothing is drawn any more.
+ */
 async function connect(
   paths: Paths,
   request: Payloads[typeof Frame.ATTACH],
   watch: SessionWatch,
-): Promise<RelayConnection | { readonly state: FinalState }> {
+  signal: AbortSignal | undefined,
+): Promise<RelayConnection | TerminalResult> {
   const frame = encode(Frame.ATTACH, request);
   try {
     return await connectRelay(paths, frame, {
       maxFrameBytes: MAX_REDRAW_BYTES,
+      signal,
     });
   } catch (error) {
+    if (signal?.aborted) return { detached: true };
     if (!(error instanceof SessionError) || error.code !== "wrong_state") {
       throw error;
     }

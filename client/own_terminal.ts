@@ -16,11 +16,24 @@
  */
 import { messageOf } from "../errors.ts";
 import { kill, poll, POLLIN, POLLOUT } from "../system/libc.ts";
-import { passOutput } from "../system/pty.ts";
+import { onAbort, within } from "../system/async.ts";
+import {
+  dropOutput,
+  isCanonical,
+  makeRaw,
+  setSettings,
+  settingsOf,
+  type TerminalSettings,
+} from "../system/pty.ts";
 import { SIGNALS } from "../system/signals.ts";
 
 const STDIN_FD = 0;
 const STDOUT_FD = 1;
+/** How long a terminal may take for the last bytes, in milliseconds: it may be frozen. */
+const LAST_MS = 500;
+/** How often the output of a frozen terminal is thrown away, and how long that is waited for each time. */
+const DROP_TURNS = 20;
+const DROP_MS = 20;
 
 /** The keyboard, until it is disposed of. */
 export interface Keyboard extends Disposable {
@@ -86,6 +99,21 @@ export function openKeyboard(): Keyboard {
   };
 }
 
+/**
+ * Drops what is typed until nothing has come for so long, in milliseconds. No other keyboard may be
+ * reading meanwhile.
+ */
+export async function dropKeys(
+  pauseMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  using keyboard = openKeyboard();
+  using _ = onAbort(signal, () => keyboard[Symbol.dispose]());
+  const buffer = new Uint8Array(4096);
+  let count: number | null | undefined;
+  do count = await within(pauseMs, keyboard.read(buffer)); while (count);
+}
+
 /** A wait for keys, which an earlier owner may have begun. */
 let typed: Promise<void> | undefined;
 
@@ -117,6 +145,28 @@ export async function writeConsole(bytes: Uint8Array): Promise<number> {
   }
 }
 
+/**
+ * Writes the last sequences, behind what is being written. If the terminal takes nothing for half a
+ * second, what it has not taken is thrown away, and these stand in its place.
+ */
+export async function writeLast(
+  write: () => Promise<void>,
+): Promise<void> {
+  const written = write().then(() => true);
+  if (await within(LAST_MS, written)) return;
+  // One picture may fill the terminal's buffer several times.
+  for (let turn = 0; turn < DROP_TURNS; turn++) {
+    try {
+      dropOutput(STDOUT_FD);
+    } catch {
+      return; // The terminal is gone.
+    }
+    if (await within(DROP_MS, written)) break;
+  }
+  // They may have been thrown away, too.
+  await within(DROP_MS, write());
+}
+
 /** The terminal's size; 80x24 for a terminal without one, such as a serial line. */
 export function consoleSize(): { columns: number; rows: number } {
   try {
@@ -146,6 +196,19 @@ export interface TakeTerminalOptions {
   readonly giveBack: () => string;
   /** The program was stopped and goes on: draw everything again, the size may be another one. */
   readonly onContinue: () => void;
+  /**
+   * Keys such as Ctrl-C and Ctrl-\\ are signals until {@linkcode OwnTerminal.passSignalKeys}
+   * is called.
+   *
+   * @default {false}
+   */
+  readonly keepsSignalKeys?: boolean;
+}
+
+/** The terminal, until it is disposed of. */
+export interface OwnTerminal extends Disposable {
+  /** From now on, keys such as Ctrl-C are read like all others. */
+  passSignalKeys(): void;
 }
 
 /**
@@ -155,18 +218,26 @@ export interface TakeTerminalOptions {
  *
  * @throws an error if standard input is no terminal any more.
  */
-export function takeTerminal(options: TakeTerminalOptions): Disposable {
+export function takeTerminal(options: TakeTerminalOptions): OwnTerminal {
   const { onLeave, giveBack, onContinue } = options;
-  const { pid, stdin, stdout } = Deno;
-  const release = () => stdin.setRaw(false);
+  const { pid } = Deno;
+  let { keepsSignalKeys = false } = options;
+  let before: TerminalSettings | undefined;
+  const release = () => {
+    if (before !== undefined) setSettings(STDIN_FD, before);
+  };
   const take = () => {
-    stdin.setRaw(true);
-    passOutput(STDIN_FD); // Deno's raw mode leaves output processing on.
+    // Continued after SIGSTOP, it may still be raw.
+    if (before === undefined || isCanonical(STDIN_FD)) {
+      before = settingsOf(STDIN_FD);
+    }
+    makeRaw(STDIN_FD, { keepsSignalKeys });
   };
   using handlers = new DisposableStack();
   for (const name of LEAVING) handlers.use(handle(name, onLeave));
-  handlers.use(handle("SIGTSTP", () => {
-    stdout.writeSync(new TextEncoder().encode(giveBack()));
+  handlers.use(handle("SIGTSTP", async () => {
+    const end = giveBack();
+    await writeLast(() => writeAll(end)).catch(() => {});
     release();
     kill(pid, SIGNALS.STOP!);
   }));
@@ -187,14 +258,29 @@ export function takeTerminal(options: TakeTerminalOptions): Disposable {
     const why = messageOf(error);
     throw new Error(`Cannot use the terminal: ${why}`, { cause: error });
   }
-  return handlers.move();
+  const stack = handlers.move();
+  return {
+    passSignalKeys() {
+      keepsSignalKeys = false;
+      makeRaw(STDIN_FD);
+    },
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+}
+
+async function writeAll(text: string): Promise<void> {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(await writeConsole(bytes));
 }
 
 /** Handles a signal until it is disposed of. A terminal that is gone is no error: SIGHUP follows. */
-function handle(name: Deno.Signal, handler: () => void): Disposable {
-  const careful = () => {
+function handle(
+  name: Deno.Signal,
+  handler: () => void | Promise<void>,
+): Disposable {
+  const careful = async () => {
     try {
-      handler();
+      await handler();
     } catch {
       // The terminal is gone.
     }

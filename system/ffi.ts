@@ -92,6 +92,9 @@ const FURTHER = {
   tcgetpgrp: { parameters: ["i32"], result: "i32" },
   tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
   tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  tcflush: { parameters: ["i32", "i32"], result: "i32" },
+  tcflow: { parameters: ["i32", "i32"], result: "i32" },
+  cfmakeraw: { parameters: ["buffer"], result: "void" },
   // glibc only.
   malloc_trim: { parameters: ["usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },

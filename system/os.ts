@@ -60,11 +60,14 @@ interface System {
   readonly epollEvent: { readonly bytes: number; readonly dataAt: number };
   /** Requests of ioctl(2) to a terminal. */
   readonly ioctl: { readonly TIOCSWINSZ: bigint; readonly FIONREAD: bigint };
-  /** Where struct termios has its flags, in bytes, and one of them. termios(3) */
+  /** Where struct termios has its flags, in bytes, two of them, and what tcflush and tcflow do. termios(3) */
   readonly termios: {
-    readonly outputFlags: number;
     readonly localFlags: number;
     readonly ICANON: number;
+    readonly ISIG: number;
+    readonly TCOFLUSH: number;
+    readonly TCOOFF: number;
+    readonly TCOON: number;
   };
   /** The numbers of signals(7) by name. */
   readonly signals: Readonly<Record<string, number>>;
@@ -104,7 +107,14 @@ const LINUX: System = {
   // Packed on x86-64 only.
   epollEvent: isArm ? { bytes: 16, dataAt: 8 } : { bytes: 12, dataAt: 4 },
   ioctl: { TIOCSWINSZ: 0x5414n, FIONREAD: 0x541bn },
-  termios: { outputFlags: 4, localFlags: 12, ICANON: 0x2 },
+  termios: {
+    localFlags: 12,
+    ICANON: 0x2,
+    ISIG: 0x1,
+    TCOFLUSH: 1,
+    TCOOFF: 0,
+    TCOON: 1,
+  },
   // deno-fmt-ignore
   signals: { HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, BUS: 7, FPE: 8, KILL: 9, USR1: 10, SEGV: 11, USR2: 12, PIPE: 13, ALRM: 14, TERM: 15, STKFLT: 16, CHLD: 17, CONT: 18, STOP: 19, TSTP: 20, TTIN: 21, TTOU: 22, URG: 23, XCPU: 24, XFSZ: 25, VTALRM: 26, PROF: 27, WINCH: 28, IO: 29, PWR: 30, SYS: 31 },
 };
@@ -142,7 +152,14 @@ const MACOS: System = {
   errno: { EAGAIN: 35, ELOOP: 62, ETIMEDOUT: 60 },
   epollEvent: { bytes: 0, dataAt: 0 },
   ioctl: { TIOCSWINSZ: 0x80087467n, FIONREAD: 0x4004667fn },
-  termios: { outputFlags: 8, localFlags: 24, ICANON: 0x100 },
+  termios: {
+    localFlags: 24,
+    ICANON: 0x100,
+    ISIG: 0x80,
+    TCOFLUSH: 2,
+    TCOOFF: 1,
+    TCOON: 2,
+  },
   // deno-fmt-ignore
   signals: { HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, EMT: 7, FPE: 8, KILL: 9, BUS: 10, SEGV: 11, SYS: 12, PIPE: 13, ALRM: 14, TERM: 15, URG: 16, STOP: 17, TSTP: 18, CONT: 19, CHLD: 20, TTIN: 21, TTOU: 22, IO: 23, XCPU: 24, XFSZ: 25, VTALRM: 26, PROF: 27, WINCH: 28, INFO: 29, USR1: 30, USR2: 31 },
 };

@@ -68,8 +68,11 @@ export function foregroundGroup(master: number): number | undefined {
   return group > 0 ? group : undefined;
 }
 
-/** A terminal's settings, struct termios. */
-function settingsOf(fd: number): DataView<ArrayBuffer> {
+/** A terminal's settings, struct termios. tcgetattr(3) */
+export type TerminalSettings = DataView<ArrayBuffer>;
+
+/** Gets a terminal's settings, to be set again by {@linkcode setSettings}. tcgetattr(3) */
+export function settingsOf(fd: number): TerminalSettings {
   const termios = new DataView(new ArrayBuffer(128));
   const what = `Cannot get the settings of terminal ${fd}`;
   call("tcgetattr", what, fd, new Uint8Array(termios.buffer));
@@ -82,17 +85,41 @@ export function isCanonical(fd: number): boolean {
   return (settingsOf(fd).getUint32(localFlags, true) & ICANON) !== 0;
 }
 
-function setSettings(fd: number, settings: DataView<ArrayBuffer>): void {
+/**
+ * Sets a terminal's settings at once: Deno's own `setRaw` waits until the terminal has taken all
+ * output, for ever if it is frozen. tcsetattr(3)
+ */
+export function setSettings(fd: number, settings: TerminalSettings): void {
   const what = `Cannot change the settings of terminal ${fd}`;
   call("tcsetattr", what, fd, 0, new Uint8Array(settings.buffer)); // TCSANOW
 }
 
-/** Makes a terminal pass output on unchanged, without a CR before each LF (OPOST off). tcsetattr(3) */
-export function passOutput(fd: number): void {
+/** How {@linkcode makeRaw} changes a terminal. */
+export interface RawOptions {
+  /** Keys such as Ctrl-C still send signals. @default {false} */
+  readonly keepsSignalKeys?: boolean;
+}
+
+/** Makes a terminal raw: keys come as they are typed, and output passes unchanged. cfmakeraw(3) */
+export function makeRaw(fd: number, options: RawOptions = {}): void {
+  const { localFlags, ISIG } = OS.termios;
   const settings = settingsOf(fd);
-  const at = OS.termios.outputFlags; // OPOST is 1 in them.
-  settings.setUint32(at, settings.getUint32(at, true) & ~1, true);
+  symbol("cfmakeraw")(new Uint8Array(settings.buffer));
+  if (options.keepsSignalKeys) {
+    const flags = settings.getUint32(localFlags, true);
+    settings.setUint32(localFlags, flags | ISIG, true);
+  }
   setSettings(fd, settings);
+}
+
+/** Throws away what a terminal has not taken yet; a write that waits goes on. tcflush(3), tcflow(3) */
+export function dropOutput(fd: number): void {
+  const { TCOFLUSH, TCOOFF, TCOON } = OS.termios;
+  const what = `Cannot drop the output of terminal ${fd}`;
+  call("tcflush", what, fd, TCOFLUSH);
+  // Linux wakes no writer of a pseudo-terminal at a flush, but when output goes on.
+  call("tcflow", what, fd, TCOOFF);
+  call("tcflow", what, fd, TCOON);
 }
 
 /** Input flags come first in struct termios, and this one is the same on Linux and macOS (untested). */

@@ -70,6 +70,8 @@ export interface AppOptions {
   readonly color?: boolean;
   /** Which sessions are there for the dashboard at all. @default {all} */
   readonly only?: (row: Row) => boolean;
+  /** Labels that these have, as the user has given them: `KEY` or `KEY=VALUE`. @default {none} */
+  readonly onlyLabels?: readonly string[];
   /** @default {the clock} */
   readonly now?: number;
 }
@@ -88,6 +90,7 @@ export class App implements View {
   notice: Notice | null = null;
   now: number;
   readonly color: boolean;
+  readonly onlyLabels: readonly string[];
   readonly detachKeys: string;
   /** The session whose log is shown in full. */
   logOf: Row | null = null;
@@ -102,6 +105,8 @@ export class App implements View {
   #awaited: string | null = null;
   /** What `y` does. */
   #yes: () => readonly Effect[] = () => [];
+  /** What any other answer does. */
+  #no: () => void = () => {};
   /** What Enter does with a line. */
   #take: (text: string) => readonly Effect[] = () => [];
   /** Texts that could not be sent, by session. */
@@ -119,6 +124,7 @@ export class App implements View {
     this.#cwd = cwd;
     this.#home = home;
     this.#only = options.only ?? (() => true);
+    this.onlyLabels = options.onlyLabels ?? [];
     this.detachKeys = detachKeys;
     this.color = color;
     this.now = options.now ?? Date.now();
@@ -235,7 +241,7 @@ export class App implements View {
       case "labels":
         return this.#inLabels(name, this.mode);
       case "ask":
-        return this.#inQuestion(name);
+        return this.#inQuestion(name, "isRushed" in key);
       case "line":
         return this.#inLine(key, this.mode);
       case "form":
@@ -440,19 +446,26 @@ export class App implements View {
 
   // Questions and lines.
 
-  #ask(question: string, yes: () => readonly Effect[]): readonly Effect[] {
+  #ask(
+    question: string,
+    yes: () => readonly Effect[],
+    no = () => {},
+  ): readonly Effect[] {
     this.mode = { name: "ask", question };
     this.#yes = yes;
+    this.#no = no;
     return [];
   }
 
-  #inQuestion(name: string): readonly Effect[] {
+  #inQuestion(name: string, isRushed: boolean): readonly Effect[] {
     if (name === "y" || name === "Y") {
+      if (isRushed) return []; // Nobody has read the question.
       this.mode = { name: "list" };
       return this.#yes();
     }
     if (isCancel(name) || ["n", "N", "q", "enter"].includes(name)) {
       this.mode = { name: "list" };
+      this.#no();
     }
     return [];
   }
@@ -508,7 +521,11 @@ export class App implements View {
         if (code !== "blocked" || force) return false;
         // Only where no other key is expected: the y is for this question.
         if (this.mode.name !== "list") return false;
-        this.#ask(`${message}. Send it anyway?`, () => [send(text, true)]);
+        this.#ask(
+          `${message}. Send it anyway?`,
+          () => [send(text, true)],
+          () => this.say(`Not sent; s on "${id}" has the text again`),
+        );
         return true;
       },
     });
@@ -700,10 +717,19 @@ export class App implements View {
       return [];
     }
     this.mode = { name: "list" };
+    // Or else the new session would not be listed. A key alone leaves the value open.
+    const labels = Object.fromEntries(
+      this.onlyLabels.filter((label) => label.includes("="))
+        .map((label) => label.split(/=(.*)/s, 2)),
+    );
     return [{
       type: "act",
       action: "start",
-      args: { ...what, ...cwd !== "" && { cwd } },
+      args: {
+        ...what,
+        ...cwd !== "" && { cwd },
+        ...Object.keys(labels).length > 0 && { labels },
+      },
       doing: `Starting ${choiceName(choice)}…`,
       done: ({ id }) => {
         this.#await(id);

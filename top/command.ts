@@ -27,6 +27,7 @@ export const top: Handler = async (call, io) => {
     detachKeys: detachKeys === undefined ? undefined : harmless(detachKeys),
     color: io.color,
     only: hasLabelsOf(call),
+    onlyLabels: call.values.get("label") ?? [],
   });
   await runDashboard(app, { root: openRoot(), detachKeys });
   return OK;

@@ -7,6 +7,9 @@
  *
  * A signal, or a terminal that was closed, ends it at once: no action is waited for.
  *
+ * Keys for a session are never taken as commands. While attaching takes long, or after the session
+ * has ended by itself, the user may be typing on: the list gets no key before a pause.
+ *
  * @module
  */
 import type { Act, App, Effect } from "./app.ts";
@@ -15,11 +18,13 @@ import { describeError } from "../cli/io.ts";
 import { attachConsole } from "../client/attach_console.ts";
 import {
   consoleSize,
+  dropKeys,
   type Keyboard,
   openKeyboard,
   takeTerminal,
   whenResized,
   writeConsole,
+  writeLast,
 } from "../client/own_terminal.ts";
 import { Frame } from "./frame.ts";
 import { readKeys } from "./keys.ts";
@@ -28,7 +33,6 @@ import { followLog } from "./log.ts";
 import { Pane } from "./pane.ts";
 import { getSession } from "../session/find.ts";
 import { noSuchSession } from "../store.ts";
-import { within } from "../system/async.ts";
 import { ACTIONS } from "../views/actions.ts";
 import type { Row } from "../views/row.ts";
 import { type WatchedRows, watchRows } from "../views/sessions.ts";
@@ -42,11 +46,16 @@ const DRAW_MS = 50;
 const HINT_MS = 250;
 /** How long keys are dropped before the user is attached, in milliseconds. */
 const SETTLE_MS = 100;
-/** How long a terminal may take for the last bytes, in milliseconds: it may be frozen. */
-const LAST_MS = 500;
+/** After the user has detached, keys are dropped until none has come for so long, in milliseconds. */
+const DETACHED_MS = 50;
+/** The same after a session has ended by itself, or could not be attached to: its user types on. */
+const PAUSE_MS = 1000;
+const PAUSE_HINT = "(keys work after a pause)";
 
-/** The signals that end a program. */
-const LEAVING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
+/** The signals that end the dashboard, also while its user is attached. */
+const LEAVING = ["SIGTERM", "SIGHUP"] as const;
+/** Those that keys send: they only detach. */
+const DETACHING = ["SIGINT", "SIGQUIT"] as const;
 
 /** How the dashboard is run. */
 export interface DashboardOptions {
@@ -88,6 +97,16 @@ class Dashboard {
   /** The ids that the list shows. */
   #shown = "";
   #hasAttached = false;
+  /** Ends the next attachment, or the present one. */
+  #detach = new AbortController();
+  /** How attaching has ended, and how long no key may come before the list gets one. */
+  #end:
+    | {
+      readonly text: string;
+      readonly isError?: boolean;
+      readonly pauseMs: number;
+    }
+    | undefined;
 
   constructor(app: App, options: DashboardOptions) {
     this.#app = app;
@@ -109,6 +128,14 @@ class Dashboard {
 
   async run(): Promise<void> {
     const { signal } = this.#over;
+    // All the time, also while nobody has the terminal.
+    using signals = new DisposableStack();
+    const on = (name: Deno.Signal, call: () => void) => {
+      Deno.addSignalListener(name, call);
+      signals.defer(() => Deno.removeSignalListener(name, call));
+    };
+    for (const name of LEAVING) on(name, () => this.#over.abort());
+    for (const name of DETACHING) on(name, () => this.#detach.abort());
     try {
       while (!signal.aborted) {
         const row = await this.#show();
@@ -140,14 +167,30 @@ class Dashboard {
       });
       try {
         this.#comeForward();
+        await this.#awaitPause();
         return await this.#takeKeys(keyboard);
       } finally {
         const end = this.#goBack();
-        await within(LAST_MS, this.#write(end));
+        await writeLast(() => this.#write(end));
       }
     } finally {
       signal.removeEventListener("abort", stopReading);
     }
+  }
+
+  /** Drops what was typed for the session that the user was attached to. */
+  async #awaitPause(): Promise<void> {
+    if (this.#end === undefined) return;
+    const { text, isError = false, pauseMs } = this.#end;
+    this.#end = undefined;
+    const say = (text: string) => {
+      if (isError) this.#app.warn(text);
+      else this.#app.say(text);
+      this.#draw();
+    };
+    if (pauseMs === PAUSE_MS) say(`${text} ${PAUSE_HINT}`);
+    await dropKeys(pauseMs, this.#over.signal);
+    say(text);
   }
 
   async #takeKeys(keyboard: Keyboard): Promise<Row | undefined> {
@@ -159,6 +202,7 @@ class Dashboard {
       row = this.#take(this.#app.press(key));
       if (signal.aborted) return undefined;
       if (row !== undefined) {
+        this.#detach = new AbortController();
         const ms = this.#sayHowToDetach(row);
         setTimeout(() => keyboard[Symbol.dispose](), ms);
       }
@@ -253,23 +297,23 @@ class Dashboard {
 
   /** Attaches to a session, and says how that has ended. */
   async #attach({ id, born }: Row): Promise<void> {
-    const app = this.#app;
     const { detachKeys, root } = this.#options;
-    const { signal } = this.#over;
-    // To a client they mean: detach. Here they end the dashboard, too.
-    const leave = () => this.#over.abort();
-    for (const name of LEAVING) Deno.addSignalListener(name, leave);
+    const over = this.#over.signal;
+    const signal = AbortSignal.any([over, this.#detach.signal]);
+    const detached = { text: `Detached from "${id}"`, pauseMs: DETACHED_MS };
     try {
       const { createdAt } = await getSession(id, { root });
       if (createdAt.toISOString() !== born) throw noSuchSession(id);
-      const result = await attachConsole(id, { root, detachKeys, signal });
-      const how = "detached" in result ? "Detached from" : "Ended:";
-      app.say(`${how} "${id}"`);
+      const options = { root, detachKeys, signal, atOnce: true };
+      const result = await attachConsole(id, options);
+      this.#end = "detached" in result
+        ? detached
+        : { text: `Ended: "${id}"`, pauseMs: PAUSE_MS };
     } catch (error) {
-      if (signal.aborted) return;
-      app.warn(harmless(describeError(error).message));
-    } finally {
-      for (const name of LEAVING) Deno.removeSignalListener(name, leave);
+      const text = harmless(describeError(error).message);
+      this.#end = signal.aborted
+        ? detached
+        : { text, isError: true, pauseMs: PAUSE_MS };
     }
   }
 

@@ -20,7 +20,7 @@ export function helpLines(detachKeys: string, columns: number): string[] {
   const keys: readonly (Hint | string)[] = [
     "The selected session",
     ["Enter", `attach to its terminal; ${back}. Others: show the log`],
-    ["s", "send it a line"],
+    ["s", "send it text"],
     ["a", "show the last answer of its agent"],
     ["x", "stop it (asks first)"],
     ["d", "delete it and its output (asks first)"],
@@ -28,7 +28,7 @@ export function helpLines(detachKeys: string, columns: number): string[] {
     ["R", "restart: run its command again in a new session (asks first)"],
     "All sessions",
     ["n", "start a new session"],
-    ["/", "filter: all words must fit; Enter keeps it"],
+    ["/", "filter: all words must match; Enter keeps it"],
     ["l", "only those with a label"],
     ["Escape", "show all again"],
     "Moving",

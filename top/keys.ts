@@ -28,6 +28,8 @@ export interface Key {
   readonly name: string;
   /** The text that it types; keys with other effects have none. */
   readonly text?: string;
+  /** It came together with the one before: pasted, perhaps, on a terminal that doesn't mark pastes. */
+  readonly isRushed?: boolean;
 }
 
 /** Text that was pasted: without control characters but newlines (LF) and tabs. */
@@ -335,7 +337,11 @@ export async function* readKeys(
   const buffer = new Uint8Array(65536);
   let reading: Promise<number | null> | undefined;
   for (;;) {
-    for (let input; (input = reader.next()) !== undefined;) yield input;
+    let isRushed = false;
+    for (let input; (input = reader.next()) !== undefined;) {
+      yield isRushed ? { ...input, isRushed } : input;
+      isRushed = true;
+    }
     reading ??= keyboard.read(buffer);
     const { waitMs } = reader;
     const count = waitMs === undefined

@@ -8,6 +8,7 @@
  * @module
  */
 import { cut, formatAge, widthOf } from "../cli/format.ts";
+import { plainText } from "../screen/clean_text.ts";
 import { helpLines, hintLine, hintsFor } from "./help.ts";
 import type { Place, Size } from "./frame.ts";
 import { beside, cutStyled } from "./styled.ts";
@@ -25,6 +26,8 @@ const ROWS_WITH_HEADING = 15;
 const LEAST_LINE_CELLS = 16;
 /** The widest text of a state, while there is something else to show. */
 const TEXT_CELLS = 32;
+/** It is cut to so much for a last line. */
+const LEAST_TEXT_CELLS = 20;
 const AGENT_CELLS = 8;
 /** An id may be cut to this. */
 const LEAST_ID_CELLS = 12;
@@ -117,6 +120,8 @@ export interface View {
   readonly offset: number;
   readonly filter: string;
   readonly label: string | null;
+  /** The labels that all sessions here have, as the user has asked for. */
+  readonly onlyLabels: readonly string[];
   /** The screen or log of the selected session, in rows as wide as the pane or wider. */
   readonly pane: readonly string[];
   readonly mode: Mode;
@@ -155,7 +160,8 @@ export function areasOf({ columns, rows }: Size): Areas {
   const body = Math.max(0, rows - 2);
   const hasHeading = rows >= ROWS_WITH_HEADING;
   if (columns > NARROW_COLUMNS) {
-    const list = Math.max(40, Math.min(100, Math.floor(columns * 0.4)));
+    const half = Math.min(60, Math.floor(columns / 2));
+    const list = Math.max(half, Math.min(100, Math.floor(columns * 0.4)));
     return {
       hasHeading,
       list: { columns: list, rows: body - Number(hasHeading) },
@@ -268,7 +274,8 @@ const TONE_OF: Readonly<Record<Urgency, Tone>> = {
 };
 
 /** The top line: how many sessions need what, and which are listed. */
-function headerOf(view: View, { columns, rows: height }: Size): string {
+function headerOf(view: View, size: Size): string {
+  const { columns, rows: height } = size;
   const { counts, filter, label, rows, color, mode } = view;
   if (mode.name === "pages") {
     const { rows, offset, title } = mode.pages;
@@ -281,6 +288,9 @@ function headerOf(view: View, { columns, rows: height }: Size): string {
   if (mode.name === "form") return title("New session", columns);
   const parts: (readonly [string, string])[] = [];
   const total = URGENCIES.reduce((sum, urgency) => sum + counts[urgency], 0);
+  for (const only of view.onlyLabels) {
+    parts.push([`-l ${plainText(only)}`, BOLD]);
+  }
   if (label !== null) parts.push([`label ${label}`, BOLD]);
   if (filter !== "") parts.push([`/${filter}`, BOLD]);
   if (parts.length > 0) parts.push([`${rows.length} of ${total}`, BOLD]);
@@ -288,6 +298,9 @@ function headerOf(view: View, { columns, rows: height }: Size): string {
     if (counts[urgency] === 0) continue;
     const attributes = attributesOf(TONE_OF[urgency], color);
     parts.push([`${counts[urgency]} ${urgency}`, attributes]);
+  }
+  if (rows.length > areasOf(size).list.rows) {
+    parts.push([`${view.index + 1}/${rows.length}`, ""]);
   }
   const name = "codex-session";
   const needed = parts.reduce((sum, [text]) => sum + widthOf(text) + 2, 0);
@@ -389,7 +402,12 @@ function columnsFor(rows: readonly Row[], width: number): Columns {
   const idIn = (cells: number) =>
     widest(({ id }) => id, Math.max(LEAST_ID_CELLS, cells));
   const id = idIn(Math.floor(width / 4));
-  let rest = room - id - text - GAP.length;
+  const left = room - id - GAP.length;
+  const short = Math.min(
+    text,
+    Math.max(LEAST_TEXT_CELLS, left - LEAST_LINE_CELLS),
+  );
+  let rest = left - short;
   if (rest < LEAST_LINE_CELLS) {
     const id = idIn(room - text);
     return { id, text: room - id, agent: 0, line: 0 };
@@ -398,7 +416,7 @@ function columnsFor(rows: readonly Row[], width: number): Columns {
     ? widest(programOf, AGENT_CELLS)
     : 0;
   if (agent > 0) rest -= agent + GAP.length;
-  return { id, text, agent, line: rest };
+  return { id, text: short, agent, line: rest };
 }
 
 /** The agent, else the name of the program. */
@@ -414,7 +432,9 @@ function lastOf({ line, title, prompt, command }: Row): string {
 /** The rows of the list, each exactly as wide. */
 function listOf(view: View, areas: Areas): string[] {
   const { rows, index, offset } = view;
-  const { columns, rows: height } = areas.list;
+  const height = areas.list.rows;
+  // A blank before the border.
+  const columns = areas.list.columns - Number(areas.isWide);
   if (rows.length === 0) {
     return [
       ...areas.hasHeading ? [" ".repeat(columns)] : [],
@@ -431,10 +451,14 @@ function listOf(view: View, areas: Areas): string[] {
   return areas.hasHeading ? [listHeading(widths, columns), ...lines] : lines;
 }
 
-function emptyText({ isReady, filter, label }: View): string[] {
+function emptyText({ isReady, filter, label, onlyLabels }: View): string[] {
   if (!isReady) return ["Looking for sessions…"];
   if (filter !== "" || label !== null) {
     return ["No session matches; press Escape to show all."];
+  }
+  if (onlyLabels.length > 0) {
+    const labels = onlyLabels.map((label) => `-l ${plainText(label)}`);
+    return [`No session has ${labels.join(" ")}; press n to start one.`];
   }
   return ["No sessions yet; press n to start one."];
 }
@@ -475,8 +499,10 @@ function listRow(
     Math.max(0, columns - widthOf(before) - text - widthOf(after)),
   );
   const mark = isSelected ? REVERSE : row.urgency === "ended" ? DIM : "";
-  const tone = attributesOf(row.tone, view.color);
-  return styled(before, mark) + styled(fit(row.text, text), mark, tone) +
+  // A colour would change only these cells of the bar. A failure is not dimmed.
+  const tone = attributesOf(row.tone, view.color && !isSelected);
+  const around = row.tone === "error" && !isSelected ? "" : mark;
+  return styled(before, mark) + styled(fit(row.text, text), around, tone) +
     styled(after + blanks, mark);
 }
 

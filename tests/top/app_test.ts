@@ -172,6 +172,7 @@ Deno.test("App sends a line, and asks again if a dialog would take it for its an
   );
   press(app, "n");
   // What was not sent is not lost.
+  assertEquals(app.notice?.text, 'Not sent; s on "a" has the text again');
   press(app, "s");
   const again = act(press(app, "enter"));
   assertEquals(again.args.text, "hello x");
@@ -252,6 +253,19 @@ Deno.test("App starts an agent that is installed, the usual one first", () => {
     kind: "pty",
     cwd: "~/src",
   });
+});
+
+Deno.test("App tells which labels it was started for, and starts sessions with them", () => {
+  const size = { columns: 80, rows: 24 };
+  const onlyLabels = ["team", "project=a=b"];
+  const app = new App({ size, cwd: "/", onlyLabels, only: () => false });
+  list(app, rowOf("a"));
+  const text = layout(app, size).rows.join("\n");
+  assertMatch(text, /-l team.*-l project=a=b/);
+  assertMatch(text, /No session has -l team -l project=a=b; press n/);
+  press(app, "n", "tab", "sh");
+  const start = act(press(app, "enter", "enter"));
+  assertEquals(start.args.labels, { project: "a=b" });
 });
 
 Deno.test("App keeps what was entered for a session that can't be started", () => {

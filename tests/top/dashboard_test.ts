@@ -3,6 +3,7 @@ import { createSession } from "../../session/create.ts";
 import { readEvents } from "../../client/events.ts";
 import { getSession } from "../../session/find.ts";
 import { findProgram } from "../../system/files.ts";
+import { readState } from "../../store.ts";
 import { deleteSession, stopSession } from "../../session/stop.ts";
 import {
   assert,
@@ -129,9 +130,20 @@ Deno.test("top stops and deletes only after y, and names the session", async () 
     (await getSession("victim", { root: root.dir })).state.state,
     "running",
   );
-  term.type("xy");
+  // Nor is a key that came with the one that asks: an unmarked paste, perhaps.
+  term.type("xyn");
+  await until(() => !/Stop "victim"/.test(term.text));
+  assertEquals(
+    (await getSession("victim", { root: root.dir })).state.state,
+    "running",
+  );
+  term.type("x");
+  await term.shows(/^Stop "victim"/m);
+  term.type("y");
   await term.shows(/^> victim +stopped[^]*Stopped "victim"/m);
-  term.type("dy");
+  term.type("d");
+  await term.shows(/^Delete "victim"/m);
+  term.type("y");
   await term.shows(/No sessions yet; press n[^]*Deleted "victim"/);
 });
 
@@ -263,6 +275,9 @@ Deno.test("top prints what list prints where it can't draw", async () => {
   await using term = await openTop(root, { env: { TERM: "dumb" } });
   assertEquals((await term.ended()).code, 0);
   assertMatch(term.text, /^# +ID [^]*^0 +a /m);
+  await using alone = await openTop(root, { args: [], env: { TERM: "dumb" } });
+  assertEquals((await alone.ended()).code, 0);
+  assertMatch(alone.text, /^# +ID [^]*^0 +a /m);
   const piped = await runCli(root.dir, ["top"]);
   assertEquals(piped.code, 0);
   assertMatch(piped.stdout, /^# +ID /);
@@ -356,4 +371,73 @@ Deno.test({
       await tmux(socket, "kill-server");
     }
   },
+});
+
+Deno.test("top takes no key for a session as a command when the session ends, or can't be reached", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "a", [
+    ...["sh", "-c", "echo ready; read x; exit 1"],
+  ]);
+  await using term = await openTop(root);
+  await term.shows(/^> a /m);
+  term.type("\r");
+  await term.shows(/^ready$/m);
+  await until(() => !/^> a/m.test(term.text) && term.isRaw);
+  term.type("\r");
+  for (const key of "dydydydy") {
+    term.type(key);
+    await new Promise((wake) => setTimeout(wake, 60));
+  }
+  await term.shows(/Ended: "a" \(keys work after a pause\)/);
+  assertMatch(term.text, /^> a +exited 1/m);
+  await term.shows(/Ended: "a"$/m);
+  term.type("d");
+  await term.shows(/^Delete "a" and its output/m);
+});
+
+Deno.test("top takes no key for a session whose relay doesn't answer, and Ctrl-C gives up", async () => {
+  await using root = new TestRoot();
+  const paths = await startTerminal(root.dir, "a", ["cat"]);
+  await using term = await openTop(root);
+  await term.shows(/^> a /m);
+  const state = readState(paths);
+  if (state.state !== "running") throw new Error(state.state);
+  const { agent: relay } = state.pids; // The record names the relay.
+  Deno.kill(relay, "SIGSTOP");
+  try {
+    term.type("\r");
+    await until(() => !/^> a/m.test(term.text) && term.isRaw);
+    term.type("dy");
+    // Again, if the first one came before keys were signals.
+    await until(async () => {
+      term.type("\x03");
+      await term.shows(/^> a [^]*Detached from "a"/m, 500).catch(() => {});
+      return /Detached/.test(term.text);
+    });
+    assert(!/dy/.test(term.text));
+    term.type("x");
+    await term.shows(/^Stop "a"/m);
+  } finally {
+    Deno.kill(relay, "SIGCONT");
+  }
+});
+
+Deno.test("top ends at a signal, and at q, on a terminal that has stopped reading", async () => {
+  await using root = new TestRoot();
+  await start(root, "a", "exec sleep 60");
+  for (const end of ["q", "SIGTERM"] as const) {
+    await using term = await openTop(root, { columns: 200, rows: 50 });
+    await term.shows(/^> a /m);
+    term.paused = true;
+    for (let turn = 0; turn < 60; turn++) {
+      term.resize(150 + turn % 50, 40 + turn % 10);
+      await new Promise((wake) => setTimeout(wake, 10));
+    }
+    if (end === "q") term.type("q");
+    else Deno.kill(term.pid, end);
+    await term.ended(3000);
+    assert(!term.isRaw);
+    term.paused = false;
+    await until(() => !term.screen.modes.alternate, "the farewell");
+  }
 });

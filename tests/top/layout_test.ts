@@ -104,11 +104,35 @@ Deno.test("layout() leaves out columns where the terminal is narrow, and keeps i
   );
 });
 
+Deno.test("layout() keeps the last lines at 120 columns while a session is blocked", () => {
+  const rows = [
+    blockedRow("mellow-lion", { text: "blocked: approve command" }),
+    rowOf("b", { line: "all tests pass" }),
+  ];
+  const [, heading, first, second] = textOf(appOf(rows, { columns: 120 }));
+  assertMatch(heading!, / LAST +│/);
+  assertMatch(first!, /blocked: approve co\S*…/);
+  assertMatch(second!, / all tests pass +│/);
+});
+
+Deno.test("layout() tells which session is selected of how many, if not all are in sight", () => {
+  const app = appOf(many);
+  app.press({ name: "j", text: "j" });
+  assertMatch(textOf(app)[0]!, / 2\/60$/);
+  assert(!/\//.test(textOf(appOf(many.slice(0, 3)))[0]!));
+});
+
+Deno.test("layout() doesn't dim a failure", () => {
+  const rows = [rowOf("a"), endedRow("e", { text: "exited 3", tone: "error" })];
+  const drawn = layout(appOf(rows), { columns: 80, rows: 24 }).rows[3]!;
+  assertMatch(drawn, /\x1b\[1;31mexited 3/);
+});
+
 Deno.test("layout() tells a blocked session in words, and without colours, too", () => {
   const rows = [blockedRow("a"), rowOf("b")];
   const colored = layout(appOf(rows), { columns: 80, rows: 24 }).rows;
   assertMatch(colored[0]!, /\x1b\[1;33m1 blocked\x1b\[m/);
-  assertMatch(colored[2]!, /\x1b\[7;1;33mblocked: approve Bash/);
+  assertMatch(colored[2]!, /\x1b\[7;1mblocked: approve Bash/);
   assertMatch(colored[3]!, /\x1b\[32mworking/);
   const plain = layout(appOf(rows, { color: false }), { columns: 80, rows: 24 })
     .rows.join("\n");
