@@ -293,21 +293,56 @@ Deno.test("startServer() refuses a malformed query before the upgrade", async ()
   assertEquals(web.reports, []);
 });
 
-Deno.test("startServer() has room for 100 sockets", async () => {
+Deno.test("startServer() has room for 100 sockets, and 30 of lookers, who take none of the owner's", async () => {
   await using root = new TestRoot();
   await using web = new TestServer(root);
-  const sockets = Array.from(
-    { length: 100 },
-    () => web.socket("/api/rows"),
-  );
-  await Promise.all(
-    sockets.map((socket) => new Promise((wake) => socket.onopen = wake)),
-  );
-  assert(await upgradeOf(web.socket("/api/rows")) !== "open");
+  const look = web.headers(web.server.lookToken);
+  const fill = async (count: number, headers = web.headers()) => {
+    const sockets = Array.from(
+      { length: count },
+      () => web.socket("/api/rows", headers),
+    );
+    await Promise.all(
+      sockets.map((socket) => new Promise((wake) => socket.onopen = wake)),
+    );
+    assert(await upgradeOf(web.socket("/api/rows", headers)) !== "open");
+    return sockets;
+  };
+  const looking = await fill(30, look);
+  const sockets = await fill(100);
   await close(sockets.pop()!);
   await until(
     async () => await upgradeOf(web.socket("/api/rows")) === "open",
     "room again",
   );
-  await Promise.all(sockets.map(close));
+  await Promise.all([...looking, ...sockets].map(close));
+});
+
+Deno.test("startServer() acts for the owner while lookers' actions wait for their arguments", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const look = web.headers(web.server.lookToken);
+  const connections: Deno.Conn[] = [];
+  const head = [
+    `POST ${web.path("/api/agents", look)} HTTP/1.1`,
+    `Host: ${web.host}`,
+    ...Object.entries(look).map(([name, value]) => `${name}: ${value}`),
+    "Content-Type: application/json",
+    "Content-Length: 2\r\n\r\n",
+  ].join("\r\n");
+  try {
+    for (let i = 0; i < 30; i++) {
+      const { port } = web.server;
+      connections.push(await Deno.connect({ hostname: "127.0.0.1", port }));
+      await connections.at(-1)!.write(new TextEncoder().encode(head));
+    }
+    await until(async () => {
+      const response = await web.post("agents", "{}", look);
+      await response.body?.cancel();
+      return response.status === 503;
+    }, "no room for lookers");
+    assertEquals((await web.act("agents", {}))[0], 200);
+  } finally {
+    for (const connection of connections) connection.close();
+  }
 });
