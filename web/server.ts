@@ -13,10 +13,17 @@ import { ArgumentError, checkWhole, messageOf } from "../errors.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { checkId } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
-import { act } from "./actions.ts";
+import { act, MAX_BODY_BYTES } from "./actions.ts";
 import { type Access, admit, type Gate, newProof, newToken } from "./gate.ts";
 import { serveLog } from "./log.ts";
-import { giveFile, giveProof, goToPage, refuse, tell } from "./responses.ts";
+import {
+  cutOff,
+  giveFile,
+  giveProof,
+  goToPage,
+  refuse,
+  tell,
+} from "./responses.ts";
 import { type Hello, LiveRows } from "./rows.ts";
 import { serveViewer } from "./viewer.ts";
 
@@ -158,6 +165,19 @@ export function startServer(options: ServerOptions): PageServer {
     }
   }
 
+  /** Answers; then nothing comes any more that nobody has asked for. */
+  async function answerLong(request: Request): Promise<Response> {
+    const response = await answer(request);
+    return request.bodyUsed ? response : cutOff(response);
+  }
+
+  function serve(request: Request): Response | Promise<Response> {
+    if (!mayBeLong(request)) return answer(request);
+    // Deno shows no body of other methods, and no response can end an upgrade.
+    if (request.method === "POST") return answerLong(request);
+    return cutOff(tell(400, "Only an action has arguments."));
+  }
+
   const listen = (port: number) =>
     Deno.serve({
       ...{ hostname: host, port, signal },
@@ -166,7 +186,7 @@ export function startServer(options: ServerOptions): PageServer {
         report(error);
         return tell(500, "The server has failed.");
       },
-    }, answer);
+    }, serve);
   const first = listen(options.port);
   const { port } = first.addr;
   const finished = keepListening(first, () => listen(port), options, signal);
@@ -217,6 +237,12 @@ async function keepListening(
       return false; // Still too many, or another program has the port.
     }
   }
+}
+
+/** Tells whether a request brings, or may bring, more than the longest arguments. */
+function mayBeLong({ headers }: Request): boolean {
+  return headers.has("transfer-encoding") ||
+    Number(headers.get("content-length") ?? 0) > MAX_BODY_BYTES;
 }
 
 /** The session that a query names. @throws {ArgumentError} */

@@ -177,6 +177,45 @@ Deno.test("startServer() wants JSON, not too long and not too slowly", async () 
   assertEquals(web.reports, []);
 });
 
+Deno.test("startServer() ends the connection of a refused request that is too long", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const long = "Content-Length: 99999999999";
+  const looker = Object.entries(web.headers(web.server.lookToken))
+    .map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const { port, lookToken } = web.server;
+  const cases = [
+    ["POST /x", `${long}\r\n`],
+    ["PUT /x", `${long}\r\n`],
+    ["GET /", `${long}\r\n`],
+    ["POST /x", "Transfer-Encoding: chunked\r\n"],
+    [`POST ${folderOf(lookToken)}/api/start`, `${looker}${long}\r\n`],
+    [
+      `POST ${folderOf(lookToken)}/api/agents`,
+      `${looker}Content-Type: application/json\r\n${long}\r\n`,
+    ],
+  ];
+  await Promise.all(cases.map(async ([asked, headers]) => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const head = `${asked} HTTP/1.1\r\nHost: ${web.host}\r\n${headers}\r\n`;
+    await connection.write(new TextEncoder().encode(head));
+    let isOpen = true;
+    const read = async () => {
+      while (await connection.read(new Uint8Array(4096)) !== null);
+    };
+    // It may be reset.
+    const end = read().catch(() => {}).then(() => isOpen = false);
+    const piece = new TextEncoder().encode("1000\r\n" + " ".repeat(4098));
+    for (let i = 0; i < 8000 && isOpen; i++) {
+      await connection.write(piece).catch(() => end);
+    }
+    assert(!isOpen, asked);
+  }));
+  const page = await web.get("/");
+  await page.body?.cancel();
+  assertEquals([page.status, web.reports], [200, []]);
+});
+
 Deno.test("startServer() tells the live list, to several viewers", async () => {
   await using root = new TestRoot();
   await using web = new TestServer(root);
