@@ -1,5 +1,5 @@
 import type { Row } from "../../views/row.ts";
-import { giveFile, giveJson, tell } from "../../web/responses.ts";
+import { giveFile, giveJson } from "../../web/responses.ts";
 import { assert, assertEquals, assertMatch, until } from "../helpers.ts";
 import { CHROMIUM, openBrowser } from "./browser.ts";
 
@@ -26,8 +26,8 @@ const BLOCKED: Partial<Row> = {
 class StandIn implements AsyncDisposable {
   rows: readonly Row[] = [];
   readOnly = false;
-  /** Lets nobody in, like a server that was started again. */
-  isOther = false;
+  /** Says that it is this page's server. Otherwise it would take whatever a page sends. */
+  proof = "own";
   /** What actions answer. */
   answer: (
     action: string,
@@ -35,6 +35,7 @@ class StandIn implements AsyncDisposable {
   ) => Response | Promise<Response> = () => giveJson(200, {});
   readonly asked: [action: string, args: Record<string, unknown>][] = [];
   readonly looked: string[][] = [];
+  readonly paths: string[] = [];
   readonly #sockets = new Set<WebSocket>();
   readonly #server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
@@ -56,14 +57,17 @@ class StandIn implements AsyncDisposable {
 
   async #serve(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    if (this.isOther) return tell(401, "no");
+    this.paths.push(pathname);
+    if (pathname === "/proof") return new Response(this.proof);
     if (request.method === "POST") {
       const action = pathname.replace("/api/", "");
       const args = await request.json();
       this.asked.push([action, args]);
       return await this.answer(action, args);
     }
-    if (!pathname.startsWith("/api/")) return await giveFile(request, pathname);
+    if (!pathname.startsWith("/api/")) {
+      return await giveFile(request, pathname, "own");
+    }
     const { socket, response } = Deno.upgradeWebSocket(request);
     if (pathname !== "/api/rows") return response;
     socket.onopen = () => {
@@ -327,24 +331,49 @@ const TESTS: Readonly<
     },
   },
 
-  "the page keeps what it shows without a server, and comes back": {
+  "the page keeps what it shows without its server, and comes back": {
     rows: [rowOf("a")],
     async run(page, server) {
       const word = `document.querySelector("#connection").textContent`;
       await shows(page, NAMES, ["a"]);
-      server.isOther = true;
+      server.proof = "another";
       server.drop();
       await until(async () =>
         /open the new URL/.test(await page.evaluate(word) as string)
       );
       await shows(page, NAMES, ["a"]);
-      server.isOther = false;
+      server.proof = "own";
       server.rows = [rowOf("b")];
       await page.evaluate(`dispatchEvent(new Event("online"))`);
       await shows(page, NAMES, ["b"]);
       await shows(page, word, "");
     },
-    errors: /401|WebSocket/,
+    errors: /WebSocket/,
+  },
+
+  "the page asks nothing but the proof of a stranger on its server's port": {
+    rows: [rowOf("a", { can: ["send"] }), rowOf("t", { isTerminal: true })],
+    async run(page, server) {
+      await shows(page, NAMES, ["a", "t"]);
+      server.proof = "another";
+      server.paths.length = 0;
+      server.drop();
+      await page.keyboard.press("j");
+      await page.keyboard.press("s");
+      await page.keyboard.type("a secret");
+      await page.click("#send-dialog [type=submit]");
+      const problem =
+        `/has ended/.test(document.querySelector("[open] .problem")?.textContent)`;
+      await shows(page, problem, true);
+      await page.keyboard.press("Escape");
+      for (const id of ["a", "t"]) {
+        await page.evaluate(`location.hash = "#/${id}"`);
+        const word =
+          `/has ended/.test(document.querySelector(".session-word")?.textContent)`;
+        await shows(page, word, true);
+      }
+      assertEquals([...new Set(server.paths)], ["/proof"]);
+    },
   },
 
   "the page has a name for everything that can be used": {

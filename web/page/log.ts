@@ -112,7 +112,8 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
       } else if (message.type === "skipped") skip(Number(message.bytes));
       else if (message.type === "end") options.onConnection({ is: "ended" });
     },
-    onLost: () => options.onConnection({ is: "lost" }),
+    onLost: (isRefused) =>
+      options.onConnection({ is: isRefused ? "refused" : "lost" }),
     onError(_code, message) {
       options.onConnection({ is: "failed", message });
     },

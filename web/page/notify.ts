@@ -26,7 +26,7 @@ export function notify(row: Row): void {
   try {
     const notification = new Notification(`${row.id} is blocked`, {
       body: row.message ?? row.text,
-      icon: "/icon.svg",
+      icon: "icon.svg",
       // The same in each tab: the browser shows it once.
       tag: `${row.id} ${row.born}`,
     });

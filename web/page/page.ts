@@ -7,7 +7,7 @@
  * @module
  */
 import type { Row } from "../../views/row.ts";
-import { api } from "./api.ts";
+import { api, SERVER_GONE } from "./api.ts";
 import {
   type DialogContext,
   isDialogOpen,
@@ -22,7 +22,6 @@ import { forgetNotification, notify, offerNotifications } from "./notify.ts";
 import { read, remember } from "./remember.ts";
 import { type Connection, connectRows, type Hello } from "./rows.ts";
 import { actionsOf, BUTTONS, showView, type View } from "./view.ts";
-import { followSuccessor } from "./successor.ts";
 
 /** How long a word on what was done stays. */
 const NOTICE_MS = 4000;
@@ -40,7 +39,6 @@ let expected: string | null = null;
 let view: View | null = null;
 let noticeTimer: ReturnType<typeof setTimeout> | undefined;
 let lostTimer: ReturnType<typeof setTimeout> | undefined;
-let isOffline = true;
 
 const list = showList(byId("list"), {
   onShown: (ids) => rows.look(withOpen(ids)),
@@ -54,16 +52,10 @@ const list = showList(byId("list"), {
 const rows = connectRows({
   onConnection: showConnection,
   onHello(next) {
-    if (hello === null) followSuccessor(() => isOffline);
-    // A newer server has a newer page.
-    const isNewer = hello !== null && hello.version !== next.version;
-    if (isNewer && !isDialogOpen()) location.reload();
-    const wasReadOnly = hello?.readOnly;
     hello = next;
     byId("where").textContent = next.root;
     byId("read-only").hidden = !next.readOnly;
     byId("new").hidden = next.readOnly;
-    if (wasReadOnly !== undefined && wasReadOnly !== next.readOnly) closeView();
   },
   onRows(all) {
     tellBlocked(all);
@@ -260,14 +252,12 @@ function showTitle(): void {
 }
 
 function showConnection(connection: Connection): void {
-  isOffline = connection !== "open";
   clearTimeout(lostTimer);
   const text = {
     connecting: "",
     open: "",
     lost: "Connection lost, trying again…",
-    refused:
-      "The server was started anew: open the new URL that it has printed.",
+    refused: SERVER_GONE,
   }[connection];
   const show = () => {
     setText(byId("connection"), text);

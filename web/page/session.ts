@@ -7,7 +7,7 @@
  * @module
  */
 import type { Row } from "../../views/row.ts";
-import type { Api } from "./api.ts";
+import { type Api, ApiError, SERVER_GONE } from "./api.ts";
 import { make, setText } from "./dom.ts";
 import { type KeyBar, makeKeyBar } from "./keybar.ts";
 import { type PageLog, showLog } from "./log.ts";
@@ -179,10 +179,11 @@ class Shown {
       if (this.#wantsFocus && !this.#isLog) terminal.focus();
     } catch (error) {
       // The server has gone before its terminal was loaded.
-      console.warn(error);
       this.#take("screen", {
         is: "failed",
-        message: "The terminal can't be loaded. Reload the page.",
+        message: error instanceof ApiError
+          ? error.message
+          : "The terminal can't be loaded.",
       });
     }
   }
@@ -248,6 +249,8 @@ class Shown {
           : "Only looking: the window keeps its size until you type.";
       case "lost":
         return "Connection lost. Trying again…";
+      case "refused":
+        return SERVER_GONE;
       case "ended":
         return this.#isLog
           ? `Ended: ${this.#row.text}.`
@@ -258,7 +261,9 @@ class Shown {
   }
 
   #offerOf({ is }: Connection): string {
-    if (is === "lost" || is === "failed") return "Try again";
+    if (is === "lost" || is === "refused" || is === "failed") {
+      return "Try again";
+    }
     if (this.#context.readOnly || this.#isLog) return "";
     if (is === "looking") return "Take over";
     return is === "live" && matchMedia(SMALL).matches ? "Only look" : "";
@@ -269,7 +274,8 @@ class Shown {
     if (is === "looking") this.#terminal?.setLook(false);
     else if (is === "live") this.#terminal?.setLook(true);
     else if (this.#isLog) this.#log?.reconnect();
-    else this.#terminal?.reconnect();
+    else if (this.#terminal === undefined) this.#openTerminal();
+    else this.#terminal.reconnect();
   }
 
   /** A link's address, and a way to open it if it was chosen. As text: a program made it. */

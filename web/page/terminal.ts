@@ -14,12 +14,12 @@
 import { limitEmulator } from "../../screen/emulator_limits.ts";
 import { followColors } from "./colors.ts";
 import { allowStyles } from "./csp.ts";
-import { socketUrl } from "./api.ts";
+import { checkServer, socketUrl } from "./api.ts";
 import { openSocket } from "./socket.ts";
 
 /** How a terminal or a log is connected. */
 export type Connection =
-  | { readonly is: "connecting" | "live" | "looking" | "lost" }
+  | { readonly is: "connecting" | "live" | "looking" | "lost" | "refused" }
   | { readonly is: "ended" }
   | { readonly is: "failed"; readonly message: string };
 
@@ -80,11 +80,17 @@ const HIDE_CURSOR = "\x1b[?25l";
 
 const encoder = new TextEncoder();
 
-/** Shows a terminal in an element, which gives it its size and its font. */
+/**
+ * Shows a terminal in an element, which gives it its size and its font.
+ *
+ * @throws {ApiError} The page's server has gone.
+ */
 export async function showTerminal(
   host: HTMLElement,
   options: TerminalOptions,
 ): Promise<PageTerminal> {
+  // xterm.js comes now: from nobody else.
+  await checkServer();
   allowStyles();
   const [{ Terminal, FitAddon, Unicode11Addon }] = await Promise.all([
     import("./xterm.ts"),
@@ -153,9 +159,10 @@ export async function showTerminal(
     onMessage({ type }) {
       if (type === "end") end();
     },
-    onLost() {
+    onLost(isRefused) {
       stopTyping();
-      if (!isLastScreen) options.onConnection({ is: "lost" });
+      if (isLastScreen) return;
+      options.onConnection({ is: isRefused ? "refused" : "lost" });
     },
     onError(_code, message) {
       stopTyping();
