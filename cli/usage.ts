@@ -799,7 +799,8 @@ export const COMMANDS: readonly Command[] = [
       {
         name: "port",
         value: "N",
-        help: "listen on this port (default: 7171, or one that is free)",
+        help:
+          "listen on this port (default: one that is free, another one in each run, which is safer)",
       },
       {
         name: "host",
@@ -811,7 +812,7 @@ export const COMMANDS: readonly Command[] = [
     ],
     examples: [
       ["web --open", "here"],
-      ["web --port 7171", "for an SSH tunnel: ssh -L 7171:127.0.0.1:7171 HOST"],
+      ["web --port 7171", "for a tunnel that your SSH configuration names"],
       ["web --read-only", "to show somebody"],
     ],
   },

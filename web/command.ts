@@ -20,36 +20,24 @@ import { isLoopback } from "./gate.ts";
 import { openBrowser } from "./opening.ts";
 import { type PageServer, startServer } from "./server.ts";
 
-/** The port without `--port`: always the same, for tunnels, bookmarks and the browser's settings. */
-const USUAL_PORT = 7171;
-
 /** `web`: serves the page until Ctrl-C. */
 export const web: Handler = async (call, io) => {
   noOperands(call);
   const host = parsedValueOf(call, "host", parseHost) ?? "127.0.0.1";
-  const port = parsedValueOf(call, "port", parsePort);
+  // A port of each run's own makes an origin of its own: what an earlier server of the port has left
+  // in the browser, such as a service worker, has no part in it.
+  const port = parsedValueOf(call, "port", parsePort) ?? 0;
   const readOnly = call.flags.has("read-only");
   const over = io.interrupted();
   surviveErrors(io);
-  const start = (port: number) =>
+  const server = listen(host, port, () =>
     startServer({
       root: openRoot(),
       home: workingDirectory(),
       version: VERSION,
       ...{ host, port, readOnly },
       report: (error) => warn(error, io),
-    });
-  const server = listen(host, port ?? USUAL_PORT, (at) => {
-    try {
-      return start(at);
-    } catch (error) {
-      const isTaken = error instanceof Deno.errors.AddrInUse;
-      if (port !== undefined || !isTaken) throw error;
-      const other = start(0);
-      warn(`port ${at} is in use, so this is port ${other.port}`, io);
-      return other;
-    }
-  });
+    }));
   if (!isLoopback(host)) warn(OPEN_TO_ALL, io);
   const page = describe(server, host, readOnly);
   io.out(io.json ? harmlessJson(page) + "\n" : textOf(page));
@@ -100,9 +88,9 @@ function parseHost(text: string): string {
 }
 
 /** Runs what starts to listen; its error says what to do. */
-function listen<T>(host: string, port: number, start: (port: number) => T): T {
+function listen<T>(host: string, port: number, start: () => T): T {
   try {
-    return start(port);
+    return start();
   } catch (cause) {
     const { AddrInUse, AddrNotAvailable, PermissionDenied } = Deno.errors;
     const refused = (why: string) => {

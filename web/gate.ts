@@ -181,6 +181,18 @@ function isSame(given: string, token: string): boolean {
 
 /** A token that can't be guessed: 256 random bits. */
 export function newToken(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  return newSecret(32);
+}
+
+/**
+ * What a server shows a page that asks again, so that the page knows it from another program that
+ * has got the port: 128 random bits.
+ */
+export function newProof(): string {
+  return newSecret(16);
+}
+
+function newSecret(sizeBytes: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(sizeBytes));
   return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }

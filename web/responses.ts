@@ -79,15 +79,21 @@ export function refuse(
   );
 }
 
+/** The server's proof, which the page compares with its own. */
+export function giveProof(proof: string): Response {
+  return respond(200, proof, { "content-type": "text/plain; charset=utf-8" });
+}
+
 /** A file of the page, if there is one with this path. */
 export async function giveFile(
   request: Request,
   path: string,
+  proof = "",
 ): Promise<Response> {
   if (!Object.hasOwn(FILES, path)) return tell(404, "There is nothing here.");
   const { type, gzip } = FILES[path]!;
   const packed = Uint8Array.fromBase64(gzip);
-  if (path === "/") return givePage(await unpack(packed));
+  if (path === "/") return givePage(await unpack(packed), proof);
   const takesGzip = /\bgzip\b/.test(
     request.headers.get("accept-encoding") ?? "",
   );
@@ -108,10 +114,12 @@ async function unpack(packed: Uint8Array<ArrayBuffer>): Promise<string> {
 }
 
 /** The page, whose scripts may make styles: xterm.js does, and the nonce says that it may. */
-function givePage(html: string): Response {
+function givePage(html: string, proof: string): Response {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const nonce = bytes.toBase64();
-  return respond(200, html.replaceAll(/\{\{nonce\}\}/gi, nonce), {
+  const filled = html.replaceAll("{{NONCE}}", nonce)
+    .replaceAll("{{PROOF}}", proof);
+  return respond(200, filled, {
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": policy(
       "default-src 'none'",

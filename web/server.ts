@@ -14,9 +14,9 @@ import { plainText } from "../screen/clean_text.ts";
 import { checkId } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
 import { act } from "./actions.ts";
-import { type Access, admit, type Gate, newToken } from "./gate.ts";
+import { type Access, admit, type Gate, newProof, newToken } from "./gate.ts";
 import { serveLog } from "./log.ts";
-import { giveFile, goToPage, refuse, tell } from "./responses.ts";
+import { giveFile, giveProof, goToPage, refuse, tell } from "./responses.ts";
 import { type Hello, LiveRows } from "./rows.ts";
 import { serveViewer } from "./viewer.ts";
 
@@ -75,6 +75,8 @@ export function startServer(options: ServerOptions): PageServer {
     lookToken: newToken(),
     host,
   };
+  // Who may only look must not pass for the server of a page that may do more.
+  const proofs = { full: newProof(), look: newProof() };
   const list = new LiveRows({ root, signal });
   const visited = Promise.withResolvers<void>();
   const actions = new Set<Promise<unknown>>();
@@ -133,9 +135,12 @@ export function startServer(options: ServerOptions): PageServer {
       return goToPage(folder, cookie);
     }
     if (path === "/" && search !== "") return goToPage(folder);
+    if (path === "/proof") return giveProof(proofs[access]);
     try {
       const converse = conversationAt(path, query, access);
-      if (converse === undefined) return giveFile(request, path);
+      if (converse === undefined) {
+        return giveFile(request, path, proofs[access]);
+      }
       return upgrade(request, converse);
     } catch (error) {
       if (error instanceof TypeError || error instanceof RangeError) {

@@ -20,7 +20,15 @@ import { exchange, TestServer } from "./page_server.ts";
 
 /** All that can be asked for, with the method for it. */
 const EVERYTHING: readonly (readonly [string, string])[] = [
-  ...["/", "/page.js", "/page.css", "/xterm.js", "/xterm.css", "/icon.svg"],
+  ...[
+    "/",
+    "/page.js",
+    "/page.css",
+    "/xterm.js",
+    "/xterm.css",
+    "/icon.svg",
+    "/proof",
+  ],
   ...["/api/rows", "/api/attach?id=a", "/api/log?id=a"],
 ].map((path): [string, string] => ["GET", path])
   .concat(Object.keys(ACTIONS).map((name) => ["POST", `/api/${name}`]));
@@ -108,6 +116,7 @@ Deno.test("web: every answer keeps the page to itself", async () => {
     await web.get("/"),
     await web.get("/page.js"),
     await web.get("/none"),
+    await web.get("/proof"),
     await web.get("/", {}),
     await web.get("/api/rows"),
     await web.get(`/?token=${web.server.token}`),

@@ -66,6 +66,24 @@ Deno.test("startServer() gives the page for the token, and the rest of its files
   }
 });
 
+Deno.test("startServer() has a proof of its own in each run, and another one for a looker", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  await using next = new TestServer(root);
+  const look = web.headers(web.server.lookToken);
+  const proofOf = async (headers = web.headers(), server = web) => {
+    const response = await server.get("/proof", headers);
+    assertEquals(response.status, 200);
+    return await response.text();
+  };
+  const proof = await proofOf();
+  assert(/^[\w-]{22}$/.test(proof), proof);
+  assertEquals(await proofOf(), proof);
+  const proofs = [proof, await proofOf(look)];
+  proofs.push(await proofOf(next.headers(), next));
+  assertEquals(new Set(proofs).size, 3);
+});
+
 Deno.test("startServer() unpacks a file for a client that takes no gzip", async () => {
   await using root = new TestRoot();
   await using web = new TestServer(root);
