@@ -106,8 +106,9 @@ class Shown {
     this.#act.onclick = () => this.#connect();
     this.#paste = this.#makePaste();
     this.#keys = makeKeyBar({
-      target: () => this.#terminal,
-      onPaste: () => this.#pasteFromClipboard(),
+      target: () => this.#takenOver(),
+      onKeyboard: () => this.#terminal?.toggleKeyboard(),
+      onPaste: () => this.#takenOver() && this.#pasteFromClipboard(),
     });
     const tabs = make(
       "div",
@@ -246,7 +247,7 @@ class Shown {
       case "looking":
         return this.#context.readOnly
           ? "Read-only: you can look, not type."
-          : "Only looking: the window keeps its size until you type.";
+          : "Only looking: the window keeps its size until you take over.";
       case "lost":
         return "Connection lost. Trying again…";
       case "refused":
@@ -297,6 +298,12 @@ class Shown {
     });
     this.#link.append(open, button("Cancel", {}, close));
     open.focus();
+  }
+
+  /** The terminal for a key of the bar. While it is only looked at, the key takes it over, no more. */
+  #takenOver(): PageTerminal | undefined {
+    if (this.#connections.screen.is !== "looking") return this.#terminal;
+    this.#terminal?.setLook(false);
   }
 
   async #pasteFromClipboard(): Promise<void> {
