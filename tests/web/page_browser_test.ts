@@ -159,7 +159,7 @@ const TESTS: Readonly<
     width: 360,
     async run(page) {
       await shows(page, NAMES, ["a", "b"]);
-      await page.keyboard.press("j");
+      await shows(page, FOCUS.replace("textContent", "hash"), "#/a");
       await page.keyboard.press("j");
       await page.keyboard.press("Enter");
       await shows(page, `document.querySelector(".view h2")?.textContent`, "b");
@@ -212,7 +212,6 @@ const TESTS: Readonly<
           error: { code: "blocked", message: "It is blocked." },
         });
       await shows(page, NAMES, ["a"]);
-      await page.keyboard.press("j");
       await page.keyboard.press("s");
       await page.keyboard.type("yes");
       await page.keyboard.down("Control");
@@ -220,11 +219,17 @@ const TESTS: Readonly<
       await page.keyboard.up("Control");
       const problem = `document.querySelector("[open] .problem")?.textContent`;
       await shows(page, problem, "It is blocked.");
+      // What was written is there the next time.
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("s");
+      await page.click("#send-dialog [type=submit]");
+      await shows(page, problem, "It is blocked.");
       await page.click("#send-dialog [data-force]");
       await shows(page, DIALOG, null);
       await shows(page, FOCUS.replace("textContent", "hash"), "#/a");
       const args = { id: "a", born: rowOf("a").born, text: "yes" };
       assertEquals(server.asked, [
+        ["send", args],
         ["send", args],
         ["send", { ...args, force: true }],
       ]);
@@ -238,7 +243,6 @@ const TESTS: Readonly<
       const { promise, resolve } = Promise.withResolvers<Response>();
       server.answer = () => promise;
       await shows(page, NAMES, ["a", "b"]);
-      await page.keyboard.press("j");
       await page.keyboard.press("s");
       await page.keyboard.type("one");
       await page.click("#send-dialog [type=submit]");
@@ -268,7 +272,6 @@ const TESTS: Readonly<
     rows: [rowOf("a", { can: ["stop", "delete"] }), rowOf("b")],
     async run(page, server) {
       await shows(page, NAMES, ["a", "b"]);
-      await page.keyboard.press("j");
       await page.keyboard.press("d");
       await shows(page, DIALOG, "ask-dialog");
       await page.keyboard.press("Enter");
@@ -320,7 +323,7 @@ const TESTS: Readonly<
     readOnly: true,
     hash: "#/a",
     async run(page, server) {
-      await shows(page, BUTTONS, ["Answer"]);
+      await shows(page, BUTTONS, ["Last answer"]);
       const text = await page.evaluate("document.body.innerText") as string;
       assertMatch(text, /Read-only/);
       assert(!/New/.test(text), text);
@@ -328,6 +331,43 @@ const TESTS: Readonly<
       await page.keyboard.press("n");
       await shows(page, DIALOG, null);
       assertEquals(server.asked, []);
+      await page.keyboard.press("d");
+      const notice = `document.querySelector("#notice").textContent`;
+      await shows(page, notice, "Delete: this page can only look.");
+    },
+  },
+
+  "the page shows a log that is empty yet": {
+    rows: [rowOf("a")],
+    hash: "#/a",
+    async run(page) {
+      const word = `document.querySelector(".session-word")?.textContent`;
+      await shows(page, word, "");
+    },
+  },
+
+  "the page narrows the list to one label and to words": {
+    rows: [
+      rowOf("one", { labels: { a: "1" } }),
+      rowOf("other", { labels: { a: "1" } }),
+      rowOf("ten", { labels: { a: "10" } }),
+    ],
+    async run(page) {
+      await shows(page, NAMES, ["one", "other", "ten"]);
+      await page.keyboard.press("l");
+      await shows(page, FOCUS, "a=1 (2)");
+      await page.keyboard.press("ArrowDown");
+      await shows(page, FOCUS, "a=10 (1)");
+      await page.keyboard.press("ArrowUp");
+      await page.keyboard.press("Enter");
+      await shows(page, NAMES, ["one", "other"]);
+      await page.keyboard.press("/");
+      await page.keyboard.type("other");
+      await shows(page, NAMES, ["other"]);
+      await page.keyboard.press("Escape");
+      await shows(page, NAMES, ["one", "other"]);
+      await page.click("#label");
+      await shows(page, NAMES, ["one", "other", "ten"]);
     },
   },
 
@@ -358,7 +398,6 @@ const TESTS: Readonly<
       server.proof = "another";
       server.paths.length = 0;
       server.drop();
-      await page.keyboard.press("j");
       await page.keyboard.press("s");
       await page.keyboard.type("a secret");
       await page.click("#send-dialog [type=submit]");

@@ -247,7 +247,7 @@ class Shown {
       case "looking":
         return this.#context.readOnly
           ? "Read-only: you can look, not type."
-          : "Only looking: the window keeps its size until you take over.";
+          : "Only looking: the window keeps its size.";
       case "lost":
         return "Connection lost. Trying again…";
       case "refused":
@@ -285,7 +285,11 @@ class Shown {
     if (isPinned && !isChosen) return;
     this.#link.hidden = address === null;
     if (address === null) return;
-    this.#link.replaceChildren(make("span", { text: address }));
+    // The host first: of a long address only the beginning is in sight.
+    this.#link.replaceChildren(
+      make("b", { text: new URL(address).host }),
+      make("span", { text: address }),
+    );
     if (!isChosen) return;
     const close = () => {
       this.#link.replaceChildren();
@@ -296,8 +300,10 @@ class Shown {
       openAddress(address);
       close();
     });
-    this.#link.append(open, button("Cancel", {}, close));
-    open.focus();
+    const cancel = button("Cancel", {}, close);
+    this.#link.append(open, cancel);
+    // Not Open: who goes on typing into the terminal presses Enter soon.
+    cancel.focus();
   }
 
   /** The terminal for a key of the bar. While it is only looked at, the key takes it over, no more. */

@@ -414,8 +414,8 @@ function movePicture(
       const { height } = host.querySelector(".xterm-screen")!
         .getBoundingClientRect();
       const row = height / terminal.rows;
-      const bottom = (lastRow(terminal) + 1) * row + PADDING_PX;
-      const top = bottom - row - PADDING_PX;
+      const bottom = (lastRow(terminal) + 1) * row + 2 * PADDING_PX;
+      const top = bottom - row - 2 * PADDING_PX;
       const { scrollTop, clientHeight } = host;
       if (bottom > scrollTop + clientHeight) {
         host.scrollTop = bottom - clientHeight;
