@@ -155,7 +155,7 @@ export async function showTerminal(
     onOpen() {
       isFirst = true;
       // It may have changed since.
-      tellSize();
+      if (!look) tellSize();
       if (held !== null) socket.send(encoder.encode(held));
       held = null;
     },
