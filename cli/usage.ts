@@ -794,7 +794,7 @@ export const COMMANDS: readonly Command[] = [
     details:
       "Serves this machine only (127.0.0.1) until Ctrl-C; the sessions go on. Prints its URL, which holds\n" +
       "a secret of this run: who has it can do what you can. A second URL only lets look. Also says how\n" +
-      "another machine gets there by SSH. --json prints one line with all of it.",
+      "another machine gets there by SSH. --json prints one line with the URLs, the tokens and the port.",
     options: [
       {
         name: "port",

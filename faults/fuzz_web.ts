@@ -206,7 +206,8 @@ class Requests {
         ]);
       case "file":
         return random.pick([
-          ...["/page.js", "/page.css", "/xterm.js", "/icon.svg", "/%70age.js"],
+          ...["/page.js", "/page.css", "/xterm.js", "/icon.svg", "/proof"],
+          ...["/%70age.js"],
           ...["/../../etc/passwd", "/..%2f..%2fetc/passwd", "/page.js/..", "*"],
           ...["/page.js%00", "//evil.example/page.js", "/__proto__", "/%ff"],
           ...["http://evil.example/page.js", "/web/server.ts", "/meta.json"],

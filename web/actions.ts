@@ -13,7 +13,7 @@ import { plainText } from "../screen/clean_text.ts";
 import { startTimer } from "../system/async.ts";
 import { type ActionName, ACTIONS } from "../views/actions.ts";
 import type { Access } from "./gate.ts";
-import { giveJson } from "./responses.ts";
+import { cutOff, giveJson } from "./responses.ts";
 
 /** What an action works on, and for whom. */
 export interface Acting {
@@ -26,7 +26,7 @@ export interface Acting {
 }
 
 /** The longest arguments: a prompt or a text to send can be long. */
-const MAX_BODY_BYTES = 1024 * 1024;
+export const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_MESSAGE_LENGTH = 2000;
 
 /** Runs an action; every error is an answer. */
@@ -49,7 +49,7 @@ export async function act(
     const body = await readBody(request, bodyMs);
     if (typeof body === "number") {
       return body === 413
-        ? giveError(413, "usage", "This is more than 1 MB")
+        ? cutOff(giveError(413, "usage", "This is more than 1 MB"))
         : giveError(408, "timeout", "The arguments didn't arrive in time");
     }
     return giveJson(200, await run(parse(body), { root, signal }));

@@ -13,10 +13,17 @@ import { ArgumentError, checkWhole, messageOf } from "../errors.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { checkId } from "../store.ts";
 import { sleep, within } from "../system/async.ts";
-import { act } from "./actions.ts";
+import { act, MAX_BODY_BYTES } from "./actions.ts";
 import { type Access, admit, type Gate, newProof, newToken } from "./gate.ts";
 import { serveLog } from "./log.ts";
-import { giveFile, giveProof, goToPage, refuse, tell } from "./responses.ts";
+import {
+  cutOff,
+  giveFile,
+  giveProof,
+  goToPage,
+  refuse,
+  tell,
+} from "./responses.ts";
 import { type Hello, LiveRows } from "./rows.ts";
 import { serveViewer } from "./viewer.ts";
 
@@ -45,11 +52,11 @@ export interface PageServer {
   stop(): Promise<void>;
 }
 
-/** How many sockets there may be: each costs a megabyte or two if its page reads nothing. */
-const MOST_SOCKETS = 100;
-
-/** How many actions may be under way. */
-const MOST_ACTIONS = 100;
+/**
+ * How many sockets, and actions under way, there may be of each kind of viewer: lookers can't lock
+ * the owner out. A socket costs a megabyte or two if its page reads nothing.
+ */
+const MOST: Readonly<Record<Access, number>> = { full: 100, look: 30 };
 /** How long actions may take to give up at the end, in milliseconds. */
 const GIVE_UP_MS = 700;
 /** The most columns, and rows, of a page's terminal. */
@@ -79,8 +86,9 @@ export function startServer(options: ServerOptions): PageServer {
   const proofs = { full: newProof(), look: newProof() };
   const list = new LiveRows({ root, signal });
   const visited = Promise.withResolvers<void>();
-  const actions = new Set<Promise<unknown>>();
-  let sockets = 0;
+  const most = readOnly ? { full: 0, look: MOST.full } : MOST;
+  const actions = { full: new Set<unknown>(), look: new Set<unknown>() };
+  const sockets = { full: 0, look: 0 };
 
   /** What a path follows. A malformed query is an error here, before the upgrade. */
   function conversationAt(
@@ -107,21 +115,28 @@ export function startServer(options: ServerOptions): PageServer {
     }
   }
 
-  function upgrade(request: Request, converse: Conversation): Response {
-    if (sockets >= MOST_SOCKETS) return tell(503, "Too many pages are open.");
+  function upgrade(
+    request: Request,
+    access: Access,
+    converse: Conversation,
+  ): Response {
+    if (sockets[access] >= most[access]) {
+      return tell(503, "Too many pages are open.");
+    }
     const { socket, response } = Deno.upgradeWebSocket(request);
-    sockets++;
-    converse(socket).finally(() => sockets--);
+    sockets[access]++;
+    converse(socket).finally(() => sockets[access]--);
     return response;
   }
 
   function run(request: Request, path: string, access: Access) {
     const [, name] = /^\/api\/([a-z]+)$/.exec(path) ?? [];
     if (name === undefined) return tell(404, "There is nothing here.");
-    if (actions.size >= MOST_ACTIONS) return tell(503, "Too much to do.");
+    const own = actions[access];
+    if (own.size >= most[access]) return tell(503, "Too much to do.");
     const acting = act(request, name, { root, access, signal, bodyMs });
-    actions.add(acting);
-    return acting.finally(() => actions.delete(acting));
+    own.add(acting);
+    return acting.finally(() => own.delete(acting));
   }
 
   function answer(request: Request): Response | Promise<Response> {
@@ -141,13 +156,26 @@ export function startServer(options: ServerOptions): PageServer {
       if (converse === undefined) {
         return giveFile(request, path, proofs[access]);
       }
-      return upgrade(request, converse);
+      return upgrade(request, access, converse);
     } catch (error) {
       if (error instanceof TypeError || error instanceof RangeError) {
         return tell(400, plainText(messageOf(error), MAX_MESSAGE_LENGTH));
       }
       throw error;
     }
+  }
+
+  /** Answers; then nothing comes any more that nobody has asked for. */
+  async function answerLong(request: Request): Promise<Response> {
+    const response = await answer(request);
+    return request.bodyUsed ? response : cutOff(response);
+  }
+
+  function serve(request: Request): Response | Promise<Response> {
+    if (!mayBeLong(request)) return answer(request);
+    // Deno shows no body of other methods, and no response can end an upgrade.
+    if (request.method === "POST") return answerLong(request);
+    return cutOff(tell(400, "Only an action has arguments."));
   }
 
   const listen = (port: number) =>
@@ -158,7 +186,7 @@ export function startServer(options: ServerOptions): PageServer {
         report(error);
         return tell(500, "The server has failed.");
       },
-    }, answer);
+    }, serve);
   const first = listen(options.port);
   const { port } = first.addr;
   const finished = keepListening(first, () => listen(port), options, signal);
@@ -172,7 +200,7 @@ export function startServer(options: ServerOptions): PageServer {
       over.abort();
       await within(
         GIVE_UP_MS,
-        Promise.allSettled([...actions, finished]),
+        Promise.allSettled([...actions.full, ...actions.look, finished]),
       );
     },
   };
@@ -209,6 +237,12 @@ async function keepListening(
       return false; // Still too many, or another program has the port.
     }
   }
+}
+
+/** Tells whether a request brings, or may bring, more than the longest arguments. */
+function mayBeLong({ headers }: Request): boolean {
+  return headers.has("transfer-encoding") ||
+    Number(headers.get("content-length") ?? 0) > MAX_BODY_BYTES;
 }
 
 /** The session that a query names. @throws {ArgumentError} */

@@ -177,6 +177,45 @@ Deno.test("startServer() wants JSON, not too long and not too slowly", async () 
   assertEquals(web.reports, []);
 });
 
+Deno.test("startServer() ends the connection of a refused request that is too long", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const long = "Content-Length: 99999999999";
+  const looker = Object.entries(web.headers(web.server.lookToken))
+    .map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const { port, lookToken } = web.server;
+  const cases = [
+    ["POST /x", `${long}\r\n`],
+    ["PUT /x", `${long}\r\n`],
+    ["GET /", `${long}\r\n`],
+    ["POST /x", "Transfer-Encoding: chunked\r\n"],
+    [`POST ${folderOf(lookToken)}/api/start`, `${looker}${long}\r\n`],
+    [
+      `POST ${folderOf(lookToken)}/api/agents`,
+      `${looker}Content-Type: application/json\r\n${long}\r\n`,
+    ],
+  ];
+  await Promise.all(cases.map(async ([asked, headers]) => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const head = `${asked} HTTP/1.1\r\nHost: ${web.host}\r\n${headers}\r\n`;
+    await connection.write(new TextEncoder().encode(head));
+    let isOpen = true;
+    const read = async () => {
+      while (await connection.read(new Uint8Array(4096)) !== null);
+    };
+    // It may be reset.
+    const end = read().catch(() => {}).then(() => isOpen = false);
+    const piece = new TextEncoder().encode("1000\r\n" + " ".repeat(4098));
+    for (let i = 0; i < 8000 && isOpen; i++) {
+      await connection.write(piece).catch(() => end);
+    }
+    assert(!isOpen, asked);
+  }));
+  const page = await web.get("/");
+  await page.body?.cancel();
+  assertEquals([page.status, web.reports], [200, []]);
+});
+
 Deno.test("startServer() tells the live list, to several viewers", async () => {
   await using root = new TestRoot();
   await using web = new TestServer(root);
@@ -293,21 +332,56 @@ Deno.test("startServer() refuses a malformed query before the upgrade", async ()
   assertEquals(web.reports, []);
 });
 
-Deno.test("startServer() has room for 100 sockets", async () => {
+Deno.test("startServer() has room for 100 sockets, and 30 of lookers, who take none of the owner's", async () => {
   await using root = new TestRoot();
   await using web = new TestServer(root);
-  const sockets = Array.from(
-    { length: 100 },
-    () => web.socket("/api/rows"),
-  );
-  await Promise.all(
-    sockets.map((socket) => new Promise((wake) => socket.onopen = wake)),
-  );
-  assert(await upgradeOf(web.socket("/api/rows")) !== "open");
+  const look = web.headers(web.server.lookToken);
+  const fill = async (count: number, headers = web.headers()) => {
+    const sockets = Array.from(
+      { length: count },
+      () => web.socket("/api/rows", headers),
+    );
+    await Promise.all(
+      sockets.map((socket) => new Promise((wake) => socket.onopen = wake)),
+    );
+    assert(await upgradeOf(web.socket("/api/rows", headers)) !== "open");
+    return sockets;
+  };
+  const looking = await fill(30, look);
+  const sockets = await fill(100);
   await close(sockets.pop()!);
   await until(
     async () => await upgradeOf(web.socket("/api/rows")) === "open",
     "room again",
   );
-  await Promise.all(sockets.map(close));
+  await Promise.all([...looking, ...sockets].map(close));
+});
+
+Deno.test("startServer() acts for the owner while lookers' actions wait for their arguments", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root);
+  const look = web.headers(web.server.lookToken);
+  const connections: Deno.Conn[] = [];
+  const head = [
+    `POST ${web.path("/api/agents", look)} HTTP/1.1`,
+    `Host: ${web.host}`,
+    ...Object.entries(look).map(([name, value]) => `${name}: ${value}`),
+    "Content-Type: application/json",
+    "Content-Length: 2\r\n\r\n",
+  ].join("\r\n");
+  try {
+    for (let i = 0; i < 30; i++) {
+      const { port } = web.server;
+      connections.push(await Deno.connect({ hostname: "127.0.0.1", port }));
+      await connections.at(-1)!.write(new TextEncoder().encode(head));
+    }
+    await until(async () => {
+      const response = await web.post("agents", "{}", look);
+      await response.body?.cancel();
+      return response.status === 503;
+    }, "no room for lookers");
+    assertEquals((await web.act("agents", {}))[0], 200);
+  } finally {
+    for (const connection of connections) connection.close();
+  }
 });
