@@ -308,6 +308,10 @@ const TESTS: Readonly<
       await page.waitForSelector("[open] [name=prompt]:focus");
       await page.select("[open] [name=agent]", "");
       await page.type("[open] [name=command]", "echo 'a b'");
+      // What was written is there the next time.
+      await page.keyboard.press("Escape");
+      await page.click("#new");
+      await page.waitForSelector("[open] [name=command]:focus");
       await page.keyboard.press("Enter");
       await shows(page, "location.hash", "#/new");
       server.change([rowOf("new")]);

@@ -137,6 +137,15 @@ function hasText(form: HTMLFormElement): boolean {
   });
 }
 
+/** What was written and not sent, by what it is for. */
+const drafts = new Map<string, string>();
+
+/** Puts into a field what was written there the last time, and keeps what is written now. */
+function keepDraft(field: HTMLInputElement, name: string): void {
+  field.value = drafts.get(name) ?? "";
+  field.oninput = () => drafts.set(name, field.value);
+}
+
 function fieldOf<Field extends HTMLElement = HTMLInputElement>(
   form: HTMLFormElement,
   name: string,
@@ -166,6 +175,9 @@ const KINDS: readonly (readonly [kind: string, text: string])[] = [
   ["repl", "with lines as input"],
 ];
 
+/** The fields of what is to be started. */
+const STARTED_BY = ["prompt", "command"] as const;
+
 /** Asks what to start, and starts it. */
 export async function openStart(
   { api, onDone, onOpen, home, rows }: DialogContext & {
@@ -177,6 +189,7 @@ export async function openStart(
     "start-dialog",
     async () => {
       const { id } = await api.call("start", argumentsOf(form));
+      for (const name of STARTED_BY) drafts.delete(name);
       close();
       onDone(`Started ${id}.`);
       onOpen(String(id));
@@ -187,6 +200,7 @@ export async function openStart(
   const cwd = fieldOf(form, "cwd");
   let agents: readonly Agent[] = [];
   cwd.value = home;
+  for (const name of STARTED_BY) keepDraft(fieldOf(form, name), name);
   const known = new Set([home, ...rows.flatMap(({ cwd }) => cwd ?? [])]
     .filter((path) => path !== "" && !path.endsWith("…")));
   byId("directories").replaceChildren(
@@ -257,9 +271,6 @@ const KEYS: readonly (readonly [text: string, key: string])[] = [
   ["Ctrl+C", "ctrl-c"],
 ];
 
-/** What was written to sessions and not sent, by their ids and births. */
-const drafts = new Map<string, string>();
-
 /** Asks what to send to the session, and sends it. */
 function openSend(row: Row, { api, onDone }: DialogContext): void {
   const { id, born } = row;
@@ -302,8 +313,7 @@ function openSend(row: Row, { api, onDone }: DialogContext): void {
   }));
   submitByKey(form);
   const text = fieldOf(form, "text");
-  text.value = drafts.get(name) ?? "";
-  text.oninput = () => drafts.set(name, text.value);
+  keepDraft(text, name);
   text.focus();
 }
 
