@@ -217,7 +217,7 @@ function hint(): HTMLElement {
 /** Whether there is room for the list or the session only. */
 function isNarrow(): boolean {
   return matchMedia(
-    "(max-width: 700px), (max-width: 1000px) and (max-height: 500px)",
+    "(max-width: 700px), (max-width: 950px) and (max-height: 500px)",
   ).matches;
 }
 
