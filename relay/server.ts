@@ -67,7 +67,7 @@ export interface ServerOptions extends TypedTerminal {
   readonly screen: Screen;
   /** Called when the number of clients or the size has changed; `isUrgent`: a client waits for the record. */
   readonly onChange: (isUrgent?: boolean) => void;
-  /** Called when a client has attached or detached, with how many are attached now. */
+  /** Called when a client that may type has attached or detached, with how many are attached now. */
   readonly onClients: (what: "attached" | "detached", count: number) => void;
   /** Called with an error of work that nobody waits for. */
   readonly onFailure: (error: unknown) => void;
@@ -216,7 +216,12 @@ export class RelayServer {
     this.#window.leave(client);
     this.#options.onChange();
     if (!this.#attached.delete(client)) return;
-    this.#options.onClients("detached", this.#attached.size);
+    if (!client.isReadOnly) this.#tellClients("detached");
+  }
+
+  /** Not of those who only look: who may change nothing must not fill the journal. */
+  #tellClients(what: "attached" | "detached"): void {
+    this.#options.onClients(what, this.#attached.size);
   }
 
   /**
@@ -305,7 +310,7 @@ export class RelayServer {
     this.#window.enter(client);
     this.#options.onChange();
     this.#attached.add(client);
-    this.#options.onClients("attached", this.#attached.size);
+    if (!isReadOnly) this.#tellClients("attached");
     this.#hasClient.resolve();
   }
 

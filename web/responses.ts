@@ -133,7 +133,7 @@ async function unpack(packed: Uint8Array<ArrayBuffer>): Promise<string> {
 }
 
 /** The page, whose scripts may make styles: xterm.js does, and the nonce says that it may. */
-function givePage(html: string, proof: string): Response {
+export function givePage(html: string, proof: string): Response {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const nonce = bytes.toBase64();
   const filled = html.replaceAll("{{NONCE}}", nonce)

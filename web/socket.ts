@@ -99,7 +99,11 @@ export async function converse(
   socket.onopen = run;
   await closed.promise;
   // Deno keeps a socket whose peer left without a word, and with it whatever its handlers know.
-  socket.onopen = socket.onmessage = socket.onerror = socket.onclose = null;
+  socket.onopen =
+    socket.onmessage =
+    socket.onerror =
+    socket.onclose =
+      null;
 }
 
 async function sendTo(

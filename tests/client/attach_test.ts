@@ -1,4 +1,6 @@
 import { attachSession } from "../../client/attach.ts";
+import { readEvents } from "../../client/events.ts";
+import { createSession } from "../../session/create.ts";
 import { SessionError } from "../../errors.ts";
 import { sendEof, sendInput } from "../../client/input.ts";
 import { spawnExec, spawnRepl } from "../../spawn.ts";
@@ -295,4 +297,36 @@ Deno.test("attachSession() ends when the session is deleted or there is none", a
   Deno.removeSync(`${root.dir}/a`, { recursive: true });
   assertEquals(await end, { state: { state: "deleted" } });
   assert(!exists(`${root.dir}/a`));
+});
+
+Deno.test("attachSession() with readOnly makes no event: who only looks can't fill the journal", async () => {
+  await using root = new TestRoot();
+  const { dir } = root;
+  const command = ["sh", "-c", "echo ready; exec cat"];
+  await createSession({ root: dir, id: "a", kind: "pty", command });
+  for (const readOnly of [true, false]) {
+    const leave = new AbortController();
+    const shown = Promise.withResolvers<void>();
+    const stdout = new WritableStream<Uint8Array>({
+      write: () => shown.resolve(),
+    });
+    const { signal } = leave;
+    const attached = attachSession("a", {
+      root: dir,
+      stdout,
+      readOnly,
+      signal,
+    });
+    await shown.promise;
+    leave.abort();
+    await attached;
+  }
+  const types = ["attached", "detached"] as const;
+  let told: string[] = [];
+  await until(async () => {
+    const events = await readEvents({ root: dir, types });
+    told = events.map(({ type }) => type);
+    return told.at(-1) === "detached";
+  }, "an event");
+  assertEquals(told, ["attached", "detached"]);
 });

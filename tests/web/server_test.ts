@@ -357,6 +357,19 @@ Deno.test("startServer() has room for 100 sockets, and 30 of lookers, who take n
   await Promise.all([...looking, ...sockets].map(close));
 });
 
+Deno.test("startServer() has all its room for lookers when nothing may be changed", async () => {
+  await using root = new TestRoot();
+  await using web = new TestServer(root, { readOnly: true });
+  const look = web.headers(web.server.lookToken);
+  const open = () => web.socket("/api/rows", look);
+  const sockets = Array.from({ length: 30 }, open);
+  await Promise.all(
+    sockets.map((socket) => new Promise((wake) => socket.onopen = wake)),
+  );
+  assertEquals(await upgradeOf(open()), "open");
+  await Promise.all(sockets.map(close));
+});
+
 Deno.test("startServer() acts for the owner while lookers' actions wait for their arguments", async () => {
   await using root = new TestRoot();
   await using web = new TestServer(root);
