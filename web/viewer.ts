@@ -2,7 +2,8 @@
  * A session's terminal over a WebSocket: a real client, attached.
  *
  * Binary messages are the bytes of the terminal, both ways. Text messages are JSON: the page sends
- * `{type: "resize", columns, rows}`; the server ends with `{type: "end", state}` or
+ * `{type: "resize", columns, rows}`; a viewer that only looks is told `{type: "size", columns, rows}`,
+ * the window's size, which it is to have, too; the server ends with `{type: "end", state}` or
  * `{type: "error", code, message}`. A session that has ended is shown as its last screen, then its
  * end. The first binary message says that the viewer is attached, and may be empty: a program that
  * has drawn nothing yet can be typed to, too.
@@ -13,8 +14,10 @@
  * @module
  */
 import { startAttaching } from "../client/attach_terminal.ts";
+import { windowSize } from "../client/terminal_status.ts";
+import { watchSession } from "../client/watch.ts";
 import { ArgumentError, SessionError } from "../errors.ts";
-import { noSuchSession } from "../store.ts";
+import { noSuchSession, type Paths, pathsFor } from "../store.ts";
 import { type Born, watchBorn } from "./born.ts";
 import { converse, type Message } from "./socket.ts";
 
@@ -50,7 +53,9 @@ export function serveViewer(socket: WebSocket, viewer: Viewer): Promise<void> {
         if (!look) typed.push(message);
         return;
       }
-      ({ columns, rows } = sizeIn(message));
+      const size = sizeIn(message);
+      if (look) return;
+      ({ columns, rows } = size);
       attached?.resize(columns, rows);
     },
     async talk({ send, signal }) {
@@ -68,6 +73,17 @@ export function serveViewer(socket: WebSocket, viewer: Viewer): Promise<void> {
           return bytes.length;
         },
       };
+      const tellSize = async (size: Size) => {
+        ({ columns, rows } = size);
+        await send(JSON.stringify({ type: "size", columns, rows }));
+        attached?.resize(columns, rows);
+      };
+      const paths = pathsFor(id, { root });
+      if (look) {
+        await tellSize(windowSize(paths));
+        followSize(paths, { columns, rows, tell: tellSize, signal })
+          .catch(() => {}); // The session is gone: that is told elsewhere.
+      }
       const options = { columns, rows, root, signal, readOnly: look };
       attached = startAttaching(id, {
         ...{ ...options, stdin: typed.stream, stdout, detachKeys: "" },
@@ -82,6 +98,32 @@ export function serveViewer(socket: WebSocket, viewer: Viewer): Promise<void> {
         : undefined;
     },
   });
+}
+
+/** The size of a window, in characters. */
+interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Tells the size of the window whenever it has changed. */
+async function followSize(
+  paths: Paths,
+  { columns, rows, tell, signal }: Size & {
+    readonly tell: (size: Size) => Promise<void>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const files = [`${paths.dir}/terminal.json`];
+  using watch = watchSession(paths, { files, signal });
+  while (watch.finalState() === undefined) {
+    const size = windowSize(paths);
+    if (size.columns !== columns || size.rows !== rows) {
+      ({ columns, rows } = size);
+      await tell(size);
+    }
+    await watch.next();
+  }
 }
 
 function sizeIn(message: string): { columns: number; rows: number } {

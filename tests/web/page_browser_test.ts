@@ -1,5 +1,5 @@
 import type { Row } from "../../views/row.ts";
-import { giveFile, giveJson, tell } from "../../web/responses.ts";
+import { giveFile, giveJson } from "../../web/responses.ts";
 import { assert, assertEquals, assertMatch, until } from "../helpers.ts";
 import { CHROMIUM, openBrowser } from "./browser.ts";
 
@@ -26,8 +26,8 @@ const BLOCKED: Partial<Row> = {
 class StandIn implements AsyncDisposable {
   rows: readonly Row[] = [];
   readOnly = false;
-  /** Lets nobody in, like a server that was started again. */
-  isOther = false;
+  /** Says that it is this page's server. Otherwise it would take whatever a page sends. */
+  proof = "own";
   /** What actions answer. */
   answer: (
     action: string,
@@ -35,6 +35,7 @@ class StandIn implements AsyncDisposable {
   ) => Response | Promise<Response> = () => giveJson(200, {});
   readonly asked: [action: string, args: Record<string, unknown>][] = [];
   readonly looked: string[][] = [];
+  readonly paths: string[] = [];
   readonly #sockets = new Set<WebSocket>();
   readonly #server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
@@ -56,14 +57,17 @@ class StandIn implements AsyncDisposable {
 
   async #serve(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    if (this.isOther) return tell(401, "no");
+    this.paths.push(pathname);
+    if (pathname === "/proof") return new Response(this.proof);
     if (request.method === "POST") {
       const action = pathname.replace("/api/", "");
       const args = await request.json();
       this.asked.push([action, args]);
       return await this.answer(action, args);
     }
-    if (!pathname.startsWith("/api/")) return await giveFile(request, pathname);
+    if (!pathname.startsWith("/api/")) {
+      return await giveFile(request, pathname, "own");
+    }
     const { socket, response } = Deno.upgradeWebSocket(request);
     if (pathname !== "/api/rows") return response;
     socket.onopen = () => {
@@ -155,7 +159,7 @@ const TESTS: Readonly<
     width: 360,
     async run(page) {
       await shows(page, NAMES, ["a", "b"]);
-      await page.keyboard.press("j");
+      await shows(page, FOCUS.replace("textContent", "hash"), "#/a");
       await page.keyboard.press("j");
       await page.keyboard.press("Enter");
       await shows(page, `document.querySelector(".view h2")?.textContent`, "b");
@@ -208,7 +212,6 @@ const TESTS: Readonly<
           error: { code: "blocked", message: "It is blocked." },
         });
       await shows(page, NAMES, ["a"]);
-      await page.keyboard.press("j");
       await page.keyboard.press("s");
       await page.keyboard.type("yes");
       await page.keyboard.down("Control");
@@ -216,11 +219,17 @@ const TESTS: Readonly<
       await page.keyboard.up("Control");
       const problem = `document.querySelector("[open] .problem")?.textContent`;
       await shows(page, problem, "It is blocked.");
+      // What was written is there the next time.
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("s");
+      await page.click("#send-dialog [type=submit]");
+      await shows(page, problem, "It is blocked.");
       await page.click("#send-dialog [data-force]");
       await shows(page, DIALOG, null);
       await shows(page, FOCUS.replace("textContent", "hash"), "#/a");
       const args = { id: "a", born: rowOf("a").born, text: "yes" };
       assertEquals(server.asked, [
+        ["send", args],
         ["send", args],
         ["send", { ...args, force: true }],
       ]);
@@ -234,7 +243,6 @@ const TESTS: Readonly<
       const { promise, resolve } = Promise.withResolvers<Response>();
       server.answer = () => promise;
       await shows(page, NAMES, ["a", "b"]);
-      await page.keyboard.press("j");
       await page.keyboard.press("s");
       await page.keyboard.type("one");
       await page.click("#send-dialog [type=submit]");
@@ -264,7 +272,6 @@ const TESTS: Readonly<
     rows: [rowOf("a", { can: ["stop", "delete"] }), rowOf("b")],
     async run(page, server) {
       await shows(page, NAMES, ["a", "b"]);
-      await page.keyboard.press("j");
       await page.keyboard.press("d");
       await shows(page, DIALOG, "ask-dialog");
       await page.keyboard.press("Enter");
@@ -301,6 +308,10 @@ const TESTS: Readonly<
       await page.waitForSelector("[open] [name=prompt]:focus");
       await page.select("[open] [name=agent]", "");
       await page.type("[open] [name=command]", "echo 'a b'");
+      // What was written is there the next time.
+      await page.keyboard.press("Escape");
+      await page.click("#new");
+      await page.waitForSelector("[open] [name=command]:focus");
       await page.keyboard.press("Enter");
       await shows(page, "location.hash", "#/new");
       server.change([rowOf("new")]);
@@ -316,7 +327,7 @@ const TESTS: Readonly<
     readOnly: true,
     hash: "#/a",
     async run(page, server) {
-      await shows(page, BUTTONS, ["Answer"]);
+      await shows(page, BUTTONS, ["Last answer"]);
       const text = await page.evaluate("document.body.innerText") as string;
       assertMatch(text, /Read-only/);
       assert(!/New/.test(text), text);
@@ -324,27 +335,88 @@ const TESTS: Readonly<
       await page.keyboard.press("n");
       await shows(page, DIALOG, null);
       assertEquals(server.asked, []);
+      await page.keyboard.press("d");
+      const notice = `document.querySelector("#notice").textContent`;
+      await shows(page, notice, "Delete: this page can only look.");
     },
   },
 
-  "the page keeps what it shows without a server, and comes back": {
+  "the page shows a log that is empty yet": {
+    rows: [rowOf("a")],
+    hash: "#/a",
+    async run(page) {
+      const word = `document.querySelector(".session-word")?.textContent`;
+      await shows(page, word, "");
+    },
+  },
+
+  "the page narrows the list to one label and to words": {
+    rows: [
+      rowOf("one", { labels: { a: "1" } }),
+      rowOf("other", { labels: { a: "1" } }),
+      rowOf("ten", { labels: { a: "10" } }),
+    ],
+    async run(page) {
+      await shows(page, NAMES, ["one", "other", "ten"]);
+      await page.keyboard.press("l");
+      await shows(page, FOCUS, "a=1 (2)");
+      await page.keyboard.press("ArrowDown");
+      await shows(page, FOCUS, "a=10 (1)");
+      await page.keyboard.press("ArrowUp");
+      await page.keyboard.press("Enter");
+      await shows(page, NAMES, ["one", "other"]);
+      await page.keyboard.press("/");
+      await page.keyboard.type("other");
+      await shows(page, NAMES, ["other"]);
+      await page.keyboard.press("Escape");
+      await shows(page, NAMES, ["one", "other"]);
+      await page.click("#label");
+      await shows(page, NAMES, ["one", "other", "ten"]);
+    },
+  },
+
+  "the page keeps what it shows without its server, and comes back": {
     rows: [rowOf("a")],
     async run(page, server) {
       const word = `document.querySelector("#connection").textContent`;
       await shows(page, NAMES, ["a"]);
-      server.isOther = true;
+      server.proof = "another";
       server.drop();
       await until(async () =>
         /open the new URL/.test(await page.evaluate(word) as string)
       );
       await shows(page, NAMES, ["a"]);
-      server.isOther = false;
+      server.proof = "own";
       server.rows = [rowOf("b")];
       await page.evaluate(`dispatchEvent(new Event("online"))`);
       await shows(page, NAMES, ["b"]);
       await shows(page, word, "");
     },
-    errors: /401|WebSocket/,
+    errors: /WebSocket/,
+  },
+
+  "the page asks nothing but the proof of a stranger on its server's port": {
+    rows: [rowOf("a", { can: ["send"] }), rowOf("t", { isTerminal: true })],
+    async run(page, server) {
+      await shows(page, NAMES, ["a", "t"]);
+      server.proof = "another";
+      server.paths.length = 0;
+      server.drop();
+      await page.keyboard.press("s");
+      await page.keyboard.type("a secret");
+      await page.click("#send-dialog [type=submit]");
+      const problem =
+        `/has ended/.test(document.querySelector("[open] .problem")?.textContent)`;
+      await shows(page, problem, true);
+      await page.keyboard.press("Escape");
+      for (const id of ["a", "t"]) {
+        await page.evaluate(`location.hash = "#/${id}"`);
+        const word =
+          `/has ended/.test(document.querySelector(".session-word")?.textContent)`;
+        await shows(page, word, true);
+      }
+      assertEquals([...new Set(server.paths)], ["/proof"]);
+    },
   },
 
   "the page has a name for everything that can be used": {

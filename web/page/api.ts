@@ -3,6 +3,10 @@
  *
  * The server decides what is allowed; the page only shows what it says.
  *
+ * Once the server has ended, any program can take its port, with the page's origin. So the page asks
+ * for a proof before each action, socket and script: a text that stands in the page and that only its
+ * own server knows. Without it the page sends nothing and believes nothing.
+ *
  * @module
  */
 import type { ActionName } from "../../views/row.ts";
@@ -27,9 +31,50 @@ export class ApiError extends Error {
   }
 }
 
+/** What a page shows whose server has ended. */
+export const SERVER_GONE =
+  "This page's server has ended. If you have started it again, open the new URL that it printed.";
+
+/** Who answers at the address of this page: its own server, another one, or none. */
+export type Answerer = "own" | "other" | "none";
+
+/** After so long, a proof doesn't come. */
+const PROOF_MS = 5000;
+
+/** Asks for the proof. */
+export async function whoAnswers(): Promise<Answerer> {
+  const own = document.querySelector<HTMLMetaElement>("meta[name=proof]");
+  try {
+    const response = await fetch("proof", {
+      cache: "no-store",
+      redirect: "error",
+      signal: AbortSignal.timeout(PROOF_MS),
+    });
+    const isOwn = response.ok && own !== null &&
+      await response.text() === own.content;
+    return isOwn ? "own" : "other";
+  } catch {
+    return "none";
+  }
+}
+
+/**
+ * Returns if this page's own server answers.
+ *
+ * @throws {ApiError} `signed_out` or `offline`.
+ */
+export async function checkServer(): Promise<void> {
+  const answerer = await whoAnswers();
+  if (answerer === "other") throw new ApiError("signed_out", SERVER_GONE);
+  if (answerer === "none") throw new ApiError("offline", UNREACHABLE);
+}
+
+const UNREACHABLE = "The server can't be reached.";
+
 /** The server that this page comes from. */
 export const api: Api = {
   async call(action, args) {
+    await checkServer();
     const response = await request(action, args);
     const answer = await jsonOf(response);
     if (response.ok) return answer;
@@ -39,7 +84,7 @@ export const api: Api = {
       typeof message === "string"
         ? message
         : response.status === 401
-        ? "The server was started anew: open the new URL that it has printed."
+        ? SERVER_GONE
         : `The server answers with status ${response.status}.`,
     );
   },
@@ -53,7 +98,7 @@ async function request(action: string, args: unknown): Promise<Response> {
       body: JSON.stringify(args),
     });
   } catch (cause) {
-    throw new ApiError("offline", "The server can't be reached.", { cause });
+    throw new ApiError("offline", UNREACHABLE, { cause });
   }
 }
 

@@ -12,6 +12,7 @@ import type { ActionName, Row } from "../../views/row.ts";
 import { splitCommand } from "../../views/split_command.ts";
 import { type Api, ApiError, messageOf } from "./api.ts";
 import { byId, find, make } from "./dom.ts";
+import { labelsOf } from "./list.ts";
 
 /** What all dialogs need. */
 export interface DialogContext {
@@ -136,6 +137,15 @@ function hasText(form: HTMLFormElement): boolean {
   });
 }
 
+/** What was written and not sent, by what it is for. */
+const drafts = new Map<string, string>();
+
+/** Puts into a field what was written there the last time, and keeps what is written now. */
+function keepDraft(field: HTMLInputElement, name: string): void {
+  field.value = drafts.get(name) ?? "";
+  field.oninput = () => drafts.set(name, field.value);
+}
+
 function fieldOf<Field extends HTMLElement = HTMLInputElement>(
   form: HTMLFormElement,
   name: string,
@@ -165,6 +175,9 @@ const KINDS: readonly (readonly [kind: string, text: string])[] = [
   ["repl", "with lines as input"],
 ];
 
+/** The fields of what is to be started. */
+const STARTED_BY = ["prompt", "command"] as const;
+
 /** Asks what to start, and starts it. */
 export async function openStart(
   { api, onDone, onOpen, home, rows }: DialogContext & {
@@ -176,6 +189,7 @@ export async function openStart(
     "start-dialog",
     async () => {
       const { id } = await api.call("start", argumentsOf(form));
+      for (const name of STARTED_BY) drafts.delete(name);
       close();
       onDone(`Started ${id}.`);
       onOpen(String(id));
@@ -186,6 +200,7 @@ export async function openStart(
   const cwd = fieldOf(form, "cwd");
   let agents: readonly Agent[] = [];
   cwd.value = home;
+  for (const name of STARTED_BY) keepDraft(fieldOf(form, name), name);
   const known = new Set([home, ...rows.flatMap(({ cwd }) => cwd ?? [])]
     .filter((path) => path !== "" && !path.endsWith("…")));
   byId("directories").replaceChildren(
@@ -259,6 +274,7 @@ const KEYS: readonly (readonly [text: string, key: string])[] = [
 /** Asks what to send to the session, and sends it. */
 function openSend(row: Row, { api, onDone }: DialogContext): void {
   const { id, born } = row;
+  const name = `${id} ${born}`;
   const { dialog, form, show, close, isHere, problem } = open(
     "send-dialog",
     async (_, force) => {
@@ -267,6 +283,7 @@ function openSend(row: Row, { api, onDone }: DialogContext): void {
       const enter = fieldOf(form, "enter").checked;
       const args = { id, born, text, ...force && { force } };
       await api.call("send", row.isTerminal ? { ...args, enter } : args);
+      if (drafts.get(name) === text) drafts.delete(name);
       close();
       onDone(`Sent to ${id}.`);
     },
@@ -295,7 +312,9 @@ function openSend(row: Row, { api, onDone }: DialogContext): void {
     return button;
   }));
   submitByKey(form);
-  fieldOf(form, "text").focus();
+  const text = fieldOf(form, "text");
+  keepDraft(text, name);
+  text.focus();
 }
 
 /** A question before an action. */
@@ -314,7 +333,8 @@ const QUESTIONS: Readonly<
 > = {
   stop: {
     title: (id) => `Stop ${id}?`,
-    text: ({ text }) => `It is ${text}. Its processes end; its output stays.`,
+    text: ({ text }) =>
+      `Its processes end; its output stays. Its status now: ${text}.`,
     button: "Stop",
     force: "Stop anyway",
     done: (id) => `Stopped ${id}.`,
@@ -323,8 +343,10 @@ const QUESTIONS: Readonly<
     title: (id) => `Delete ${id}?`,
     text: ({ can, text }) =>
       `${
-        can.includes("stop") ? `It is ${text}, and is stopped first. ` : ""
-      }Its output goes, for good.`,
+        can.includes("stop")
+          ? `It still runs, and is stopped first. Its status now: ${text}. `
+          : ""
+      }Its output is deleted for good.`,
     button: "Delete",
     force: "Stop and delete",
     done: (id) => `Deleted ${id}.`,
@@ -393,7 +415,7 @@ async function openAnswer(
   const about = find(dialog, ".about");
   const answer = find(dialog, ".answer");
   const copy = find<HTMLButtonElement>(dialog, "[data-copy]");
-  find(dialog, "h2").textContent = `Answer of ${id}`;
+  find(dialog, "h2").textContent = `Last answer of ${id}`;
   about.textContent = "Reading…";
   answer.textContent = "";
   answer.hidden = copy.hidden = true;
@@ -425,39 +447,50 @@ async function openAnswer(
   }
 }
 
-/** Offers the labels of all sessions. */
+/** Offers the labels of all sessions, and none: `null`. */
 export function openLabels(
   rows: readonly Row[],
-  onChoose: (words: string) => void,
+  onChoose: (label: string | null) => void,
 ): void {
   const { dialog, close } = open("label-dialog", () => {
     close();
     return Promise.resolve();
   });
   const counts = new Map<string, number>();
-  for (const { labels } of rows) {
-    for (const pair of Object.entries(labels).map((one) => one.join("="))) {
-      counts.set(pair, (counts.get(pair) ?? 0) + 1);
-    }
+  for (const label of rows.flatMap(labelsOf)) {
+    counts.set(label, (counts.get(label) ?? 0) + 1);
   }
-  const buttons = [...counts].sort().map(([pair, count]) => {
-    const button = make("button", {
-      type: "button",
-      text: `${pair} (${count})`,
-    });
+  const choice = (label: string | null, text: string) => {
+    const button = make("button", { type: "button", text });
     button.onclick = () => {
       close();
-      onChoose(pair);
+      onChoose(label);
     };
     return button;
-  });
+  };
+  const buttons = [...counts].sort().map(([label, count]) =>
+    choice(label, `${label} (${count})`)
+  );
+  if (buttons.length > 0) buttons.push(choice(null, "All sessions"));
   find(dialog, ".choices").replaceChildren(
     ...buttons.length > 0
       ? buttons
       : [make("p", { class: "about", text: "No session has a label." })],
   );
   buttons[0]?.focus();
+  find(dialog, ".choices").onkeydown = (event) => {
+    const step = STEPS[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
+    buttons[Math.max(0, Math.min(buttons.length - 1, at + step))]?.focus();
+  };
 }
+
+const STEPS: Readonly<Record<string, number>> = {
+  ...{ ArrowDown: 1, ArrowRight: 1, j: 1 },
+  ...{ ArrowUp: -1, ArrowLeft: -1, k: -1 },
+};
 
 /** Shows the keys. */
 export function openHelp(

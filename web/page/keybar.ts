@@ -13,15 +13,14 @@ export interface KeyBar {
   typed(data: string): string;
 }
 
-type Target = Pick<
-  PageTerminal,
-  "input" | "hasApplicationKeys" | "toggleKeyboard"
->;
+type Target = Pick<PageTerminal, "input" | "hasApplicationKeys">;
 
 /** What the keys do. */
 export interface KeyBarOptions {
-  /** Where they type, once it is there. */
+  /** Where a key that is pressed now goes; `undefined` if it goes nowhere. */
   target(): Target | undefined;
+  /** Shows or hides the phone's keyboard. */
+  onKeyboard(): void;
   /** Somebody wants to paste. */
   onPaste(): void;
 }
@@ -46,7 +45,9 @@ const REPEAT_AFTER_MS = 400;
 const REPEAT_MS = 70;
 
 /** Makes the bar. */
-export function makeKeyBar({ target, onPaste }: KeyBarOptions): KeyBar {
+export function makeKeyBar(
+  { target, onKeyboard, onPaste }: KeyBarOptions,
+): KeyBar {
   let isCtrl = false;
   const ctrl = button(
     "Ctrl",
@@ -88,7 +89,7 @@ export function makeKeyBar({ target, onPaste }: KeyBarOptions): KeyBar {
     ...[plain("esc"), plain("tab"), plain("back"), plain("stop")],
     ...[arrow("up"), button("Paste", "Paste", onPaste)],
     ...[ctrl, plain("enter")],
-    button("⌨", "Keyboard", () => target()?.toggleKeyboard()),
+    button("⌨", "Keyboard", onKeyboard),
     ...[arrow("left"), arrow("down"), arrow("right")],
   );
   // Otherwise the press takes the focus from the terminal, and the keyboard slides away.

@@ -57,8 +57,8 @@ export interface List {
   change(changed: readonly Row[], removed: readonly string[]): void;
   get(id: string): Row | undefined;
   rows(): readonly Row[];
-  /** Shows only sessions that fit the words. */
-  filter(words: string): void;
+  /** Shows only sessions that fit the words, and have the label (`key=value`) if it isn't `null`. */
+  filter(words: string, label: string | null): void;
   /** Marks the session as the one that is open. */
   select(id: string | null): void;
   /** Moves the focus. */
@@ -102,6 +102,7 @@ export function showList(host: HTMLElement, listener: ListListener): List {
   const items = new Map<string, Item>();
   const visible = new Set<string>();
   let words = "";
+  let label: string | null = null;
   let selected: string | null = null;
   let pointed: string | null = null;
   let order: readonly string[] = [];
@@ -155,8 +156,9 @@ export function showList(host: HTMLElement, listener: ListListener): List {
     },
     get: (id) => rows.get(id),
     rows: () => [...rows.values()],
-    filter(text) {
+    filter(text, chosen) {
       words = text;
+      label = chosen;
       draw();
     },
     select(id) {
@@ -182,9 +184,9 @@ export function showList(host: HTMLElement, listener: ListListener): List {
     frame = 0;
     const focused = items.get(pointed ?? "")?.link === document.activeElement;
     const sorted = [...rows.values()].sort(byUrgency);
-    const found = words === ""
-      ? sorted
-      : sorted.filter((row) => fits(row, words));
+    const found = sorted.filter((row) =>
+      (label === null || labelsOf(row).includes(label)) && fits(row, words)
+    );
     const isOpen = isEndedOpen(sorted);
     const shown: string[] = [];
     for (const [urgency, group] of groups) {
@@ -208,13 +210,17 @@ export function showList(host: HTMLElement, listener: ListListener): List {
     if (focused) items.get(pointed ?? "")?.link.focus({ preventScroll: true });
     setText(nothing, rows.size > 0 ? "No session fits." : "No sessions yet.");
     nothing.hidden = found.length > 0 || !isTold;
-    listener.onFound(words === "" ? null : found.length);
+    listener.onFound(isFiltered() ? found.length : null);
     tick();
+  }
+
+  function isFiltered(): boolean {
+    return words !== "" || label !== null;
   }
 
   /** Ended sessions are folded away where there are many; never while the user looks for one. */
   function isEndedOpen(sorted: readonly Row[]): boolean {
-    if (words !== "") return true;
+    if (isFiltered()) return true;
     if (isFolded !== null) return !isFolded;
     const ended = sorted.filter(({ urgency }) => urgency === "ended").length;
     return ended <= MOST_ENDED || ended === sorted.length;
@@ -370,8 +376,12 @@ function fill({ row, link, mark, about, state, line, age }: Item): void {
 /** What tells sessions apart at a glance: the agent or the program, and the labels. */
 function aboutOf({ agent, command, labels }: Row): string {
   const program = agent ?? command.split(" ")[0]!.replace(/.*\//, "");
-  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  return [program, ...pairs].join(" · ");
+  return [program, ...labelsOf({ labels })].join(" · ");
+}
+
+/** The labels of a session, each as `key=value`. */
+export function labelsOf({ labels }: Pick<Row, "labels">): string[] {
+  return Object.entries(labels).map(([key, value]) => `${key}=${value}`);
 }
 
 function readFold(): boolean | null {

@@ -101,7 +101,11 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
 
   const socket = openSocket({
     url: () => socketUrl("api/log", { id, born }),
-    onOpen: () => isNew = true,
+    onOpen() {
+      isNew = true;
+      // There may be no output yet, and so no message.
+      options.onConnection({ is: "live" });
+    },
     onMessage(message) {
       if (isNew) begin();
       if (message.type === "text") {
@@ -112,7 +116,8 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
       } else if (message.type === "skipped") skip(Number(message.bytes));
       else if (message.type === "end") options.onConnection({ is: "ended" });
     },
-    onLost: () => options.onConnection({ is: "lost" }),
+    onLost: (isRefused) =>
+      options.onConnection({ is: isRefused ? "refused" : "lost" }),
     onError(_code, message) {
       options.onConnection({ is: "failed", message });
     },
@@ -121,7 +126,6 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
   /** The server tells the output anew. */
   function begin(): void {
     isNew = false;
-    options.onConnection({ is: "live" });
     runs = [];
     lines =
       length =

@@ -10,12 +10,18 @@ import type { Row } from "../../views/row.ts";
 const shown = new Map<string, Notification>();
 
 /** Shows the button while there is something to ask for. */
-export function offerNotifications(button: HTMLElement): void {
+export function offerNotifications(
+  button: HTMLElement,
+  onRefused: (text: string) => void,
+): void {
   const isOpen = "Notification" in globalThis;
   button.hidden = !isOpen || Notification.permission !== "default";
   button.onclick = async () => {
     const permission = await Notification.requestPermission();
     button.hidden = permission !== "default";
+    if (permission === "denied") {
+      onRefused("This browser allows the page no notifications.");
+    }
   };
 }
 
@@ -26,7 +32,7 @@ export function notify(row: Row): void {
   try {
     const notification = new Notification(`${row.id} is blocked`, {
       body: row.message ?? row.text,
-      icon: "/icon.svg",
+      icon: "icon.svg",
       // The same in each tab: the browser shows it once.
       tag: `${row.id} ${row.born}`,
     });

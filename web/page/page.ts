@@ -7,7 +7,7 @@
  * @module
  */
 import type { Row } from "../../views/row.ts";
-import { api } from "./api.ts";
+import { api, SERVER_GONE } from "./api.ts";
 import {
   type DialogContext,
   isDialogOpen,
@@ -22,7 +22,6 @@ import { forgetNotification, notify, offerNotifications } from "./notify.ts";
 import { read, remember } from "./remember.ts";
 import { type Connection, connectRows, type Hello } from "./rows.ts";
 import { actionsOf, BUTTONS, showView, type View } from "./view.ts";
-import { followSuccessor } from "./successor.ts";
 
 /** How long a word on what was done stays. */
 const NOTICE_MS = 4000;
@@ -34,13 +33,14 @@ const filter = byId("filter") as HTMLInputElement;
 const announcer = byId("announcer");
 
 let hello: Hello | null = null;
+/** The label that sessions must have to be listed, `key=value`; null without one. */
+let label: string | null = null;
 let isListed = false;
 /** The session that was started here a moment ago: the list may not have it yet. */
 let expected: string | null = null;
 let view: View | null = null;
 let noticeTimer: ReturnType<typeof setTimeout> | undefined;
 let lostTimer: ReturnType<typeof setTimeout> | undefined;
-let isOffline = true;
 
 const list = showList(byId("list"), {
   onShown: (ids) => rows.look(withOpen(ids)),
@@ -54,22 +54,18 @@ const list = showList(byId("list"), {
 const rows = connectRows({
   onConnection: showConnection,
   onHello(next) {
-    if (hello === null) followSuccessor(() => isOffline);
-    // A newer server has a newer page.
-    const isNewer = hello !== null && hello.version !== next.version;
-    if (isNewer && !isDialogOpen()) location.reload();
-    const wasReadOnly = hello?.readOnly;
     hello = next;
     byId("where").textContent = next.root;
     byId("read-only").hidden = !next.readOnly;
     byId("new").hidden = next.readOnly;
-    if (wasReadOnly !== undefined && wasReadOnly !== next.readOnly) closeView();
   },
   onRows(all) {
     tellBlocked(all);
     list.set(all);
+    const isFirst = !isListed;
     isListed = true;
     afterChange();
+    if (isFirst) requestAnimationFrame(focusFirst);
   },
   onChange(changed, removed) {
     tellBlocked(changed);
@@ -80,7 +76,7 @@ const rows = connectRows({
 });
 
 showTheme(read("theme"));
-offerNotifications(byId("notify"));
+offerNotifications(byId("notify"), say);
 // An entry of the history says whether the one before it is the list.
 if (history.state === null) history.replaceState({ fromList: false }, "");
 route();
@@ -94,7 +90,11 @@ addEventListener("hashchange", ({ oldURL }) => {
   if (openId() === null) list.focus();
   else focusOpened();
 });
-filter.addEventListener("input", () => list.filter(filter.value));
+filter.addEventListener("input", () => list.filter(filter.value, label));
+byId("label").addEventListener("click", () => {
+  setLabel(null);
+  list.focus();
+});
 filter.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     setFilter("");
@@ -168,9 +168,9 @@ function update(): void {
     api,
     onAction: (action, row) => openFor(action, row, context()),
     onBack: leave,
-    onFilter(words) {
+    onLabel(label) {
       if (isNarrow()) leave();
-      setFilter(words);
+      setLabel(label);
     },
   });
   if (row.id !== expected) return;
@@ -216,7 +216,15 @@ function hint(): HTMLElement {
 
 /** Whether there is room for the list or the session only. */
 function isNarrow(): boolean {
-  return matchMedia("(max-width: 700px)").matches;
+  return matchMedia(
+    "(max-width: 700px), (max-width: 950px) and (max-height: 500px)",
+  ).matches;
+}
+
+/** Puts the focus on the first session, if the user is nowhere yet: Enter opens it. */
+function focusFirst(): void {
+  if (document.activeElement !== document.body || openId() !== null) return;
+  if (!matchMedia("(pointer: coarse)").matches) list.focus();
 }
 
 /** Puts the focus where the user works now. Fingers would only get a keyboard that they didn't ask for. */
@@ -260,14 +268,12 @@ function showTitle(): void {
 }
 
 function showConnection(connection: Connection): void {
-  isOffline = connection !== "open";
   clearTimeout(lostTimer);
   const text = {
     connecting: "",
     open: "",
     lost: "Connection lost, trying again…",
-    refused:
-      "The server was started anew: open the new URL that it has printed.",
+    refused: SERVER_GONE,
   }[connection];
   const show = () => {
     setText(byId("connection"), text);
@@ -297,13 +303,21 @@ function context(): DialogContext {
 }
 
 function start(): void {
-  if (hello === null || hello.readOnly) return;
+  if (hello === null) return;
+  if (hello.readOnly) return say("New: this page can only look.");
   openStart({ ...context(), home: hello.home, rows: list.rows() });
 }
 
 function setFilter(words: string): void {
   filter.value = words;
-  list.filter(words);
+  list.filter(words, label);
+}
+
+function setLabel(chosen: string | null): void {
+  label = chosen;
+  byId("label").hidden = label === null;
+  setText(byId("label"), `${label} ✕`);
+  list.filter(filter.value, label);
 }
 
 function focusFilter(): void {
@@ -350,12 +364,15 @@ function help(): void {
   const actions = BUTTONS.filter(({ changes }) => mayChange || !changes);
   openHelp([
     [["↑", "↓", "j", "k"], "Move in the list"],
+    [["g", "G", "Home", "End"], "The first, the last"],
+    [["PgUp", "PgDn"], "A page up, down"],
     [["Enter"], "Open the session"],
     [["Esc", "F6"], "Back to the list"],
-    [["/"], "Filter"],
+    [["/"], "Filter; in a log, search"],
     [["l"], "Filter by label"],
     ...mayChange ? [[["n"], "New session"] as const] : [],
     ...actions.map(({ key, text }) => [[key], text] as const),
+    [["Ctrl+Shift+C"], "Copy what is selected in a terminal"],
     [["?"], "This help"],
   ]);
 }
@@ -387,13 +404,13 @@ function takeKey(event: KeyboardEvent): void {
     const row = inList ? list.pointed() : view?.row ?? list.pointed();
     if (row === undefined) return;
     if (!actionsOf(row, hello?.readOnly ?? true).includes(button.action)) {
-      return say(`${button.text}: not possible now for ${row.id}.`);
+      return say(`${button.text}: ${whyNot(button, row)}.`);
     }
     openFor(button.action, row, context());
   } else if (key === "/") {
     focusFilter();
   } else if (key === "l") {
-    openLabels(list.rows(), setFilter);
+    openLabels(list.rows(), setLabel);
   } else if (key === "n") {
     start();
   } else if (key === "?") {
@@ -401,11 +418,30 @@ function takeKey(event: KeyboardEvent): void {
   } else if (key === "Escape") {
     if (inView && !isNarrow()) list.focus();
     else if (openId() !== null) leave();
-    else if (filter.value !== "") setFilter("");
+    else if (filter.value !== "" || label !== null) {
+      setFilter("");
+      setLabel(null);
+    }
   } else {
     return;
   }
   event.preventDefault();
+}
+
+/** Why there is no such button for the session. */
+function whyNot(
+  { action, changes }: typeof BUTTONS[number],
+  { id, agent, text, urgency }: Row,
+): string {
+  if (changes && hello?.readOnly !== false) return "this page can only look";
+  const isOver = urgency === "ended";
+  if (action === "answer" || action === "resume" && isOver) {
+    return agent === null
+      ? `${id} has no agent`
+      : `${id} has no conversation that is known`;
+  }
+  if (action === "send" && !isOver) return `${id} takes no input`;
+  return isOver ? `${id} is over: ${text}` : `${id} is running`;
 }
 
 /** Whether the keys are a field's or a terminal's. */

@@ -3,14 +3,14 @@
  *
  * What was shown stays until the server tells it anew. Attempts come less and less often, and at
  * once when the tab is looked at or the network is back. A server that was started again has another
- * token: then no attempt can help, and the page says so.
+ * token and proof: then no attempt can help, and the page says so.
  *
  * @module
  */
-import { socketUrl } from "./api.ts";
+import { type Answerer, socketUrl, whoAnswers } from "./api.ts";
 import type { Row } from "../../views/row.ts";
 
-/** `refused`: the server is there and doesn't know this browser. */
+/** `refused`: another server has the address now. */
 export type Connection = "connecting" | "open" | "lost" | "refused";
 
 /** What the server says of itself. */
@@ -51,7 +51,8 @@ type Message =
   };
 
 const FIRST_DELAY_MS = 250;
-const LAST_DELAY_MS = 10_000;
+/** How long attempts are apart at most, in milliseconds. */
+export const LAST_DELAY_MS = 10_000;
 /** The server takes no more at once. */
 const MAX_LOOKED_AT = 200;
 
@@ -64,6 +65,7 @@ export function delayMs(n: number, chance = Math.random()): number {
 /** Connects, and stays connected. */
 export function connectRows(listener: RowsListener): Rows {
   let socket: WebSocket | null = null;
+  let isAsking = false;
   let attempts = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let looked: readonly string[] = [];
@@ -84,24 +86,28 @@ export function connectRows(listener: RowsListener): Rows {
     retry,
   };
 
-  function connect(): void {
+  async function connect(): Promise<void> {
     clearTimeout(timer);
-    const own = new WebSocket(socketUrl("api/rows"));
-    socket = own;
-    own.onmessage = ({ data }) => take(JSON.parse(data));
-    own.onclose = async () => {
-      if (socket !== own) return;
+    isAsking = true;
+    const answerer = await whoAnswers();
+    isAsking = false;
+    if (answerer !== "own") return lose(answerer);
+    socket = new WebSocket(socketUrl("api/rows"));
+    socket.onmessage = ({ data }) => take(JSON.parse(data));
+    socket.onclose = () => {
       socket = null;
-      listener.onConnection("lost");
-      const isRefused = attempts > 0 && await refuses();
-      if (socket !== null) return;
-      if (isRefused) listener.onConnection("refused");
-      timer = setTimeout(
-        connect,
-        isRefused ? LAST_DELAY_MS : delayMs(attempts),
-      );
-      attempts++;
+      lose("none");
     };
+  }
+
+  function lose(answerer: Answerer): void {
+    const isRefused = answerer === "other";
+    listener.onConnection(isRefused ? "refused" : "lost");
+    timer = setTimeout(
+      connect,
+      isRefused ? LAST_DELAY_MS : delayMs(attempts),
+    );
+    attempts++;
   }
 
   function take(message: Message): void {
@@ -119,22 +125,12 @@ export function connectRows(listener: RowsListener): Rows {
   }
 
   function retry(): void {
-    if (socket === null) connect();
+    if (socket === null && !isAsking) connect();
   }
 
   function tellLook(): void {
     if (socket?.readyState !== WebSocket.OPEN) return;
     const ids = document.hidden ? [] : looked;
     socket.send(JSON.stringify({ type: "look", ids }));
-  }
-}
-
-/** Whether the server is there but lets this browser in no longer. A failed WebSocket doesn't tell. */
-async function refuses(): Promise<boolean> {
-  try {
-    const { status } = await fetch("./", { cache: "no-store" });
-    return status === 401;
-  } catch {
-    return false;
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Row } from "../../views/row.ts";
-import type { Api } from "./api.ts";
+import { type Api, ApiError, SERVER_GONE } from "./api.ts";
 import { make, setText } from "./dom.ts";
 import { type KeyBar, makeKeyBar } from "./keybar.ts";
 import { type PageLog, showLog } from "./log.ts";
@@ -106,8 +106,9 @@ class Shown {
     this.#act.onclick = () => this.#connect();
     this.#paste = this.#makePaste();
     this.#keys = makeKeyBar({
-      target: () => this.#terminal,
-      onPaste: () => this.#pasteFromClipboard(),
+      target: () => this.#takenOver(),
+      onKeyboard: () => this.#terminal?.toggleKeyboard(),
+      onPaste: () => this.#takenOver() && this.#pasteFromClipboard(),
     });
     const tabs = make(
       "div",
@@ -179,10 +180,11 @@ class Shown {
       if (this.#wantsFocus && !this.#isLog) terminal.focus();
     } catch (error) {
       // The server has gone before its terminal was loaded.
-      console.warn(error);
       this.#take("screen", {
         is: "failed",
-        message: "The terminal can't be loaded. Reload the page.",
+        message: error instanceof ApiError
+          ? error.message
+          : "The terminal can't be loaded.",
       });
     }
   }
@@ -245,9 +247,11 @@ class Shown {
       case "looking":
         return this.#context.readOnly
           ? "Read-only: you can look, not type."
-          : "Only looking: the window keeps its size until you type.";
+          : "Only looking: the window keeps its size.";
       case "lost":
         return "Connection lost. Trying again…";
+      case "refused":
+        return SERVER_GONE;
       case "ended":
         return this.#isLog
           ? `Ended: ${this.#row.text}.`
@@ -258,7 +262,9 @@ class Shown {
   }
 
   #offerOf({ is }: Connection): string {
-    if (is === "lost" || is === "failed") return "Try again";
+    if (is === "lost" || is === "refused" || is === "failed") {
+      return "Try again";
+    }
     if (this.#context.readOnly || this.#isLog) return "";
     if (is === "looking") return "Take over";
     return is === "live" && matchMedia(SMALL).matches ? "Only look" : "";
@@ -269,7 +275,8 @@ class Shown {
     if (is === "looking") this.#terminal?.setLook(false);
     else if (is === "live") this.#terminal?.setLook(true);
     else if (this.#isLog) this.#log?.reconnect();
-    else this.#terminal?.reconnect();
+    else if (this.#terminal === undefined) this.#openTerminal();
+    else this.#terminal.reconnect();
   }
 
   /** A link's address, and a way to open it if it was chosen. As text: a program made it. */
@@ -278,7 +285,11 @@ class Shown {
     if (isPinned && !isChosen) return;
     this.#link.hidden = address === null;
     if (address === null) return;
-    this.#link.replaceChildren(make("span", { text: address }));
+    // The host first: of a long address only the beginning is in sight.
+    this.#link.replaceChildren(
+      make("b", { text: new URL(address).host }),
+      make("span", { text: address }),
+    );
     if (!isChosen) return;
     const close = () => {
       this.#link.replaceChildren();
@@ -289,8 +300,16 @@ class Shown {
       openAddress(address);
       close();
     });
-    this.#link.append(open, button("Cancel", {}, close));
-    open.focus();
+    const cancel = button("Cancel", {}, close);
+    this.#link.append(open, cancel);
+    // Not Open: who goes on typing into the terminal presses Enter soon.
+    cancel.focus();
+  }
+
+  /** The terminal for a key of the bar. While it is only looked at, the key takes it over, no more. */
+  #takenOver(): PageTerminal | undefined {
+    if (this.#connections.screen.is !== "looking") return this.#terminal;
+    this.#terminal?.setLook(false);
   }
 
   async #pasteFromClipboard(): Promise<void> {

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { delayMs } from "./rows.ts";
+import { type Answerer, whoAnswers } from "./api.ts";
+import { delayMs, LAST_DELAY_MS } from "./rows.ts";
 
 /** A message of the server. */
 export type Message =
@@ -22,8 +23,8 @@ export interface SocketOptions {
   onOpen?(): void;
   onMessage(message: Message): void;
   onBytes?(bytes: Uint8Array): void;
-  /** It is lost, and will be opened again. */
-  onLost(): void;
+  /** It is lost, and will be opened again; `isRefused` if another server has the address now. */
+  onLost(isRefused: boolean): void;
   /** The server has refused or failed; {@linkcode LastingSocket.reopen} tries again. */
   onError(code: string, message: string): void;
 }
@@ -46,10 +47,15 @@ export function openSocket(options: SocketOptions): LastingSocket {
   let socket: WebSocket | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let attempts = 0;
+  let attempt = 0;
   let isWaiting = false;
 
-  function connect(): void {
+  async function connect(): Promise<void> {
     leave();
+    const current = attempt;
+    const answerer = await whoAnswers();
+    if (attempt !== current) return;
+    if (answerer !== "own") return lose(answerer);
     const own = socket = new WebSocket(options.url());
     own.binaryType = "arraybuffer";
     own.onopen = () => options.onOpen?.();
@@ -62,11 +68,19 @@ export function openSocket(options: SocketOptions): LastingSocket {
     own.onclose = () => {
       if (socket !== own) return;
       socket = undefined;
-      isWaiting = true;
-      timer = setTimeout(connect, delayMs(attempts));
-      attempts++;
-      options.onLost();
+      lose("none");
     };
+  }
+
+  function lose(answerer: Answerer): void {
+    const isRefused = answerer === "other";
+    isWaiting = true;
+    timer = setTimeout(
+      connect,
+      isRefused ? LAST_DELAY_MS : delayMs(attempts),
+    );
+    attempts++;
+    options.onLost(isRefused);
   }
 
   function take(message: Message): void {
@@ -81,6 +95,7 @@ export function openSocket(options: SocketOptions): LastingSocket {
 
   function leave(): void {
     clearTimeout(timer);
+    attempt++;
     isWaiting = false;
     const own = socket;
     socket = undefined;

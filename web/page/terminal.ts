@@ -2,8 +2,9 @@
  * A session's terminal: xterm.js, attached to the session over a WebSocket.
  *
  * It is a client like any other: what is typed goes to the session, whose window has the size of the
- * client that typed last. A viewer that only looks leaves that size alone and sees the part of the
- * screen that fits. After a lost connection the server sends the whole screen anew.
+ * client that typed last. A viewer that only looks leaves that size alone and has it itself: where
+ * there is no room for all of it, the picture follows the cursor, and can be moved.
+ * After a lost connection the server sends the whole screen anew.
  *
  * Output is never believed: it becomes text in cells. The titles and the clipboard contents (OSC 52)
  * that it sets are ignored, and links are shown before they are opened. What would keep xterm.js busy for
@@ -14,12 +15,13 @@
 import { limitEmulator } from "../../screen/emulator_limits.ts";
 import { followColors } from "./colors.ts";
 import { allowStyles } from "./csp.ts";
-import { socketUrl } from "./api.ts";
+import { checkServer, socketUrl } from "./api.ts";
 import { openSocket } from "./socket.ts";
+import type { Terminal } from "./xterm.ts";
 
 /** How a terminal or a log is connected. */
 export type Connection =
-  | { readonly is: "connecting" | "live" | "looking" | "lost" }
+  | { readonly is: "connecting" | "live" | "looking" | "lost" | "refused" }
   | { readonly is: "ended" }
   | { readonly is: "failed"; readonly message: string };
 
@@ -75,16 +77,24 @@ const FIRST_DRAW_MS = 300;
 /** What a mouse, a finger or the focus makes a terminal send. It takes nothing over. */
 // deno-lint-ignore no-control-regex
 const POINTING = /^\x1b\[(?:<|M|[IO]$)/;
+/** Around the text; session.css has it, too. */
+const PADDING_PX = 6;
 const RESET = "\x1bc";
 const HIDE_CURSOR = "\x1b[?25l";
 
 const encoder = new TextEncoder();
 
-/** Shows a terminal in an element, which gives it its size and its font. */
+/**
+ * Shows a terminal in an element, which gives it its size and its font.
+ *
+ * @throws {ApiError} The page's server has gone.
+ */
 export async function showTerminal(
   host: HTMLElement,
   options: TerminalOptions,
 ): Promise<PageTerminal> {
+  // xterm.js comes now: from nobody else.
+  await checkServer();
   allowStyles();
   const [{ Terminal, FitAddon, Unicode11Addon }] = await Promise.all([
     import("./xterm.ts"),
@@ -145,17 +155,21 @@ export async function showTerminal(
     onOpen() {
       isFirst = true;
       // It may have changed since.
-      tellSize();
+      if (!look) tellSize();
       if (held !== null) socket.send(encoder.encode(held));
       held = null;
     },
     onBytes: draw,
-    onMessage({ type }) {
+    onMessage({ type, columns, rows }) {
       if (type === "end") end();
+      else if (type === "size" && look) {
+        terminal.resize(Number(columns), Number(rows));
+      }
     },
-    onLost() {
+    onLost(isRefused) {
       stopTyping();
-      if (!isLastScreen) options.onConnection({ is: "lost" });
+      if (isLastScreen) return;
+      options.onConnection({ is: isRefused ? "refused" : "lost" });
     },
     onError(_code, message) {
       stopTyping();
@@ -179,6 +193,7 @@ export async function showTerminal(
     waitingBytes += bytes.length;
     terminal.write(bytes, () => {
       waitingBytes -= bytes.length;
+      if (look) picture.follow();
       catchUp();
     });
     if (waitingBytes > MAX_WAITING_BYTES) {
@@ -214,6 +229,8 @@ export async function showTerminal(
   function setLook(wanted: boolean): void {
     if (readOnly || wanted === look) return;
     look = wanted;
+    picture.begin();
+    if (!look) fit.fit();
     reconnect();
   }
 
@@ -245,7 +262,8 @@ export async function showTerminal(
     fitting = setTimeout(() => {
       // Without lines above there is no scrollbar, for a moment only.
       terminal.options.scrollback = SCROLLBACK;
-      if (host.clientWidth > 0) fit.fit();
+      if (look) picture.follow();
+      else if (host.clientWidth > 0) fit.fit();
     }, ms);
   }
 
@@ -262,7 +280,7 @@ export async function showTerminal(
   terminal.onBinary((data) => {
     if (!look) socket.send(Uint8Array.from(data, (c) => c.charCodeAt(0)));
   });
-  terminal.onResize(tellSize);
+  terminal.onResize(() => !look && tellSize());
   terminal.attachCustomKeyEventHandler((event) => !copies(event, terminal));
   host.addEventListener("paste", (event) => {
     event.preventDefault();
@@ -270,6 +288,7 @@ export async function showTerminal(
     paste(event.clipboardData?.getData("text/plain") ?? "");
   }, { capture: true, signal });
   scrollByFinger(host, signal);
+  const picture = movePicture(host, terminal, () => look, signal);
   const observer = new ResizeObserver(() => fitSoon());
   observer.observe(host);
   document.addEventListener("visibilitychange", catchUp, { signal });
@@ -352,21 +371,92 @@ function copies(
   return true;
 }
 
+/** A picture that is larger than its place. */
+interface Picture {
+  /** From now on it follows the cursor, until the user moves it. */
+  begin(): void;
+  /** Moves it to where the cursor is, or without one to the end of the text. */
+  follow(): void;
+}
+
+/**
+ * Moves the picture of a terminal while it is only looked at. xterm.js makes arrow keys of a wheel where
+ * nothing can be scrolled: so it never gets a wheel then, but to scroll back.
+ */
+function movePicture(
+  host: HTMLElement,
+  terminal: Terminal,
+  isLooking: () => boolean,
+  signal: AbortSignal,
+): Picture {
+  let isFollowing = true;
+  host.addEventListener("wheel", (event) => {
+    if (!isLooking()) return;
+    event.preventDefault();
+    const { scrollLeft, scrollTop } = host;
+    const pixels = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? 1 : 20;
+    host.scrollBy(event.deltaX * pixels, event.deltaY * pixels);
+    const hasMoved = scrollLeft !== host.scrollLeft ||
+      scrollTop !== host.scrollTop;
+    if (hasMoved) isFollowing = false;
+    const { type, baseY } = terminal.buffer.active;
+    const scrollsBack = type === "normal" && baseY > 0 &&
+      terminal.modes.mouseTrackingMode === "none";
+    if (hasMoved || !scrollsBack) event.stopPropagation();
+  }, { capture: true, passive: false, signal });
+  return {
+    begin() {
+      isFollowing = true;
+      host.scrollTo(0, 0);
+    },
+    follow() {
+      if (!isFollowing) return;
+      const { height } = host.querySelector(".xterm-screen")!
+        .getBoundingClientRect();
+      const row = height / terminal.rows;
+      const bottom = (lastRow(terminal) + 1) * row + 2 * PADDING_PX;
+      const top = bottom - row - 2 * PADDING_PX;
+      const { scrollTop, clientHeight } = host;
+      if (bottom > scrollTop + clientHeight) {
+        host.scrollTop = bottom - clientHeight;
+      } else if (top < scrollTop) host.scrollTop = top;
+    },
+  };
+}
+
+/** The row of the cursor; if it is hidden, the last one with text. */
+function lastRow(terminal: Terminal): number {
+  const { active } = terminal.buffer;
+  // deno-lint-ignore no-explicit-any
+  const core = (terminal as any)._core;
+  if (!core.coreService.isCursorHidden) {
+    return active.cursorY;
+  }
+  for (let row = terminal.rows - 1; row > 0; row--) {
+    if (active.getLine(active.baseY + row)?.translateToString(true) !== "") {
+      return row;
+    }
+  }
+  return 0;
+}
+
 /** Scrolls as a wheel does: xterm.js knows no fingers. */
 function scrollByFinger(host: HTMLElement, signal: AbortSignal): void {
-  let last: number | undefined;
+  let last: Touch | undefined;
   host.addEventListener("touchstart", ({ touches }) => {
-    last = touches.length === 1 ? touches[0]!.clientY : undefined;
+    last = touches.length === 1 ? touches[0] : undefined;
   }, { passive: true, signal });
   host.addEventListener("touchmove", (event) => {
     if (last === undefined) return;
-    const { clientX, clientY } = event.touches[0]!;
-    const deltaY = last - clientY;
-    last = clientY;
+    const now = event.touches[0]!;
+    const { clientX, clientY } = now;
+    const deltaX = last.clientX - clientX;
+    const deltaY = last.clientY - clientY;
+    last = now;
     event.preventDefault();
     event.target!.dispatchEvent(
       new WheelEvent("wheel", {
-        ...{ clientX, clientY, deltaY },
+        ...{ clientX, clientY, deltaX, deltaY },
         bubbles: true,
         cancelable: true,
       }),

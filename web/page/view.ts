@@ -8,7 +8,7 @@ import type { ActionName, Row } from "../../views/row.ts";
 import { ageChangesIn, ageText } from "./age.ts";
 import type { Api } from "./api.ts";
 import { make, setAttribute, setText } from "./dom.ts";
-import { MARKS } from "./list.ts";
+import { labelsOf, MARKS } from "./list.ts";
 import { showSession } from "./session.ts";
 
 /** What the view's owner gives it. */
@@ -19,8 +19,8 @@ export interface ViewContext {
   onAction(action: ActionName, row: Row): void;
   /** The user goes back to the list. */
   onBack(): void;
-  /** The user looks for others like it. */
-  onFilter(words: string): void;
+  /** The user looks for others with this label, `key=value`. */
+  onLabel(label: string): void;
 }
 
 /** A session that is shown. */
@@ -39,7 +39,7 @@ export const BUTTONS: readonly {
   readonly changes: boolean;
 }[] = [
   { action: "send", text: "Send", key: "s", changes: true },
-  { action: "answer", text: "Answer", key: "a", changes: false },
+  { action: "answer", text: "Last answer", key: "a", changes: false },
   { action: "resume", text: "Resume", key: "r", changes: true },
   { action: "restart", text: "Restart", key: "R", changes: true },
   { action: "stop", text: "Stop", key: "x", changes: true },
@@ -197,7 +197,7 @@ export function showView(
     const now = JSON.stringify([all, row.labels]);
     if (now === filled) return;
     filled = now;
-    const labels = Object.entries(row.labels).map(makeLabel);
+    const labels = labelsOf(row).map(makeLabel);
     facts.replaceChildren(
       ...all.flatMap(([term, text, isCode]) =>
         text === null || text === "" ? [] : [
@@ -211,8 +211,7 @@ export function showView(
     );
   }
 
-  function makeLabel(pair: readonly string[]): HTMLButtonElement {
-    const text = pair.join("=");
+  function makeLabel(text: string): HTMLButtonElement {
     const title = `Show sessions with ${text}`;
     const label = make("button", {
       type: "button",
@@ -220,7 +219,7 @@ export function showView(
       text,
       title,
     });
-    label.onclick = () => context.onFilter(text);
+    label.onclick = () => context.onLabel(text);
     return label;
   }
 
