@@ -298,6 +298,8 @@ function context(): DialogContext {
     ...{ api, onDone: say, onOpen: openSession },
     onDeleted(id) {
       if (openId() === id) leave();
+      // It went while its dialog was open: the browser has nothing to give the focus back to.
+      else if (document.activeElement?.matches("body, dialog *")) list.focus();
     },
   };
 }
