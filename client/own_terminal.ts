@@ -99,19 +99,38 @@ export function openKeyboard(): Keyboard {
   };
 }
 
-/**
- * Drops what is typed until nothing has come for so long, in milliseconds. No other keyboard may be
- * reading meanwhile.
- */
+/** How long a terminal may take to answer, in milliseconds. */
+const ANSWER_MS = 1000;
+
+/** What {@linkcode dropKeys} waits for. */
+export interface DropKeysOptions {
+  /** Nothing has come for so long, in milliseconds. */
+  readonly pauseMs: number;
+  /**
+   * Before that, the terminal has sent this, or a second has passed: it has been asked for it, and
+   * answers in the order of the questions. So answers to an earlier program are dropped, too.
+   */
+  readonly answer?: string;
+  readonly signal: AbortSignal;
+}
+
+/** Drops what is typed for a while. No other keyboard may be reading meanwhile. */
 export async function dropKeys(
-  pauseMs: number,
-  signal: AbortSignal,
+  { pauseMs, answer = "", signal }: DropKeysOptions,
 ): Promise<void> {
   using keyboard = openKeyboard();
   using _ = onAbort(signal, () => keyboard[Symbol.dispose]());
   const buffer = new Uint8Array(4096);
-  let count: number | null | undefined;
-  do count = await within(pauseMs, keyboard.read(buffer)); while (count);
+  const latest = performance.now() + ANSWER_MS;
+  for (let last = "", isAnswered = answer === "";;) {
+    const leftMs = latest - performance.now();
+    const ms = isAnswered || leftMs < pauseMs ? pauseMs : leftMs;
+    const count = await within(ms, keyboard.read(buffer));
+    if (!count) return;
+    last += String.fromCharCode(...buffer.subarray(0, count));
+    isAnswered ||= last.includes(answer);
+    last = last.slice(-answer.length);
+  }
 }
 
 /** A wait for keys, which an earlier owner may have begun. */

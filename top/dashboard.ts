@@ -189,8 +189,22 @@ class Dashboard {
       this.#draw();
     };
     if (pauseMs === PAUSE_MS) say(`${text} ${PAUSE_HINT}`);
-    await dropKeys(pauseMs, this.#over.signal);
+    const { signal } = this.#over;
+    await dropKeys({ pauseMs, answer: this.#askTerminal(), signal });
     say(text);
+  }
+
+  /**
+   * Asks the terminal where the cursor is, somewhere, and returns its answer. What the session has
+   * asked it for is answered before that, and could be keys: a title, or the clipboard.
+   */
+  #askTerminal(): string {
+    const { columns, rows } = this.#app.size;
+    const at = (most: number) => 1 + Math.floor(Math.random() * most);
+    const place = `${at(rows)};${at(columns)}`;
+    this.#write(`\x1b[${place}H\x1b[6n`);
+    this.#frame.forget();
+    return `\x1b[${place}R`;
   }
 
   async #takeKeys(keyboard: Keyboard): Promise<Row | undefined> {
