@@ -116,6 +116,24 @@ Deno.test("top attaches on Enter, and detaching comes back to the same session",
   assertEquals(types.filter((type) => type === "attached").length, 1);
 });
 
+Deno.test("top takes late answers of the terminal, which a session has asked for, for no keys", async () => {
+  await using root = new TestRoot();
+  await startTerminal(root.dir, "a", ["sh", "-c", "echo ready; exec cat"]);
+  await using term = await openTop(root);
+  await term.shows(/^> a /m);
+  term.type("\r");
+  await term.shows(/^ready$/m);
+  await until(() => term.isRaw);
+  term.type("\x1c");
+  const asked = /\x1b\[(\d+;\d+)H\x1b\[6n/;
+  await until(() => asked.test(term.output), "a question to the terminal");
+  term.type("d");
+  term.type(`\x1b[${asked.exec(term.output)![1]}R`);
+  await term.shows(/Detached from "a"/);
+  term.type("x");
+  await term.shows(/^Stop "a"/m);
+});
+
 Deno.test("top stops and deletes only after y, and names the session", async () => {
   await using root = new TestRoot();
   await start(root, "victim", "exec sleep 60");
