@@ -122,9 +122,10 @@ Deno.test("top takes late answers of the terminal, which a session has asked for
   await using term = await openTop(root);
   await term.shows(/^> a /m);
   term.type("\r");
+  await until(() => !/^> a/m.test(term.text) && term.isRaw);
   await term.shows(/^ready$/m);
-  await until(() => term.isRaw);
   term.type("\x1c");
+  // deno-lint-ignore no-control-regex
   const asked = /\x1b\[(\d+;\d+)H\x1b\[6n/;
   await until(() => asked.test(term.output), "a question to the terminal");
   term.type("d");
