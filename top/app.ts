@@ -76,6 +76,9 @@ export interface AppOptions {
   readonly now?: number;
 }
 
+/** The keys that do something with the selected session. */
+const OF_SESSIONS = ["enter", "s", "a", "r", "d", "x", "R"];
+
 /** The machine; see the top of this file. */
 export class App implements View {
   rows: readonly Row[] = [];
@@ -283,7 +286,7 @@ export class App implements View {
       case "n":
         return this.#newSession();
     }
-    if (!"sardxR".includes(name) && name !== "enter") return [];
+    if (!OF_SESSIONS.includes(name)) return [];
     const { row } = this;
     if (row === undefined) {
       this.warn("No session is selected");

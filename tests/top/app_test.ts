@@ -81,6 +81,8 @@ Deno.test("App asks before it stops, deletes or restarts, and names the session"
     ] as const
   ) {
     const app = appOf(row);
+    assertEquals(app.press({ paste: key }), []);
+    assertEquals(app.mode.name, "list", "A paste asks nothing.");
     for (const no of ["n", "escape", "enter", "q", "ctrl-c"]) {
       assertEquals(press(app, key), []);
       assertMatch(mode(app, "ask").question, question);
