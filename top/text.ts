@@ -41,7 +41,7 @@ export function wrap(line: string, columns: number): string[] {
 
 /** The longest beginning of so many cells, but one character at least. */
 function prefix(text: string, columns: number): string {
-  const head = text.slice(0, columns);
+  const head = text.slice(0, Math.max(1, columns));
   if (/^[\x20-\x7e]*$/.test(head)) return head;
   let kept = "";
   let width = 0;
