@@ -165,7 +165,6 @@ function update(): void {
   host.setAttribute("aria-label", `Session ${row.id}`);
   view = showView(host, row, {
     readOnly: hello?.readOnly ?? true,
-    api,
     onAction: (action, row) => openFor(action, row, context()),
     onBack: leave,
     onLabel(label) {
