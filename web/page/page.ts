@@ -20,7 +20,7 @@ import { byId, make, setText } from "./dom.ts";
 import { showList, type Step } from "./list.ts";
 import { forgetNotification, notify, offerNotifications } from "./notify.ts";
 import { read, remember } from "./remember.ts";
-import { type Connection, connectRows, type Hello } from "./rows.ts";
+import { connectRows, type Hello, type RowsConnection } from "./rows.ts";
 import { actionsOf, BUTTONS, showView, type View } from "./view.ts";
 
 /** How long a word on what was done stays. */
@@ -266,10 +266,9 @@ function showTitle(): void {
   document.title = `${count}${id === null ? "" : `${id} – `}codex-session`;
 }
 
-function showConnection(connection: Connection): void {
+function showConnection(connection: RowsConnection): void {
   clearTimeout(lostTimer);
   const text = {
-    connecting: "",
     open: "",
     lost: "Connection lost, trying again…",
     refused: SERVER_GONE,
