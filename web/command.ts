@@ -39,7 +39,7 @@ export const web: Handler = async (call, io) => {
       report: (error) => warn(error, io),
     }));
   if (!isLoopback(host)) warn(OPEN_TO_ALL, io);
-  const page = describe(server, host, readOnly);
+  const page = pageOf(server, host, readOnly);
   io.out(io.json ? harmlessJson(page) + "\n" : textOf(page));
   using opened = call.flags.has("open")
     ? openBrowser(
@@ -122,7 +122,8 @@ interface Page {
   readonly pid: number;
 }
 
-function describe(
+/** How to reach a server. */
+function pageOf(
   { port, token, lookToken }: PageServer,
   host: string,
   readOnly: boolean,

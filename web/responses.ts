@@ -103,11 +103,11 @@ export function giveProof(proof: string): Response {
   return respond(200, proof, { "content-type": "text/plain; charset=utf-8" });
 }
 
-/** A file of the page, if there is one with this path. */
+/** A file of the page, if there is one with this path. The page itself, `/`, carries the proof. */
 export async function giveFile(
   request: Request,
   path: string,
-  proof = "",
+  proof: string,
 ): Promise<Response> {
   if (!Object.hasOwn(FILES, path)) return tell(404, "There is nothing here.");
   const { type, gzip } = FILES[path]!;

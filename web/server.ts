@@ -66,7 +66,7 @@ const MAX_MESSAGE_LENGTH = 500;
 const LISTEN_AGAIN_MS = 200;
 
 /** Serves a socket; returns at once, throws nothing, and resolves when the socket is closed. */
-type Conversation = (socket: WebSocket) => Promise<void>;
+type ServeSocket = (socket: WebSocket) => Promise<void>;
 
 /**
  * Starts a server.
@@ -90,12 +90,12 @@ export function startServer(options: ServerOptions): PageServer {
   const actions = { full: new Set<unknown>(), look: new Set<unknown>() };
   const sockets = { full: 0, look: 0 };
 
-  /** What a path follows. A malformed query is an error here, before the upgrade. */
-  function conversationAt(
+  /** How to serve a path's sockets, if it has any. A malformed query fails here, before the upgrade. */
+  function socketAt(
     path: string,
     query: URLSearchParams,
     access: Access,
-  ): Conversation | undefined {
+  ): ServeSocket | undefined {
     const { version, home } = options;
     const isLook = access === "look";
     switch (path) {
@@ -104,7 +104,7 @@ export function startServer(options: ServerOptions): PageServer {
           list.serve(socket, { version, readOnly: isLook, home, root });
       case "/api/attach": {
         const look = isLook || query.get("look") === "1";
-        const size = { columns: 80, rows: 24, ...sizeIn(query) };
+        const size = { columns: 80, rows: 24, ...sizeInQuery(query) };
         const viewer = { ...sessionIn(query), ...size, root, look, signal };
         return (socket) => serveViewer(socket, viewer);
       }
@@ -118,14 +118,14 @@ export function startServer(options: ServerOptions): PageServer {
   function upgrade(
     request: Request,
     access: Access,
-    converse: Conversation,
+    serveSocket: ServeSocket,
   ): Response {
     if (sockets[access] >= most[access]) {
       return tell(503, "Too many pages are open.");
     }
     const { socket, response } = Deno.upgradeWebSocket(request);
     sockets[access]++;
-    converse(socket).finally(() => sockets[access]--);
+    serveSocket(socket).finally(() => sockets[access]--);
     return response;
   }
 
@@ -152,11 +152,11 @@ export function startServer(options: ServerOptions): PageServer {
     if (path === "/" && search !== "") return goToPage(folder);
     if (path === "/proof") return giveProof(proofs[access]);
     try {
-      const converse = conversationAt(path, query, access);
-      if (converse === undefined) {
+      const serveSocket = socketAt(path, query, access);
+      if (serveSocket === undefined) {
         return giveFile(request, path, proofs[access]);
       }
-      return upgrade(request, access, converse);
+      return upgrade(request, access, serveSocket);
     } catch (error) {
       if (error instanceof TypeError || error instanceof RangeError) {
         return tell(400, plainText(messageOf(error), MAX_MESSAGE_LENGTH));
@@ -255,7 +255,9 @@ function sessionIn(query: URLSearchParams): { id: string; born?: string } {
 }
 
 /** The size that a query names. @throws {RangeError} */
-function sizeIn(query: URLSearchParams): { columns?: number; rows?: number } {
+function sizeInQuery(
+  query: URLSearchParams,
+): { columns?: number; rows?: number } {
   const size: { columns?: number; rows?: number } = {};
   for (const name of ["columns", "rows"] as const) {
     const text = query.get(name);

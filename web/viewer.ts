@@ -53,7 +53,7 @@ export function serveViewer(socket: WebSocket, viewer: Viewer): Promise<void> {
         if (!look) typed.push(message);
         return;
       }
-      const size = sizeIn(message);
+      const size = sizeInMessage(message);
       if (look) return;
       ({ columns, rows } = size);
       attached?.resize(columns, rows);
@@ -126,7 +126,8 @@ async function followSize(
   }
 }
 
-function sizeIn(message: string): { columns: number; rows: number } {
+/** The size that a page tells. @throws {ArgumentError} */
+function sizeInMessage(message: string): { columns: number; rows: number } {
   let found: Record<string, unknown> | undefined;
   try {
     if (message.length <= MAX_MESSAGE_LENGTH) found = JSON.parse(message);

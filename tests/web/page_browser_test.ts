@@ -50,6 +50,12 @@ class StandIn implements AsyncDisposable {
     this.#send({ type: "change", changed, removed });
   }
 
+  /** Ends all connections, as the server does after an error. */
+  fail(): void {
+    this.#send({ type: "error", code: "failed", message: "It failed." });
+    this.drop();
+  }
+
   /** Ends all connections. */
   drop(): void {
     for (const socket of this.#sockets) socket.close();
@@ -381,7 +387,7 @@ const TESTS: Readonly<
       const word = `document.querySelector("#connection").textContent`;
       await shows(page, NAMES, ["a"]);
       server.proof = "another";
-      server.drop();
+      server.fail();
       await until(async () =>
         /open the new URL/.test(await page.evaluate(word) as string)
       );

@@ -8,7 +8,7 @@
  * @module
  */
 import { make, setText } from "./dom.ts";
-import { LogSearch } from "./log_search.ts";
+import { LogSearch, type Run } from "./log_search.ts";
 import { socketUrl } from "./api.ts";
 import { openSocket } from "./socket.ts";
 import type { Connection } from "./terminal.ts";
@@ -32,11 +32,8 @@ export interface PageLog {
   dispose(): void;
 }
 
-/** A part of the output. */
-export interface Run {
-  readonly stream: "stdout" | "stderr" | "gap";
-  readonly element: HTMLElement;
-  readonly node: Text;
+/** A run, and how many lines it has. */
+interface CountedRun extends Run {
   lines: number;
 }
 
@@ -58,7 +55,7 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
   const { id, born, tools } = options;
   const over = new AbortController();
   const { signal } = over;
-  let runs: Run[] = [];
+  let runs: CountedRun[] = [];
   let lines = 0;
   let length = 0;
   let leftOutLines = 0;
@@ -161,7 +158,7 @@ export function showLog(host: HTMLElement, options: LogOptions): PageLog {
   }
 
   /** The last run, or a new one if that is full. */
-  function roomFor(stream: Run["stream"]): Run {
+  function roomFor(stream: Run["stream"]): CountedRun {
     const last = runs.at(-1);
     if (last?.stream === stream) {
       const { data } = last.node;

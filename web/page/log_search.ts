@@ -8,7 +8,13 @@
  * @module
  */
 import { make, setText } from "./dom.ts";
-import type { Run } from "./log.ts";
+
+/** A part of the output. */
+export interface Run {
+  readonly stream: "stdout" | "stderr" | "gap";
+  readonly element: HTMLElement;
+  readonly node: Text;
+}
 
 /** The log that is searched. */
 export interface LogSearchOptions {

@@ -8,19 +8,14 @@
  */
 import type { Row } from "../../views/row.ts";
 import { api, SERVER_GONE } from "./api.ts";
-import {
-  type DialogContext,
-  isDialogOpen,
-  openFor,
-  openHelp,
-  openLabels,
-  openStart,
-} from "./dialogs.ts";
+import { type DialogContext, isDialogOpen } from "./dialog.ts";
+import { openFor, openHelp, openLabels } from "./dialogs.ts";
 import { byId, make, setText } from "./dom.ts";
 import { showList, type Step } from "./list.ts";
 import { forgetNotification, notify, offerNotifications } from "./notify.ts";
 import { read, remember } from "./remember.ts";
-import { type Connection, connectRows, type Hello } from "./rows.ts";
+import { connectRows, type Hello, type RowsConnection } from "./rows.ts";
+import { openStart } from "./start_dialog.ts";
 import { actionsOf, BUTTONS, showView, type View } from "./view.ts";
 
 /** How long a word on what was done stays. */
@@ -165,7 +160,6 @@ function update(): void {
   host.setAttribute("aria-label", `Session ${row.id}`);
   view = showView(host, row, {
     readOnly: hello?.readOnly ?? true,
-    api,
     onAction: (action, row) => openFor(action, row, context()),
     onBack: leave,
     onLabel(label) {
@@ -267,10 +261,9 @@ function showTitle(): void {
   document.title = `${count}${id === null ? "" : `${id} – `}codex-session`;
 }
 
-function showConnection(connection: Connection): void {
+function showConnection(connection: RowsConnection): void {
   clearTimeout(lostTimer);
   const text = {
-    connecting: "",
     open: "",
     lost: "Connection lost, trying again…",
     refused: SERVER_GONE,

@@ -1,17 +1,16 @@
 /**
- * The live list of sessions: one WebSocket for the page, connected again whenever it ends.
+ * The live list of sessions: one WebSocket for the page, which lasts.
  *
- * What was shown stays until the server tells it anew. Attempts come less and less often, and at
- * once when the tab is looked at or the network is back. A server that was started again has another
- * token and proof: then no attempt can help, and the page says so.
+ * What was shown stays until the server tells it anew.
  *
  * @module
  */
-import { type Answerer, socketUrl, whoAnswers } from "./api.ts";
 import type { Row } from "../../views/row.ts";
+import { socketUrl } from "./api.ts";
+import { openSocket } from "./socket.ts";
 
-/** `refused`: another server has the address now. */
-export type Connection = "connecting" | "open" | "lost" | "refused";
+/** How the list is connected. `refused`: another server has the address now. */
+export type RowsConnection = "open" | "lost" | "refused";
 
 /** What the server says of itself. */
 export interface Hello {
@@ -25,7 +24,7 @@ export interface Hello {
 
 /** Who is told. */
 export interface RowsListener {
-  onConnection(connection: Connection): void;
+  onConnection(connection: RowsConnection): void;
   onHello(hello: Hello): void;
   /** All sessions, anew. */
   onRows(rows: readonly Row[]): void;
@@ -41,7 +40,7 @@ export interface Rows {
 }
 
 /** A message of the server. */
-type Message =
+type RowsMessage =
   | { readonly type: "hello" } & Hello
   | { readonly type: "rows"; readonly rows: readonly Row[] }
   | {
@@ -50,70 +49,31 @@ type Message =
     readonly removed: readonly string[];
   };
 
-const FIRST_DELAY_MS = 250;
-/** How long attempts are apart at most, in milliseconds. */
-export const LAST_DELAY_MS = 10_000;
 /** The server takes no more at once. */
 const MAX_LOOKED_AT = 200;
 
-/** How long to wait before attempt `n`, counted from 0: doubled each time, a little by chance. */
-export function delayMs(n: number, chance = Math.random()): number {
-  const most = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** n);
-  return most * (0.75 + chance / 4);
-}
-
 /** Connects, and stays connected. */
 export function connectRows(listener: RowsListener): Rows {
-  let socket: WebSocket | null = null;
-  let isAsking = false;
-  let attempts = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
   let looked: readonly string[] = [];
-
-  connect();
-  addEventListener("online", retry);
-  addEventListener("focus", retry);
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) retry();
-    tellLook();
+  const socket = openSocket({
+    url: () => socketUrl("api/rows"),
+    onMessage: (message) => take(message as RowsMessage),
+    onLost: (isRefused) =>
+      listener.onConnection(isRefused ? "refused" : "lost"),
   });
+  document.addEventListener("visibilitychange", tellLook);
   return {
     look(ids) {
       if (ids.join() === looked.join()) return;
       looked = ids.slice(0, MAX_LOOKED_AT);
       tellLook();
     },
-    retry,
+    retry: socket.retry,
   };
 
-  async function connect(): Promise<void> {
-    clearTimeout(timer);
-    isAsking = true;
-    const answerer = await whoAnswers();
-    isAsking = false;
-    if (answerer !== "own") return lose(answerer);
-    socket = new WebSocket(socketUrl("api/rows"));
-    socket.onmessage = ({ data }) => take(JSON.parse(data));
-    socket.onclose = () => {
-      socket = null;
-      lose("none");
-    };
-  }
-
-  function lose(answerer: Answerer): void {
-    const isRefused = answerer === "other";
-    listener.onConnection(isRefused ? "refused" : "lost");
-    timer = setTimeout(
-      connect,
-      isRefused ? LAST_DELAY_MS : delayMs(attempts),
-    );
-    attempts++;
-  }
-
-  function take(message: Message): void {
+  function take(message: RowsMessage): void {
     switch (message.type) {
       case "hello":
-        attempts = 0;
         listener.onHello(message);
         return tellLook();
       case "rows":
@@ -124,12 +84,7 @@ export function connectRows(listener: RowsListener): Rows {
     }
   }
 
-  function retry(): void {
-    if (socket === null && !isAsking) connect();
-  }
-
   function tellLook(): void {
-    if (socket?.readyState !== WebSocket.OPEN) return;
     const ids = document.hidden ? [] : looked;
     socket.send(JSON.stringify({ type: "look", ids }));
   }

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Row } from "../../views/row.ts";
-import { type Api, ApiError, SERVER_GONE } from "./api.ts";
+import { ApiError, SERVER_GONE } from "./api.ts";
 import { make, setText } from "./dom.ts";
 import { type KeyBar, makeKeyBar } from "./keybar.ts";
 import { type PageLog, showLog } from "./log.ts";
@@ -23,8 +23,6 @@ import {
 export interface SessionContext {
   /** Nobody can type or change anything. */
   readonly readOnly: boolean;
-  readonly api: Api;
-  onRow(listener: (row: Row) => void): unknown;
 }
 
 /** A session that is shown. */

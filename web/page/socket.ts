@@ -1,13 +1,13 @@
 /**
- * A WebSocket for one session, opened again whenever it is lost, until the server says that there is
- * nothing more to come.
+ * A WebSocket that is opened again whenever it is lost, until the server says that there is nothing
+ * more to come.
  *
- * Attempts come less and less often, and at once when the tab is looked at or the network is back.
+ * Attempts come less and less often, and at once when the tab is looked at or the network is back. A
+ * server that was started again has another token and proof: then no attempt can help.
  *
  * @module
  */
 import { type Answerer, whoAnswers } from "./api.ts";
-import { delayMs, LAST_DELAY_MS } from "./rows.ts";
 
 /** A message of the server. */
 export type Message =
@@ -25,20 +25,35 @@ export interface SocketOptions {
   onBytes?(bytes: Uint8Array): void;
   /** It is lost, and will be opened again; `isRefused` if another server has the address now. */
   onLost(isRefused: boolean): void;
-  /** The server has refused or failed; {@linkcode LastingSocket.reopen} tries again. */
-  onError(code: string, message: string): void;
+  /**
+   * The server has refused or failed; {@linkcode LastingSocket.reopen} tries again. Without this, it is
+   * lost when the server closes it.
+   */
+  onError?(code: string, message: string): void;
 }
 
 /** A socket that lasts. */
 export interface LastingSocket {
   /** Sends, if it is connected; tells whether it is. */
   send(data: string | Uint8Array<ArrayBuffer>): boolean;
+  /** Connects now, if it is lost. */
+  retry(): void;
   /** Leaves, and connects anew. */
   reopen(): void;
   /** Leaves; `reopen` comes back. */
   pause(): void;
   /** Leaves for good. */
   close(): void;
+}
+
+const FIRST_DELAY_MS = 250;
+/** How long attempts are apart at most, in milliseconds. */
+const LAST_DELAY_MS = 10_000;
+
+/** How long to wait before attempt `n`, counted from 0: doubled each time, a little by chance. */
+function delayMs(n: number): number {
+  const most = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** n);
+  return most * (0.75 + Math.random() / 4);
 }
 
 /** Connects, and stays connected. */
@@ -61,9 +76,9 @@ export function openSocket(options: SocketOptions): LastingSocket {
     own.onopen = () => options.onOpen?.();
     own.onmessage = ({ data }) => {
       if (socket !== own) return;
+      if (typeof data === "string") return take(JSON.parse(data));
       attempts = 0;
-      if (typeof data === "string") take(JSON.parse(data));
-      else options.onBytes?.(new Uint8Array(data));
+      options.onBytes?.(new Uint8Array(data));
     };
     own.onclose = () => {
       if (socket !== own) return;
@@ -84,12 +99,14 @@ export function openSocket(options: SocketOptions): LastingSocket {
   }
 
   function take(message: Message): void {
-    if (message.type === "error") {
-      leave();
-      options.onError(String(message.code), String(message.message));
-    } else {
+    if (message.type !== "error") {
+      attempts = 0;
       if (message.type === "end") leave();
       options.onMessage(message);
+    } else if (options.onError !== undefined) {
+      attempts = 0;
+      leave();
+      options.onError(String(message.code), String(message.message));
     }
   }
 
@@ -102,14 +119,16 @@ export function openSocket(options: SocketOptions): LastingSocket {
     own?.close();
   }
 
-  function wake(): void {
-    if (isWaiting && !document.hidden) connect();
+  function retry(): void {
+    if (isWaiting) connect();
   }
 
   const { signal } = over;
-  addEventListener("online", wake, { signal });
-  addEventListener("focus", wake, { signal });
-  document.addEventListener("visibilitychange", wake, { signal });
+  addEventListener("online", retry, { signal });
+  addEventListener("focus", retry, { signal });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) retry();
+  }, { signal });
   connect();
   return {
     send(data) {
@@ -117,6 +136,7 @@ export function openSocket(options: SocketOptions): LastingSocket {
       socket.send(data);
       return true;
     },
+    retry,
     reopen: connect,
     pause: leave,
     close() {

@@ -6,7 +6,6 @@
 
 import type { ActionName, Row } from "../../views/row.ts";
 import { ageChangesIn, ageText } from "./age.ts";
-import type { Api } from "./api.ts";
 import { make, setAttribute, setText } from "./dom.ts";
 import { labelsOf, MARKS } from "./list.ts";
 import { showSession } from "./session.ts";
@@ -14,7 +13,6 @@ import { showSession } from "./session.ts";
 /** What the view's owner gives it. */
 export interface ViewContext {
   readonly readOnly: boolean;
-  readonly api: Api;
   /** A button was pressed. */
   onAction(action: ActionName, row: Row): void;
   /** The user goes back to the list. */
@@ -67,7 +65,6 @@ export function showView(
   let row = first;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let filled = "";
-  const listeners = new Set<(row: Row) => void>();
 
   const back = make("button", {
     type: "button",
@@ -110,11 +107,6 @@ export function showView(
   fill();
   const session = showSession(place, row, {
     readOnly: context.readOnly,
-    api: context.api,
-    onRow(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
   });
 
   return {
@@ -125,7 +117,6 @@ export function showView(
       row = next;
       fill();
       session.update(row);
-      for (const listener of listeners) listener(row);
     },
     focus: () => session.focus(),
     dispose() {
