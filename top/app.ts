@@ -26,6 +26,7 @@ import { helpLines, isAttachable } from "./help.ts";
 import type { Input } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
 import { wrap } from "./text.ts";
+import { isLive } from "../store.ts";
 import type { ActionName } from "../views/actions.ts";
 import { splitCommand } from "../views/split_command.ts";
 import { messageOf } from "../errors.ts";
@@ -503,7 +504,7 @@ export class App implements View {
   #send(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("send")) {
-      const why = isRunning(row) ? "it takes no input" : describe(row);
+      const why = isLive(row) ? "it takes no input" : whyNot(row);
       return this.#cannot("send to", id, why);
     }
     const key = `${id} ${born}`;
@@ -553,7 +554,7 @@ export class App implements View {
   #stop(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("stop")) {
-      return this.#cannot("stop", id, describe(row));
+      return this.#cannot("stop", id, whyNot(row));
     }
     return this.#ask(`Stop "${id}"?`, () => [{
       type: "act",
@@ -566,8 +567,8 @@ export class App implements View {
 
   #delete(row: Row): readonly Effect[] {
     const { id, born } = row;
-    const needsForce = isRunning(row) || row.state === "damaged";
-    const question = isRunning(row)
+    const needsForce = isLive(row) || row.state === "damaged";
+    const question = isLive(row)
       ? `"${id}" is running. Stop it, and delete it with its output?`
       : `Delete "${id}" and its output?`;
     return this.#ask(question, () => [{
@@ -582,7 +583,7 @@ export class App implements View {
   #resume(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("resume")) {
-      const why = isRunning(row)
+      const why = isLive(row)
         ? "it is running"
         : "it ran no agent that can be resumed";
       return this.#cannot("resume", id, why);
@@ -603,7 +604,7 @@ export class App implements View {
   #restart(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("restart")) {
-      const why = isRunning(row) ? "it is running" : describe(row);
+      const why = isLive(row) ? "it is running" : whyNot(row);
       return this.#cannot("restart", id, why);
     }
     return this.#ask(`Run the command of "${id}" again?`, () => [{
@@ -854,13 +855,9 @@ function scrolled(name: string, at: number, page: number): number | undefined {
   }
 }
 
-function isRunning({ state }: Row): boolean {
-  return state === "running" || state === "starting";
-}
-
 /** Why something isn't possible: `it exited 3`. */
-function describe(row: Row): string {
-  return isRunning(row) ? "it is running" : `it is over: ${row.text}`;
+function whyNot(row: Row): string {
+  return isLive(row) ? "it is running" : `it is over: ${row.text}`;
 }
 
 function hasLabel({ labels }: Row, label: string): boolean {

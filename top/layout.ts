@@ -413,14 +413,14 @@ function columnsFor(rows: readonly Row[], width: number): Columns {
     return { id, text: room - id, agent: 0, line: 0 };
   }
   const agent = rest - AGENT_CELLS - GAP.length >= 2 * LEAST_LINE_CELLS
-    ? widest(programOf, AGENT_CELLS)
+    ? widest(agentOf, AGENT_CELLS)
     : 0;
   if (agent > 0) rest -= agent + GAP.length;
   return { id, text: short, agent, line: rest };
 }
 
 /** The agent, else the name of the program. */
-function programOf({ agent, command }: Row): string {
+function agentOf({ agent, command }: Row): string {
   return agent ?? command.split(" ", 1)[0]!.split("/").at(-1)!;
 }
 
@@ -491,7 +491,7 @@ function listRow(
   const before = (isSelected ? "> " : "  ") + fit(row.id, id) + GAP;
   const rest = [
     age.padStart(AGE_CELLS),
-    ...agent > 0 ? [fit(programOf(row), agent)] : [],
+    ...agent > 0 ? [fit(agentOf(row), agent)] : [],
     ...line > 0 ? [fit(lastOf(row), line)] : [],
   ].join(GAP);
   const after = GAP + rest;
