@@ -9,19 +9,17 @@
  * @module
  */
 import type { Size } from "./frame.ts";
-import {
-  areasOf,
-  type Choice,
-  choiceName,
-  type Field,
-  type Form,
-  type LabelChoice,
-  type Mode,
-  type Notice,
-  pageRows,
-  scrollTo,
-  type View,
-} from "./layout.ts";
+import { areasOf, pageRows } from "./areas.ts";
+import { choiceName, scrollTo } from "./layout.ts";
+import type {
+  Choice,
+  Field,
+  Form,
+  LabelChoice,
+  Mode,
+  Notice,
+  View,
+} from "./view.ts";
 import { helpLines, isAttachable } from "./help.ts";
 import type { Input } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";

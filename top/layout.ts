@@ -1,12 +1,12 @@
 /**
  * What the dashboard looks like: from what it shows and the size of the terminal to rows of text.
  *
- * Pure: it reads no clock, no terminal and no file. Up to 80 columns, the list stands above the pane;
- * on a wider terminal, beside it. Where the terminal is narrow, columns of the list are left out. A state
+ * Pure: it reads no clock, no terminal and no file. Where the terminal is narrow, columns of the list are left out. A state
  * is told in words; its colour only adds to them.
  *
  * @module
  */
+import { type Areas, areasOf, pageRows } from "./areas.ts";
 import { cut, formatAge, widthOf } from "../cli/format.ts";
 import { plainText } from "../screen/clean_text.ts";
 import { helpLines, hintLine, hintsFor } from "./help.ts";
@@ -14,14 +14,11 @@ import type { Place, Size } from "./frame.ts";
 import { beside, cutStyled } from "./styled.ts";
 import { BOLD, DIM, fit, REVERSE, styled, wrap } from "./text.ts";
 import type { LineEditor } from "./line_editor.ts";
+import type { Choice, Field, Form, Mode, View } from "./view.ts";
 import { type Row, type Tone, URGENCIES, type Urgency } from "../views/row.ts";
 
 /** The smallest terminal that the dashboard is drawn on. */
 const SMALLEST: Size = { columns: 40, rows: 10 };
-/** The list stands beside the pane in more columns than these. */
-const NARROW_COLUMNS = 80;
-/** The list has a heading on a terminal of so many rows. */
-const ROWS_WITH_HEADING = 15;
 /** A last line in fewer cells tells nothing. */
 const LEAST_LINE_CELLS = 16;
 /** The widest text of a state, while there is something else to show. */
@@ -48,139 +45,12 @@ const WITHOUT_LIST: readonly Mode["name"][] = [
   "pages",
 ];
 
-/** A new session, as it is being entered. */
-export interface Form {
-  /** What can be started. */
-  readonly choices: readonly Choice[];
-  readonly chosen: number;
-  /** The fields of this choice, in their order. */
-  readonly fields: readonly Field[];
-  readonly focus: number;
-  readonly editors: Readonly<Record<Exclude<Field, "what">, LineEditor>>;
-}
-
-/** A field of the form. */
-export type Field = "what" | "command" | "cwd" | "prompt";
-
-/** What can be started: an agent, or a command with or without a terminal. */
-export type Choice =
-  | { readonly agent: string }
-  | { readonly command: "exec" | "pty" };
-
-/** Lines that are read in full, in rows of the terminal's width. */
-export interface Pages {
-  readonly title: string;
-  readonly rows: readonly string[];
-  /** The first row that is shown. */
-  readonly offset: number;
-}
-
-/** What has the keys. */
-export type Mode =
-  | { readonly name: "list" }
-  | { readonly name: "filter"; readonly editor: LineEditor }
-  | {
-    readonly name: "labels";
-    readonly choices: readonly LabelChoice[];
-    readonly index: number;
-  }
-  | { readonly name: "ask"; readonly question: string }
-  | {
-    readonly name: "line";
-    readonly prompt: string;
-    readonly editor: LineEditor;
-  }
-  | { readonly name: "form"; readonly form: Form }
-  | { readonly name: "help"; readonly offset: number }
-  | { readonly name: "pages"; readonly pages: Pages };
-
-/** A label of some sessions; `null` for all sessions. */
-export interface LabelChoice {
-  readonly label: string | null;
-  readonly count: number;
-}
-
-/** What stands in the bottom line until the next key. */
-export interface Notice {
-  readonly text: string;
-  readonly isError: boolean;
-}
-
-/** All that is shown. */
-export interface View {
-  /** The sessions that are listed, in their order. */
-  readonly rows: readonly Row[];
-  /** How many there are of each urgency, listed or not. */
-  readonly counts: Readonly<Record<Urgency, number>>;
-  /** Whether the first look at the sessions is over. */
-  readonly isReady: boolean;
-  /** The index of the selected session; -1 if none is listed. */
-  readonly index: number;
-  /** The first session that the list shows. */
-  readonly offset: number;
-  readonly filter: string;
-  readonly label: string | null;
-  /** The labels that all sessions here have, as the user has asked for. */
-  readonly onlyLabels: readonly string[];
-  /** The screen or log of the selected session, in rows as wide as the pane or wider. */
-  readonly pane: readonly string[];
-  readonly mode: Mode;
-  readonly notice: Notice | null;
-  /** What is going on: `Stopping "fix"…`. */
-  readonly doing: string | null;
-  /** Now, in milliseconds. */
-  readonly now: number;
-  readonly color: boolean;
-  /** The keys that detach, for people. */
-  readonly detachKeys: string;
-}
-
 /** What to draw. */
 export interface Picture {
   /** The rows of the terminal, each at most as wide. */
   readonly rows: readonly string[];
   /** Where the cursor stands, from 0; it is hidden without. */
   readonly cursor?: Place;
-}
-
-/** Where the parts of the dashboard stand. */
-export interface Areas {
-  /** Whether the list has a heading. */
-  readonly hasHeading: boolean;
-  /** The size of the list without its heading. */
-  readonly list: Size;
-  /** The size of the pane without its heading. */
-  readonly pane: Size;
-  /** Whether the pane stands beside the list. */
-  readonly isWide: boolean;
-}
-
-/** Divides a terminal: a line at the top and one at the bottom, between them the list and the pane. */
-export function areasOf({ columns, rows }: Size): Areas {
-  const body = Math.max(0, rows - 2);
-  const hasHeading = rows >= ROWS_WITH_HEADING;
-  if (columns > NARROW_COLUMNS) {
-    const half = Math.min(60, Math.floor(columns / 2));
-    const list = Math.max(half, Math.min(100, Math.floor(columns * 0.4)));
-    return {
-      hasHeading,
-      list: { columns: list, rows: body - Number(hasHeading) },
-      pane: { columns: columns - list - 1, rows: body - 1 },
-      isWide: true,
-    };
-  }
-  const listRows = Math.max(4, Math.floor(body * 0.4));
-  return {
-    hasHeading,
-    list: { columns, rows: listRows - Number(hasHeading) },
-    pane: { columns, rows: Math.max(0, body - listRows - 1) },
-    isWide: false,
-  };
-}
-
-/** The rows between the top line and the bottom line. */
-export function pageRows({ rows }: Size): number {
-  return Math.max(1, rows - 2);
 }
 
 /** The picture of a view on a terminal of this size. */

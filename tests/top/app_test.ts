@@ -1,5 +1,6 @@
 import { type Act, App, type Effect } from "../../top/app.ts";
-import { layout, type Mode } from "../../top/layout.ts";
+import { layout } from "../../top/layout.ts";
+import type { Mode } from "../../top/view.ts";
 import { byUrgency, type Row } from "../../views/row.ts";
 import { assert, assertEquals, assertMatch } from "../helpers.ts";
 import { ago, blockedRow, endedRow, NOW, rowOf } from "./rows.ts";

@@ -1,0 +1,94 @@
+/**
+ * All that the dashboard shows: app.ts changes it, layout.ts draws it.
+ *
+ * @module
+ */
+import type { LineEditor } from "./line_editor.ts";
+import type { Row, Urgency } from "../views/row.ts";
+
+/** A new session, as it is being entered. */
+export interface Form {
+  /** What can be started. */
+  readonly choices: readonly Choice[];
+  readonly chosen: number;
+  /** The fields of this choice, in their order. */
+  readonly fields: readonly Field[];
+  readonly focus: number;
+  readonly editors: Readonly<Record<Exclude<Field, "what">, LineEditor>>;
+}
+
+/** A field of the form. */
+export type Field = "what" | "command" | "cwd" | "prompt";
+
+/** What can be started: an agent, or a command with or without a terminal. */
+export type Choice =
+  | { readonly agent: string }
+  | { readonly command: "exec" | "pty" };
+
+/** Lines that are read in full, in rows of the terminal's width. */
+export interface Pages {
+  readonly title: string;
+  readonly rows: readonly string[];
+  /** The first row that is shown. */
+  readonly offset: number;
+}
+
+/** What has the keys. */
+export type Mode =
+  | { readonly name: "list" }
+  | { readonly name: "filter"; readonly editor: LineEditor }
+  | {
+    readonly name: "labels";
+    readonly choices: readonly LabelChoice[];
+    readonly index: number;
+  }
+  | { readonly name: "ask"; readonly question: string }
+  | {
+    readonly name: "line";
+    readonly prompt: string;
+    readonly editor: LineEditor;
+  }
+  | { readonly name: "form"; readonly form: Form }
+  | { readonly name: "help"; readonly offset: number }
+  | { readonly name: "pages"; readonly pages: Pages };
+
+/** A label of some sessions; `null` for all sessions. */
+export interface LabelChoice {
+  readonly label: string | null;
+  readonly count: number;
+}
+
+/** What stands in the bottom line until the next key. */
+export interface Notice {
+  readonly text: string;
+  readonly isError: boolean;
+}
+
+/** All that is shown. */
+export interface View {
+  /** The sessions that are listed, in their order. */
+  readonly rows: readonly Row[];
+  /** How many there are of each urgency, listed or not. */
+  readonly counts: Readonly<Record<Urgency, number>>;
+  /** Whether the first look at the sessions is over. */
+  readonly isReady: boolean;
+  /** The index of the selected session; -1 if none is listed. */
+  readonly index: number;
+  /** The first session that the list shows. */
+  readonly offset: number;
+  readonly filter: string;
+  readonly label: string | null;
+  /** The labels that all sessions here have, as the user has asked for. */
+  readonly onlyLabels: readonly string[];
+  /** The screen or log of the selected session, in rows as wide as the pane or wider. */
+  readonly pane: readonly string[];
+  readonly mode: Mode;
+  readonly notice: Notice | null;
+  /** What is going on: `Stopping "fix"…`. */
+  readonly doing: string | null;
+  /** Now, in milliseconds. */
+  readonly now: number;
+  readonly color: boolean;
+  /** The keys that detach, for people. */
+  readonly detachKeys: string;
+}
