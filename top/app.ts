@@ -10,23 +10,15 @@
  */
 import type { Size } from "./frame.ts";
 import { areasOf, pageRows } from "./areas.ts";
-import { choiceName, scrollTo } from "./layout.ts";
-import type {
-  Choice,
-  Field,
-  Form,
-  LabelChoice,
-  Mode,
-  Notice,
-  View,
-} from "./view.ts";
+import { choiceName, Form } from "./form.ts";
+import { scrollTo } from "./layout.ts";
+import type { LabelChoice, Mode, Notice, View } from "./view.ts";
 import { helpLines, isAttachable } from "./help.ts";
-import type { Input } from "./keys.ts";
+import { type Input, keyName } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
 import { wrap } from "./text.ts";
 import { isLive } from "../store.ts";
 import type { ActionName } from "../views/actions.ts";
-import { splitCommand } from "../views/split_command.ts";
 import { messageOf } from "../errors.ts";
 import { fits, type Row, URGENCIES, type Urgency } from "../views/row.ts";
 
@@ -98,7 +90,6 @@ export class App implements View {
   #all: readonly Row[] = [];
   readonly #only: (row: Row) => boolean;
   readonly #cwd: string;
-  readonly #home: string | undefined;
   #selected: { readonly id: string; readonly born: string } | null = null;
   /** Selected once it is listed: a session that was started here. */
   #awaited: string | null = null;
@@ -120,8 +111,7 @@ export class App implements View {
   constructor(options: AppOptions) {
     const { size, cwd, home, detachKeys = "ctrl-\\", color = true } = options;
     this.#size = size;
-    this.#cwd = cwd;
-    this.#home = home;
+    this.#cwd = shortened(cwd, home);
     this.#only = options.only ?? (() => true);
     this.onlyLabels = options.onlyLabels ?? [];
     this.detachKeys = detachKeys;
@@ -229,7 +219,7 @@ export class App implements View {
   /** What a key does. */
   press(key: Input): readonly Effect[] {
     this.notice = null;
-    const name = nameOf(key);
+    const name = keyName(key);
     if (name === "ctrl-z") return [{ type: "suspend" }];
     if (name === "ctrl-l") return [{ type: "redraw" }];
     switch (this.mode.name) {
@@ -387,7 +377,7 @@ export class App implements View {
     key: Input,
     { editor }: Extract<Mode, { name: "filter" }>,
   ): readonly Effect[] {
-    const name = nameOf(key);
+    const name = keyName(key);
     const moves = ["up", "down", "page-up", "page-down"];
     if (moves.includes(name) && this.#move(name)) return [];
     if (name === "enter") this.mode = { name: "list" };
@@ -487,7 +477,7 @@ export class App implements View {
     key: Input,
     { editor }: Extract<Mode, { name: "line" }>,
   ): readonly Effect[] {
-    const name = nameOf(key);
+    const name = keyName(key);
     if (name === "enter") {
       this.mode = { name: "list" };
       return this.#take(editor.text);
@@ -631,13 +621,7 @@ export class App implements View {
   // A new session.
 
   #newSession(): readonly Effect[] {
-    const choices = this.#choices();
-    const editors = {
-      command: new LineEditor(),
-      cwd: new LineEditor({ text: this.#shortened(this.#cwd) }),
-      prompt: new LineEditor({ keepsLines: true }),
-    };
-    this.#setForm({ choices, chosen: 0, focus: 0, editors });
+    this.mode = { name: "form", form: new Form(this.#cwd, this.#agents) };
     return [{
       type: "act",
       action: "agents",
@@ -645,72 +629,24 @@ export class App implements View {
       doing: "",
       done: (result) => {
         this.#agents = agentsIn(result);
-        this.#updateChoices();
+        if (this.mode.name === "form") this.mode.form.setAgents(this.#agents);
         return null;
       },
     }];
   }
 
-  #choices(): readonly Choice[] {
-    return [
-      ...this.#agents.map((agent) => ({ agent })),
-      { command: "pty" },
-      { command: "exec" },
-    ];
-  }
-
-  /** Adds the agents that were found; what the user has chosen meanwhile stays. */
-  #updateChoices(): void {
-    if (this.mode.name !== "form") return;
-    const { form } = this.mode;
-    const choices = this.#choices();
-    const before = form.chosen === 0 && form.focus === 0
-      ? ""
-      : choiceName(form.choices[form.chosen]!);
-    const same = choices.findIndex((one) => choiceName(one) === before);
-    this.#setForm({ ...form, choices, chosen: Math.max(0, same) });
-  }
-
-  /** The form, with the fields of its choice. */
-  #setForm(form: Omit<Form, "fields">): void {
-    const fields: readonly Field[] = "agent" in form.choices[form.chosen]!
-      ? ["what", "cwd", "prompt"]
-      : ["what", "command", "cwd"];
-    this.mode = { name: "form", form: { ...form, fields } };
-  }
-
   #inForm(key: Input, form: Form): readonly Effect[] {
-    const { choices, chosen, fields, focus, editors } = form;
-    const name = nameOf(key);
-    const field = fields[focus]!;
-    const count = fields.length;
-    const turn = (by: number) =>
-      this.#setForm({
-        ...form,
-        chosen: (chosen + by + choices.length) % choices.length,
-      });
+    const name = keyName(key);
+    if (name === "enter" && form.isAtEnd) return this.#start(form);
     if (isCancel(name)) this.mode = { name: "list" };
-    else if (name === "enter" && focus === count - 1) return this.#start(form);
-    else if (name === "tab" || name === "down" || name === "enter") {
-      this.#setForm({ ...form, focus: (focus + 1) % count });
-    } else if (name === "shift-tab" || name === "up") {
-      this.#setForm({ ...form, focus: (focus + count - 1) % count });
-    } else if (field !== "what") editors[field].take(key);
-    else if (name === "left") turn(-1);
-    else if (name === "right" || name === "space") turn(1);
+    else form.take(key);
     return [];
   }
 
   #start(form: Form): readonly Effect[] {
-    const { choices, chosen, editors } = form;
-    const choice = choices[chosen]!;
-    const cwd = editors.cwd.text.trim();
-    const prompt = editors.prompt.text;
-    let what: Readonly<Record<string, unknown>>;
+    let args: Readonly<Record<string, unknown>>;
     try {
-      what = "agent" in choice
-        ? { agent: choice.agent, ...prompt !== "" && { prompt } }
-        : { command: commandIn(editors.command.text), kind: choice.command };
+      args = form.args();
     } catch (error) {
       this.warn(messageOf(error));
       return [];
@@ -724,29 +660,18 @@ export class App implements View {
     return [{
       type: "act",
       action: "start",
-      args: {
-        ...what,
-        ...cwd !== "" && { cwd },
-        ...Object.keys(labels).length > 0 && { labels },
-      },
-      doing: `Starting ${choiceName(choice)}…`,
+      args: { ...args, ...Object.keys(labels).length > 0 && { labels } },
+      doing: `Starting ${choiceName(form.choice)}…`,
       done: ({ id }) => {
         this.#await(id);
         return `Started "${id}"`;
       },
       failed: () => {
         // What was entered is not lost.
-        if (this.mode.name === "list") this.#setForm(form);
+        if (this.mode.name === "list") this.mode = { name: "form", form };
         return false;
       },
     }];
-  }
-
-  #shortened(path: string): string {
-    const home = this.#home;
-    if (home === undefined || home === "/") return path;
-    if (path === home) return "~";
-    return path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
   }
 
   // Help, answers and logs.
@@ -813,11 +738,6 @@ export class App implements View {
   }
 }
 
-/** The name of a key; empty for a paste, which is no key. */
-function nameOf(key: Input): string {
-  return "paste" in key ? "" : key.name;
-}
-
 function isCancel(name: string): boolean {
   return name === "escape" || name === "ctrl-c";
 }
@@ -864,19 +784,19 @@ function hasLabel({ labels }: Row, label: string): boolean {
   );
 }
 
-/** The words of a command that was entered. */
-function commandIn(text: string): string[] {
-  const command = splitCommand(text);
-  if (command.length === 0) throw new Error("Enter a command");
-  return command;
-}
-
 /** The names of the agents that are installed, the usual one first. */
 function agentsIn({ agents, usual }: Readonly<Record<string, unknown>>) {
   const found = agents as readonly { readonly name: string }[];
   const names = found.map(({ name }) => name);
   const first = names.filter((name) => name === usual);
   return [...first, ...names.filter((name) => name !== usual)];
+}
+
+/** A directory as people write it: `~/project`. */
+function shortened(path: string, home: string | undefined): string {
+  if (home === undefined || home === "/") return path;
+  if (path === home) return "~";
+  return path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
 }
 
 function countsOf(rows: readonly Row[]): Record<Urgency, number> {

@@ -9,12 +9,13 @@
 import { type Areas, areasOf, pageRows } from "./areas.ts";
 import { cut, formatAge, widthOf } from "../cli/format.ts";
 import { plainText } from "../screen/clean_text.ts";
+import { choiceName, type Field, type Form } from "./form.ts";
 import { helpLines, hintLine, hintsFor } from "./help.ts";
 import type { Place, Size } from "./frame.ts";
 import { beside, cutStyled } from "./styled.ts";
 import { BOLD, DIM, fit, REVERSE, styled, wrap } from "./text.ts";
 import type { LineEditor } from "./line_editor.ts";
-import type { Choice, Field, Form, Mode, View } from "./view.ts";
+import type { Mode, View } from "./view.ts";
 import { type Row, type Tone, URGENCIES, type Urgency } from "../views/row.ts";
 
 /** The smallest terminal that the dashboard is drawn on. */
@@ -404,12 +405,6 @@ const FIELD_NAMES: Readonly<Record<Field, string>> = {
   prompt: "Prompt",
 };
 const FIELD_CELLS = 12;
-
-/** The name of what can be started. */
-export function choiceName(choice: Choice): string {
-  if ("agent" in choice) return choice.agent;
-  return choice.command === "pty" ? "command in a terminal" : "command";
-}
 
 /** The form of a new session. */
 function formOf(form: Form, { columns }: Size): Picture {

@@ -3,27 +3,9 @@
  *
  * @module
  */
+import type { Form } from "./form.ts";
 import type { LineEditor } from "./line_editor.ts";
 import type { Row, Urgency } from "../views/row.ts";
-
-/** A new session, as it is being entered. */
-export interface Form {
-  /** What can be started. */
-  readonly choices: readonly Choice[];
-  readonly chosen: number;
-  /** The fields of this choice, in their order. */
-  readonly fields: readonly Field[];
-  readonly focus: number;
-  readonly editors: Readonly<Record<Exclude<Field, "what">, LineEditor>>;
-}
-
-/** A field of the form. */
-export type Field = "what" | "command" | "cwd" | "prompt";
-
-/** What can be started: an agent, or a command with or without a terminal. */
-export type Choice =
-  | { readonly agent: string }
-  | { readonly command: "exec" | "pty" };
 
 /** Lines that are read in full, in rows of the terminal's width. */
 export interface Pages {
