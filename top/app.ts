@@ -12,11 +12,11 @@ import type { Size } from "./frame.ts";
 import { areasOf, pageRows } from "./areas.ts";
 import { choiceName, Form } from "./form.ts";
 import { scrollTo } from "./layout.ts";
+import { Pager, scrolled } from "./pager.ts";
 import type { LabelChoice, Mode, Notice, View } from "./view.ts";
 import { helpLines, isAttachable } from "./help.ts";
 import { type Input, keyName } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
-import { wrap } from "./text.ts";
 import { isLive } from "../store.ts";
 import type { ActionName } from "../views/actions.ts";
 import { messageOf } from "../errors.ts";
@@ -42,11 +42,6 @@ export interface Act {
   /** Takes an error; `true` if nothing more is to be said. */
   readonly failed?: (code: string, message: string) => boolean;
 }
-
-/** Lines of a log that are kept to scroll in. */
-const MOST_LINES = 10_000;
-/** No line is longer, in characters: a log may be one line. */
-const MOST_CHARACTERS = 20_000;
 
 /** What a new machine needs. */
 export interface AppOptions {
@@ -104,8 +99,6 @@ export class App implements View {
   #acts: readonly Act[] = [];
   readonly #notes = new WeakMap<Act, readonly string[]>();
   #agents: readonly string[] = [];
-  /** The lines of the pages, before they are broken into rows. */
-  #lines: string[] = [];
   #isWarned = false;
 
   constructor(options: AppOptions) {
@@ -146,11 +139,7 @@ export class App implements View {
     this.#size = size;
     this.#scroll();
     if (this.mode.name === "help") this.#scrollHelp(0);
-    if (this.mode.name === "pages") {
-      const { offset, rows } = this.mode.pages;
-      const isAtEnd = offset + pageRows(size) >= rows.length;
-      this.#paginate(isAtEnd ? Infinity : offset);
-    }
+    if (this.mode.name === "pages") this.mode.pages.resize(size);
   }
 
   /** Takes what the pane shows. */
@@ -160,26 +149,9 @@ export class App implements View {
 
   /** Takes more lines of the log that is shown in full. */
   addLines(lines: readonly string[]): void {
-    if (this.mode.name !== "pages" || this.logOf === null) return;
-    const { pages } = this.mode;
-    const { rows } = pages;
-    const height = pageRows(this.#size);
-    const isAtEnd = pages.offset + height >= rows.length;
-    const short = lines.map((line) => line.slice(0, MOST_CHARACTERS));
-    this.#lines.push(...short);
-    if (this.#lines.length > MOST_LINES) {
-      this.#lines = this.#lines.slice(-MOST_LINES);
-      const before = rows.length;
-      this.#paginate(Infinity);
-      // The same rows stay in view while others go at the beginning.
-      const added = this.#rowsOf(short).length;
-      const gone = before + added - this.mode.pages.rows.length;
-      if (!isAtEnd) this.#scrollPages(pages.offset - gone);
-      return;
+    if (this.mode.name === "pages" && this.logOf !== null) {
+      this.mode.pages.add(lines);
     }
-    const all = [...rows, ...this.#rowsOf(short)];
-    this.mode = { name: "pages", pages: { ...pages, rows: all } };
-    if (isAtEnd) this.#scrollPages(Infinity);
   }
 
   /** Says what has been done. */
@@ -703,38 +675,13 @@ export class App implements View {
     if (isBack(name)) {
       this.mode = { name: "list" };
       this.logOf = null;
-      this.#lines = [];
-    } else {
-      const to = scrolled(name, pages.offset, pageRows(this.#size) - 1);
-      if (to !== undefined) this.#scrollPages(to);
-    }
+    } else pages.take(name);
     return [];
   }
 
   #showPages(title: string, lines: readonly string[]): void {
-    this.#lines = [...lines];
-    this.mode = { name: "pages", pages: { title, rows: [], offset: 0 } };
-    this.#paginate(0);
-  }
-
-  /** Breaks all lines into rows. */
-  #paginate(offset: number): void {
-    if (this.mode.name !== "pages") return;
-    const rows = this.#rowsOf(this.#lines);
-    this.mode = { name: "pages", pages: { ...this.mode.pages, rows } };
-    this.#scrollPages(offset);
-  }
-
-  #rowsOf(lines: readonly string[]): string[] {
-    return lines.flatMap((line) => wrap(line, this.#size.columns));
-  }
-
-  #scrollPages(to: number): void {
-    if (this.mode.name !== "pages") return;
-    const { pages } = this.mode;
-    const most = Math.max(0, pages.rows.length - pageRows(this.#size));
-    const offset = Math.max(0, Math.min(most, to));
-    this.mode = { name: "pages", pages: { ...pages, offset } };
+    const pages = new Pager(title, lines, this.#size);
+    this.mode = { name: "pages", pages };
   }
 }
 
@@ -744,33 +691,6 @@ function isCancel(name: string): boolean {
 
 function isBack(name: string): boolean {
   return isCancel(name) || name === "q";
-}
-
-/** Where a key that scrolls leads to; `undefined` for another key. */
-function scrolled(name: string, at: number, page: number): number | undefined {
-  switch (name) {
-    case "up":
-    case "k":
-      return at - 1;
-    case "down":
-    case "j":
-    case "enter":
-      return at + 1;
-    case "page-up":
-    case "b":
-      return at - page;
-    case "page-down":
-    case "space":
-      return at + page;
-    case "home":
-    case "g":
-      return 0;
-    case "end":
-    case "G":
-      return Number.MAX_SAFE_INTEGER;
-    default:
-      return undefined;
-  }
 }
 
 /** Why something isn't possible: `it exited 3`. */

@@ -5,15 +5,8 @@
  */
 import type { Form } from "./form.ts";
 import type { LineEditor } from "./line_editor.ts";
+import type { Pager } from "./pager.ts";
 import type { Row, Urgency } from "../views/row.ts";
-
-/** Lines that are read in full, in rows of the terminal's width. */
-export interface Pages {
-  readonly title: string;
-  readonly rows: readonly string[];
-  /** The first row that is shown. */
-  readonly offset: number;
-}
 
 /** What has the keys. */
 export type Mode =
@@ -32,7 +25,7 @@ export type Mode =
   }
   | { readonly name: "form"; readonly form: Form }
   | { readonly name: "help"; readonly offset: number }
-  | { readonly name: "pages"; readonly pages: Pages };
+  | { readonly name: "pages"; readonly pages: Pager };
 
 /** A label of some sessions; `null` for all sessions. */
 export interface LabelChoice {
