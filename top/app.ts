@@ -1,26 +1,26 @@
 /**
  * The dashboard as a machine without a terminal: what it shows, and what each key does.
  *
- * It keeps no state of sessions: it is told of their rows. A session is selected by its id and its
- * birth. So the selection stays when the order changes, and no action hits a later session with the same id. No
- * single key harms a session: stop, delete and restart ask first and name it. What a key starts is returned as an
- * effect, for who runs the machine.
+ * It ties together the list, the form and the pager. It keeps no state of sessions: it is told of their rows. An
+ * action names a session by its id and its birth, so it never hits a later session with the same id. No single key
+ * harms a session: stop, delete and restart ask first and name it. What a key starts is returned as an effect, for
+ * the caller to run.
  *
  * @module
  */
 import type { Size } from "./frame.ts";
 import { areasOf, pageRows } from "./areas.ts";
 import { choiceName, Form } from "./form.ts";
-import { scrollTo } from "./layout.ts";
+import { List } from "./list.ts";
 import { Pager, scrolled } from "./pager.ts";
-import type { LabelChoice, Mode, Notice, View } from "./view.ts";
+import type { Mode, Notice, View } from "./view.ts";
 import { helpLines, isAttachable } from "./help.ts";
 import { type Input, keyName } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
 import { isLive } from "../store.ts";
 import type { ActionName } from "../views/actions.ts";
 import { messageOf } from "../errors.ts";
-import { fits, type Row, URGENCIES, type Urgency } from "../views/row.ts";
+import type { Row } from "../views/row.ts";
 
 /** What to do after a key. */
 export type Effect =
@@ -64,14 +64,8 @@ export interface AppOptions {
 
 /** The machine; see the top of this file. */
 export class App implements View {
-  rows: readonly Row[] = [];
-  counts: Record<Urgency, number> = countsOf([]);
+  readonly list: List;
   isReady = false;
-  index = -1;
-  offset = 0;
-  filter = "";
-  label: string | null = null;
-  pane: readonly string[] = [];
   mode: Mode = { name: "list" };
   notice: Notice | null = null;
   now: number;
@@ -82,12 +76,8 @@ export class App implements View {
   logOf: Row | null = null;
 
   #size: Size;
-  #all: readonly Row[] = [];
   readonly #only: (row: Row) => boolean;
   readonly #cwd: string;
-  #selected: { readonly id: string; readonly born: string } | null = null;
-  /** Selected once it is listed: a session that was started here. */
-  #awaited: string | null = null;
   /** What `y` does. */
   #yes: () => readonly Effect[] = () => [];
   /** What any other answer does. */
@@ -104,6 +94,7 @@ export class App implements View {
   constructor(options: AppOptions) {
     const { size, cwd, home, detachKeys = "ctrl-\\", color = true } = options;
     this.#size = size;
+    this.list = new List(areasOf(size).list.rows);
     this.#cwd = shortened(cwd, home);
     this.#only = options.only ?? (() => true);
     this.onlyLabels = options.onlyLabels ?? [];
@@ -119,7 +110,7 @@ export class App implements View {
 
   /** The selected session. */
   get row(): Row | undefined {
-    return this.rows[this.index];
+    return this.list.rows[this.list.index];
   }
 
   get doing(): string | null {
@@ -129,22 +120,20 @@ export class App implements View {
   /** Takes all sessions, by urgency. */
   setRows(all: readonly Row[]): void {
     this.isReady = true;
-    this.#all = all.filter(this.#only);
-    this.counts = countsOf(this.#all);
-    this.#list();
+    this.list.setRows(all.filter(this.#only));
   }
 
   /** Takes a new size of the terminal. */
   resize(size: Size): void {
     this.#size = size;
-    this.#scroll();
+    this.list.resize(areasOf(size).list.rows);
     if (this.mode.name === "help") this.#scrollHelp(0);
     if (this.mode.name === "pages") this.mode.pages.resize(size);
   }
 
   /** Takes what the pane shows. */
   setPane(lines: readonly string[]): void {
-    this.pane = lines;
+    this.list.pane = lines;
   }
 
   /** Takes more lines of the log that is shown in full. */
@@ -220,20 +209,18 @@ export class App implements View {
 
   #inList(name: string): readonly Effect[] {
     if (name !== "q" && name !== "ctrl-c") this.#isWarned = false;
-    if (this.#move(name)) return [];
+    if (this.list.move(name)) return [];
     switch (name) {
       case "q":
       case "ctrl-c":
         return this.#leave();
       case "escape":
-        this.filter = "";
-        this.label = null;
-        this.#list();
+        this.list.narrow("", null);
         return [];
       case "/":
         this.mode = {
           name: "filter",
-          editor: new LineEditor({ text: this.filter }),
+          editor: new LineEditor({ text: this.list.filter }),
         };
         return [];
       case "l":
@@ -284,65 +271,6 @@ export class App implements View {
     return [];
   }
 
-  /** Moves the selection; `false` if the key is another one. */
-  #move(name: string): boolean {
-    const page = Math.max(1, areasOf(this.#size).list.rows - 1);
-    const last = this.rows.length - 1;
-    const to = {
-      "up": this.index - 1,
-      "k": this.index - 1,
-      "down": this.index + 1,
-      "j": this.index + 1,
-      "page-up": this.index - page,
-      "page-down": this.index + page,
-      "home": 0,
-      "g": 0,
-      "end": last,
-      "G": last,
-    }[name];
-    if (to === undefined) return false;
-    this.#awaited = null;
-    this.#select(Math.max(0, Math.min(last, to)));
-    return true;
-  }
-
-  #select(index: number): void {
-    const row = this.rows[index];
-    const isOther = row?.id !== this.#selected?.id ||
-      row?.born !== this.#selected?.born;
-    this.index = row === undefined ? -1 : index;
-    this.#selected = row === undefined ? null : { id: row.id, born: row.born };
-    if (isOther) this.pane = [];
-    this.#scroll();
-  }
-
-  #scroll(): void {
-    const { rows: height } = areasOf(this.#size).list;
-    const count = this.rows.length;
-    this.offset = scrollTo(Math.max(0, this.index), this.offset, {
-      height,
-      count,
-    });
-  }
-
-  /** Lists what fits; what was selected stays so, or else what has its place. */
-  #list(): void {
-    const { filter, label } = this;
-    this.rows = this.#all.filter((row) =>
-      (label === null || hasLabel(row, label)) && fits(row, filter)
-    );
-    const awaited = this.rows.findIndex(({ id }) => id === this.#awaited);
-    if (awaited >= 0) this.#awaited = null;
-    const now = this.#selected;
-    const same = awaited >= 0
-      ? awaited
-      : this.rows.findIndex(({ id, born }) =>
-        id === now?.id && born === now.born
-      );
-    const index = same >= 0 ? same : Math.max(0, this.index);
-    this.#select(Math.min(index, this.rows.length - 1));
-  }
-
   // The filter and the labels.
 
   #inFilter(
@@ -351,37 +279,26 @@ export class App implements View {
   ): readonly Effect[] {
     const name = keyName(key);
     const moves = ["up", "down", "page-up", "page-down"];
-    if (moves.includes(name) && this.#move(name)) return [];
+    if (moves.includes(name) && this.list.move(name)) return [];
     if (name === "enter") this.mode = { name: "list" };
     else if (isCancel(name)) {
-      this.filter = "";
+      this.list.narrow("");
       this.mode = { name: "list" };
     } else {
       editor.take(key);
-      this.filter = editor.text;
+      this.list.narrow(editor.text);
     }
-    this.#list();
     return [];
   }
 
   #chooseLabel(): readonly Effect[] {
-    const counts = new Map<string, number>();
-    for (const { labels } of this.#all) {
-      for (const [key, value] of Object.entries(labels)) {
-        const label = `${key}=${value}`;
-        counts.set(label, (counts.get(label) ?? 0) + 1);
-      }
-    }
-    if (counts.size === 0) {
+    const choices = this.list.labels();
+    if (choices.length === 0) {
       this.warn("No session has a label");
       return [];
     }
-    const choices: LabelChoice[] = [
-      { label: null, count: this.#all.length },
-      ...[...counts].sort(([a], [b]) => a < b ? -1 : 1)
-        .map(([label, count]) => ({ label, count })),
-    ];
-    const index = choices.findIndex(({ label }) => label === this.label);
+    const { label: now } = this.list;
+    const index = choices.findIndex(({ label }) => label === now);
     this.mode = { name: "labels", choices, index: Math.max(0, index) };
     return [];
   }
@@ -392,9 +309,8 @@ export class App implements View {
   ): readonly Effect[] {
     const { choices, index } = mode;
     if (name === "enter") {
-      this.label = choices[index]!.label;
+      this.list.narrow(this.list.filter, choices[index]!.label);
       this.mode = { name: "list" };
-      this.#list();
     } else if (isCancel(name) || name === "q") this.mode = { name: "list" };
     else {
       const page = pageRows(this.#size) - 1;
@@ -555,7 +471,7 @@ export class App implements View {
       args: { id, born, ...prompt !== "" && { prompt } },
       doing: `Resuming "${id}"…`,
       done: ({ id: other }) => {
-        this.#await(other);
+        this.list.await(String(other));
         return `Resumed "${id}" as "${other}"`;
       },
     }]);
@@ -573,7 +489,7 @@ export class App implements View {
       args: { id, born },
       doing: `Restarting "${id}"…`,
       done: ({ id: other }) => {
-        this.#await(other);
+        this.list.await(String(other));
         return `Restarted "${id}" as "${other}"`;
       },
     }]);
@@ -582,12 +498,6 @@ export class App implements View {
   #cannot(what: string, id: string, why: string): readonly Effect[] {
     this.warn(`Cannot ${what} "${id}": ${why}`);
     return [];
-  }
-
-  /** Selects a new session once it is listed. */
-  #await(id: unknown): void {
-    this.#awaited = String(id);
-    this.#list();
   }
 
   // A new session.
@@ -635,7 +545,7 @@ export class App implements View {
       args: { ...args, ...Object.keys(labels).length > 0 && { labels } },
       doing: `Starting ${choiceName(form.choice)}…`,
       done: ({ id }) => {
-        this.#await(id);
+        this.list.await(String(id));
         return `Started "${id}"`;
       },
       failed: () => {
@@ -698,12 +608,6 @@ function whyNot(row: Row): string {
   return isLive(row) ? "it is running" : `it is over: ${row.text}`;
 }
 
-function hasLabel({ labels }: Row, label: string): boolean {
-  return Object.entries(labels).some(([key, value]) =>
-    `${key}=${value}` === label
-  );
-}
-
 /** The names of the agents that are installed, the usual one first. */
 function agentsIn({ agents, usual }: Readonly<Record<string, unknown>>) {
   const found = agents as readonly { readonly name: string }[];
@@ -717,12 +621,4 @@ function shortened(path: string, home: string | undefined): string {
   if (home === undefined || home === "/") return path;
   if (path === home) return "~";
   return path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
-}
-
-function countsOf(rows: readonly Row[]): Record<Urgency, number> {
-  const counts = Object.fromEntries(
-    URGENCIES.map((urgency) => [urgency, 0]),
-  ) as Record<Urgency, number>;
-  for (const { urgency } of rows) counts[urgency]++;
-  return counts;
 }

@@ -12,6 +12,7 @@ import { plainText } from "../screen/clean_text.ts";
 import { choiceName, type Field, type Form } from "./form.ts";
 import { helpLines, hintLine, hintsFor } from "./help.ts";
 import type { Place, Size } from "./frame.ts";
+import { scrollTo } from "./list.ts";
 import { beside, cutStyled } from "./styled.ts";
 import { BOLD, DIM, fit, REVERSE, styled, wrap } from "./text.ts";
 import type { LineEditor } from "./line_editor.ts";
@@ -97,19 +98,11 @@ export function untilNextAge(view: View, size: Size): number | undefined {
 }
 
 /** The sessions that the list shows now. */
-export function shownRows({ rows, offset }: View, areas: Areas): Row[] {
+export function shownRows(
+  { list: { rows, offset } }: View,
+  areas: Areas,
+): Row[] {
   return rows.slice(offset, offset + areas.list.rows);
-}
-
-/** The offset from which `index` is shown, near the one before. */
-export function scrollTo(
-  index: number,
-  offset: number,
-  { height, count }: { readonly height: number; readonly count: number },
-): number {
-  const most = Math.max(0, count - height);
-  const near = Math.max(index - height + 1, Math.min(offset, index));
-  return Math.max(0, Math.min(most, near));
 }
 
 /** So many rows: more are left out, and missing ones are blank. */
@@ -147,7 +140,8 @@ const TONE_OF: Readonly<Record<Urgency, Tone>> = {
 /** The top line: how many sessions need what, and which are listed. */
 function headerOf(view: View, size: Size): string {
   const { columns, rows: height } = size;
-  const { counts, filter, label, rows, color, mode } = view;
+  const { list, color, mode } = view;
+  const { counts, filter, label, rows } = list;
   if (mode.name === "pages") {
     const { rows, offset, title } = mode.pages;
     const last = Math.min(rows.length, offset + height - 2);
@@ -171,7 +165,7 @@ function headerOf(view: View, size: Size): string {
     parts.push([`${counts[urgency]} ${urgency}`, attributes]);
   }
   if (rows.length > areasOf(size).list.rows) {
-    parts.push([`${view.index + 1}/${rows.length}`, ""]);
+    parts.push([`${list.index + 1}/${rows.length}`, ""]);
   }
   const name = "codex-session";
   const needed = parts.reduce((sum, [text]) => sum + widthOf(text) + 2, 0);
@@ -226,9 +220,9 @@ function dashboardOf(view: View, size: Size): string[] {
   const areas = areasOf(size);
   const { list, pane, isWide } = areas;
   const left = listOf(view, areas);
-  const row = view.rows[view.index];
+  const row = view.list.rows[view.list.index];
   const heading = row === undefined ? "" : headingOf(row);
-  const lines = view.pane.slice(0, pane.rows)
+  const lines = view.list.pane.slice(0, pane.rows)
     .map((line) => cutStyled(line, pane.columns));
   if (!isWide) {
     const rule = heading === "" ? "" : ` ${heading} `;
@@ -302,7 +296,7 @@ function lastOf({ line, title, prompt, command }: Row): string {
 
 /** The rows of the list, each exactly as wide. */
 function listOf(view: View, areas: Areas): string[] {
-  const { rows, index, offset } = view;
+  const { rows, index, offset } = view.list;
   const height = areas.list.rows;
   // A blank before the border.
   const columns = areas.list.columns - Number(areas.isWide);
@@ -322,7 +316,8 @@ function listOf(view: View, areas: Areas): string[] {
   return areas.hasHeading ? [listHeading(widths, columns), ...lines] : lines;
 }
 
-function emptyText({ isReady, filter, label, onlyLabels }: View): string[] {
+function emptyText({ isReady, list, onlyLabels }: View): string[] {
+  const { filter, label } = list;
   if (!isReady) return ["Looking for sessions…"];
   if (filter !== "" || label !== null) {
     return ["No session matches; press Escape to show all."];
@@ -464,7 +459,8 @@ function bottomOf(
   }
 }
 
-function hintsOf({ mode, rows, index, filter, label, detachKeys }: View) {
+function hintsOf({ mode, list, detachKeys }: View) {
+  const { rows, index, filter, label } = list;
   const isNarrowed = filter !== "" || label !== null;
   return hintsFor(mode.name, { row: rows[index], isNarrowed, detachKeys });
 }

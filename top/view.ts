@@ -5,8 +5,8 @@
  */
 import type { Form } from "./form.ts";
 import type { LineEditor } from "./line_editor.ts";
+import type { LabelChoice, List } from "./list.ts";
 import type { Pager } from "./pager.ts";
-import type { Row, Urgency } from "../views/row.ts";
 
 /** What has the keys. */
 export type Mode =
@@ -27,12 +27,6 @@ export type Mode =
   | { readonly name: "help"; readonly offset: number }
   | { readonly name: "pages"; readonly pages: Pager };
 
-/** A label of some sessions; `null` for all sessions. */
-export interface LabelChoice {
-  readonly label: string | null;
-  readonly count: number;
-}
-
 /** What stands in the bottom line until the next key. */
 export interface Notice {
   readonly text: string;
@@ -41,22 +35,11 @@ export interface Notice {
 
 /** All that is shown. */
 export interface View {
-  /** The sessions that are listed, in their order. */
-  readonly rows: readonly Row[];
-  /** How many there are of each urgency, listed or not. */
-  readonly counts: Readonly<Record<Urgency, number>>;
+  readonly list: List;
   /** Whether the first look at the sessions is over. */
   readonly isReady: boolean;
-  /** The index of the selected session; -1 if none is listed. */
-  readonly index: number;
-  /** The first session that the list shows. */
-  readonly offset: number;
-  readonly filter: string;
-  readonly label: string | null;
   /** The labels that all sessions here have, as the user has asked for. */
   readonly onlyLabels: readonly string[];
-  /** The screen or log of the selected session, in rows as wide as the pane or wider. */
-  readonly pane: readonly string[];
   readonly mode: Mode;
   readonly notice: Notice | null;
   /** What is going on: `Stopping "fix"…`. */
