@@ -750,7 +750,7 @@ export const STATES: readonly StateName[] = [
 ];
 
 /** Tells whether a session in this state has an agent that runs or is about to. */
-export function isLive({ state }: State): boolean {
+export function isLive({ state }: Pick<State, "state">): boolean {
   return state === "starting" || state === "running";
 }
 

@@ -1,35 +1,26 @@
 /**
  * The dashboard as a machine without a terminal: what it shows, and what each key does.
  *
- * It keeps no state of sessions: it is told of their rows. A session is selected by its id and its
- * birth. So the selection stays when the order changes, and no action hits a later session with the same id. No
- * single key harms a session: stop, delete and restart ask first and name it. What a key starts is returned as an
- * effect, for who runs the machine.
+ * It ties together the list, the form and the pager. It keeps no state of sessions: it is told of their rows. An
+ * action names a session by its id and its birth, so it never hits a later session with the same id. No single key
+ * harms a session: stop, delete and restart ask first and name it. What a key starts is returned as an effect, for
+ * the caller to run.
  *
  * @module
  */
 import type { Size } from "./frame.ts";
-import {
-  areasOf,
-  type Choice,
-  choiceName,
-  type Field,
-  type Form,
-  type LabelChoice,
-  type Mode,
-  type Notice,
-  pageRows,
-  scrollTo,
-  type View,
-} from "./layout.ts";
+import { areasOf, pageRows } from "./areas.ts";
+import { choiceName, Form } from "./form.ts";
+import { List } from "./list.ts";
+import { Pager, scrolled } from "./pager.ts";
+import type { Mode, Notice, View } from "./view.ts";
 import { helpLines, isAttachable } from "./help.ts";
-import type { Input } from "./keys.ts";
+import { type Input, keyName } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
-import { wrap } from "./text.ts";
+import { isLive } from "../store.ts";
 import type { ActionName } from "../views/actions.ts";
-import { splitCommand } from "../views/split_command.ts";
 import { messageOf } from "../errors.ts";
-import { fits, type Row, URGENCIES, type Urgency } from "../views/row.ts";
+import type { Row } from "../views/row.ts";
 
 /** What to do after a key. */
 export type Effect =
@@ -51,11 +42,6 @@ export interface Act {
   /** Takes an error; `true` if nothing more is to be said. */
   readonly failed?: (code: string, message: string) => boolean;
 }
-
-/** Lines of a log that are kept to scroll in. */
-const MOST_LINES = 10_000;
-/** No line is longer, in characters: a log may be one line. */
-const MOST_CHARACTERS = 20_000;
 
 /** What a new machine needs. */
 export interface AppOptions {
@@ -81,14 +67,8 @@ const OF_SESSIONS = ["enter", "s", "a", "r", "d", "x", "R"];
 
 /** The machine; see the top of this file. */
 export class App implements View {
-  rows: readonly Row[] = [];
-  counts: Record<Urgency, number> = countsOf([]);
+  readonly list: List;
   isReady = false;
-  index = -1;
-  offset = 0;
-  filter = "";
-  label: string | null = null;
-  pane: readonly string[] = [];
   mode: Mode = { name: "list" };
   notice: Notice | null = null;
   now: number;
@@ -99,13 +79,8 @@ export class App implements View {
   logOf: Row | null = null;
 
   #size: Size;
-  #all: readonly Row[] = [];
   readonly #only: (row: Row) => boolean;
   readonly #cwd: string;
-  readonly #home: string | undefined;
-  #selected: { readonly id: string; readonly born: string } | null = null;
-  /** Selected once it is listed: a session that was started here. */
-  #awaited: string | null = null;
   /** What `y` does. */
   #yes: () => readonly Effect[] = () => [];
   /** What any other answer does. */
@@ -117,15 +92,13 @@ export class App implements View {
   #acts: readonly Act[] = [];
   readonly #notes = new WeakMap<Act, readonly string[]>();
   #agents: readonly string[] = [];
-  /** The lines of the pages, before they are broken into rows. */
-  #lines: string[] = [];
   #isWarned = false;
 
   constructor(options: AppOptions) {
     const { size, cwd, home, detachKeys = "ctrl-\\", color = true } = options;
     this.#size = size;
-    this.#cwd = cwd;
-    this.#home = home;
+    this.list = new List(areasOf(size).list.rows);
+    this.#cwd = shortened(cwd, home);
     this.#only = options.only ?? (() => true);
     this.onlyLabels = options.onlyLabels ?? [];
     this.detachKeys = detachKeys;
@@ -140,7 +113,7 @@ export class App implements View {
 
   /** The selected session. */
   get row(): Row | undefined {
-    return this.rows[this.index];
+    return this.list.rows[this.list.index];
   }
 
   get doing(): string | null {
@@ -150,50 +123,27 @@ export class App implements View {
   /** Takes all sessions, by urgency. */
   setRows(all: readonly Row[]): void {
     this.isReady = true;
-    this.#all = all.filter(this.#only);
-    this.counts = countsOf(this.#all);
-    this.#list();
+    this.list.setRows(all.filter(this.#only));
   }
 
   /** Takes a new size of the terminal. */
   resize(size: Size): void {
     this.#size = size;
-    this.#scroll();
+    this.list.resize(areasOf(size).list.rows);
     if (this.mode.name === "help") this.#scrollHelp(0);
-    if (this.mode.name === "pages") {
-      const { offset, rows } = this.mode.pages;
-      const isAtEnd = offset + pageRows(size) >= rows.length;
-      this.#paginate(isAtEnd ? Infinity : offset);
-    }
+    if (this.mode.name === "pages") this.mode.pages.resize(size);
   }
 
   /** Takes what the pane shows. */
   setPane(lines: readonly string[]): void {
-    this.pane = lines;
+    this.list.pane = lines;
   }
 
   /** Takes more lines of the log that is shown in full. */
   addLines(lines: readonly string[]): void {
-    if (this.mode.name !== "pages" || this.logOf === null) return;
-    const { pages } = this.mode;
-    const { rows } = pages;
-    const height = pageRows(this.#size);
-    const isAtEnd = pages.offset + height >= rows.length;
-    const short = lines.map((line) => line.slice(0, MOST_CHARACTERS));
-    this.#lines.push(...short);
-    if (this.#lines.length > MOST_LINES) {
-      this.#lines = this.#lines.slice(-MOST_LINES);
-      const before = rows.length;
-      this.#paginate(Infinity);
-      // The same rows stay in view while others go at the beginning.
-      const added = this.#rowsOf(short).length;
-      const gone = before + added - this.mode.pages.rows.length;
-      if (!isAtEnd) this.#scrollPages(pages.offset - gone);
-      return;
+    if (this.mode.name === "pages" && this.logOf !== null) {
+      this.mode.pages.add(lines);
     }
-    const all = [...rows, ...this.#rowsOf(short)];
-    this.mode = { name: "pages", pages: { ...pages, rows: all } };
-    if (isAtEnd) this.#scrollPages(Infinity);
   }
 
   /** Says what has been done. */
@@ -233,7 +183,7 @@ export class App implements View {
   /** What a key does. */
   press(key: Input): readonly Effect[] {
     this.notice = null;
-    const name = nameOf(key);
+    const name = keyName(key);
     if (name === "ctrl-z") return [{ type: "suspend" }];
     if (name === "ctrl-l") return [{ type: "redraw" }];
     switch (this.mode.name) {
@@ -262,20 +212,18 @@ export class App implements View {
 
   #inList(name: string): readonly Effect[] {
     if (name !== "q" && name !== "ctrl-c") this.#isWarned = false;
-    if (this.#move(name)) return [];
+    if (this.list.move(name)) return [];
     switch (name) {
       case "q":
       case "ctrl-c":
         return this.#leave();
       case "escape":
-        this.filter = "";
-        this.label = null;
-        this.#list();
+        this.list.narrow("", null);
         return [];
       case "/":
         this.mode = {
           name: "filter",
-          editor: new LineEditor({ text: this.filter }),
+          editor: new LineEditor({ text: this.list.filter }),
         };
         return [];
       case "l":
@@ -326,104 +274,34 @@ export class App implements View {
     return [];
   }
 
-  /** Moves the selection; `false` if the key is another one. */
-  #move(name: string): boolean {
-    const page = Math.max(1, areasOf(this.#size).list.rows - 1);
-    const last = this.rows.length - 1;
-    const to = {
-      "up": this.index - 1,
-      "k": this.index - 1,
-      "down": this.index + 1,
-      "j": this.index + 1,
-      "page-up": this.index - page,
-      "page-down": this.index + page,
-      "home": 0,
-      "g": 0,
-      "end": last,
-      "G": last,
-    }[name];
-    if (to === undefined) return false;
-    this.#awaited = null;
-    this.#select(Math.max(0, Math.min(last, to)));
-    return true;
-  }
-
-  #select(index: number): void {
-    const row = this.rows[index];
-    const isOther = row?.id !== this.#selected?.id ||
-      row?.born !== this.#selected?.born;
-    this.index = row === undefined ? -1 : index;
-    this.#selected = row === undefined ? null : { id: row.id, born: row.born };
-    if (isOther) this.pane = [];
-    this.#scroll();
-  }
-
-  #scroll(): void {
-    const { rows: height } = areasOf(this.#size).list;
-    const count = this.rows.length;
-    this.offset = scrollTo(Math.max(0, this.index), this.offset, {
-      height,
-      count,
-    });
-  }
-
-  /** Lists what fits; what was selected stays so, or else what has its place. */
-  #list(): void {
-    const { filter, label } = this;
-    this.rows = this.#all.filter((row) =>
-      (label === null || hasLabel(row, label)) && fits(row, filter)
-    );
-    const awaited = this.rows.findIndex(({ id }) => id === this.#awaited);
-    if (awaited >= 0) this.#awaited = null;
-    const now = this.#selected;
-    const same = awaited >= 0
-      ? awaited
-      : this.rows.findIndex(({ id, born }) =>
-        id === now?.id && born === now.born
-      );
-    const index = same >= 0 ? same : Math.max(0, this.index);
-    this.#select(Math.min(index, this.rows.length - 1));
-  }
-
   // The filter and the labels.
 
   #inFilter(
     key: Input,
     { editor }: Extract<Mode, { name: "filter" }>,
   ): readonly Effect[] {
-    const name = nameOf(key);
+    const name = keyName(key);
     const moves = ["up", "down", "page-up", "page-down"];
-    if (moves.includes(name) && this.#move(name)) return [];
+    if (moves.includes(name) && this.list.move(name)) return [];
     if (name === "enter") this.mode = { name: "list" };
     else if (isCancel(name)) {
-      this.filter = "";
+      this.list.narrow("");
       this.mode = { name: "list" };
     } else {
       editor.take(key);
-      this.filter = editor.text;
+      this.list.narrow(editor.text);
     }
-    this.#list();
     return [];
   }
 
   #chooseLabel(): readonly Effect[] {
-    const counts = new Map<string, number>();
-    for (const { labels } of this.#all) {
-      for (const [key, value] of Object.entries(labels)) {
-        const label = `${key}=${value}`;
-        counts.set(label, (counts.get(label) ?? 0) + 1);
-      }
-    }
-    if (counts.size === 0) {
+    const choices = this.list.labels();
+    if (choices.length === 0) {
       this.warn("No session has a label");
       return [];
     }
-    const choices: LabelChoice[] = [
-      { label: null, count: this.#all.length },
-      ...[...counts].sort(([a], [b]) => a < b ? -1 : 1)
-        .map(([label, count]) => ({ label, count })),
-    ];
-    const index = choices.findIndex(({ label }) => label === this.label);
+    const { label: now } = this.list;
+    const index = choices.findIndex(({ label }) => label === now);
     this.mode = { name: "labels", choices, index: Math.max(0, index) };
     return [];
   }
@@ -434,9 +312,8 @@ export class App implements View {
   ): readonly Effect[] {
     const { choices, index } = mode;
     if (name === "enter") {
-      this.label = choices[index]!.label;
+      this.list.narrow(this.list.filter, choices[index]!.label);
       this.mode = { name: "list" };
-      this.#list();
     } else if (isCancel(name) || name === "q") this.mode = { name: "list" };
     else {
       const page = pageRows(this.#size) - 1;
@@ -491,7 +368,7 @@ export class App implements View {
     key: Input,
     { editor }: Extract<Mode, { name: "line" }>,
   ): readonly Effect[] {
-    const name = nameOf(key);
+    const name = keyName(key);
     if (name === "enter") {
       this.mode = { name: "list" };
       return this.#take(editor.text);
@@ -506,7 +383,7 @@ export class App implements View {
   #send(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("send")) {
-      const why = isRunning(row) ? "it takes no input" : describe(row);
+      const why = isLive(row) ? "it takes no input" : whyNot(row);
       return this.#cannot("send to", id, why);
     }
     const key = `${id} ${born}`;
@@ -556,7 +433,7 @@ export class App implements View {
   #stop(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("stop")) {
-      return this.#cannot("stop", id, describe(row));
+      return this.#cannot("stop", id, whyNot(row));
     }
     return this.#ask(`Stop "${id}"?`, () => [{
       type: "act",
@@ -569,8 +446,8 @@ export class App implements View {
 
   #delete(row: Row): readonly Effect[] {
     const { id, born } = row;
-    const needsForce = isRunning(row) || row.state === "damaged";
-    const question = isRunning(row)
+    const needsForce = isLive(row) || row.state === "damaged";
+    const question = isLive(row)
       ? `"${id}" is running. Stop it, and delete it with its output?`
       : `Delete "${id}" and its output?`;
     return this.#ask(question, () => [{
@@ -585,7 +462,7 @@ export class App implements View {
   #resume(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("resume")) {
-      const why = isRunning(row)
+      const why = isLive(row)
         ? "it is running"
         : "it ran no agent that can be resumed";
       return this.#cannot("resume", id, why);
@@ -597,7 +474,7 @@ export class App implements View {
       args: { id, born, ...prompt !== "" && { prompt } },
       doing: `Resuming "${id}"…`,
       done: ({ id: other }) => {
-        this.#await(other);
+        this.list.await(String(other));
         return `Resumed "${id}" as "${other}"`;
       },
     }]);
@@ -606,7 +483,7 @@ export class App implements View {
   #restart(row: Row): readonly Effect[] {
     const { id, born } = row;
     if (!row.can.includes("restart")) {
-      const why = isRunning(row) ? "it is running" : describe(row);
+      const why = isLive(row) ? "it is running" : whyNot(row);
       return this.#cannot("restart", id, why);
     }
     return this.#ask(`Run the command of "${id}" again?`, () => [{
@@ -615,7 +492,7 @@ export class App implements View {
       args: { id, born },
       doing: `Restarting "${id}"…`,
       done: ({ id: other }) => {
-        this.#await(other);
+        this.list.await(String(other));
         return `Restarted "${id}" as "${other}"`;
       },
     }]);
@@ -626,22 +503,10 @@ export class App implements View {
     return [];
   }
 
-  /** Selects a new session once it is listed. */
-  #await(id: unknown): void {
-    this.#awaited = String(id);
-    this.#list();
-  }
-
   // A new session.
 
   #newSession(): readonly Effect[] {
-    const choices = this.#choices();
-    const editors = {
-      command: new LineEditor(),
-      cwd: new LineEditor({ text: this.#shortened(this.#cwd) }),
-      prompt: new LineEditor({ keepsLines: true }),
-    };
-    this.#setForm({ choices, chosen: 0, focus: 0, editors });
+    this.mode = { name: "form", form: new Form(this.#cwd, this.#agents) };
     return [{
       type: "act",
       action: "agents",
@@ -649,72 +514,24 @@ export class App implements View {
       doing: "",
       done: (result) => {
         this.#agents = agentsIn(result);
-        this.#updateChoices();
+        if (this.mode.name === "form") this.mode.form.setAgents(this.#agents);
         return null;
       },
     }];
   }
 
-  #choices(): readonly Choice[] {
-    return [
-      ...this.#agents.map((agent) => ({ agent })),
-      { command: "pty" },
-      { command: "exec" },
-    ];
-  }
-
-  /** Adds the agents that were found; what the user has chosen meanwhile stays. */
-  #updateChoices(): void {
-    if (this.mode.name !== "form") return;
-    const { form } = this.mode;
-    const choices = this.#choices();
-    const before = form.chosen === 0 && form.focus === 0
-      ? ""
-      : choiceName(form.choices[form.chosen]!);
-    const same = choices.findIndex((one) => choiceName(one) === before);
-    this.#setForm({ ...form, choices, chosen: Math.max(0, same) });
-  }
-
-  /** The form, with the fields of its choice. */
-  #setForm(form: Omit<Form, "fields">): void {
-    const fields: readonly Field[] = "agent" in form.choices[form.chosen]!
-      ? ["what", "cwd", "prompt"]
-      : ["what", "command", "cwd"];
-    this.mode = { name: "form", form: { ...form, fields } };
-  }
-
   #inForm(key: Input, form: Form): readonly Effect[] {
-    const { choices, chosen, fields, focus, editors } = form;
-    const name = nameOf(key);
-    const field = fields[focus]!;
-    const count = fields.length;
-    const turn = (by: number) =>
-      this.#setForm({
-        ...form,
-        chosen: (chosen + by + choices.length) % choices.length,
-      });
+    const name = keyName(key);
+    if (name === "enter" && form.isAtEnd) return this.#start(form);
     if (isCancel(name)) this.mode = { name: "list" };
-    else if (name === "enter" && focus === count - 1) return this.#start(form);
-    else if (name === "tab" || name === "down" || name === "enter") {
-      this.#setForm({ ...form, focus: (focus + 1) % count });
-    } else if (name === "shift-tab" || name === "up") {
-      this.#setForm({ ...form, focus: (focus + count - 1) % count });
-    } else if (field !== "what") editors[field].take(key);
-    else if (name === "left") turn(-1);
-    else if (name === "right" || name === "space") turn(1);
+    else form.take(key);
     return [];
   }
 
   #start(form: Form): readonly Effect[] {
-    const { choices, chosen, editors } = form;
-    const choice = choices[chosen]!;
-    const cwd = editors.cwd.text.trim();
-    const prompt = editors.prompt.text;
-    let what: Readonly<Record<string, unknown>>;
+    let args: Readonly<Record<string, unknown>>;
     try {
-      what = "agent" in choice
-        ? { agent: choice.agent, ...prompt !== "" && { prompt } }
-        : { command: commandIn(editors.command.text), kind: choice.command };
+      args = form.args();
     } catch (error) {
       this.warn(messageOf(error));
       return [];
@@ -728,29 +545,18 @@ export class App implements View {
     return [{
       type: "act",
       action: "start",
-      args: {
-        ...what,
-        ...cwd !== "" && { cwd },
-        ...Object.keys(labels).length > 0 && { labels },
-      },
-      doing: `Starting ${choiceName(choice)}…`,
+      args: { ...args, ...Object.keys(labels).length > 0 && { labels } },
+      doing: `Starting ${choiceName(form.choice)}…`,
       done: ({ id }) => {
-        this.#await(id);
+        this.list.await(String(id));
         return `Started "${id}"`;
       },
       failed: () => {
         // What was entered is not lost.
-        if (this.mode.name === "list") this.#setForm(form);
+        if (this.mode.name === "list") this.mode = { name: "form", form };
         return false;
       },
     }];
-  }
-
-  #shortened(path: string): string {
-    const home = this.#home;
-    if (home === undefined || home === "/") return path;
-    if (path === home) return "~";
-    return path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
   }
 
   // Help, answers and logs.
@@ -782,44 +588,14 @@ export class App implements View {
     if (isBack(name)) {
       this.mode = { name: "list" };
       this.logOf = null;
-      this.#lines = [];
-    } else {
-      const to = scrolled(name, pages.offset, pageRows(this.#size) - 1);
-      if (to !== undefined) this.#scrollPages(to);
-    }
+    } else pages.take(name);
     return [];
   }
 
   #showPages(title: string, lines: readonly string[]): void {
-    this.#lines = [...lines];
-    this.mode = { name: "pages", pages: { title, rows: [], offset: 0 } };
-    this.#paginate(0);
+    const pages = new Pager(title, lines, this.#size);
+    this.mode = { name: "pages", pages };
   }
-
-  /** Breaks all lines into rows. */
-  #paginate(offset: number): void {
-    if (this.mode.name !== "pages") return;
-    const rows = this.#rowsOf(this.#lines);
-    this.mode = { name: "pages", pages: { ...this.mode.pages, rows } };
-    this.#scrollPages(offset);
-  }
-
-  #rowsOf(lines: readonly string[]): string[] {
-    return lines.flatMap((line) => wrap(line, this.#size.columns));
-  }
-
-  #scrollPages(to: number): void {
-    if (this.mode.name !== "pages") return;
-    const { pages } = this.mode;
-    const most = Math.max(0, pages.rows.length - pageRows(this.#size));
-    const offset = Math.max(0, Math.min(most, to));
-    this.mode = { name: "pages", pages: { ...pages, offset } };
-  }
-}
-
-/** The name of a key; empty for a paste, which is no key. */
-function nameOf(key: Input): string {
-  return "paste" in key ? "" : key.name;
 }
 
 function isCancel(name: string): boolean {
@@ -830,53 +606,9 @@ function isBack(name: string): boolean {
   return isCancel(name) || name === "q";
 }
 
-/** Where a key that scrolls leads to; `undefined` for another key. */
-function scrolled(name: string, at: number, page: number): number | undefined {
-  switch (name) {
-    case "up":
-    case "k":
-      return at - 1;
-    case "down":
-    case "j":
-    case "enter":
-      return at + 1;
-    case "page-up":
-    case "b":
-      return at - page;
-    case "page-down":
-    case "space":
-      return at + page;
-    case "home":
-    case "g":
-      return 0;
-    case "end":
-    case "G":
-      return Number.MAX_SAFE_INTEGER;
-    default:
-      return undefined;
-  }
-}
-
-function isRunning({ state }: Row): boolean {
-  return state === "running" || state === "starting";
-}
-
 /** Why something isn't possible: `it exited 3`. */
-function describe(row: Row): string {
-  return isRunning(row) ? "it is running" : `it is over: ${row.text}`;
-}
-
-function hasLabel({ labels }: Row, label: string): boolean {
-  return Object.entries(labels).some(([key, value]) =>
-    `${key}=${value}` === label
-  );
-}
-
-/** The words of a command that was entered. */
-function commandIn(text: string): string[] {
-  const command = splitCommand(text);
-  if (command.length === 0) throw new Error("Enter a command");
-  return command;
+function whyNot(row: Row): string {
+  return isLive(row) ? "it is running" : `it is over: ${row.text}`;
 }
 
 /** The names of the agents that are installed, the usual one first. */
@@ -887,10 +619,9 @@ function agentsIn({ agents, usual }: Readonly<Record<string, unknown>>) {
   return [...first, ...names.filter((name) => name !== usual)];
 }
 
-function countsOf(rows: readonly Row[]): Record<Urgency, number> {
-  const counts = Object.fromEntries(
-    URGENCIES.map((urgency) => [urgency, 0]),
-  ) as Record<Urgency, number>;
-  for (const { urgency } of rows) counts[urgency]++;
-  return counts;
+/** A directory as people write it: `~/project`. */
+function shortened(path: string, home: string | undefined): string {
+  if (home === undefined || home === "/") return path;
+  if (path === home) return "~";
+  return path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
 }

@@ -13,6 +13,7 @@
  * @module
  */
 import type { Act, App, Effect } from "./app.ts";
+import { areasOf } from "./areas.ts";
 import { harmless } from "../cli/format.ts";
 import { describeError } from "../cli/io.ts";
 import { attachConsole } from "../client/attach_console.ts";
@@ -28,7 +29,7 @@ import {
 } from "../client/own_terminal.ts";
 import { Frame } from "./frame.ts";
 import { readKeys } from "./keys.ts";
-import { areasOf, layout, shownRows, untilNextAge } from "./layout.ts";
+import { layout, shownRows, untilNextAge } from "./layout.ts";
 import { followLog } from "./log.ts";
 import { Pane } from "./pane.ts";
 import { getSession } from "../session/find.ts";

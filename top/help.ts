@@ -5,6 +5,7 @@
  */
 import { cut, widthOf } from "../cli/format.ts";
 import { BOLD, fit, styled, wrap } from "./text.ts";
+import { isLive } from "../store.ts";
 import type { Row } from "../views/row.ts";
 
 /** A key and what it does. */
@@ -88,9 +89,9 @@ export function hintsFor(
 }
 
 /** What can be done with a session now. */
-function hintsOf({ can, ...row }: Row, detachKeys: string): Hint[] {
+function hintsOf(row: Row, detachKeys: string): Hint[] {
   const back = detachKeys === "" ? "" : ` (${detachKeys} detaches)`;
-  const enter = isAttachable({ can, ...row }) ? `attach${back}` : "log";
+  const enter = isAttachable(row) ? `attach${back}` : "log";
   const known: readonly (readonly [Row["can"][number], string])[] = [
     ["send", "s"],
     ["answer", "a"],
@@ -101,14 +102,14 @@ function hintsOf({ can, ...row }: Row, detachKeys: string): Hint[] {
   ];
   return [
     ["Enter", enter],
-    ...known.filter(([name]) => can.includes(name))
+    ...known.filter(([name]) => row.can.includes(name))
       .map(([name, key]): Hint => [key, name]),
   ];
 }
 
 /** Whether Enter attaches: it runs in a terminal. */
-export function isAttachable({ isTerminal, state }: Row): boolean {
-  return isTerminal && (state === "running" || state === "starting");
+export function isAttachable(row: Row): boolean {
+  return row.isTerminal && isLive(row);
 }
 
 /** As many of the hints as there is room for. */

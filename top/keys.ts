@@ -41,6 +41,11 @@ export interface Paste {
 /** What was typed. */
 export type Input = Key | Paste;
 
+/** The name of a key; empty for a paste, which is no key. */
+export function keyName(key: Input): string {
+  return "paste" in key ? "" : key.name;
+}
+
 /** After so long without more bytes, in milliseconds, Escape is a key. */
 const ESCAPE_MS = 50;
 /** After so long without more bytes, another sequence or a paste is over. */

@@ -1,27 +1,26 @@
 /**
  * What the dashboard looks like: from what it shows and the size of the terminal to rows of text.
  *
- * Pure: it reads no clock, no terminal and no file. Up to 80 columns, the list stands above the pane;
- * on a wider terminal, beside it. Where the terminal is narrow, columns of the list are left out. A state
+ * Pure: it reads no clock, no terminal and no file. Where the terminal is narrow, columns of the list are left out. A state
  * is told in words; its colour only adds to them.
  *
  * @module
  */
+import { type Areas, areasOf, pageRows } from "./areas.ts";
 import { cut, formatAge, widthOf } from "../cli/format.ts";
 import { plainText } from "../screen/clean_text.ts";
+import { choiceName, type Field, type Form } from "./form.ts";
 import { helpLines, hintLine, hintsFor } from "./help.ts";
 import type { Place, Size } from "./frame.ts";
+import { scrollTo } from "./list.ts";
 import { beside, cutStyled } from "./styled.ts";
 import { BOLD, DIM, fit, REVERSE, styled, wrap } from "./text.ts";
 import type { LineEditor } from "./line_editor.ts";
+import type { Mode, View } from "./view.ts";
 import { type Row, type Tone, URGENCIES, type Urgency } from "../views/row.ts";
 
 /** The smallest terminal that the dashboard is drawn on. */
 const SMALLEST: Size = { columns: 40, rows: 10 };
-/** The list stands beside the pane in more columns than these. */
-const NARROW_COLUMNS = 80;
-/** The list has a heading on a terminal of so many rows. */
-const ROWS_WITH_HEADING = 15;
 /** A last line in fewer cells tells nothing. */
 const LEAST_LINE_CELLS = 16;
 /** The widest text of a state, while there is something else to show. */
@@ -48,139 +47,12 @@ const WITHOUT_LIST: readonly Mode["name"][] = [
   "pages",
 ];
 
-/** A new session, as it is being entered. */
-export interface Form {
-  /** What can be started. */
-  readonly choices: readonly Choice[];
-  readonly chosen: number;
-  /** The fields of this choice, in their order. */
-  readonly fields: readonly Field[];
-  readonly focus: number;
-  readonly editors: Readonly<Record<Exclude<Field, "what">, LineEditor>>;
-}
-
-/** A field of the form. */
-export type Field = "what" | "command" | "cwd" | "prompt";
-
-/** What can be started: an agent, or a command with or without a terminal. */
-export type Choice =
-  | { readonly agent: string }
-  | { readonly command: "exec" | "pty" };
-
-/** Lines that are read in full, in rows of the terminal's width. */
-export interface Pages {
-  readonly title: string;
-  readonly rows: readonly string[];
-  /** The first row that is shown. */
-  readonly offset: number;
-}
-
-/** What has the keys. */
-export type Mode =
-  | { readonly name: "list" }
-  | { readonly name: "filter"; readonly editor: LineEditor }
-  | {
-    readonly name: "labels";
-    readonly choices: readonly LabelChoice[];
-    readonly index: number;
-  }
-  | { readonly name: "ask"; readonly question: string }
-  | {
-    readonly name: "line";
-    readonly prompt: string;
-    readonly editor: LineEditor;
-  }
-  | { readonly name: "form"; readonly form: Form }
-  | { readonly name: "help"; readonly offset: number }
-  | { readonly name: "pages"; readonly pages: Pages };
-
-/** A label of some sessions; `null` for all sessions. */
-export interface LabelChoice {
-  readonly label: string | null;
-  readonly count: number;
-}
-
-/** What stands in the bottom line until the next key. */
-export interface Notice {
-  readonly text: string;
-  readonly isError: boolean;
-}
-
-/** All that is shown. */
-export interface View {
-  /** The sessions that are listed, in their order. */
-  readonly rows: readonly Row[];
-  /** How many there are of each urgency, listed or not. */
-  readonly counts: Readonly<Record<Urgency, number>>;
-  /** Whether the first look at the sessions is over. */
-  readonly isReady: boolean;
-  /** The index of the selected session; -1 if none is listed. */
-  readonly index: number;
-  /** The first session that the list shows. */
-  readonly offset: number;
-  readonly filter: string;
-  readonly label: string | null;
-  /** The labels that all sessions here have, as the user has asked for. */
-  readonly onlyLabels: readonly string[];
-  /** The screen or log of the selected session, in rows as wide as the pane or wider. */
-  readonly pane: readonly string[];
-  readonly mode: Mode;
-  readonly notice: Notice | null;
-  /** What is going on: `Stopping "fix"…`. */
-  readonly doing: string | null;
-  /** Now, in milliseconds. */
-  readonly now: number;
-  readonly color: boolean;
-  /** The keys that detach, for people. */
-  readonly detachKeys: string;
-}
-
 /** What to draw. */
 export interface Picture {
   /** The rows of the terminal, each at most as wide. */
   readonly rows: readonly string[];
   /** Where the cursor stands, from 0; it is hidden without. */
   readonly cursor?: Place;
-}
-
-/** Where the parts of the dashboard stand. */
-export interface Areas {
-  /** Whether the list has a heading. */
-  readonly hasHeading: boolean;
-  /** The size of the list without its heading. */
-  readonly list: Size;
-  /** The size of the pane without its heading. */
-  readonly pane: Size;
-  /** Whether the pane stands beside the list. */
-  readonly isWide: boolean;
-}
-
-/** Divides a terminal: a line at the top and one at the bottom, between them the list and the pane. */
-export function areasOf({ columns, rows }: Size): Areas {
-  const body = Math.max(0, rows - 2);
-  const hasHeading = rows >= ROWS_WITH_HEADING;
-  if (columns > NARROW_COLUMNS) {
-    const half = Math.min(60, Math.floor(columns / 2));
-    const list = Math.max(half, Math.min(100, Math.floor(columns * 0.4)));
-    return {
-      hasHeading,
-      list: { columns: list, rows: body - Number(hasHeading) },
-      pane: { columns: columns - list - 1, rows: body - 1 },
-      isWide: true,
-    };
-  }
-  const listRows = Math.max(4, Math.floor(body * 0.4));
-  return {
-    hasHeading,
-    list: { columns, rows: listRows - Number(hasHeading) },
-    pane: { columns, rows: Math.max(0, body - listRows - 1) },
-    isWide: false,
-  };
-}
-
-/** The rows between the top line and the bottom line. */
-export function pageRows({ rows }: Size): number {
-  return Math.max(1, rows - 2);
 }
 
 /** The picture of a view on a terminal of this size. */
@@ -226,19 +98,11 @@ export function untilNextAge(view: View, size: Size): number | undefined {
 }
 
 /** The sessions that the list shows now. */
-export function shownRows({ rows, offset }: View, areas: Areas): Row[] {
+export function shownRows(
+  { list: { rows, offset } }: View,
+  areas: Areas,
+): Row[] {
   return rows.slice(offset, offset + areas.list.rows);
-}
-
-/** The offset from which `index` is shown, near the one before. */
-export function scrollTo(
-  index: number,
-  offset: number,
-  { height, count }: { readonly height: number; readonly count: number },
-): number {
-  const most = Math.max(0, count - height);
-  const near = Math.max(index - height + 1, Math.min(offset, index));
-  return Math.max(0, Math.min(most, near));
 }
 
 /** So many rows: more are left out, and missing ones are blank. */
@@ -276,7 +140,8 @@ const TONE_OF: Readonly<Record<Urgency, Tone>> = {
 /** The top line: how many sessions need what, and which are listed. */
 function headerOf(view: View, size: Size): string {
   const { columns, rows: height } = size;
-  const { counts, filter, label, rows, color, mode } = view;
+  const { list, color, mode } = view;
+  const { counts, filter, label, rows } = list;
   if (mode.name === "pages") {
     const { rows, offset, title } = mode.pages;
     const last = Math.min(rows.length, offset + height - 2);
@@ -300,7 +165,7 @@ function headerOf(view: View, size: Size): string {
     parts.push([`${counts[urgency]} ${urgency}`, attributes]);
   }
   if (rows.length > areasOf(size).list.rows) {
-    parts.push([`${view.index + 1}/${rows.length}`, ""]);
+    parts.push([`${list.index + 1}/${rows.length}`, ""]);
   }
   const name = "codex-session";
   const needed = parts.reduce((sum, [text]) => sum + widthOf(text) + 2, 0);
@@ -355,9 +220,9 @@ function dashboardOf(view: View, size: Size): string[] {
   const areas = areasOf(size);
   const { list, pane, isWide } = areas;
   const left = listOf(view, areas);
-  const row = view.rows[view.index];
+  const row = view.list.rows[view.list.index];
   const heading = row === undefined ? "" : headingOf(row);
-  const lines = view.pane.slice(0, pane.rows)
+  const lines = view.list.pane.slice(0, pane.rows)
     .map((line) => cutStyled(line, pane.columns));
   if (!isWide) {
     const rule = heading === "" ? "" : ` ${heading} `;
@@ -413,14 +278,14 @@ function columnsFor(rows: readonly Row[], width: number): Columns {
     return { id, text: room - id, agent: 0, line: 0 };
   }
   const agent = rest - AGENT_CELLS - GAP.length >= 2 * LEAST_LINE_CELLS
-    ? widest(programOf, AGENT_CELLS)
+    ? widest(agentOf, AGENT_CELLS)
     : 0;
   if (agent > 0) rest -= agent + GAP.length;
   return { id, text: short, agent, line: rest };
 }
 
 /** The agent, else the name of the program. */
-function programOf({ agent, command }: Row): string {
+function agentOf({ agent, command }: Row): string {
   return agent ?? command.split(" ", 1)[0]!.split("/").at(-1)!;
 }
 
@@ -431,7 +296,7 @@ function lastOf({ line, title, prompt, command }: Row): string {
 
 /** The rows of the list, each exactly as wide. */
 function listOf(view: View, areas: Areas): string[] {
-  const { rows, index, offset } = view;
+  const { rows, index, offset } = view.list;
   const height = areas.list.rows;
   // A blank before the border.
   const columns = areas.list.columns - Number(areas.isWide);
@@ -451,7 +316,8 @@ function listOf(view: View, areas: Areas): string[] {
   return areas.hasHeading ? [listHeading(widths, columns), ...lines] : lines;
 }
 
-function emptyText({ isReady, filter, label, onlyLabels }: View): string[] {
+function emptyText({ isReady, list, onlyLabels }: View): string[] {
+  const { filter, label } = list;
   if (!isReady) return ["Looking for sessions…"];
   if (filter !== "" || label !== null) {
     return ["No session matches; press Escape to show all."];
@@ -491,7 +357,7 @@ function listRow(
   const before = (isSelected ? "> " : "  ") + fit(row.id, id) + GAP;
   const rest = [
     age.padStart(AGE_CELLS),
-    ...agent > 0 ? [fit(programOf(row), agent)] : [],
+    ...agent > 0 ? [fit(agentOf(row), agent)] : [],
     ...line > 0 ? [fit(lastOf(row), line)] : [],
   ].join(GAP);
   const after = GAP + rest;
@@ -534,12 +400,6 @@ const FIELD_NAMES: Readonly<Record<Field, string>> = {
   prompt: "Prompt",
 };
 const FIELD_CELLS = 12;
-
-/** The name of what can be started. */
-export function choiceName(choice: Choice): string {
-  if ("agent" in choice) return choice.agent;
-  return choice.command === "pty" ? "command in a terminal" : "command";
-}
 
 /** The form of a new session. */
 function formOf(form: Form, { columns }: Size): Picture {
@@ -599,7 +459,8 @@ function bottomOf(
   }
 }
 
-function hintsOf({ mode, rows, index, filter, label, detachKeys }: View) {
+function hintsOf({ mode, list, detachKeys }: View) {
+  const { rows, index, filter, label } = list;
   const isNarrowed = filter !== "" || label !== null;
   return hintsFor(mode.name, { row: rows[index], isNarrowed, detachKeys });
 }

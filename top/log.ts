@@ -53,7 +53,7 @@ export function checkIsElsewhere(id: string, root?: string): void {
 }
 
 /** An error as a line of text. */
-export function describe(error: unknown): string {
+export function lineOf(error: unknown): string {
   return plainText(messageOf(error).replaceAll("\n", " "), MAX_LINE_LENGTH);
 }
 
@@ -94,13 +94,13 @@ export async function followLog(
     } catch (error) {
       if (any.aborted) return;
       failed.abort();
-      batch.push("stdout", describe(error));
+      batch.push("stdout", lineOf(error));
     }
   };
   try {
     if (row.isTerminal) checkIsElsewhere(row.id, root);
   } catch (error) {
-    return onLines([describe(error)]);
+    return onLines([lineOf(error)]);
   }
   const streams: LogStream[] = row.isTerminal
     ? ["stdout"]

@@ -11,8 +11,9 @@
  * becomes text. No byte of output gets through but what the emulator has drawn; see styled.ts.
  *
  * A terminal on which this program itself is shown is not shown: each picture would
- * change the next one. Two dashboards that show each other's terminal don't know of each other. They
- * come to rest: each picture in the picture is moved by the list, and so out of view.
+ * change the next one. Two dashboards that show each other's terminal can't tell, but they come to
+ * rest: each shows the other's screen below or beside its own list, so with each round a change moves
+ * further down or to the right, until it is out of view.
  *
  * @module
  */
@@ -23,7 +24,7 @@ import type { ScreenText } from "../screen/screen_text.ts";
 import type { RootOptions } from "../store.ts";
 import { sleep } from "../system/async.ts";
 import type { Size } from "./frame.ts";
-import { checkIsElsewhere, describe, type Followed, followLog } from "./log.ts";
+import { checkIsElsewhere, type Followed, followLog, lineOf } from "./log.ts";
 import { cutStyled } from "./styled.ts";
 import { wrap } from "./text.ts";
 
@@ -120,7 +121,7 @@ export class Pane implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) continue;
         this.#hasFailed = true;
-        this.#say(describe(error));
+        this.#say(lineOf(error));
       }
     } while (signal !== this.#leave.signal);
   }
@@ -142,7 +143,7 @@ export class Pane implements AsyncDisposable {
         return await this.#viewScreen(row.id, signal);
       } catch (error) {
         if (!isTimeout(error)) throw error;
-        this.#say(describe(error));
+        this.#say(lineOf(error));
       }
       await sleep(RETRY_MS, signal);
     }

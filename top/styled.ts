@@ -35,28 +35,6 @@ const PLAIN = /^\x1b\[0*m$/;
  * sequences than SGR are dropped. The end resets the style.
  */
 export function cutStyled(line: string, columns: number, from = 0): string {
-  return cutCells(line, columns, from).text;
-}
-
-/** The same from the first column on, filled with blanks to exactly `columns` cells. */
-export function pad(line: string, columns: number): string {
-  const { text, width } = cutCells(line, columns, 0);
-  return text + " ".repeat(Math.max(0, columns - width));
-}
-
-/**
- * Two lines side by side: the right one begins in the column `columns`, counted from 0, even if
- * the terminal sees another width of the left one. Both have to be cut already.
- */
-export function beside(left: string, columns: number, right: string): string {
-  return `${left}\x1b[${columns + 1}G${right}`;
-}
-
-function cutCells(
-  line: string,
-  columns: number,
-  from: number,
-): { readonly text: string; readonly width: number } {
   const cells = new Cells(from, from + columns);
   let erased = 0;
   const pieces = line.slice(0, MAX_LENGTH).toWellFormed().matchAll(PIECES);
@@ -74,6 +52,14 @@ function cutCells(
     else if (piece[0] !== "\x1b") cells.putCharacter(plainText(piece));
   }
   return cells.end();
+}
+
+/**
+ * Two lines side by side: the right one begins in the column `columns`, counted from 0, even if
+ * the terminal sees another width of the left one. Both have to be cut already.
+ */
+export function beside(left: string, columns: number, right: string): string {
+  return `${left}\x1b[${columns + 1}G${right}`;
 }
 
 /** The cells that are seen, of a line that is written from its beginning. */
@@ -142,11 +128,7 @@ class Cells {
     this.#marks = 0;
   }
 
-  end(): { readonly text: string; readonly width: number } {
-    const seen = Math.min(this.#column, this.#to) - this.#from;
-    return {
-      text: this.#text + (this.#isStyled ? "\x1b[m" : ""),
-      width: Math.max(0, seen),
-    };
+  end(): string {
+    return this.#text + (this.#isStyled ? "\x1b[m" : "");
   }
 }

@@ -61,8 +61,6 @@ export interface Action {
   readonly name: ActionName;
   /** Whether it changes something: then a viewer that may only look may not. */
   readonly changes: boolean;
-  /** For people: what it does. */
-  readonly summary: string;
   /**
    * Does it. The arguments are checked here.
    *
@@ -93,8 +91,8 @@ interface Target {
 
 /** Makes an action whose arguments are checked. */
 function action<Args>(
-  { name, changes, summary, takes, run }:
-    & Pick<Action, "name" | "changes" | "summary">
+  { name, changes, takes, run }:
+    & Pick<Action, "name" | "changes">
     & {
       readonly takes: Rules;
       readonly run: (
@@ -106,7 +104,6 @@ function action<Args>(
   return {
     name,
     changes,
-    summary,
     async run(args, context) {
       checkArguments(name, args, takes);
       context.signal.throwIfAborted();
@@ -144,7 +141,6 @@ interface Start {
 const start = action<Start>({
   name: "start",
   changes: true,
-  summary: "Start a command, or an agent with a prompt",
   takes: {
     "agent?": text(50),
     "prompt?": text(MOST_ARGUMENT),
@@ -189,7 +185,6 @@ interface Send extends Target {
 const send = action<Send>({
   name: "send",
   changes: true,
-  summary: "Send text and Enter; a line to a program that reads lines",
   takes: {
     ...TARGET,
     "text": text(MOST_TEXT),
@@ -210,7 +205,6 @@ const send = action<Send>({
 const keys = action<Target & { readonly keys: readonly string[] }>({
   name: "keys",
   changes: true,
-  summary: "Press keys in a terminal",
   takes: { ...TARGET, "keys": texts(100, 30) },
   async run(args, context) {
     const { keys } = args;
@@ -225,7 +219,6 @@ const keys = action<Target & { readonly keys: readonly string[] }>({
 const answer = action<Target>({
   name: "answer",
   changes: false,
-  summary: "Show the last answer of its agent",
   takes: TARGET,
   async run(args, context) {
     const { id } = await targetOf(args, context);
@@ -238,7 +231,6 @@ const answer = action<Target>({
 const stop = action<Target>({
   name: "stop",
   changes: true,
-  summary: "End all its processes; its output is kept",
   takes: TARGET,
   async run(args, context) {
     const { root, signal, onNotice } = context;
@@ -258,7 +250,6 @@ interface Again extends Target {
 const resume = action<Again>({
   name: "resume",
   changes: true,
-  summary: "Go on with its conversation in a new session",
   takes: { ...TARGET, "prompt?": text(MOST_ARGUMENT), "force?": flag },
   async run(args, context) {
     const { prompt, force } = args;
@@ -275,7 +266,6 @@ const resume = action<Again>({
 const restart = action<Omit<Again, "prompt">>({
   name: "restart",
   changes: true,
-  summary: "Run its command again in a new session",
   takes: { ...TARGET, "force?": flag },
   async run(args, context) {
     const { force } = args;
@@ -305,7 +295,6 @@ function againIn(
 const remove = action<Target & { readonly force?: boolean }>({
   name: "delete",
   changes: true,
-  summary: "Delete it with its output, for good",
   takes: { ...TARGET, "force?": flag },
   async run(args, context) {
     const { force } = args;
@@ -321,7 +310,6 @@ const remove = action<Target & { readonly force?: boolean }>({
 const agents = action<unknown>({
   name: "agents",
   changes: false,
-  summary: "Say which agents are installed",
   takes: {},
   // deno-lint-ignore require-await
   async run() {
@@ -330,7 +318,6 @@ const agents = action<unknown>({
       .map(({ name, commands }) => ({
         name,
         kinds: KIND_NAMES.filter((kind) => commands[kind] !== undefined),
-        needsPrompt: KIND_NAMES.filter((kind) => commands[kind]?.needsPrompt),
       }));
     return { agents: installed, usual: usualAgent() };
   },

@@ -30,6 +30,7 @@ import {
 import { type Session, sessionAt, sessionsNow } from "../session/find.ts";
 import { join } from "../std.ts";
 import {
+  isLive,
   KINDS,
   openRoot,
   pathsIn,
@@ -341,8 +342,7 @@ class Watching implements WatchedRows {
         this.#looked.set(id, undefined);
         this.#note(id); // For its last line.
       }
-      const isRunning = row.state === "running" || row.state === "starting";
-      if (isRunning && this.#looked.get(id) === undefined) {
+      if (isLive(row) && this.#looked.get(id) === undefined) {
         const stop = new AbortController();
         this.#looked.set(id, stop);
         this.#followOutput(id, stop);

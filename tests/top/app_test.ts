@@ -1,5 +1,6 @@
 import { type Act, App, type Effect } from "../../top/app.ts";
-import { layout, type Mode } from "../../top/layout.ts";
+import { layout } from "../../top/layout.ts";
+import type { Mode } from "../../top/view.ts";
 import { byUrgency, type Row } from "../../views/row.ts";
 import { assert, assertEquals, assertMatch } from "../helpers.ts";
 import { ago, blockedRow, endedRow, NOW, rowOf } from "./rows.ts";
@@ -55,10 +56,10 @@ Deno.test("App keeps what is selected when the order changes", () => {
   press(app, "down");
   assertEquals(app.row?.id, "b");
   list(app, rowOf("a"), rowOf("b"), blockedRow("c"), blockedRow("d"));
-  assertEquals([app.row?.id, app.index], ["b", 3]);
+  assertEquals([app.row?.id, app.list.index], ["b", 3]);
   // Gone: what has its place is selected.
   list(app, rowOf("a"), blockedRow("c"), blockedRow("d"));
-  assertEquals([app.row?.id, app.index], ["a", 2]);
+  assertEquals([app.row?.id, app.list.index], ["a", 2]);
 });
 
 Deno.test("App takes a later session with the same id for another one", () => {
@@ -66,7 +67,7 @@ Deno.test("App takes a later session with the same id for another one", () => {
   app.setPane(["of the first"]);
   press(app, "x");
   list(app, rowOf("a", { born: ago(1) }), rowOf("b"));
-  assertEquals(app.pane, []);
+  assertEquals(app.list.pane, []);
   // The question was about the first one.
   assertEquals(act(press(app, "y")).args, { id: "a", born: ago(3600) });
 });
@@ -125,7 +126,7 @@ Deno.test("App says why something can't be done", () => {
 Deno.test("App attaches to a terminal that runs, and shows the log of any other", () => {
   const app = appOf(rowOf("a"), endedRow("b"));
   const [effect] = press(app, "enter");
-  assertEquals(effect, { type: "attach", row: app.rows[0]! });
+  assertEquals(effect, { type: "attach", row: app.list.rows[0]! });
   press(app, "down", "enter");
   assertEquals([app.mode.name, app.logOf?.id], ["pages", "b"]);
   app.addLines(Array.from({ length: 100 }, (_, i) => `line ${i}`));
@@ -200,13 +201,17 @@ Deno.test("App asks nothing by itself while its user types something else", () =
 Deno.test("App filters while the user types, and Escape shows all again", () => {
   const app = appOf(rowOf("web"), rowOf("api"), endedRow("web-2"));
   press(app, "/", "web");
-  assertEquals(app.rows.map(({ id }) => id), ["web", "web-2"]);
+  assertEquals(app.list.rows.map(({ id }) => id), ["web", "web-2"]);
   press(app, "down", "enter");
   assertEquals([app.mode.name, app.row?.id], ["list", "web-2"]);
   press(app, "escape");
-  assertEquals([app.filter, app.rows.length, app.row?.id], ["", 3, "web-2"]);
+  assertEquals([app.list.filter, app.list.rows.length, app.row?.id], [
+    "",
+    3,
+    "web-2",
+  ]);
   press(app, "/", "api", "escape");
-  assertEquals(app.rows.length, 3);
+  assertEquals(app.list.rows.length, 3);
 });
 
 Deno.test("App lists the sessions with a label that the user chooses", () => {
@@ -222,9 +227,9 @@ Deno.test("App lists the sessions with a label that the user chooses", () => {
     { label: "team=y", count: 1 },
   ]);
   press(app, "down", "enter");
-  assertEquals(app.rows.map(({ id }) => id), ["a", "c"]);
+  assertEquals(app.list.rows.map(({ id }) => id), ["a", "c"]);
   press(app, "l", "home", "enter");
-  assertEquals(app.rows.length, 3);
+  assertEquals(app.list.rows.length, 3);
   const bare = appOf(rowOf("a"));
   press(bare, "l");
   assertMatch(bare.notice!.text, /No session has a label/);
@@ -324,8 +329,8 @@ Deno.test("App lists only the sessions that the call has chosen", () => {
   const size = { columns: 80, rows: 24 };
   const app = new App({ size, cwd: "/", only: ({ labels }) => "t" in labels });
   app.setRows([rowOf("a"), rowOf("b", { labels: { t: "1" } })]);
-  assertEquals(app.rows.map(({ id }) => id), ["b"]);
-  assertEquals(app.counts.working, 1);
+  assertEquals(app.list.rows.map(({ id }) => id), ["b"]);
+  assertEquals(app.list.counts.working, 1);
 });
 
 Deno.test("App harms no session without y, whatever is typed, and always has a picture", () => {
@@ -378,6 +383,6 @@ Deno.test("App harms no session without y, whatever is typed, and always has a p
     assertEquals(rows.length, app.size.rows);
     assert((cursor?.row ?? 0) < app.size.rows, name);
     assert((cursor?.column ?? 0) < app.size.columns, name);
-    assert(app.rows.length === 0 || app.row !== undefined);
+    assert(app.list.rows.length === 0 || app.row !== undefined);
   }
 });

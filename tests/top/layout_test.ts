@@ -2,7 +2,8 @@
 import { widthOf } from "../../cli/format.ts";
 import { App } from "../../top/app.ts";
 import type { Size } from "../../top/frame.ts";
-import { layout, scrollTo, untilNextAge } from "../../top/layout.ts";
+import { layout, untilNextAge } from "../../top/layout.ts";
+import { scrollTo } from "../../top/list.ts";
 import { assert, assertEquals, assertMatch } from "../helpers.ts";
 import type { Row } from "../../views/row.ts";
 import { ago, blockedRow, endedRow, NOW, rowOf } from "./rows.ts";

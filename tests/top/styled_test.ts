@@ -2,7 +2,7 @@
 // deno-lint-ignore-file no-control-regex
 import { loadEmulator, type Terminal } from "../../screen/emulator.ts";
 import { ansiLine, LinkAllowance } from "../../screen/redraw.ts";
-import { beside, cutStyled, pad } from "../../top/styled.ts";
+import { beside, cutStyled } from "../../top/styled.ts";
 import { assert, assertEquals } from "../helpers.ts";
 
 const encoder = new TextEncoder();
@@ -72,10 +72,8 @@ Deno.test("cutStyled() writes blanks for those that are skipped or erased, and d
   assertEquals(cutStyled(hostile[4]!, 9), "lcin\ufffdk");
 });
 
-Deno.test("pad() and beside() give columns of an exact width", () => {
-  assertEquals(pad("\x1b[1m漢x\x1b[m", 5), "\x1b[1m漢x\x1b[m  ");
-  assertEquals(pad("漢字漢", 3), "漢 ");
-  const { cells } = show(beside(pad("漢漢漢", 3), 3, "│x"));
+Deno.test("beside() begins the right line in its column", () => {
+  const { cells } = show(beside(cutStyled("漢漢漢", 3), 3, "│x"));
   assertEquals(cells.slice(0, 6), ["漢", "", "", "│", "x", ""]);
   // A left side that is wider than believed is covered.
   assertEquals(show(beside("abcdef", 3, "│x")).cells.slice(0, 5), [..."abc│x"]);
@@ -120,7 +118,6 @@ Deno.test("cutStyled() shows the cells that the whole line shows, and nothing bu
     const shown = show(cut);
     assert(shown.column <= columns, about);
     assertEquals(show(cut + "|").cells[shown.column], "|", about); // Plain at its end.
-    assertEquals(show(pad(cut, columns)).column, columns, about);
     // Without the noise, each cell is as in the whole line.
     const line = pieces.join("");
     const whole = show(`${line}\x1b[m`).cells;
