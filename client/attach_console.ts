@@ -65,12 +65,12 @@ export async function attachConsole(
   id: string,
   options: AttachConsoleOptions = {},
 ): Promise<TerminalResult> {
-  const { atOnce = false } = options;
   checkOptions(options, {
     detachKeys: "string",
     readOnly: "boolean",
     atOnce: "boolean",
   });
+  const { atOnce = false } = options;
   const paths = pathsFor(id, options);
   const { stdin, stdout } = Deno;
   if (!stdin.isTerminal() || !stdout.isTerminal()) {
