@@ -21,7 +21,7 @@ const AGAIN = `${
 
 /** The arguments of each function, and the options of those that take some. */
 const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
-  attachConsole: ["id", "detachKeys readOnly signal"],
+  attachConsole: ["id", "detachKeys readOnly atOnce signal"],
   attachSession: [
     "id",
     "stdin stdout stderr stdinEnd readOnly tailLines onNotice noticeAfterMs " +
@@ -30,10 +30,10 @@ const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
   codexProgram: ["kind"],
   createSession: ["", `${TO_RUN} kind rm columns rows logLimitBytes`],
   defaultRoot: [""],
-  deleteSession: ["id", `${HOW} force`],
+  deleteSession: ["id", `${HOW} force createdAt`],
   diagnose: ["", "relayCommand timeoutMs"],
   exitStatus: ["ended"],
-  followEvents: ["", "ids types since fits signal"],
+  followEvents: ["", "ids types since fits onWatching signal"],
   followLog: ["id", `${OUTPUT} signal`],
   followLogs: ["id", "tailLines since signal"],
   followPlainLog: ["id", `${PLAIN} signal`],
@@ -64,7 +64,7 @@ const FUNCTIONS: Readonly<Record<string, readonly [string, string?]>> = {
   sendKeys: ["id parts", "timeoutMs signal"],
   spawnExec: ["paths args", "program cwd env clearEnv"],
   spawnRepl: ["paths args", "program cwd env clearEnv"],
-  stopSession: ["id", `${HOW} by`],
+  stopSession: ["id", `${HOW} by createdAt`],
   terminalStatus: ["id", ""],
   waitFor: ["id condition", "timeoutMs since signal"],
   waitForSession: ["id", "timeoutMs signal"],
