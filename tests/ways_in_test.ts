@@ -864,7 +864,9 @@ Deno.test({
     const newest = `NEWEST=${dependencies.deno}\n`;
     const ci = Deno.readTextFileSync(join(PROJECT, ".ci/run"));
     assertStringIncludes(ci, newest, "the tests run on another Deno");
-    const prefix = join(dir.path, "prefix");
+    // Not in the copy: its workspace is none of a user's.
+    using prefixDir = new TempDir();
+    const prefix = prefixDir.path;
     // Deno's executable comes from npm's cache, if it is there.
     await succeed("npm", [
       ...["install", "--global", "--prefix", prefix, "--prefer-offline"],
